@@ -1,0 +1,226 @@
+//! τ and Col: how many of the K negatives share the anchor's class.
+//!
+//! Col given the anchor's class c is Binomial(K, π_c) for independent draws, and Hypergeometric(M−1 items, M_c−1 of
+//! them in the class, K drawn) without replacement. τ_K = P(Col ≥ 1) = 1 − Σ_c π_c (1−π_c)^K, or
+//! 1 − Σ_c (M_c/M) binom(M−M_c, K)/binom(M−1, K).
+//!
+//! Source: Arora et al. (ICML 2019); theory of both samplings derived from the definition.
+
+use crate::error::Result;
+use crate::prior::{ClassPrior, Group};
+use crate::probability::Probability;
+use crate::sampling::{NumDraws, NumNegatives, Sampling};
+
+/// Probability τ_K that at least one of `num_negatives` negatives shares the anchor's class.
+///
+/// Both tails are sums of positive terms: ln(1−τ) never saturates (10 classes, K = 511: 1−τ = 4.1e-24). Relative
+/// error below 1e-13 of either side.
+///
+/// # Errors
+/// Draws without replacement from a prior without counts, or of more than M − 1 negatives.
+///
+/// # Examples
+/// ```
+/// use theory::{ClassPrior, NumNegatives, Sampling, collision};
+/// let tau = collision::probability(&ClassPrior::uniform(10)?, Sampling::WithReplacement, NumNegatives::new(31)?)?;
+/// assert!((tau.value() - (1.0 - 0.9f64.powi(31))).abs() < 1e-15); // 96 % at K = 31 on ten classes
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn probability(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_negatives: NumNegatives,
+) -> Result<Probability> {
+    sampling.check(prior, num_negatives.draws())?;
+    let logs: Vec<_> = prior
+        .groups()
+        .iter()
+        .map(|g| (g.probability * g.multiplicity as f64, ln_no_collision(prior, g, sampling, num_negatives)))
+        .collect();
+    let largest = logs.iter().map(|&(_, ln)| ln).fold(f64::NEG_INFINITY, f64::max);
+    let rounding = f64::EPSILON * (8.0 + num_negatives.get() as f64 * f64::EPSILON);
+    if largest == f64::NEG_INFINITY {
+        return Ok(Probability::ONE);
+    }
+    let missed: f64 = logs.iter().map(|&(weight, ln)| weight * (ln - largest).exp()).sum();
+    let hit: f64 = logs.iter().map(|&(weight, ln)| -weight * ln.exp_m1()).sum();
+    if hit == 0.0 {
+        return Ok(Probability::ZERO);
+    }
+    let ln_missed = largest + missed.ln();
+    Ok(if hit < 0.5 {
+        Probability::from_ln(hit.ln(), rounding)
+    } else {
+        Probability::from_ln_complement(ln_missed.min(0.0), rounding + f64::EPSILON * 2.0 * ln_missed.abs())
+    })
+}
+
+/// ln P(Col = 0 | class), by the shorter of two products without replacement.
+fn ln_no_collision(
+    prior: &ClassPrior,
+    group: &Group,
+    sampling: Sampling,
+    num_negatives: NumNegatives,
+) -> f64 {
+    let k = num_negatives.get();
+    match (sampling, prior.population(), group.count) {
+        (Sampling::WithoutReplacement, Some(total), Some(own)) => {
+            let (others, same) = (total - 1, own - 1);
+            if same == 0 || k == 0 {
+                return 0.0;
+            }
+            if k > others - same {
+                return f64::NEG_INFINITY;
+            }
+            // binom(M−M_c, K)/binom(M−1, K): one factor a negative, or one a classmate.
+            let (factors, removed) = if k < same { (k, same) } else { (same, k) };
+            (0..factors).map(|i| (-(removed as f64) / (others - i) as f64).ln_1p()).sum()
+        }
+        _ if group.probability >= 1.0 => {
+            if k == 0 {
+                0.0
+            } else {
+                f64::NEG_INFINITY
+            }
+        }
+        _ => k as f64 * (-group.probability).ln_1p(),
+    }
+}
+
+/// The law of Col: `law[m]` = P(Col = m) for m = 0, …, K, averaged over the anchor's class.
+///
+/// # Errors
+/// As for [`probability()`].
+///
+/// # Examples
+/// ```
+/// use theory::{ClassPrior, NumNegatives, Sampling, collision};
+/// let law = collision::law(&ClassPrior::uniform(2)?, Sampling::WithReplacement, NumNegatives::new(2)?)?;
+/// assert!((law[1] - 0.5).abs() < 1e-15);
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn law(prior: &ClassPrior, sampling: Sampling, num_negatives: NumNegatives) -> Result<Vec<f64>> {
+    sampling.check(prior, num_negatives.draws())?;
+    let mut law = vec![0.0; num_negatives.get() as usize + 1];
+    for group in prior.groups() {
+        let weight = group.probability * group.multiplicity as f64;
+        class_law(prior, group, sampling, num_negatives).for_each(|m, p| law[m as usize] += weight * p);
+    }
+    Ok(law)
+}
+
+/// E ln(1+Col): the price of collisions in both bounds, in nats.
+///
+/// A sum of positive terms over the window of the law that holds all but 1e-18 of it; relative error below 1e-14.
+///
+/// # Errors
+/// As for [`probability()`].
+///
+/// # Examples
+/// ```
+/// use theory::{ClassPrior, NumNegatives, Sampling, collision};
+/// // Two classes, one negative: Col is 0 or 1 with probability 1/2.
+/// let e = collision::expected_ln1p(&ClassPrior::uniform(2)?, Sampling::WithReplacement, NumNegatives::new(1)?)?;
+/// assert!((e - 0.5 * 2.0f64.ln()).abs() < 1e-15);
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn expected_ln1p(prior: &ClassPrior, sampling: Sampling, num_negatives: NumNegatives) -> Result<f64> {
+    sampling.check(prior, num_negatives.draws())?;
+    let of_group = |group: &Group| {
+        let mut sum = 0.0;
+        class_law(prior, group, sampling, num_negatives).for_each(|m, p| sum += p * (m as f64).ln_1p());
+        group.probability * group.multiplicity as f64 * sum
+    };
+    Ok(prior.groups().iter().map(of_group).sum())
+}
+
+/// The law of Col given the class, as the ratio of neighbouring probabilities.
+struct ClassLaw {
+    lowest: u64,
+    highest: u64,
+    mode: u64,
+    odds: Odds,
+}
+
+enum Odds {
+    /// Binomial(K, p): P(m+1)/P(m) = (K−m)/(m+1) · p/(1−p).
+    Binomial { draws: u64, odds: f64 },
+    /// `same` marked of `others` items, `draws` drawn: (same−m)(draws−m) / ((m+1)(others−same−draws+m+1)).
+    Hypergeometric { draws: u64, same: u64, others: u64 },
+}
+
+fn class_law(prior: &ClassPrior, group: &Group, sampling: Sampling, num_negatives: NumNegatives) -> ClassLaw {
+    let k = num_negatives.get();
+    match (sampling, prior.population(), group.count) {
+        (Sampling::WithoutReplacement, Some(total), Some(own)) => {
+            let (others, same) = (total - 1, own - 1);
+            let lowest = k.saturating_sub(others - same);
+            let highest = same.min(k);
+            let mode = ((k + 1) as f64 * (same + 1) as f64 / (others + 2) as f64) as u64;
+            let odds = Odds::Hypergeometric { draws: k, same, others };
+            ClassLaw { lowest, highest, mode: mode.clamp(lowest, highest), odds }
+        }
+        _ if group.probability >= 1.0 => {
+            ClassLaw { lowest: k, highest: k, mode: k, odds: Odds::Binomial { draws: k, odds: 1.0 } }
+        }
+        _ => {
+            let p = group.probability;
+            let mode = (((k + 1) as f64 * p) as u64).min(k);
+            ClassLaw { lowest: 0, highest: k, mode, odds: Odds::Binomial { draws: k, odds: p / (1.0 - p) } }
+        }
+    }
+}
+
+impl ClassLaw {
+    fn ratio(&self, m: u64) -> f64 {
+        match self.odds {
+            Odds::Binomial { draws, odds } => (draws - m) as f64 / (m + 1) as f64 * odds,
+            Odds::Hypergeometric { draws, same, others } => {
+                let rest = (others + m + 1) - same - draws;
+                ((same - m) as f64 / (m + 1) as f64) * ((draws - m) as f64 / rest as f64)
+            }
+        }
+    }
+
+    /// Calls `visit(m, P(m))` over the window that matters; the weights are normalised by their own sum.
+    fn for_each(&self, mut visit: impl FnMut(u64, f64)) {
+        const NEGLIGIBLE: f64 = 1e-25;
+        let mut above = vec![1.0];
+        for m in self.mode..self.highest {
+            let next = above[above.len() - 1] * self.ratio(m);
+            if next < NEGLIGIBLE {
+                break;
+            }
+            above.push(next);
+        }
+        let mut below = Vec::new();
+        let mut weight = 1.0;
+        for m in (self.lowest..self.mode).rev() {
+            weight /= self.ratio(m);
+            if weight < NEGLIGIBLE {
+                break;
+            }
+            below.push(weight);
+        }
+        // Smallest first on both sides.
+        let total: f64 = above.iter().rev().sum::<f64>() + below.iter().rev().sum::<f64>();
+        for (i, w) in below.iter().enumerate().rev() {
+            visit(self.mode - 1 - i as u64, w / total);
+        }
+        for (i, w) in above.iter().enumerate() {
+            visit(self.mode + i as u64, w / total);
+        }
+    }
+}
+
+/// [`probability()`] for a batch of n draws: K = n − 1 negatives.
+///
+/// # Errors
+/// As for [`probability()`].
+pub fn probability_in_batch(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: NumDraws,
+) -> Result<Probability> {
+    probability(prior, sampling, num_draws.negatives())
+}

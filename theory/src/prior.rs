@@ -1,0 +1,256 @@
+//! `ClassPrior`: the law π of the latent class, as a uniform law, integer counts, or real weights.
+//!
+//! Classes of equal probability are grouped: every formula of this crate needs each distinct probability once,
+//! with its multiplicity, so that ImageNet's 1000 classes cost about 90 evaluations.
+
+use crate::error::{Error, Place, Result};
+use std::path::Path;
+
+/// The largest number of classes that a prior accepts (2²⁴; ImageNet-21k has 21,841).
+pub const MAX_CLASSES: usize = 1 << 24;
+
+/// The largest total count that a prior accepts: totals must be exact in `f64`.
+pub const MAX_TOTAL: u64 = 1 << 53;
+
+/// Classes that share one probability.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Group {
+    /// Probability π of one class of the group.
+    pub probability: f64,
+    /// Items of one class of the group, where the prior was made from counts.
+    pub count: Option<u64>,
+    /// How many classes the group has.
+    pub multiplicity: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    Uniform(u64),
+    Counts(Vec<u64>),
+    Weights(Vec<f64>),
+}
+
+/// The law π of the latent class over C classes; every class has positive probability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassPrior {
+    kind: Kind,
+    groups: Vec<Group>,
+    total: f64,
+}
+
+impl ClassPrior {
+    /// The uniform law over `num_classes` classes: π = 1/C.
+    ///
+    /// # Errors
+    /// `num_classes` is 0 or above [`MAX_CLASSES`].
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(theory::ClassPrior::uniform(4)?.probability(0), 0.25);
+    /// # Ok::<(), theory::Error>(())
+    /// ```
+    pub fn uniform(num_classes: u64) -> Result<Self> {
+        check_size(usize::try_from(num_classes).unwrap_or(usize::MAX))?;
+        let probability = 1.0 / num_classes as f64;
+        let groups = vec![Group { probability, count: None, multiplicity: num_classes }];
+        Ok(Self { kind: Kind::Uniform(num_classes), groups, total: num_classes as f64 })
+    }
+
+    /// The law of a uniformly drawn item of a finite population with these items per class: π_c = M_c/M.
+    ///
+    /// # Errors
+    /// No class; a class without items (it could never be seen, so the coverage would be 0 for every number of
+    /// draws); too many classes; a total above [`MAX_TOTAL`].
+    ///
+    /// # Examples
+    /// ```
+    /// let prior = theory::ClassPrior::from_counts(vec![3, 1])?;
+    /// assert_eq!((prior.probability(0), prior.population()), (0.75, Some(4)));
+    /// # Ok::<(), theory::Error>(())
+    /// ```
+    pub fn from_counts(counts: Vec<u64>) -> Result<Self> {
+        check_size(counts.len())?;
+        if let Some(class) = counts.iter().position(|&m| m == 0) {
+            return Err(Error::argument(format!(
+                "class {class} has count 0: it can never be drawn, so remove it or give it at least 1 item"
+            )));
+        }
+        let total =
+            counts.iter().try_fold(0u64, |sum, &m| sum.checked_add(m)).filter(|&sum| sum <= MAX_TOTAL);
+        let Some(total) = total else {
+            return Err(Error::argument(format!("the counts add up to more than {MAX_TOTAL} items")));
+        };
+        let mut sorted = counts.clone();
+        sorted.sort_unstable_by(|x, y| y.cmp(x));
+        let groups = sorted
+            .chunk_by(|x, y| x == y)
+            .map(|run| Group {
+                probability: run[0] as f64 / total as f64,
+                count: Some(run[0]),
+                multiplicity: run.len() as u64,
+            })
+            .collect();
+        Ok(Self { kind: Kind::Counts(counts), groups, total: total as f64 })
+    }
+
+    /// The law proportional to these weights: π_c = w_c / Σ w.
+    ///
+    /// # Errors
+    /// No class, too many classes, or a weight that is not positive and finite.
+    pub fn from_weights(weights: Vec<f64>) -> Result<Self> {
+        check_size(weights.len())?;
+        if let Some(class) = weights.iter().position(|w| !(w.is_finite() && *w > 0.0)) {
+            return Err(Error::argument(format!(
+                "class {class} has weight {}: a weight must be positive and finite",
+                weights[class]
+            )));
+        }
+        let mut sorted = weights.clone();
+        sorted.sort_unstable_by(|x, y| y.total_cmp(x));
+        let total: f64 = sorted.iter().rev().sum();
+        if !total.is_finite() || sorted[sorted.len() - 1] / total < 1e-300 {
+            return Err(Error::argument(format!(
+                "the weights span too wide a range: smallest {:e}, sum {total:e}",
+                sorted[sorted.len() - 1]
+            )));
+        }
+        let groups = sorted
+            .chunk_by(|x, y| x == y)
+            .map(|run| Group { probability: run[0] / total, count: None, multiplicity: run.len() as u64 })
+            .collect();
+        Ok(Self { kind: Kind::Weights(weights), groups, total })
+    }
+
+    /// Reads counts: one integer a line (blank lines at the end are allowed), or one JSON array of integers.
+    ///
+    /// # Errors
+    /// Unreadable file, or content that is not a list of positive integers; the line is named.
+    pub fn read_counts(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        Self::parse_counts(&text, &path.display().to_string())
+    }
+
+    /// [`read_counts`](Self::read_counts) on a text; `name` stands in error messages.
+    ///
+    /// # Errors
+    /// As for `read_counts`.
+    pub fn parse_counts(text: &str, name: &str) -> Result<Self> {
+        let at = |line: Option<usize>, message: String| {
+            Error::data(Place { file: name.into(), line: line.map(|n| n as u64), column: None }, message)
+        };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let counts: Vec<u64> = if text.trim_start().starts_with('[') {
+            serde_json::from_str(text)
+                .map_err(|e| at(Some(e.line()), format!("not a JSON array of non-negative integers: {e}")))?
+        } else {
+            let lines: Vec<&str> = text.trim_end().lines().collect();
+            let mut counts = Vec::with_capacity(lines.len());
+            for (index, line) in lines.iter().enumerate() {
+                let count = line.trim().parse().map_err(|_| {
+                    at(Some(index + 1), format!("'{}' is not a non-negative integer", line.trim()))
+                })?;
+                counts.push(count);
+            }
+            counts
+        };
+        Self::from_counts(counts).map_err(|e| at(None, e.to_string()))
+    }
+
+    /// Number of classes C.
+    pub fn num_classes(&self) -> u64 {
+        match &self.kind {
+            Kind::Uniform(c) => *c,
+            Kind::Counts(counts) => counts.len() as u64,
+            Kind::Weights(weights) => weights.len() as u64,
+        }
+    }
+
+    /// π_c of class `class`, counted from 0.
+    ///
+    /// # Panics
+    /// If `class` is not below the number of classes.
+    pub fn probability(&self, class: usize) -> f64 {
+        assert!((class as u64) < self.num_classes(), "class {class} of {}", self.num_classes());
+        match &self.kind {
+            Kind::Uniform(c) => 1.0 / *c as f64,
+            Kind::Counts(counts) => counts[class] as f64 / self.total,
+            Kind::Weights(weights) => weights[class] / self.total,
+        }
+    }
+
+    /// The items per class, where the prior was made from counts.
+    pub fn counts(&self) -> Option<&[u64]> {
+        match &self.kind {
+            Kind::Counts(counts) => Some(counts),
+            _ => None,
+        }
+    }
+
+    /// The total number of items M, where the prior was made from counts.
+    pub fn population(&self) -> Option<u64> {
+        matches!(self.kind, Kind::Counts(_)).then_some(self.total as u64)
+    }
+
+    /// Classes grouped by equal probability, the likeliest first.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Whether all classes have the same probability.
+    pub fn is_uniform(&self) -> bool {
+        self.groups.len() == 1
+    }
+
+    /// The smallest class probability, π_min.
+    pub fn min_probability(&self) -> f64 {
+        self.groups[self.groups.len() - 1].probability
+    }
+}
+
+fn check_size(num_classes: usize) -> Result<()> {
+    match num_classes {
+        0 => Err(Error::argument("a prior needs at least 1 class, got 0")),
+        n if n > MAX_CLASSES => {
+            Err(Error::argument(format!("{n} classes exceed the limit of {MAX_CLASSES}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_sorted_and_complete() {
+        let prior = ClassPrior::from_counts(vec![2, 5, 2, 1]).unwrap();
+        let groups: Vec<_> = prior.groups().iter().map(|g| (g.count, g.multiplicity)).collect();
+        assert_eq!(groups, [(Some(5), 1), (Some(2), 2), (Some(1), 1)]);
+        assert_eq!(prior.min_probability(), 0.1);
+        assert!(!prior.is_uniform() && ClassPrior::from_counts(vec![7; 3]).unwrap().is_uniform());
+    }
+
+    #[test]
+    fn counts_are_read_as_lines_and_as_json() {
+        let lines = ClassPrior::parse_counts("\u{feff}3\r\n4\n5\n\n", "x").unwrap();
+        assert_eq!(lines, ClassPrior::parse_counts("[3, 4,5]", "x").unwrap());
+    }
+
+    #[test]
+    fn bad_counts_name_the_line() {
+        for (text, expected) in [
+            ("3\nfour\n", "c.txt, line 2: 'four' is not a non-negative integer"),
+            ("3\n-4", "c.txt, line 2: '-4' is not a non-negative integer"),
+            ("3\n\n4", "c.txt, line 2: '' is not a non-negative integer"),
+            (
+                "3\n0\n4",
+                "c.txt: class 1 has count 0: it can never be drawn, so remove it or give it at least 1 item",
+            ),
+            ("", "c.txt: a prior needs at least 1 class, got 0"),
+        ] {
+            assert_eq!(ClassPrior::parse_counts(text, "c.txt").unwrap_err().to_string(), expected);
+        }
+        assert!(ClassPrior::from_weights(vec![1.0, f64::NAN]).is_err());
+        assert!(ClassPrior::uniform(0).is_err());
+    }
+}

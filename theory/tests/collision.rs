@@ -1,0 +1,92 @@
+//! τ, the law of Col and E ln(1+Col): against enumeration, closed forms and published values.
+
+use theory::{ClassPrior, NumNegatives, Sampling, collision};
+
+const WITH: Sampling = Sampling::WithReplacement;
+const WITHOUT: Sampling = Sampling::WithoutReplacement;
+
+fn k(negatives: u64) -> NumNegatives {
+    NumNegatives::new(negatives).unwrap()
+}
+
+#[test]
+fn enumeration_of_small_cases() {
+    for counts in [vec![1u64, 1], vec![2, 2], vec![3, 1], vec![2, 2, 2], vec![1, 2, 3], vec![4, 1, 1]] {
+        let prior = ClassPrior::from_counts(counts.clone()).unwrap();
+        let labels: Vec<usize> = counts.iter().enumerate().flat_map(|(c, &m)| vec![c; m as usize]).collect();
+        let items = labels.len();
+        for n in 1..=5usize {
+            for sampling in [WITH, WITHOUT] {
+                let words: Vec<Vec<usize>> = (0..items.pow(n as u32))
+                    .map(|code| (0..n).map(|i| code / items.pow(i as u32) % items).collect::<Vec<_>>())
+                    .filter(|w| sampling == WITH || (0..n).all(|i| !w[..i].contains(&w[i])))
+                    .collect();
+                if words.is_empty() {
+                    continue;
+                }
+                let collisions =
+                    |w: &Vec<usize>| w[1..].iter().filter(|&&i| labels[i] == labels[w[0]]).count();
+                let mut histogram = vec![0u32; n];
+                words.iter().for_each(|w| histogram[collisions(w)] += 1);
+                let mean = |f: &dyn Fn(usize) -> f64| {
+                    let weighted = histogram.iter().enumerate().map(|(m, &count)| f(m) * f64::from(count));
+                    weighted.sum::<f64>() / words.len() as f64
+                };
+                let negatives = k(n as u64 - 1);
+                let tau = collision::probability(&prior, sampling, negatives).unwrap();
+                let context = format!("{counts:?} n={n} {sampling}");
+                assert!((tau.value() - mean(&|m| f64::from(m > 0))).abs() < 1e-14, "{context}");
+                assert!((tau.complement() - mean(&|m| f64::from(m == 0))).abs() < 1e-14, "{context}");
+                let expected = collision::expected_ln1p(&prior, sampling, negatives).unwrap();
+                assert!((expected - mean(&|m| (m as f64).ln_1p())).abs() < 1e-14, "{context}");
+                let law = collision::law(&prior, sampling, negatives).unwrap();
+                for (m, p) in law.iter().enumerate() {
+                    assert!((p - mean(&|x| f64::from(x == m))).abs() < 1e-14, "{context} m={m}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn published_values() {
+    let ten = ClassPrior::uniform(10).unwrap();
+    let tau = collision::probability(&ten, WITH, k(511)).unwrap();
+    assert!((tau.complement() / 4.148_798_318_6e-24 - 1.0).abs() < 1e-9);
+    // CIFAR-100 validation images: the published collision row is 0.69, 2.24, 2.37, the without-replacement values.
+    let cifar100 = ClassPrior::from_counts(vec![100; 100]).unwrap();
+    for (n, tau, without, with) in [
+        (128, 0.719662851394100, 0.692282586296, 0.696611371428),
+        (896, 0.999911399692684, 2.244233903387, 2.249209646025),
+        (1024, 0.999978356874585, 2.370564343450, 2.375534633233),
+    ] {
+        let negatives = k(n - 1);
+        assert!((collision::probability(&cifar100, WITHOUT, negatives).unwrap().value() - tau).abs() < 1e-14);
+        assert!((collision::expected_ln1p(&cifar100, WITHOUT, negatives).unwrap() - without).abs() < 1e-11);
+        assert!((collision::expected_ln1p(&cifar100, WITH, negatives).unwrap() - with).abs() < 1e-11);
+    }
+}
+
+#[test]
+fn tails_do_not_saturate() {
+    // ln(1−τ) = K ln(1−1/C) far below the float range; τ itself tiny where one class holds almost nothing.
+    let four = ClassPrior::uniform(4).unwrap();
+    let tau = collision::probability(&four, WITH, k(100_000)).unwrap();
+    assert!((tau.ln_complement() / (1e5 * 0.75f64.ln()) - 1.0).abs() < 1e-14);
+    let many = ClassPrior::uniform(1 << 20).unwrap();
+    let tau = collision::probability(&many, WITH, k(1)).unwrap();
+    assert!((tau.value() * (1u64 << 20) as f64 - 1.0).abs() < 1e-14);
+    assert_eq!(collision::probability(&ClassPrior::uniform(1).unwrap(), WITH, k(3)).unwrap().value(), 1.0);
+    assert_eq!(collision::probability(&four, WITH, k(0)).unwrap().value(), 0.0);
+}
+
+#[test]
+fn without_replacement_tends_to_independent_draws() {
+    let uniform = ClassPrior::uniform(7).unwrap();
+    let large = ClassPrior::from_counts(vec![1 << 40; 7]).unwrap();
+    let (a, b) = (
+        collision::expected_ln1p(&uniform, WITH, k(300)).unwrap(),
+        collision::expected_ln1p(&large, WITHOUT, k(300)).unwrap(),
+    );
+    assert!((a - b).abs() < 1e-9);
+}
