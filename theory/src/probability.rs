@@ -74,6 +74,12 @@ impl Probability {
         self.ln_complement
     }
 
+    /// p in decimal or scientific notation with `digits` significant digits, also below the range of `f64`.
+    pub fn to_decimal(self, digits: usize) -> String {
+        let value = self.value();
+        if value == 1.0 || value > 1e-300 { decimal(value, digits) } else { decimal_from_ln(self.ln, digits) }
+    }
+
     /// A bound of |p̂ − p|/p, which is one of |ln p̂ − ln p| to first order.
     pub fn relative_error_bound(self) -> f64 {
         self.relative_error
@@ -111,14 +117,8 @@ pub fn decimal_from_ln(ln: f64, digits: usize) -> String {
     if ln == f64::NEG_INFINITY {
         return "0".into();
     }
-    if (-9.21..700.0).contains(&ln) {
-        let value = ln.exp();
-        let magnitude = value.log10().floor() as i64;
-        let places = (digits as i64 - 1 - magnitude).max(0) as usize;
-        return format!("{value:.places$}");
-    }
-    if ln > -700.0 && ln < 700.0 {
-        return format!("{:.*e}", digits.saturating_sub(1), ln.exp());
+    if ln.abs() < 700.0 {
+        return decimal(ln.exp(), digits);
     }
     let exponent = (ln / std::f64::consts::LN_10).floor();
     // ln 10 in two parts, so that the product with an exponent of a few digits is exact enough.
@@ -130,6 +130,16 @@ pub fn decimal_from_ln(ln: f64, digits: usize) -> String {
         Some(_) => format!("{:.*}e{}", digits.saturating_sub(1), 1.0, exponent + 1.0),
         None => format!("{text}e{exponent}"),
     }
+}
+
+/// A positive float with `digits` significant digits, scientific below 1e-4.
+fn decimal(value: f64, digits: usize) -> String {
+    if value < 1e-4 {
+        return format!("{value:.*e}", digits.saturating_sub(1));
+    }
+    let magnitude = value.log10().floor() as i64;
+    let places = (digits as i64 - 1 - magnitude).max(0) as usize;
+    format!("{value:.places$}")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod contour;
 pub mod exact;
 mod moments;
 
-pub use moments::expected_draws;
+pub use moments::{expected_draws, quantile, standard_deviation};
 
 use crate::error::Result;
 use crate::prior::{ClassPrior, Group};
@@ -42,13 +42,50 @@ use contour::Base;
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn probability(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> Result<Probability> {
+    evaluate(prior, sampling, num_draws).map(|(probability, _)| probability)
+}
+
+/// How [`evaluate`] found a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Fewer draws than classes, or so many that no class can be missing: exactly 0 or 1.
+    Trivial,
+    /// n = C, or a population of which only one smallest class can be missing: a closed form.
+    ClosedForm,
+    /// 1−υ below e⁻⁴⁰: the sum over single missing classes.
+    FirstOrder,
+    /// The tilted contour sum.
+    TiltedContour,
+}
+
+impl Method {
+    /// Name in the command line's output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trivial => "trivial",
+            Self::ClosedForm => "closed form",
+            Self::FirstOrder => "first order",
+            Self::TiltedContour => "tilted contour",
+        }
+    }
+}
+
+/// [`probability()`], and how it was found.
+///
+/// # Errors
+/// As for `probability`.
+pub fn evaluate(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: NumDraws,
+) -> Result<(Probability, Method)> {
     sampling.check(prior, num_draws)?;
     let (classes, draws) = (prior.num_classes(), num_draws.get());
     if draws < classes {
-        return Ok(Probability::ZERO);
+        return Ok((Probability::ZERO, Method::Trivial));
     }
     if classes == 1 {
-        return Ok(Probability::ONE);
+        return Ok((Probability::ONE, Method::Trivial));
     }
     let without_replacement =
         (sampling == Sampling::WithoutReplacement).then(|| prior.population()).flatten();
@@ -56,28 +93,28 @@ pub fn probability(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) 
         let smallest = prior.groups()[prior.groups().len() - 1];
         let smallest_count = smallest.count.unwrap_or(1);
         if draws > total - smallest_count {
-            return Ok(Probability::ONE);
+            return Ok((Probability::ONE, Method::Trivial));
         }
         if draws == total - smallest_count {
             // Only the subsets that leave out exactly one smallest class fail to cover.
             let (ln_subsets, error) = ln_binomial_coefficient(total, draws);
             let ln = (smallest.multiplicity as f64).ln() - ln_subsets;
-            return Ok(Probability::from_ln(ln, error + log_error(ln)).not());
+            return Ok((Probability::from_ln(ln, error + log_error(ln)).not(), Method::ClosedForm));
         }
     }
     if draws == classes {
-        return Ok(each_class_once(prior, without_replacement, draws));
+        return Ok((each_class_once(prior, without_replacement, draws), Method::ClosedForm));
     }
     let missing = first_order_missing(prior, without_replacement, draws);
     if missing.ln < -40.0 {
-        return Ok(Probability::from_ln(missing.ln, missing.error).not());
+        return Ok((Probability::from_ln(missing.ln, missing.error).not(), Method::FirstOrder));
     }
     let (base, weight): (Base, fn(&Group) -> f64) = match without_replacement {
         Some(total) => (Base::Binomial { total: total as f64 }, |g| g.count.unwrap_or(1) as f64),
         None => (Base::Poisson, |g| g.probability),
     };
     let groups: Vec<_> = prior.groups().iter().map(|g| (weight(g), g.multiplicity as f64)).collect();
-    Ok(contour::coverage(base, &groups, draws as f64))
+    Ok((contour::coverage(base, &groups, draws as f64), Method::TiltedContour))
 }
 
 /// n = C: every class exactly once, n! ∏ π_c, or ∏ M_c / binom(M, n) without replacement.

@@ -1,0 +1,203 @@
+//! The command line of `theory`: what was typed is parsed here, what it means is computed by the library.
+
+mod probabilities;
+mod results;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use theory::error::ErrorKind;
+use theory::report::{Format, Table, files};
+use theory::{ClassPrior, Sampling};
+
+/// How many negative samples, and which? Exact probabilities and published bounds.
+#[derive(Parser)]
+#[command(version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Coverage υ: the probability that n = K+1 draws show every class
+    #[command(
+        after_help = "Example: theory coverage --classes 100 --draws 128 --exact --digits 20 --format json"
+    )]
+    Coverage(probabilities::CoverageArgs),
+    /// υ, τ and E ln(1+Col) for every number of draws in a range
+    #[command(after_help = "Example: theory curve --classes 10 --draws 16..256:16 --format csv")]
+    Curve(probabilities::CurveArgs),
+    /// The collector's time T: expectation, standard deviation, quantiles
+    #[command(after_help = "Example: theory collector --classes 1000")]
+    Collector(probabilities::CollectorArgs),
+    /// Collision τ: the probability that some of K negatives has the anchor's class
+    #[command(after_help = "Example: theory collision --classes 10 --negatives 31")]
+    Collision(probabilities::CollisionArgs),
+    /// Every bound on measured losses, side by side, aggregated over seeds
+    #[command(after_help = "Example: theory bounds data/results/digits/losses.csv --format markdown")]
+    Bounds(results::BoundsArgs),
+    /// A report on measured losses: report.html, figure, tables
+    #[command(after_help = "Example: theory report data/results/digits/losses.csv --out report")]
+    Report(results::ReportArgs),
+}
+
+/// Which classes, and how their labels are drawn.
+#[derive(Args)]
+#[group(skip)]
+struct PriorArgs {
+    /// Number of equally likely classes C
+    #[arg(long, value_name = "C", conflicts_with = "counts", required_unless_present = "counts")]
+    classes: Option<u64>,
+    /// File of class counts: one integer a line, or a JSON array
+    #[arg(long, value_name = "FILE")]
+    counts: Option<PathBuf>,
+    /// Items per class, with --classes
+    #[arg(long, value_name = "M", requires = "classes")]
+    per_class: Option<u64>,
+    /// Draw from the finite population of --counts or --per-class without replacement
+    #[arg(long)]
+    without_replacement: bool,
+}
+
+impl PriorArgs {
+    fn load(&self) -> theory::Result<(ClassPrior, Sampling)> {
+        let prior = match (&self.counts, self.classes, self.per_class) {
+            (Some(file), ..) => ClassPrior::read_counts(file)?,
+            (None, Some(classes), Some(items)) => {
+                ClassPrior::uniform(classes)?; // refuses a C that would not fit in memory
+                ClassPrior::from_counts(vec![items; classes as usize])?
+            }
+            (None, classes, None) => ClassPrior::uniform(classes.unwrap_or(0))?,
+            (None, None, Some(_)) => return Err(theory::Error::argument("--per-class needs --classes")),
+        };
+        if self.without_replacement && prior.population().is_none() {
+            return Err(theory::Error::argument(
+                "--without-replacement needs --counts FILE or --per-class M",
+            ));
+        }
+        let sampling =
+            if self.without_replacement { Sampling::WithoutReplacement } else { Sampling::WithReplacement };
+        Ok((prior, sampling))
+    }
+}
+
+/// Where figures go.
+#[derive(Args)]
+struct OutputArgs {
+    /// table, csv, json, markdown or latex
+    #[arg(long, default_value = "table", value_parser = |s: &str| s.parse::<Format>().map_err(|e| e.to_string()))]
+    format: Format,
+    /// Write to this file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Say nothing but the result
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl OutputArgs {
+    fn print(&self, table: &Table) -> Result<()> {
+        let text = table.to_text(self.format);
+        match &self.out {
+            Some(path) => {
+                files::write_atomically(path, text.as_bytes())?;
+                self.say(&format!("wrote {}", path.display()))
+            }
+            None => print(&text),
+        }
+    }
+
+    fn say(&self, line: &str) -> Result<()> {
+        if self.quiet { Ok(()) } else { print(&format!("{line}\n")) }
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// `N`, `A..B` or `A..B:STEP`, both ends included, or a list of such parts with commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Range(Vec<u64>);
+
+/// Values that one range may have.
+const MAX_RANGE: u64 = 10_000_000;
+
+fn parse_range(text: &str) -> std::result::Result<Range, String> {
+    let number =
+        |s: &str| s.trim().parse::<u64>().map_err(|_| format!("'{s}' is not a non-negative integer"));
+    let mut values = Vec::new();
+    for part in text.split(',') {
+        let Some((first, rest)) = part.split_once("..") else {
+            values.push(number(part)?);
+            continue;
+        };
+        let (last, step) = rest.split_once(':').unwrap_or((rest, "1"));
+        let (first, last, step) = (number(first)?, number(last)?, number(step)?);
+        if step == 0 {
+            return Err("the step of a range must be at least 1".into());
+        }
+        if first > last {
+            return Err(format!("the range {first}..{last} runs backwards"));
+        }
+        if (last - first) / step >= MAX_RANGE {
+            return Err(format!("the range {part} has more than {MAX_RANGE} values"));
+        }
+        values.extend((first..=last).step_by(step as usize));
+    }
+    Ok(Range(values))
+}
+
+/// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Coverage(args) => probabilities::coverage(&args),
+        Command::Curve(args) => probabilities::curve(&args),
+        Command::Collector(args) => probabilities::collector(&args),
+        Command::Collision(args) => probabilities::collision(&args),
+        Command::Bounds(args) => results::bounds(&args),
+        Command::Report(args) => results::report(&args),
+    };
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    let broken_pipe = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+    if error.chain().filter_map(|e| e.downcast_ref()).any(broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: {error:#}");
+    match error.downcast_ref::<theory::Error>().map(theory::Error::kind) {
+        Some(ErrorKind::Argument(_)) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// `losses.csv` itself, or the folder of a run that holds one.
+fn losses_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("losses.csv") } else { path.to_path_buf() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_include_both_ends() {
+        assert_eq!(parse_range("4..10:3").unwrap().0, [4, 7, 10]);
+        assert_eq!(parse_range("16,32").unwrap().0, [16, 32]);
+        assert_eq!(parse_range("5").unwrap().0, [5]);
+        for bad in ["9..3", "3..9:0", "a..b", "", "1..99999999"] {
+            assert!(parse_range(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

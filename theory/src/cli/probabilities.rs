@@ -1,0 +1,183 @@
+//! `coverage`, `curve`, `collector`, `collision`.
+
+use super::{OutputArgs, PriorArgs, Range, parse_range};
+use anyhow::Result;
+use clap::Args;
+use theory::coverage::{self, exact};
+use theory::report::{Cell, Table};
+use theory::{NumDraws, NumNegatives, collision};
+
+/// Digits that a float carries.
+const FLOAT_DIGITS: usize = 17;
+
+#[derive(Args)]
+pub(super) struct CoverageArgs {
+    #[command(flatten)]
+    prior: PriorArgs,
+    /// Number of draws n = K+1, or a range A..B[:STEP]
+    #[arg(long, value_name = "N|RANGE", value_parser = parse_range)]
+    draws: Range,
+    /// Exact integers instead of floating point
+    #[arg(long)]
+    exact: bool,
+    /// Significant digits of the exact decimal
+    #[arg(long, value_name = "D", default_value_t = 30, requires = "exact", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    digits: u32,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+fn decimal(text: String) -> Cell {
+    Cell::Decimal(text)
+}
+
+fn float(value: f64) -> Cell {
+    decimal(format!("{value:?}"))
+}
+
+pub(super) fn coverage(args: &CoverageArgs) -> Result<()> {
+    let (prior, sampling) = args.prior.load()?;
+    let mut headers = vec![
+        "draws",
+        "classes",
+        "upsilon",
+        "complement",
+        "ln_upsilon",
+        "ln_complement",
+        "relative_error_bound",
+        "complement_relative_error_bound",
+        "method",
+    ];
+    if args.exact {
+        headers.extend(["exact_numerator", "exact_denominator"]);
+    }
+    let mut table = Table::new(headers).single(args.draws.0.len() == 1);
+    for &n in &args.draws.0 {
+        let num_draws = NumDraws::new(n)?;
+        let mut row = vec![Cell::Integer(n as i64), Cell::Integer(prior.num_classes() as i64)];
+        if args.exact {
+            let digits = args.digits as usize;
+            let p = exact::probability(&prior, sampling, num_draws)?;
+            let q = p.complement();
+            // The decimal is rounded half up: half a unit of its last digit.
+            let rounding = format!("5e-{digits}");
+            row.extend([
+                decimal(p.to_decimal(digits)),
+                decimal(q.to_decimal(digits)),
+                float(p.ln()),
+                float(q.ln()),
+            ]);
+            row.extend([decimal(rounding.clone()), decimal(rounding), Cell::text("exact integers")]);
+            row.extend([decimal(p.numerator.to_string()), decimal(p.denominator.to_string())]);
+        } else {
+            let (p, method) = coverage::evaluate(&prior, sampling, num_draws)?;
+            row.extend([decimal(p.to_decimal(FLOAT_DIGITS)), decimal(p.not().to_decimal(FLOAT_DIGITS))]);
+            row.extend([p.ln(), p.ln_complement()].map(float));
+            row.extend(
+                [p.relative_error_bound(), p.complement_relative_error_bound()]
+                    .map(|e| decimal(format!("{e:.1e}"))),
+            );
+            row.push(Cell::text(method.name()));
+        }
+        table.push(row);
+    }
+    args.output.print(&table)
+}
+
+#[derive(Args)]
+pub(super) struct CurveArgs {
+    #[command(flatten)]
+    prior: PriorArgs,
+    /// Numbers of draws n = K+1: A..B[:STEP]
+    #[arg(long, value_name = "RANGE", value_parser = parse_range)]
+    draws: Range,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn curve(args: &CurveArgs) -> Result<()> {
+    let (prior, sampling) = args.prior.load()?;
+    let mut table = Table::new(["draws", "upsilon", "tau", "expected_log1p_collisions"]);
+    for &n in &args.draws.0 {
+        let num_draws = NumDraws::new(n)?;
+        let upsilon = coverage::probability(&prior, sampling, num_draws)?;
+        let tau = collision::probability(&prior, sampling, num_draws.negatives())?;
+        let cost = collision::expected_ln1p(&prior, sampling, num_draws.negatives())?;
+        let cells = [upsilon.to_decimal(FLOAT_DIGITS), tau.to_decimal(FLOAT_DIGITS)].map(decimal);
+        table.push([vec![Cell::Integer(n as i64)], cells.to_vec(), vec![float(cost)]].concat());
+    }
+    args.output.print(&table)
+}
+
+#[derive(Args)]
+pub(super) struct CollectorArgs {
+    #[command(flatten)]
+    prior: PriorArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+const LEVELS: [f64; 9] = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
+
+pub(super) fn collector(args: &CollectorArgs) -> Result<()> {
+    let (prior, sampling) = args.prior.load()?;
+    if sampling == theory::Sampling::WithoutReplacement {
+        return Err(theory::Error::argument(
+            "the collector's time is computed for draws with replacement only",
+        )
+        .into());
+    }
+    let headers = ["classes", "expected_draws", "standard_deviation"].map(String::from);
+    let levels = LEVELS.map(|level| format!("quantile_{level}"));
+    let mut table = Table::new(headers.into_iter().chain(levels)).single(true);
+    let mut row = vec![Cell::Integer(prior.num_classes() as i64)];
+    row.extend([coverage::expected_draws(&prior), coverage::standard_deviation(&prior)].map(float));
+    for level in LEVELS {
+        row.push(Cell::Integer(coverage::quantile(&prior, level)? as i64));
+    }
+    table.push(row);
+    args.output.print(&table)
+}
+
+#[derive(Args)]
+pub(super) struct CollisionArgs {
+    #[command(flatten)]
+    prior: PriorArgs,
+    /// Number of negatives K, or a range A..B[:STEP]
+    #[arg(long, value_name = "K|RANGE", value_parser = parse_range)]
+    negatives: Range,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn collision(args: &CollisionArgs) -> Result<()> {
+    let (prior, sampling) = args.prior.load()?;
+    let single = args.negatives.0.len() == 1;
+    let mut headers = vec![
+        "negatives",
+        "classes",
+        "tau",
+        "complement",
+        "ln_tau",
+        "ln_complement",
+        "expected_log1p_collisions",
+    ];
+    if single {
+        headers.push("law"); // P(Col = 0), P(Col = 1), …, P(Col = K)
+    }
+    let mut table = Table::new(headers).single(single);
+    for &k in &args.negatives.0 {
+        let negatives = NumNegatives::new(k)?;
+        let tau = collision::probability(&prior, sampling, negatives)?;
+        let cost = collision::expected_ln1p(&prior, sampling, negatives)?;
+        let mut row = vec![Cell::Integer(k as i64), Cell::Integer(prior.num_classes() as i64)];
+        row.extend([tau, tau.not()].map(|p| decimal(p.to_decimal(FLOAT_DIGITS))));
+        row.extend([tau.ln(), tau.ln_complement(), cost].map(float));
+        if single {
+            let law = collision::law(&prior, sampling, negatives)?;
+            row.push(Cell::List(law.iter().map(|p| format!("{p:?}")).collect()));
+        }
+        table.push(row);
+    }
+    args.output.print(&table)
+}

@@ -1,0 +1,70 @@
+//! Grouping of rows that differ only by seed, and mean ± standard deviation over them.
+
+use crate::losses::LossComponents;
+
+/// Rows of one configuration at one number of draws, one per seed.
+#[derive(Debug, Clone)]
+pub struct Group<'a> {
+    /// The rows, in the order of the file; at least one.
+    pub rows: Vec<&'a LossComponents>,
+}
+
+/// Groups rows by everything but `run_id` and `seed`; groups are ordered by data set, encoder and number of draws.
+pub fn group(rows: &[LossComponents]) -> Vec<Group<'_>> {
+    let same = |a: &LossComponents, b: &LossComponents| {
+        let run = |r: &LossComponents| {
+            let run = &r.run;
+            (
+                run.dataset.clone(),
+                run.encoder.clone(),
+                run.head.clone(),
+                run.loss.clone(),
+                run.epochs,
+                run.batch_size,
+            )
+        };
+        run(a) == run(b)
+            && a.run.train_negatives == b.run.train_negatives
+            && a.num_draws == b.num_draws
+            && a.temperature == b.temperature
+            && a.sampling == b.sampling
+    };
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for row in rows {
+        match groups.iter_mut().find(|group| same(group.rows[0], row)) {
+            Some(group) => group.rows.push(row),
+            None => groups.push(Group { rows: vec![row] }),
+        }
+    }
+    groups.sort_by(|a, b| {
+        let key = |g: &Group<'_>| {
+            let run = &g.rows[0].run;
+            (
+                run.dataset.clone(),
+                run.encoder.clone(),
+                run.loss.clone(),
+                g.rows[0].num_draws,
+                run.train_negatives,
+            )
+        };
+        key(a).cmp(&key(b))
+    });
+    groups
+}
+
+/// Mean and sample standard deviation over seeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeanAndDeviation {
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation with n−1; absent for one value.
+    pub deviation: Option<f64>,
+}
+
+/// Mean and sample standard deviation of at least one value.
+pub fn mean_and_deviation(values: &[f64]) -> MeanAndDeviation {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+    MeanAndDeviation { mean, deviation: (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()) }
+}

@@ -1,0 +1,83 @@
+//! The report as one HTML file: figure inline, no script, nothing fetched.
+
+use super::{Cell, Section, Table};
+use crate::bounds;
+use crate::losses::LossComponents;
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}\
+table{border-collapse:collapse;font-size:13px;margin:1rem 0;display:block;overflow-x:auto}\
+td,th{border:1px solid #ccc;padding:.25rem .5rem;text-align:right;white-space:nowrap}th{background:#f3f3f3}\
+td.text{text-align:left}.vacuous{color:#999}.note{color:#999;font-style:italic;white-space:normal;min-width:8rem}\
+.flag{background:#fdd}svg{max-width:100%;height:auto}";
+
+/// The page.
+pub fn page(
+    title: &str,
+    figure: &str,
+    rows: &[LossComponents],
+    table: &Table,
+    sections: &[Section],
+) -> String {
+    let mut body = format!("<h1>{}</h1>\n<figure>{figure}</figure>\n", escape(title));
+    body += "<p>Bars: upper bounds of the supervised loss L_sup of the mean classifier, from the contrastive loss with \
+K negatives; triangles: L_sup as measured; lines: accuracy (right axis). Error bars: standard deviation over \
+seeds.</p>\n<h2>Bounds</h2>\n<p>Mean ± standard deviation over seeds. Grey: an upper bound above ln C, which a \
+classifier that ignores its input reaches. All losses in nats.</p>\n";
+    body += &table_html(table);
+    body += "<h2>What each bound is</h2>\n<ul>\n";
+    for bound in bounds::all() {
+        let caveat = match bound.standing() {
+            bounds::Standing::Theorem => String::new(),
+            bounds::Standing::AsPublished(why) => {
+                format!(" <strong>Not a bound of L_sup:</strong> it {}.", escape(why))
+            }
+        };
+        body += &format!(
+            "<li><code>{}</code>: {}. Source: {}.{caveat}</li>\n",
+            bound.key(),
+            escape(bound.name()),
+            escape(bound.source())
+        );
+    }
+    body += "</ul>\n";
+    for section in sections {
+        body += &format!("<h2>{}</h2>\n<p>{}</p>\n", escape(&section.title), escape(&section.text));
+        body += &table_html(&section.table);
+    }
+    let samplings: std::collections::BTreeSet<&str> = rows.iter().map(|row| row.sampling.name()).collect();
+    body += &format!(
+        "<p>{} measurements; labels drawn {}. Coverage υ and collision τ are exact for that sampling and the class \
+counts of the evaluated set.</p>\n",
+        rows.len(),
+        samplings.into_iter().collect::<Vec<_>>().join(", ").replace('_', " ")
+    );
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{}</title>\n<style>{STYLE}</style>\n\
+</head>\n<body>\n{body}</body>\n</html>\n",
+        escape(title)
+    )
+}
+
+fn table_html(table: &Table) -> String {
+    let header: String = table.headers().iter().map(|h| format!("<th>{}</th>", escape(h))).collect();
+    let cell = |cell: &Cell| {
+        let class = match cell {
+            Cell::Vacuous(_) => " class=\"vacuous\"",
+            Cell::Note(_) => " class=\"note\"",
+            Cell::Text(text) if text == "DISAGREES" => " class=\"text flag\"",
+            Cell::Text(_) => " class=\"text\"",
+            _ => "",
+        };
+        format!("<td{class}>{}</td>", escape(&cell.to_string()))
+    };
+    let rows: String = table
+        .rows()
+        .iter()
+        .map(|row| format!("<tr>{}</tr>\n", row.iter().map(cell).collect::<String>()))
+        .collect();
+    format!("<table>\n<tr>{header}</tr>\n{rows}</table>\n")
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
