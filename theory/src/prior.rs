@@ -121,7 +121,7 @@ impl ClassPrior {
         Ok(Self { kind: Kind::Weights(weights), groups, total })
     }
 
-    /// Reads counts: one integer a line (blank lines at the end are allowed), or one JSON array of integers.
+    /// Reads counts: integers one a line (or several, with blanks between them), or one JSON array of integers.
     ///
     /// # Errors
     /// Unreadable file, or content that is not a list of positive integers; the line is named.
@@ -143,13 +143,19 @@ impl ClassPrior {
             serde_json::from_str(text)
                 .map_err(|e| at(Some(e.line()), format!("not a JSON array of non-negative integers: {e}")))?
         } else {
-            let lines: Vec<&str> = text.trim_end().lines().collect();
-            let mut counts = Vec::with_capacity(lines.len());
-            for (index, line) in lines.iter().enumerate() {
-                let count = line.trim().parse().map_err(|_| {
-                    at(Some(index + 1), format!("'{}' is not a non-negative integer", line.trim()))
-                })?;
-                counts.push(count);
+            let mut counts = Vec::new();
+            for (index, line) in text.trim_end().lines().enumerate() {
+                let mut words = line.split_whitespace().peekable();
+                if words.peek().is_none() {
+                    return Err(at(Some(index + 1), "the line is empty".into()));
+                }
+                for word in words {
+                    let count = word.parse().map_err(|_| {
+                        let shown: String = word.chars().take(40).collect();
+                        at(Some(index + 1), format!("'{shown}' is not a non-negative integer"))
+                    })?;
+                    counts.push(count);
+                }
             }
             counts
         };
@@ -241,7 +247,7 @@ mod tests {
         for (text, expected) in [
             ("3\nfour\n", "c.txt, line 2: 'four' is not a non-negative integer"),
             ("3\n-4", "c.txt, line 2: '-4' is not a non-negative integer"),
-            ("3\n\n4", "c.txt, line 2: '' is not a non-negative integer"),
+            ("3\n\n4", "c.txt, line 2: the line is empty"),
             (
                 "3\n0\n4",
                 "c.txt: class 1 has count 0: it can never be drawn, so remove it or give it at least 1 item",

@@ -8,7 +8,8 @@
 //!
 //! Batches without replacement: the labels are then not independent, which the proof does not use; a negative of the
 //! anchor's own class cannot be the anchor's image, so its mean is (m μ_c − f̄(x))/(m−1) instead of μ_c for a class of m
-//! images, a difference of order 1/m that the tests on finite worlds include.
+//! images, a difference of order 1/m. For that case the inequality is not proved here; the tests enumerate finite worlds
+//! with m = 2, where it holds.
 //!
 //! Source: derived here; the steps are those behind Eq. 8 and Eq. 10 of Nozawa & Sato (2021).
 
