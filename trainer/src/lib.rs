@@ -1,1 +1,25 @@
-//! x
+//! How many negative samples, and which? The training side.
+//!
+//! This crate trains contrastive encoders on candle and measures the loss components that the bounds of [`theory`] need:
+//!
+//! - [`data`]: the digits that ship, and features that other programs made;
+//! - [`augment`]: random views of a sample;
+//! - [`model`]: encoders with a projection head;
+//! - [`loss`]: NT-Xent, and InfoNCE with K sampled negatives;
+//! - [`optim`]: SGD with momentum, LARS, learning-rate schedules;
+//! - [`measure`]: loss components, mean classifier, linear probe, k nearest neighbours;
+//! - [`run`]: configuration, training loop, run folders, the `reproduce` sweep.
+//!
+//! Every random number comes from a seeded stream of [`rng`]: one seed gives the same bits with any number of threads.
+
+pub mod augment;
+pub mod data;
+pub mod error;
+pub mod loss;
+pub mod measure;
+pub mod model;
+pub mod optim;
+pub mod rng;
+pub mod run;
+
+pub use error::{Error, Result};

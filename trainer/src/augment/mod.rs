@@ -1,0 +1,3 @@
+//! Random views of a sample.
+
+pub mod digits;

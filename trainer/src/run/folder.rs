@@ -1,0 +1,164 @@
+//! Folders that this program owns, known by a marker file `run.json`.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use theory::report::files::write_atomically;
+
+const MARKER: &str = "run.json";
+const PROGRAM: &str = "trainer";
+
+/// What `run.json` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// Always `trainer`.
+    pub program: String,
+    /// Version of the program.
+    pub version: String,
+    /// `train`, `measure` or `reproduce`.
+    pub kind: String,
+    /// The command as it was typed.
+    pub command: Vec<String>,
+    /// The resolved settings, as TOML.
+    pub settings: String,
+}
+
+impl Marker {
+    /// A marker of this program for the running command.
+    pub fn new(kind: &str, settings: String) -> Self {
+        let command = std::env::args().collect();
+        Self {
+            program: PROGRAM.into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            kind: kind.into(),
+            command,
+            settings,
+        }
+    }
+}
+
+/// What stood in a folder before it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FolderState {
+    /// Nothing.
+    New,
+    /// Results of the same program and settings, finished or not.
+    Same,
+}
+
+/// A folder of this program.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    path: PathBuf,
+    /// What stood there before.
+    pub state: FolderState,
+}
+
+impl Folder {
+    /// Makes or opens a folder for `marker`; nothing else in it is touched.
+    ///
+    /// # Errors
+    /// The path is no folder; the folder holds something that is not ours, or results of other settings; the operating
+    /// system refuses.
+    pub fn create(path: &Path, marker: &Marker) -> Result<Self> {
+        if path.exists() && !path.is_dir() {
+            return Err(Error::argument(format!("{} exists and is no folder", path.display())));
+        }
+        std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
+        let mut entries = std::fs::read_dir(path).map_err(|e| Error::io(path, e))?;
+        if entries.next().is_none() {
+            let text = serde_json::to_string_pretty(marker).unwrap_or_default() + "\n";
+            write_atomically(&path.join(MARKER), text.as_bytes())?;
+            return Ok(Self { path: path.to_path_buf(), state: FolderState::New });
+        }
+        let found = read_marker(path)?;
+        let same = (&found.kind, &found.version, &found.settings)
+            == (&marker.kind, &marker.version, &marker.settings);
+        if !same {
+            let difference = difference(&found, marker);
+            return Err(Error::argument(format!(
+                "{} holds a '{}' of other settings ({difference}): choose another folder or remove it",
+                path.display(),
+                found.kind
+            )));
+        }
+        Ok(Self { path: path.to_path_buf(), state: FolderState::Same })
+    }
+
+    /// Opens a folder that holds results of `kind`.
+    ///
+    /// # Errors
+    /// The folder does not exist or holds no such results.
+    pub fn open(path: &Path, kind: &str) -> Result<(Self, Marker)> {
+        if !path.is_dir() {
+            return Err(Error::argument(format!("there is no folder {}", path.display())));
+        }
+        let marker = read_marker(path)?;
+        if marker.kind != kind {
+            return Err(Error::argument(format!(
+                "{} holds a '{}', not a '{kind}'",
+                path.display(),
+                marker.kind
+            )));
+        }
+        Ok((Self { path: path.to_path_buf(), state: FolderState::Same }, marker))
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+fn read_marker(path: &Path) -> Result<Marker> {
+    let foreign = || {
+        Error::argument(format!(
+            "{} exists and was not made by this program (it has no {MARKER} of ours): choose another folder",
+            path.display()
+        ))
+    };
+    let text = std::fs::read_to_string(path.join(MARKER)).map_err(|_| foreign())?;
+    let marker: Marker = serde_json::from_str(&text).map_err(|_| foreign())?;
+    if marker.program == PROGRAM { Ok(marker) } else { Err(foreign()) }
+}
+
+/// The first setting in which two markers differ.
+fn difference(found: &Marker, wanted: &Marker) -> String {
+    if found.kind != wanted.kind {
+        return format!("it is no '{}'", wanted.kind);
+    }
+    if found.version != wanted.version {
+        return format!("made by version {}", found.version);
+    }
+    let lines = found.settings.lines().zip(wanted.settings.lines());
+    let first = lines.into_iter().find(|(a, b)| a != b);
+    first.map_or("other length".into(), |(a, b)| format!("{a} there, {b} asked for"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_folder_with_the_same_settings_is_reused() {
+        let folder = tempfile::tempdir().unwrap();
+        let marker = |settings: &str| Marker::new("train", settings.into());
+        let own = folder.path().join("own");
+        assert_eq!(Folder::create(&own, &marker("epochs = 3")).unwrap().state, FolderState::New);
+        assert_eq!(Folder::create(&own, &marker("epochs = 3")).unwrap().state, FolderState::Same);
+        let error = Folder::create(&own, &marker("epochs = 4")).unwrap_err().to_string();
+        assert!(error.contains("epochs = 3 there, epochs = 4 asked for"), "{error}");
+        let foreign = folder.path().join("foreign");
+        std::fs::create_dir(&foreign).unwrap();
+        std::fs::write(foreign.join("thesis.tex"), "x").unwrap();
+        let error = Folder::create(&foreign, &marker("")).unwrap_err().to_string();
+        assert!(error.contains("was not made by this program"), "{error}");
+        assert!(Folder::create(&foreign.join("thesis.tex"), &marker("")).is_err());
+        assert!(Folder::open(&own, "measure").is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! `reproduce`: train for several K and seeds, measure, report.
+
+use super::{
+    Accuracies, Config, Folder, Marker, Negatives, Progress, evaluate, measure_run, run_jobs, train,
+};
+use crate::data;
+use crate::error::{Error, Result};
+use crate::model::Network;
+use std::path::{Path, PathBuf};
+use theory::losses::{self, LossComponents, Measure};
+use theory::report::{self, Cell, Section, Table};
+
+/// What to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Settings that all runs share; seed, batch size and negatives are set per run.
+    pub base: Config,
+    /// n = K+1 of the evaluation, and of the training batch unless `fixed_batch` is set.
+    pub draws: Vec<usize>,
+    /// Seeds.
+    pub seeds: Vec<u64>,
+    /// Train all K with this batch size and K sampled negatives per anchor.
+    pub fixed_batch: Option<usize>,
+}
+
+impl Plan {
+    /// The runs as (folder name, settings), the slowest first.
+    fn runs(&self) -> Vec<(String, Config)> {
+        let mut runs = Vec::new();
+        for &n in &self.draws {
+            for &seed in &self.seeds {
+                let mut config = Config { seed, ..self.base.clone() };
+                match self.fixed_batch {
+                    Some(batch) => (config.batch_size, config.negatives) = (batch, Negatives::Count(n - 1)),
+                    None => (config.batch_size, config.negatives) = (n, Negatives::BATCH),
+                }
+                runs.push((format!("n{n:04}-s{seed}"), config));
+            }
+        }
+        runs
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.draws.is_empty() || self.seeds.is_empty() {
+            return Err(Error::argument("a sweep needs at least one K and one seed"));
+        }
+        let evaluated = data::load(&self.base.dataset, self.base.evaluate_on)?.evaluated.len();
+        for &n in &self.draws {
+            if n < 2 || n > evaluated {
+                return Err(Error::argument(format!(
+                    "n = K+1 = {n} is not between 2 and the {evaluated} evaluated images"
+                )));
+            }
+            if let Some(batch) = self.fixed_batch.filter(|&batch| n > batch) {
+                return Err(Error::argument(format!(
+                    "n = K+1 = {n} exceeds the fixed batch of {batch} samples"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "draws = {:?}\nseeds = {:?}\nfixed_batch = {:?}\n{}",
+            self.draws,
+            self.seeds,
+            self.fixed_batch,
+            self.base.to_toml()
+        )
+    }
+}
+
+/// What `reproduce` left.
+pub struct Reproduction {
+    /// One row per run.
+    pub rows: Vec<LossComponents>,
+    /// The table of bounds and accuracies.
+    pub table: Table,
+    /// Trained against untrained against raw pixels.
+    pub accuracies: Table,
+    /// `report.html`.
+    pub report: PathBuf,
+}
+
+/// Trains, measures and reports into `path`; runs that are finished there are kept.
+///
+/// Each run's folder stands under `runs/`; beside it `losses.csv`, `accuracy.csv`, `report.html`, `bounds.svg`,
+/// `bounds.csv`, `bounds.md`.
+///
+/// # Errors
+/// A plan that cannot run, a folder that is not ours, a run that fails.
+pub fn reproduce(plan: &Plan, path: &Path, threads: usize, progress: &Progress) -> Result<Reproduction> {
+    plan.check()?;
+    let folder = Folder::create(path, &Marker::new("reproduce", plan.describe()))?;
+    let runs_folder = folder.file("runs");
+    std::fs::create_dir_all(&runs_folder).map_err(|e| Error::io(&runs_folder, e))?;
+    let runs = plan.runs();
+    let results = run_jobs(runs.len(), threads, |index| {
+        let (name, config) = &runs[index];
+        one_run(&runs_folder.join(name), config, &format!("[{}/{}] {name}", index + 1, runs.len()), progress)
+    })?;
+    let rows: Vec<LossComponents> = results.into_iter().flatten().collect();
+    let accuracies = accuracy_table(plan, &rows, threads)?;
+    let write =
+        |name: &str, text: String| report::files::write_atomically(&folder.file(name), text.as_bytes());
+    write("accuracy.csv", accuracies.to_text(report::Format::Csv))?;
+    let mut sections = vec![Section {
+        title: "Trained, untrained, raw pixels".into(),
+        text: "Accuracy on the evaluated images: mean ± standard deviation over seeds. Untrained: the same encoder at \
+               initialisation."
+            .into(),
+        table: accuracies.clone(),
+    }];
+    sections.extend(report::standard_sections(&rows));
+    let title = format!("{}: bounds against the number of negatives", plan.base.dataset);
+    report::write(folder.path(), &title, &rows, &sections)?;
+    for check in rows.iter().flat_map(|row| report::checks(row).into_iter().map(move |c| (row, c))) {
+        let (row, check) = check;
+        if check.is_flagged() {
+            progress.line(&format!(
+                "warning: {}: {} counted {}/{} times, exact probability {} (p = {:.1e})",
+                row.run.run_id,
+                check.measure,
+                check.successes,
+                check.trials,
+                check.exact.to_decimal(4),
+                check.p_value
+            ));
+        }
+    }
+    Ok(Reproduction {
+        table: report::bounds_table(&rows),
+        rows,
+        accuracies,
+        report: folder.file("report.html"),
+    })
+}
+
+fn one_run(path: &Path, config: &Config, name: &str, progress: &Progress) -> Result<Vec<LossComponents>> {
+    let task = progress.task(name, config.epochs);
+    let trained = train(config, path, &task)?;
+    let losses_path = trained.folder.file("losses.csv");
+    let rows = if trained.kept && losses_path.exists() {
+        losses::read(&losses_path)?
+    } else {
+        let rows = measure_run(path, None, None, None, None)?;
+        losses::write(&losses_path, &rows)?;
+        rows
+    };
+    let accuracy = rows.first().and_then(|row| row.get(Measure::LinearAccuracy)).unwrap_or(f64::NAN);
+    let kept = if trained.kept { ", kept from before" } else { "" };
+    task.finish(&format!("loss {:.3}, linear accuracy {accuracy:.3}{kept}", trained.final_loss));
+    Ok(rows)
+}
+
+const CLASSIFIERS: [&str; 3] = ["mean classifier", "linear probe", "kNN"];
+
+fn accuracy_table(plan: &Plan, rows: &[LossComponents], threads: usize) -> Result<Table> {
+    let split = data::load(&plan.base.dataset, plan.base.evaluate_on)?;
+    let headers = ["representation", "n = K+1", "features", "seeds"].into_iter().chain(CLASSIFIERS);
+    let mut table = Table::new(headers);
+    let mut push = |what: &str, n: Option<u64>, layer: &str, values: &[Accuracies]| {
+        let cell = |of: fn(&Accuracies) -> f64| {
+            Cell::Estimate(report::mean_and_deviation(&values.iter().map(of).collect::<Vec<_>>()))
+        };
+        table.push(vec![
+            Cell::text(what),
+            n.map_or(Cell::Missing, |n| Cell::Integer(n as i64)),
+            Cell::text(layer),
+            Cell::Integer(values.len() as i64),
+            cell(|a| a.mean),
+            cell(|a| a.linear),
+            cell(|a| a.knn),
+        ]);
+    };
+    for group in report::group(rows) {
+        let of = |mean, linear, knn| -> Option<Vec<Accuracies>> {
+            let one = |row: &&LossComponents| {
+                Some(Accuracies { mean: row.get(mean)?, linear: row.get(linear)?, knn: row.get(knn)? })
+            };
+            group.rows.iter().map(one).collect()
+        };
+        let n = Some(group.rows[0].num_draws.get());
+        let layers = [
+            ("head", of(Measure::MeanAccuracy, Measure::LinearAccuracy, Measure::KnnAccuracy)),
+            (
+                "encoder",
+                of(Measure::MeanAccuracyEncoder, Measure::LinearAccuracyEncoder, Measure::KnnAccuracyEncoder),
+            ),
+        ];
+        for (layer, values) in layers {
+            if let Some(values) = values {
+                push("trained", n, layer, &values);
+            }
+        }
+    }
+    let untrained = run_jobs(plan.seeds.len(), threads, |index| {
+        let network = Network::new(plan.base.encoder, split.train.side, plan.seeds[index])?;
+        evaluate::accuracies(&network, &split, None)
+    })?;
+    for (layer, index) in [("head", 0), ("encoder", 1)] {
+        push("untrained", None, layer, &untrained.iter().map(|a| a[index]).collect::<Vec<_>>());
+    }
+    push("raw pixels", None, "pixels", &[evaluate::pixel_accuracies(&split)?]);
+    Ok(table)
+}
