@@ -63,8 +63,24 @@ pub struct MeanAndDeviation {
 
 /// Mean and sample standard deviation of at least one value.
 pub fn mean_and_deviation(values: &[f64]) -> MeanAndDeviation {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
+    // Relative to the first value, so that equal values have deviation 0 exactly.
+    let (first, count) = (values[0], values.len() as f64);
+    let mean = first + values.iter().map(|v| v - first).sum::<f64>() / count;
     let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
     MeanAndDeviation { mean, deviation: (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        assert_eq!(mean_and_deviation(&[0.1; 3]), MeanAndDeviation { mean: 0.1, deviation: Some(0.0) });
+        assert_eq!(
+            mean_and_deviation(&[1.0, 2.0, 3.0]),
+            MeanAndDeviation { mean: 2.0, deviation: Some(1.0) }
+        );
+        assert_eq!(mean_and_deviation(&[5.0]).deviation, None);
+    }
 }

@@ -32,40 +32,70 @@ pub struct Section {
     pub table: Table,
 }
 
-/// Every bound per number of draws, aggregated over seeds: mean ± standard deviation.
+/// What was measured per number of draws: mean ± standard deviation over seeds.
+pub fn measured_table(rows: &[LossComponents]) -> Table {
+    let measures = [
+        ("L_Info", Measure::InfoNce),
+        ("d(f)", Measure::Gap),
+        ("E ln(1+Col)", Measure::Log1pCollisions),
+        ("υ exact", Measure::CoverageExact),
+        ("τ exact", Measure::CollisionExact),
+        ("L_sup", Measure::FullSupLoss),
+        ("mean acc.", Measure::MeanAccuracy),
+        ("linear acc.", Measure::LinearAccuracy),
+        ("kNN acc.", Measure::KnnAccuracy),
+    ];
+    per_group(rows, &measures.map(|(name, _)| name.to_string()), |group| {
+        measures.iter().map(|&(_, m)| statistic(group, |row| row.get(m))).collect()
+    })
+}
+
+/// Every bound per number of draws, beside what it bounds: mean ± standard deviation over seeds.
 pub fn bounds_table(rows: &[LossComponents]) -> Table {
-    let mut headers =
-        vec!["dataset", "encoder", "train K", "n = K+1", "seeds", "L_Info", "d(f)", "E ln(1+Col)"];
-    headers.extend(["υ exact", "τ exact", "L_sup"]);
-    let mut headers: Vec<String> = headers.into_iter().map(String::from).collect();
     let lower: Vec<_> = bounds::all().iter().filter(|b| b.standing() == bounds::Standing::Theorem).collect();
-    headers.extend(lower.iter().map(|b| format!("L_Info ≥ ({})", b.key())));
     let upper: Vec<_> = bounds::all().iter().filter(|b| b.key() != "master").collect();
+    let mut headers = vec!["L_Info".to_string()];
+    headers.extend(lower.iter().map(|b| format!("L_Info ≥ ({})", b.key())));
+    headers.push("L_sup".to_string());
     headers.extend(upper.iter().map(|b| format!("L_sup ≤ ({})", b.key())));
-    headers.extend(["mean acc.", "linear acc.", "kNN acc."].map(String::from));
-    let mut table = Table::new(headers);
-    for group in group(rows) {
-        let first = group.rows[0];
-        let measure = |m: Measure| statistic(&group, |row| row.get(m));
-        let mut cells = vec![
-            Cell::text(&first.run.dataset),
-            Cell::text(&first.run.encoder),
-            first.run.train_negatives.map_or(Cell::Missing, |k| Cell::Integer(k as i64)),
-            Cell::Integer(first.num_draws.get() as i64),
-            Cell::Integer(group.rows.len() as i64),
-            measure(Measure::InfoNce),
-            measure(Measure::Gap),
-            measure(Measure::Log1pCollisions),
-            measure(Measure::CoverageExact),
-            measure(Measure::CollisionExact),
-            measure(Measure::FullSupLoss),
-        ];
-        cells.extend(lower.iter().map(|b| bound_cell(&group, |row| b.lower_bound(row), false)));
-        cells.extend(upper.iter().map(|b| bound_cell(&group, |row| b.upper_bound(row), true)));
-        cells.extend([Measure::MeanAccuracy, Measure::LinearAccuracy, Measure::KnnAccuracy].map(measure));
-        table.push(cells);
+    per_group(rows, &headers, |group| {
+        let mut cells = vec![statistic(group, |row| row.get(Measure::InfoNce))];
+        cells.extend(lower.iter().map(|b| bound_cell(group, |row| b.lower_bound(row), false)));
+        cells.push(statistic(group, |row| row.get(Measure::FullSupLoss)));
+        cells.extend(upper.iter().map(|b| bound_cell(group, |row| b.upper_bound(row), true)));
+        cells
+    })
+}
+
+/// A table of one line a group: what was trained, as far as it differs between groups, n, seeds, and `cells`.
+fn per_group(rows: &[LossComponents], headers: &[String], cells: impl Fn(&Group<'_>) -> Vec<Cell>) -> Table {
+    let groups = group(rows);
+    let describe: [(&str, fn(&LossComponents) -> Cell); 6] = [
+        ("dataset", |row| Cell::text(&row.run.dataset)),
+        ("encoder", |row| Cell::text(&row.run.encoder)),
+        ("loss", |row| Cell::text(&row.run.loss)),
+        ("epochs", |row| integer(row.run.epochs)),
+        ("t", |row| Cell::number(row.temperature)),
+        ("train K", |row| integer(row.run.train_negatives)),
+    ];
+    let differs =
+        |of: fn(&LossComponents) -> Cell| groups.iter().any(|g| of(g.rows[0]) != of(groups[0].rows[0]));
+    let shown: Vec<_> = describe.into_iter().filter(|&(_, of)| differs(of)).collect();
+    let names = shown.iter().map(|(name, _)| (*name).to_string());
+    let names = names.chain(["n = K+1", "seeds"].map(String::from));
+    let mut table = Table::new(names.chain(headers.iter().cloned()));
+    for group in &groups {
+        let mut line: Vec<Cell> = shown.iter().map(|(_, of)| of(group.rows[0])).collect();
+        line.push(Cell::Integer(group.rows[0].num_draws.get() as i64));
+        line.push(Cell::Integer(group.rows.len() as i64));
+        line.extend(cells(group));
+        table.push(line);
     }
     table
+}
+
+fn integer(value: Option<u64>) -> Cell {
+    value.map_or(Cell::Missing, |v| Cell::Integer(v as i64))
 }
 
 fn statistic(group: &Group<'_>, of: impl Fn(&LossComponents) -> Option<f64>) -> Cell {
@@ -90,6 +120,16 @@ fn bound_cell(group: &Group<'_>, of: impl Fn(&LossComponents) -> bounds::Outcome
                 None => Cell::Missing,
             }
         }
+    }
+}
+
+fn measured_section(rows: &[LossComponents]) -> Section {
+    Section {
+        title: "Measured".into(),
+        text: "Contrastive loss L_Info with K = n−1 negatives, gap d(f), collisions, exact coverage υ and collision τ of \
+               the sampling that was used, supervised loss L_sup of the mean classifier, and accuracies on head features."
+            .into(),
+        table: measured_table(rows),
     }
 }
 
@@ -123,6 +163,7 @@ pub fn write(folder: &Path, title: &str, rows: &[LossComponents], sections: &[Se
     }
     let figure = bounds_against_draws(rows)?;
     let table = bounds_table(rows);
+    let sections = &[&[measured_section(rows)], sections].concat()[..];
     let markdown = std::iter::once(format!("# {title}\n\n{}", table.to_text(Format::Markdown)))
         .chain(
             sections

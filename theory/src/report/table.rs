@@ -70,9 +70,10 @@ impl Cell {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let estimate = |f: &mut fmt::Formatter<'_>, e: &MeanAndDeviation| match e.deviation {
-            Some(deviation) => write!(f, "{} ± {}", short(e.mean), short(deviation)),
-            None => f.write_str(&short(e.mean)),
+        let estimate = |f: &mut fmt::Formatter<'_>, e: &MeanAndDeviation| {
+            let scientific = is_far_from_one(e.mean);
+            f.write_str(&short(e.mean, scientific))?;
+            e.deviation.map_or(Ok(()), |deviation| write!(f, " ± {}", short(deviation, scientific)))
         };
         match self {
             Self::Missing => Ok(()),
@@ -88,10 +89,14 @@ impl fmt::Display for Cell {
     }
 }
 
-/// A number with the digits that a reader wants: three decimals, or three significant digits when far from 1.
-fn short(value: f64) -> String {
-    let size = value.abs();
-    if value == 0.0 || (1e-3..1e5).contains(&size) { format!("{value:.3}") } else { format!("{value:.2e}") }
+/// Whether a number is shown in scientific notation.
+fn is_far_from_one(value: f64) -> bool {
+    value != 0.0 && !(1e-3..1e5).contains(&value.abs())
+}
+
+/// A number with the digits that a reader wants: three decimals, or three significant digits.
+fn short(value: f64, scientific: bool) -> String {
+    if scientific { format!("{value:.2e}") } else { format!("{value:.3}") }
 }
 
 /// A table with named columns.

@@ -25,9 +25,9 @@ pub struct Augmentation {
 impl Default for Augmentation {
     fn default() -> Self {
         Self {
-            max_rotation: 20.0,
-            max_shift: 1.0,
-            max_scale: 0.2,
+            max_rotation: 10.0,
+            max_shift: 0.5,
+            max_scale: 0.1,
             max_intensity: 0.4,
             max_noise: 0.1,
             erase_probability: 0.5,

@@ -58,12 +58,13 @@ pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
         seeds: args.seeds.clone().unwrap_or(seeds),
         fixed_batch: args.fixed_batch,
     };
+    let jobs = args.threads.map_or_else(run::available_threads, |t| t as usize);
     let progress = Progress::new(args.quiet);
     let start = std::time::Instant::now();
-    let done = run::reproduce(&plan, &args.out, threads(args.threads), &progress)?;
-    print(&done.table.to_text(Format::Table))?;
-    print("\n")?;
-    print(&done.accuracies.to_text(Format::Table))?;
+    let done = run::reproduce(&plan, &args.out, jobs, &progress)?;
+    for table in [&done.measured, &done.bounds, &done.accuracies] {
+        print(&format!("{}\n", table.to_text(Format::Table)))?;
+    }
     progress.line(&format!(
         "{:.0} s in all; report: {}",
         start.elapsed().as_secs_f64(),
@@ -72,8 +73,9 @@ pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
     Ok(())
 }
 
-fn threads(asked: Option<u64>) -> usize {
-    asked.map_or_else(run::available_threads, |t| t as usize)
+/// Threads within one run: small networks gain nothing from more than one.
+pub(super) fn threads(asked: Option<u64>) -> usize {
+    asked.unwrap_or(1) as usize
 }
 
 #[derive(Args)]
@@ -90,9 +92,9 @@ pub(super) struct TrainArgs {
     /// Folder for config.toml, metrics.jsonl and model.safetensors
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Threads [default: all cores]; the result does not depend on it
+    /// Threads; small networks gain nothing from more than one, and the result does not depend on it [default: 1]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=1024))]
-    threads: Option<u64>,
+    pub(super) threads: Option<u64>,
     /// Say nothing
     #[arg(short, long)]
     quiet: bool,
@@ -135,9 +137,9 @@ pub(super) struct MeasureArgs {
     /// Folder for losses.csv [default: the run's folder]
     #[arg(long, value_name = "DIR", required_unless_present = "run")]
     out: Option<PathBuf>,
-    /// Threads [default: all cores]; the result does not depend on it
+    /// Threads; small networks gain nothing from more than one, and the result does not depend on it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
-    threads: Option<u64>,
+    pub(super) threads: Option<u64>,
     /// Say nothing
     #[arg(short, long)]
     quiet: bool,
@@ -172,6 +174,7 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     };
     losses::write(&file, &rows)?;
     if !args.quiet {
+        print(&format!("{}\n", theory::report::measured_table(&rows).to_text(Format::Table)))?;
         print(&theory::report::bounds_table(&rows).to_text(Format::Table))?;
         wrote(&file)?;
     }

@@ -32,6 +32,21 @@ enum Command {
     Measure(commands::MeasureArgs),
 }
 
+/// Tells the tensor library how many threads to use, before it starts any.
+///
+/// Left alone, candle 0.11 keeps one spinning helper thread per core for element-wise operations, shared by everything in
+/// the process, and reads /proc/cpuinfo at every product; two runs side by side then take longer than one after the
+/// other. Values that the user set in the environment stay.
+#[allow(unsafe_code)]
+fn set_library_threads(threads: usize) {
+    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+        if std::env::var_os(name).is_none() {
+            // SAFETY: `main` calls this before any other thread exists, so nothing reads the environment meanwhile.
+            unsafe { std::env::set_var(name, threads.to_string()) };
+        }
+    }
+}
+
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -40,7 +55,14 @@ fn print(text: &str) -> Result<()> {
 
 /// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments.
 pub(crate) fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    set_library_threads(match &command {
+        // Runs go side by side, each on one thread.
+        Command::Reproduce(_) => 1,
+        Command::Train(args) => commands::threads(args.threads),
+        Command::Measure(args) => commands::threads(args.threads),
+    });
+    let done = match command {
         Command::Reproduce(args) => commands::reproduce(&args),
         Command::Train(args) => commands::train(&args),
         Command::Measure(args) => commands::measure(&args),

@@ -65,68 +65,96 @@ pub fn measure(
     rng: &mut ChaCha8Rng,
     mut views: impl FnMut(usize) -> Result<Views>,
 ) -> Result<LossComponents> {
-    let num_classes = evaluation.class_means.rows;
-    let counts = crate::data::class_counts(evaluation.labels, num_classes);
-    let prior = ClassPrior::from_counts(counts.clone())?;
     let num_samples = evaluation.labels.len();
-    let n = evaluation.num_draws.get() as usize;
-    let passes = match evaluation.passes {
-        Some(0) => return Err(Error::argument("the number of passes must be at least 1, got 0")),
-        Some(passes) => passes_for(num_samples, evaluation.num_draws).map(|_| passes)?,
-        None => passes_for(num_samples, evaluation.num_draws)?,
-    };
-    let mut sums = Batches::default();
-    let mut class_sup = vec![0.0; num_classes];
-    let mut class_seen = vec![0u64; num_classes];
+    let least = passes_for(num_samples, evaluation.num_draws)?;
+    let passes = evaluation.passes.unwrap_or(least);
+    if passes == 0 {
+        return Err(Error::argument("the number of passes must be at least 1, got 0"));
+    }
+    let mut measurement = Measurement::new(evaluation)?;
     for pass in 0..passes {
         let views = views(pass)?;
-        check_finite(&views.first)?;
-        check_finite(&views.second)?;
         let order = permutation(num_samples, rng);
-        for batch in order.chunks_exact(n) {
-            let batch = Batch::new(evaluation, &views, batch, num_classes)?;
-            batch.measure(&mut sums)?;
-            for (i, &class) in batch.classes.iter().enumerate() {
-                class_sup[class] += batch.full_sup_loss(i);
-                class_seen[class] += 1;
-            }
+        for batch in order.chunks_exact(evaluation.num_draws.get() as usize) {
+            measurement.add(&views, batch)?;
         }
     }
-    let mut losses = LossComponents::new(
-        num_classes as u64,
-        evaluation.num_draws,
-        evaluation.temperature,
-        Sampling::WithoutReplacement,
-    )?;
-    losses.class_counts = Some(counts);
-    losses.num_batches = Some(sums.count() as u64);
-    if class_seen.iter().all(|&seen| seen > 0) {
-        losses.class_sup_loss =
-            Some(class_sup.iter().zip(&class_seen).map(|(sum, &seen)| sum / seen as f64).collect());
+    measurement.finish()
+}
+
+/// The means over batches that are added one by one.
+pub struct Measurement<'a> {
+    evaluation: &'a Evaluation<'a>,
+    prior: ClassPrior,
+    batches: Batches,
+    class_sup: Vec<f64>,
+    class_seen: Vec<u64>,
+}
+
+impl<'a> Measurement<'a> {
+    /// An empty measurement.
+    ///
+    /// # Errors
+    /// A class without sample.
+    pub fn new(evaluation: &'a Evaluation<'a>) -> Result<Self> {
+        let classes = evaluation.class_means.rows;
+        let prior = ClassPrior::from_counts(crate::data::class_counts(evaluation.labels, classes))?;
+        let (class_sup, class_seen) = (vec![0.0; classes], vec![0; classes]);
+        Ok(Self { evaluation, prior, batches: Batches::default(), class_sup, class_seen })
     }
-    for (measure, values) in &sums.of {
-        losses.set(*measure, Estimate::of_batches(values))?;
+
+    /// Adds one batch of samples, given by their indices; its first sample is the "first anchor".
+    ///
+    /// # Errors
+    /// Features that are not finite; a loss that overflows.
+    pub fn add(&mut self, views: &Views, samples: &[usize]) -> Result<()> {
+        let batch = Batch::new(self.evaluation, views, samples, self.class_sup.len())?;
+        batch.measure(&mut self.batches)?;
+        for (i, &class) in batch.classes.iter().enumerate() {
+            self.class_sup[class] += batch.full_sup_loss(i);
+            self.class_seen[class] += 1;
+        }
+        Ok(())
     }
-    let negatives = evaluation.num_draws.negatives();
-    let sampling = losses.sampling;
-    let upsilon = coverage::probability(&prior, sampling, evaluation.num_draws)?.value();
-    let tau = collision::probability(&prior, sampling, negatives)?.value();
-    losses.set(Measure::CoverageExact, Estimate::exact(upsilon))?;
-    losses.set(Measure::CollisionExact, Estimate::exact(tau))?;
-    let cost = collision::expected_ln1p(&prior, sampling, negatives)?;
-    losses.set(Measure::Log1pCollisionsExact, Estimate::exact(cost))?;
-    losses.paired = sums.paired_differences(&losses)?;
-    Ok(losses)
+
+    /// Means, standard errors, exact probabilities, and paired differences.
+    ///
+    /// # Errors
+    /// More draws than samples.
+    pub fn finish(self) -> Result<LossComponents> {
+        let (evaluation, prior) = (self.evaluation, self.prior);
+        let (n, sampling) = (evaluation.num_draws, Sampling::WithoutReplacement);
+        let mut losses = LossComponents::new(prior.num_classes(), n, evaluation.temperature, sampling)?;
+        losses.class_counts = prior.counts().map(<[u64]>::to_vec);
+        losses.num_batches = Some(self.batches.count() as u64);
+        if self.class_seen.iter().all(|&seen| seen > 0) {
+            let means = self.class_sup.iter().zip(&self.class_seen).map(|(sum, &seen)| sum / seen as f64);
+            losses.class_sup_loss = Some(means.collect());
+        }
+        for (measure, values) in &self.batches.of {
+            losses.set(*measure, Estimate::of_batches(values))?;
+        }
+        for (measure, value) in [
+            (Measure::CoverageExact, coverage::probability(&prior, sampling, n)?.value()),
+            (Measure::CollisionExact, collision::probability(&prior, sampling, n.negatives())?.value()),
+            (Measure::Log1pCollisionsExact, collision::expected_ln1p(&prior, sampling, n.negatives())?),
+        ] {
+            losses.set(measure, Estimate::exact(value))?;
+        }
+        losses.paired = self.batches.paired_differences(&losses)?;
+        Ok(losses)
+    }
 }
 
 fn check_finite(features: &Matrix) -> Result<()> {
     match features.data.iter().position(|v| !v.is_finite()) {
-        Some(i) => Err(Error::NonFinite(format!(
-            "feature {} of sample {} is {}",
-            i % features.cols,
-            i / features.cols,
-            features.data[i]
-        ))),
+        Some(i) => {
+            let (row, column) = (i / features.cols, i % features.cols);
+            Err(Error::NonFinite(format!(
+                "feature {column} of sample {row} of a batch is {}",
+                features.data[i]
+            )))
+        }
         None => Ok(()),
     }
 }
@@ -190,12 +218,14 @@ impl<'a> Batch<'a> {
         samples: &[usize],
         num_classes: usize,
     ) -> Result<Self> {
+        let (first, second) = (views.first.gather(samples), views.second.gather(samples));
+        check_finite(&first)?;
+        check_finite(&second)?;
         let t = evaluation.temperature;
         let scaled = |mut m: Matrix| {
             m.data.iter_mut().for_each(|v| *v /= t);
             m
         };
-        let (first, second) = (views.first.gather(samples), views.second.gather(samples));
         let classes: Vec<usize> = samples.iter().map(|&i| evaluation.labels[i]).collect();
         let mut occupancy = vec![0; num_classes];
         classes.iter().for_each(|&c| occupancy[c] += 1);

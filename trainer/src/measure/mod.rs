@@ -7,5 +7,5 @@ mod matrix;
 pub use classifiers::{
     KNN_NEIGHBOURS, KNN_TEMPERATURE, class_means, knn_accuracy, linear_accuracy, mean_accuracy,
 };
-pub use components::{Evaluation, Views, collision_spread, measure, passes_for};
+pub use components::{Evaluation, Measurement, Views, collision_spread, measure, passes_for};
 pub use matrix::Matrix;

@@ -75,8 +75,10 @@ impl Plan {
 pub struct Reproduction {
     /// One row per run.
     pub rows: Vec<LossComponents>,
-    /// The table of bounds and accuracies.
-    pub table: Table,
+    /// What was measured per number of draws.
+    pub measured: Table,
+    /// The bounds per number of draws.
+    pub bounds: Table,
     /// Trained against untrained against raw pixels.
     pub accuracies: Table,
     /// `report.html`.
@@ -130,7 +132,8 @@ pub fn reproduce(plan: &Plan, path: &Path, threads: usize, progress: &Progress) 
         }
     }
     Ok(Reproduction {
-        table: report::bounds_table(&rows),
+        measured: report::measured_table(&rows),
+        bounds: report::bounds_table(&rows),
         rows,
         accuracies,
         report: folder.file("report.html"),

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""The measured columns of losses.csv from their definitions, in numpy: the oracle of `trainer`'s measurement.
+
+usage: oracle.py            writes features.npz (once; kept if it exists) and expected.json beside this script
+       oracle.py --check    recomputes and compares with the committed expected.json, to 1e-12
+needs: numpy. Every quantity is written as a sum over samples, without any of the program's shortcuts.
+"""
+import itertools, json, math, pathlib, sys
+from fractions import Fraction
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+T = 0.5
+COUNTS = [14, 12, 8, 6]
+
+
+def make_features():
+    rng = np.random.default_rng(20210611)
+    centres = rng.normal(size=(4, 6))
+    labels = np.repeat(np.arange(4), COUNTS)
+    rng.shuffle(labels)
+    sample = lambda y, spread: (centres[y] + spread * rng.normal(size=(len(y), 6))).astype(np.float32)
+    base = sample(labels, 0.9)
+    views = [(base + 0.5 * rng.normal(size=base.shape)).astype(np.float32) for _ in range(6)]
+    train_labels = np.tile(np.arange(4), 15)
+    unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in views[2:]]
+    np.savez(HERE / "features.npz", view1=views[0], view2=views[1], labels=labels.astype(np.int64),
+             train=sample(train_labels, 1.2), train_labels=train_labels.astype(np.int64),
+             mean=np.mean(unit, axis=0).astype(np.float32))
+
+
+def load():
+    data = {k: v.astype(np.float64) if v.dtype == np.float32 else v for k, v in np.load(HERE / "features.npz").items()}
+    for name in ("view1", "view2", "train"):
+        data[name] = data[name] / np.linalg.norm(data[name], axis=1, keepdims=True)
+    return data
+
+
+def batches_of(n, count):
+    """`count` batches of n distinct samples: their law does not matter here, the program gets the same ones."""
+    rng = np.random.default_rng(n)
+    return [rng.permutation(sum(COUNTS))[:n].tolist() for _ in range(count)]
+
+
+def cross_entropy(z, c, mu, classes):
+    """-ln [ e^{z.mu_c/t} / sum_{j in classes} e^{z.mu_j/t} ]"""
+    return -z @ mu[c] / T + math.log(sum(math.exp(z @ mu[j] / T) for j in classes))
+
+
+def measure_batch(data, mu, batch):
+    z, zp, y, fbar = data["view1"][batch], data["view2"][batch], data["labels"][batch], data["mean"][batch]
+    n, shown = len(batch), sorted(set(y.tolist()))
+    cover = float(len(shown) == 4)
+    s = lambda a, b: a @ b / T
+    rows = []
+    for i in range(n):
+        others = [k for k in range(n) if k != i]
+        same = [k for k in others if y[k] == y[i]]
+        info = -s(z[i], zp[i]) + math.log(sum(math.exp(s(z[i], zp[k])) for k in range(n)))
+        two = 0.0
+        for own, other in ((z, zp), (zp, z)):
+            denominator = sum(math.exp(s(own[i], own[k])) for k in others) + sum(math.exp(s(own[i], other[k])) for k in range(n))
+            two += 0.5 * (-s(own[i], other[i]) + math.log(denominator))
+        sub = cross_entropy(z[i], y[i], mu, shown)
+        repelled = sum(math.exp(s(z[i], mu[y[k]] - mu[y[i]])) for k in others if y[k] != y[i])
+        alone = float(not same)
+        rows.append({
+            "info_nce": info, "nt_xent": two, "coverage": cover, "collision": 1 - alone,
+            "log1p_collisions": math.log(1 + len(same)), "full_sup_loss": cross_entropy(z[i], y[i], mu, range(4)),
+            "joint_sup_loss": cover * sub, "joint_sub_loss": (1 - cover) * sub,
+            "curl_joint_sup": alone * cover * sub, "curl_joint": alone * sub,
+            "gap": min(0.0, s(z[i], mu[y[i]] - fbar[i])), "master_term": math.log(1 + len(same) + repelled),
+            "collision_upper": math.log(1 + len(same)) + max([abs(s(z[i], zp[k]) - s(z[i], zp[i])) for k in same], default=0.0),
+        })
+    mean = {k: float(np.mean([r[k] for r in rows])) for k in rows[0]}
+    mean["first_anchor_collision"] = rows[0]["collision"]
+    m = mean
+    mean["info_nce_minus_master"] = m["info_nce"] - m["master_term"] - m["gap"]
+    mean["info_nce_minus_curl"] = m["info_nce"] - m["curl_joint"] - m["log1p_collisions"] - m["gap"]
+    mean["info_nce_minus_nozawa_sato"] = m["info_nce"] - 0.5 * (m["joint_sup_loss"] + m["joint_sub_loss"] + m["log1p_collisions"]) - m["gap"]
+    return mean
+
+
+def exact(n):
+    """Coverage, collision and E ln(1+Col) of n draws without replacement, by counting subsets with rationals."""
+    total, k = sum(COUNTS), n - 1
+    ways = {0: 1}
+    for m in COUNTS:
+        new = {}
+        for size, w in ways.items():
+            for own in range(1, m + 1):
+                new[size + own] = new.get(size + own, 0) + w * math.comb(m, own)
+        ways = new
+    coverage = Fraction(ways.get(n, 0), math.comb(total, n))
+    law = lambda m, j: Fraction(math.comb(m - 1, j) * math.comb(total - m, k - j), math.comb(total - 1, k))
+    collision = 1 - sum(Fraction(m, total) * law(m, 0) for m in COUNTS)
+    cost = sum(float(Fraction(m, total) * law(m, j)) * math.log(1 + j) for m in COUNTS for j in range(1, min(m - 1, k) + 1))
+    return {"coverage_exact": float(coverage), "collision_exact": float(collision), "log1p_collisions_exact": cost}
+
+
+def spread(data):
+    terms = []
+    for c in range(4):
+        members = np.flatnonzero(data["labels"] == c)
+        for j in members:
+            own = data["view1"][j] @ data["view2"][j]
+            terms.append(sum(abs(data["view1"][i] @ data["view2"][j] - own) for i in members) / (len(members) - 1))
+    return float(np.mean(terms))
+
+
+def knn(data, neighbours=20, temperature=0.1):
+    right = 0
+    for z, y in zip(data["view1"], data["labels"]):
+        s = data["train"] @ z
+        votes = np.zeros(4)
+        for j in np.argsort(-s, kind="stable")[:neighbours]:
+            votes[data["train_labels"][j]] += math.exp(s[j] / temperature)
+        right += votes.argmax() == y
+    return right / len(data["labels"])
+
+
+def linear(data, ridge=1e-4):
+    """Multinomial logistic regression, here by plain gradient descent until it stands still."""
+    x, mean = data["train"], data["train"].mean(0)
+    scale = 1 / math.sqrt(np.mean((x - mean) ** 2))
+    design = lambda m: np.hstack([(m - mean) * scale, np.ones((len(m), 1))])
+    a, b, target = design(x), design(data["view1"]), np.eye(4)[data["train_labels"]]
+    w = np.zeros((4, a.shape[1]))
+    for _ in range(200_000):
+        p = np.exp(a @ w.T - (a @ w.T).max(1, keepdims=True))
+        gradient = ((p / p.sum(1, keepdims=True) - target).T @ a) / len(a) + ridge * w
+        w -= 0.2 * gradient
+        if np.abs(gradient).max() < 1e-9:
+            break
+    return float(np.mean((b @ w.T).argmax(1) == data["labels"]))
+
+
+def compute():
+    data = load()
+    mu = np.array([data["train"][data["train_labels"] == c].mean(0) for c in range(4)])
+    result = {"temperature": T, "cases": []}
+    for n, count in ((5, 40), (12, 30)):
+        batches = batches_of(n, count)
+        means = [measure_batch(data, mu, b) for b in batches]
+        columns = {k: [float(np.mean([m[k] for m in means])), float(np.std([m[k] for m in means], ddof=1) / math.sqrt(count))] for k in means[0]}
+        seen = list(itertools.chain.from_iterable(batches))
+        per_class = [float(np.mean([cross_entropy(data["view1"][i], c, mu, range(4)) for i in seen if data["labels"][i] == c])) for c in range(4)]
+        result["cases"].append({"num_draws": n, "batches": batches, "columns": columns, "class_sup_loss": per_class, "exact": exact(n)})
+    result["mean_accuracy"] = float(np.mean((data["view1"] @ mu.T).argmax(1) == data["labels"]))
+    result["knn_accuracy"], result["linear_accuracy"], result["collision_spread"] = knn(data), linear(data), spread(data)
+    return result
+
+
+def difference(a, b):
+    if isinstance(a, dict):
+        return max((difference(a[k], b[k]) for k in a.keys() | b.keys()), default=0.0)
+    if isinstance(a, list):
+        return max((difference(x, y) for x, y in zip(a, b, strict=True)), default=0.0)
+    return abs(a - b)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        found = difference(compute(), json.loads((HERE / "expected.json").read_text()))
+        print(f"largest difference from expected.json: {found:.1e}")
+        sys.exit(found > 1e-12)
+    if not (HERE / "features.npz").exists():
+        make_features()
+    (HERE / "expected.json").write_text(json.dumps(compute(), indent=1) + "\n")

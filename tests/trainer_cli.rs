@@ -1,0 +1,276 @@
+//! The `trainer` program as its users meet it: one command to a report, the same bits again, one clear line on bad input.
+
+use assert_cmd::Command;
+use std::path::{Path, PathBuf};
+use theory::losses::{self, Measure};
+use theory::report;
+
+fn trainer() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_trainer"))
+}
+
+fn run(args: &[&str]) -> (i32, String, String) {
+    let output = trainer().args(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+fn path(folder: &Path, name: &str) -> String {
+    folder.join(name).to_str().unwrap().to_string()
+}
+
+/// Runs and expects failure with `code` and exactly one line on standard error that has all of `words`.
+fn fails(args: &[&str], code: i32, words: &[&str]) {
+    let (found, _, stderr) = run(args);
+    assert_eq!(found, code, "{args:?}: {stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "{args:?}: {stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "{args:?}: no '{word}' in: {stderr}");
+    }
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+#[test]
+fn one_command_to_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    let (code, stdout, stderr) = run(&[
+        "reproduce",
+        "digits",
+        "--draws",
+        "16,64",
+        "--seeds",
+        "7,11",
+        "--set",
+        "epochs=6",
+        "--out",
+        &out,
+    ]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("raw pixels"), "the final table stands on stdout: {stdout}");
+    assert_eq!(
+        stderr.lines().filter(|line| line.contains("linear accuracy")).count(),
+        4,
+        "a line a run: {stderr}"
+    );
+    let rows = losses::read(&PathBuf::from(&out).join("losses.csv")).unwrap();
+    assert_eq!(rows.len(), 4);
+    for row in &rows {
+        assert!(row.num_batches.unwrap() >= 100);
+        assert_eq!(row.class_counts.as_deref(), Some(&[45; 10][..]));
+        // The bounds hold in the real run, by their own standard error.
+        for (key, difference) in &row.paired {
+            let error = difference.standard_error.unwrap();
+            assert!(difference.mean > 5.0 * error, "{} {key}: {} ± {error}", row.run.run_id, difference.mean);
+        }
+        // What was counted agrees with what the sampling says.
+        let checks = report::checks(row);
+        assert_eq!(checks.len(), 2);
+        assert!(checks.iter().all(|check| !check.is_flagged()), "{checks:?}");
+        assert!(row.get(Measure::LinearAccuracy).unwrap() > 0.8);
+        let upper = theory::bounds::find("nozawa_sato").unwrap().upper_bound(row).value().unwrap();
+        assert!(upper > row.get(Measure::FullSupLoss).unwrap());
+    }
+    for file in ["report.html", "bounds.svg", "bounds.csv", "bounds.md", "accuracy.csv", "run.json"] {
+        assert!(Path::new(&out).join(file).exists(), "{file}");
+    }
+    let html = std::fs::read_to_string(Path::new(&out).join("report.html")).unwrap();
+    assert!(html.contains("<svg") && !html.contains("http-equiv") && !html.contains("<script"));
+
+    // A second call keeps the finished runs; other settings are refused; `train` and `measure` alone give the same row.
+    let before = std::fs::read(Path::new(&out).join("losses.csv")).unwrap();
+    let again = ["reproduce", "digits", "--draws", "16,64", "--seeds", "7,11", "--out", &out, "--set"];
+    let (code, _, stderr) = run(&[&again[..], &["epochs=6"]].concat());
+    assert_eq!((code, stderr.matches("kept from before").count()), (0, 4), "{stderr}");
+    assert_eq!(std::fs::read(Path::new(&out).join("losses.csv")).unwrap(), before);
+    fails(&[&again[..], &["epochs=7", "-q"]].concat(), 2, &["epochs = 6 there, epochs = 7 asked for"]);
+    let own = path(folder.path(), "n0016-s7");
+    let settings = ["--set", "batch_size=16", "--set", "seed=7", "--set", "epochs=6"];
+    assert_eq!(run(&[&["train", "--preset", "digits", "--out", &own, "-q"][..], &settings].concat()).0, 0);
+    assert_eq!(run(&["measure", "--run", &own, "-q"]).0, 0);
+    let alone = losses::read(&Path::new(&own).join("losses.csv")).unwrap();
+    assert_eq!(alone[0], rows[0]);
+    // At another number of draws and temperature, into another folder.
+    let other = path(folder.path(), "measured");
+    let draws = ["--draws", "8,450", "--temperature", "0.2", "--passes", "2", "--out", &other];
+    let (code, stdout, stderr) = run(&[&["measure", "--run", &own][..], &draws].concat());
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("L_Info"));
+    let measured = losses::read(&Path::new(&other).join("losses.csv")).unwrap();
+    assert_eq!(measured.iter().map(|r| r.num_draws.get()).collect::<Vec<_>>(), [8, 450]);
+    assert_eq!(measured[1].num_batches, Some(2));
+    // n = 8 cannot show 10 classes.
+    let upper = theory::bounds::find("nozawa_sato").unwrap().upper_bound(&measured[0]);
+    assert!(matches!(&upper, theory::bounds::Outcome::Undefined(why) if why.contains("υ = 0")), "{upper:?}");
+    // What is asked for must fit the evaluated images.
+    let into = path(folder.path(), "none");
+    fails(&["measure", "--run", &own, "--draws", "451", "--out", &into, "-q"], 2, &["451", "450"]);
+    assert!(!Path::new(&into).exists(), "nothing is left behind");
+}
+
+#[test]
+fn the_same_bits_with_one_and_two_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for threads in ["1", "2"] {
+        let out = path(folder.path(), &format!("sweep{threads}"));
+        let args = ["reproduce", "digits", "--draws", "32,128", "--seeds", "7", "--set", "epochs=2", "-q"];
+        assert_eq!(run(&[&args[..], &["--threads", threads, "--out", &out]].concat()).0, 0);
+        let single = path(folder.path(), &format!("single{threads}"));
+        let args = ["train", "--preset", "digits", "--set", "epochs=2", "--set", "batch_size=256", "-q"];
+        assert_eq!(run(&[&args[..], &["--threads", threads, "--out", &single]].concat()).0, 0);
+        assert_eq!(run(&["measure", "--run", &single, "--threads", threads, "-q"]).0, 0);
+        let read = |name: String| std::fs::read(name).unwrap();
+        // The run's name is its folder's, so its row differs there alone.
+        let row = losses::read(&Path::new(&single).join("losses.csv")).unwrap().remove(0);
+        files.push((
+            read(format!("{out}/losses.csv")),
+            read(format!("{out}/accuracy.csv")),
+            read(format!("{single}/model.safetensors")),
+            read(format!("{single}/metrics.jsonl")),
+            (row.measures, row.paired, row.class_sup_loss),
+        ));
+    }
+    assert!(files[0] == files[1]);
+}
+
+#[test]
+fn a_fixed_batch_moves_k_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "fixed");
+    let args = [
+        "reproduce",
+        "digits",
+        "--fixed-batch",
+        "64",
+        "--draws",
+        "4,64",
+        "--seeds",
+        "7",
+        "--set",
+        "epochs=2",
+    ];
+    assert_eq!(run(&[&args[..], &["-q", "--out", &out]].concat()).0, 0);
+    let rows = losses::read(&Path::new(&out).join("losses.csv")).unwrap();
+    let trained: Vec<_> =
+        rows.iter().map(|r| (r.run.batch_size, r.run.train_negatives, r.num_draws.get())).collect();
+    assert_eq!(trained, [(Some(64), Some(3), 4), (Some(64), Some(63), 64)]);
+    let metrics =
+        |name: &str| std::fs::read_to_string(Path::new(&out).join("runs").join(name).join("metrics.jsonl"));
+    let rate = |text: String| -> Vec<serde_json::Value> {
+        text.lines()
+            .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["learning_rate"].clone())
+            .collect()
+    };
+    assert_eq!(rate(metrics("n0004-s7").unwrap()), rate(metrics("n0064-s7").unwrap()));
+}
+
+#[test]
+fn features_of_another_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let oracle = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/oracle/features.npz");
+    let features = oracle.to_str().unwrap();
+    let out = path(folder.path(), "out");
+    let args = ["measure", "--features", features, "--draws", "5,12", "--temperature", "0.5", "-q"];
+    assert_eq!(run(&[&args[..], &["--out", &out]].concat()).0, 0);
+    let rows = losses::read(&Path::new(&out).join("losses.csv")).unwrap();
+    assert_eq!(rows[0].class_counts.as_deref(), Some(&[14, 12, 8, 6][..]));
+    // Classes are not equally frequent: the rearranged bounds say so instead of a number.
+    let upper = theory::bounds::find("nozawa_sato").unwrap().upper_bound(&rows[1]);
+    assert!(matches!(upper, theory::bounds::Outcome::NotApplicable(_)));
+    let too_many =
+        ["measure", "--features", features, "--draws", "41", "--temperature", "0.5", "--out", &out, "-q"];
+    fails(&too_many, 2, &["41", "40"]);
+    let broken = path(folder.path(), "broken.npz");
+    std::fs::write(&broken, &std::fs::read(&oracle).unwrap()[..3000]).unwrap();
+    let target = path(folder.path(), "target");
+    let args = ["measure", "--features", &broken, "--draws", "5", "--temperature", "0.5", "--out", &target];
+    fails(&args, 1, &["broken.npz"]);
+    assert!(!Path::new(&target).exists());
+}
+
+#[test]
+fn bad_features_name_the_array() {
+    use candle_core::{Device, Tensor};
+    let folder = tempfile::tempdir().unwrap();
+    let target = path(folder.path(), "target");
+    let write = |name: &str, labels: Vec<i64>, poison: f32, view2_rows: usize| -> String {
+        let file = path(folder.path(), name);
+        let matrix = |rows: usize, first: f32| {
+            let mut data: Vec<f32> = (0..rows * 2).map(|i| 1.0 + i as f32).collect();
+            data[0] = first;
+            Tensor::from_vec(data, (rows, 2), &Device::Cpu).unwrap()
+        };
+        let count = labels.len();
+        let tensors = std::collections::HashMap::from([
+            ("view1".to_string(), matrix(4, poison)),
+            ("view2".to_string(), matrix(view2_rows, 1.0)),
+            ("labels".to_string(), Tensor::from_vec(labels, count, &Device::Cpu).unwrap()),
+        ]);
+        candle_core::safetensors::save(&tensors, &file).unwrap();
+        file
+    };
+    let cases = [
+        (write("nan.safetensors", vec![0, 1, 0, 1], f32::NAN, 4), vec!["view1", "row 0", "NaN"]),
+        (write("gap.safetensors", vec![0, 2, 0, 2], 1.0, 4), vec!["labels", "no sample of class 1"]),
+        (write("negative.safetensors", vec![0, -1, 0, 1], 1.0, 4), vec!["labels", "entry 1", "-1"]),
+        (write("short.safetensors", vec![0, 1, 0], 1.0, 4), vec!["labels", "3 entries for 4 rows"]),
+        (write("shape.safetensors", vec![0, 1, 0, 1], 1.0, 3), vec!["view2", "[3, 2]", "[4, 2]"]),
+    ];
+    for (file, words) in cases {
+        let args =
+            ["measure", "--features", &file, "--draws", "2", "--temperature", "0.5", "--out", &target, "-q"];
+        fails(&args, 1, &words);
+        assert!(!Path::new(&target).exists());
+    }
+}
+
+/// A folder in which nobody may write: for root, permissions do not count, so one of the kernel's.
+fn read_only(folder: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let inside = folder.join("read-only");
+    std::fs::create_dir(&inside).unwrap();
+    std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o555)).unwrap();
+    let writable = std::fs::write(inside.join("probe"), "x").is_ok();
+    if writable { PathBuf::from("/sys") } else { inside }
+}
+
+#[test]
+fn bad_input_gets_one_line_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    let sweep = ["reproduce", "digits", "--out", &out, "-q"];
+    let with = |more: &[&'static str]| [&sweep[..], more].concat();
+    fails(&with(&["--draws", "451"]), 2, &["451", "450"]);
+    fails(&with(&["--draws", "1"]), 2, &["n = K+1 = 1"]);
+    fails(&with(&["--draws", "64", "--fixed-batch", "32"]), 2, &["64", "32"]);
+    fails(&with(&["--set", "epochs=0"]), 2, &["epochs = 0"]);
+    fails(&with(&["--set", "epoch=5"]), 2, &["epoch"]);
+    fails(&with(&["--set", "learning_rate=-1"]), 2, &["learning_rate = -1"]);
+    let train = ["train", "--preset", "digits", "--out", &out, "-q", "--set"];
+    fails(&[&train[..], &["batch_size=1400"]].concat(), 2, &["1400", "1347"]);
+    fails(&[&train[..], &["negatives=99"]].concat(), 2, &["99", "63"]);
+    fails(&["measure", "--run", &out, "-q"], 2, &["there is no folder"]);
+    assert!(!Path::new(&out).exists(), "nothing was made");
+
+    std::fs::create_dir(&out).unwrap();
+    std::fs::write(Path::new(&out).join("thesis.tex"), "years of work").unwrap();
+    fails(&sweep, 2, &["was not made by this program"]);
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1);
+
+    let closed = read_only(folder.path()).join("run");
+    fails(&["reproduce", "digits", "--quick", "-q", "--out", closed.to_str().unwrap()], 1, &["run"]);
+
+    // A diverging run says where, and leaves no checkpoint.
+    let wild = path(folder.path(), "wild");
+    let args = ["train", "--preset", "digits", "--set", "learning_rate=1e30", "--out", &wild, "-q"];
+    fails(&args, 1, &["step", "learning_rate"]);
+    assert!(!Path::new(&wild).join("model.safetensors").exists());
+}
+
+#[test]
+fn usage_errors_exit_with_2() {
+    assert_eq!(run(&["reproduce", "imagenet"]).0, 2);
+    assert_eq!(run(&["measure"]).0, 2);
+    assert_eq!(run(&["--help"]).0, 0);
+}
