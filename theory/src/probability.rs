@@ -40,12 +40,12 @@ impl Probability {
 
     /// From ln(1−p) ≤ 0 and a bound of the relative error of 1−p.
     pub fn from_ln_complement(ln_complement: f64, relative_error: f64) -> Self {
-        Self::from_ln(ln_complement, relative_error).not()
+        Self::from_ln(ln_complement, relative_error).opposite()
     }
 
     /// The probability of the opposite event, without loss.
     #[must_use]
-    pub fn not(self) -> Self {
+    pub fn opposite(self) -> Self {
         Self {
             ln: self.ln_complement,
             ln_complement: self.ln,
@@ -61,7 +61,7 @@ impl Probability {
 
     /// 1 − p as a float.
     pub fn complement(self) -> f64 {
-        self.not().value()
+        self.opposite().value()
     }
 
     /// ln p; −∞ for p = 0.
@@ -122,7 +122,7 @@ pub fn decimal_from_ln(ln: f64, digits: usize) -> String {
     }
     let exponent = (ln / std::f64::consts::LN_10).floor();
     // ln 10 in two parts, so that the product with an exponent of a few digits is exact enough.
-    const LN_10_HIGH: f64 = 2.302_585_092_994_045_7;
+    const LN_10_HIGH: f64 = std::f64::consts::LN_10;
     const LN_10_LOW: f64 = -2.170_756_223_382_249_4e-16;
     let mantissa = (exponent.mul_add(-LN_10_HIGH, ln) - exponent * LN_10_LOW).exp();
     let text = format!("{mantissa:.*}", digits.saturating_sub(1));
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(p.value(), 1.0);
         assert_eq!(p.ln_complement(), -500.0);
         assert!(p.ln() < 0.0 && (p.ln() / -(-500.0f64).exp() - 1.0).abs() < 1e-12);
-        assert_eq!(p.not().not(), p);
-        assert_eq!(Probability::ZERO.not(), Probability::ONE);
+        assert_eq!(p.opposite().opposite(), p);
+        assert_eq!(Probability::ZERO.opposite(), Probability::ONE);
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<()> {
             row.extend([decimal(p.numerator.to_string()), decimal(p.denominator.to_string())]);
         } else {
             let (p, method) = coverage::evaluate(&prior, sampling, num_draws)?;
-            row.extend([decimal(p.to_decimal(FLOAT_DIGITS)), decimal(p.not().to_decimal(FLOAT_DIGITS))]);
+            row.extend([decimal(p.to_decimal(FLOAT_DIGITS)), decimal(p.opposite().to_decimal(FLOAT_DIGITS))]);
             row.extend([p.ln(), p.ln_complement()].map(float));
             row.extend(
                 [p.relative_error_bound(), p.complement_relative_error_bound()]
@@ -171,7 +171,7 @@ pub(super) fn collision(args: &CollisionArgs) -> Result<()> {
         let tau = collision::probability(&prior, sampling, negatives)?;
         let cost = collision::expected_ln1p(&prior, sampling, negatives)?;
         let mut row = vec![Cell::Integer(k as i64), Cell::Integer(prior.num_classes() as i64)];
-        row.extend([tau, tau.not()].map(|p| decimal(p.to_decimal(FLOAT_DIGITS))));
+        row.extend([tau, tau.opposite()].map(|p| decimal(p.to_decimal(FLOAT_DIGITS))));
         row.extend([tau.ln(), tau.ln_complement(), cost].map(float));
         if single {
             let law = collision::law(&prior, sampling, negatives)?;

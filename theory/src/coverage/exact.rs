@@ -78,7 +78,7 @@ fn uniform(classes: u64, draws: u64) -> ExactProbability {
     let mut binomial = BigUint::one();
     for j in 0..=classes {
         let term = BigInt::from(&binomial * BigUint::from(j).pow(exponent));
-        if (classes - j) % 2 == 0 {
+        if (classes - j).is_multiple_of(2) {
             sum += term
         } else {
             sum -= term

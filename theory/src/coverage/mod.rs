@@ -99,7 +99,7 @@ pub fn evaluate(
             // Only the subsets that leave out exactly one smallest class fail to cover.
             let (ln_subsets, error) = ln_binomial_coefficient(total, draws);
             let ln = (smallest.multiplicity as f64).ln() - ln_subsets;
-            return Ok((Probability::from_ln(ln, error + log_error(ln)).not(), Method::ClosedForm));
+            return Ok((Probability::from_ln(ln, error + log_error(ln)).opposite(), Method::ClosedForm));
         }
     }
     if draws == classes {
@@ -107,7 +107,7 @@ pub fn evaluate(
     }
     let missing = first_order_missing(prior, without_replacement, draws);
     if missing.ln < -40.0 {
-        return Ok((Probability::from_ln(missing.ln, missing.error).not(), Method::FirstOrder));
+        return Ok((Probability::from_ln(missing.ln, missing.error).opposite(), Method::FirstOrder));
     }
     let (base, weight): (Base, fn(&Group) -> f64) = match without_replacement {
         Some(total) => (Base::Binomial { total: total as f64 }, |g| g.count.unwrap_or(1) as f64),

@@ -138,7 +138,7 @@ mod tests {
         {
             assert_eq!(quantile(&uniform(c), level).unwrap(), expected, "C={c} q={level}");
         }
-        assert!((standard_deviation(&uniform(1000)) - 1279.237_701_063_023_5).abs() < 1e-9);
+        assert!((standard_deviation(&uniform(1000)) - 1_279.237_701_063_023_5).abs() < 1e-9);
         // Two classes of unequal weight: T is 1 + a mixture of two geometric times.
         let prior = ClassPrior::from_counts(vec![9, 1]).unwrap();
         let second = |p: f64| (2.0 - p) / (p * p) + 2.0 / p + 1.0; // E (1+G)², G geometric on 1, 2, … with success p

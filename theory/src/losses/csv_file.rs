@@ -85,7 +85,7 @@ pub fn read_from(text: &str, name: &str) -> Result<Vec<LossComponents>> {
         let line = text.lines().count() as u64;
         return Err(at(
             line,
-            headers.iter().last(),
+            headers.iter().next_back(),
             "the last line has no line break: the file seems cut off".into(),
         ));
     }

@@ -45,7 +45,7 @@ impl BinomialCheck {
 /// ```
 pub fn binomial_two_sided(successes: u64, trials: u64, exact: Probability) -> f64 {
     if exact.ln() > exact.ln_complement() {
-        return binomial_two_sided(trials - successes, trials, exact.not());
+        return binomial_two_sided(trials - successes, trials, exact.opposite());
     }
     // `exact` is at most 1/2 here, so its value does not round to 1.
     let Ok(law) = Binomial::new(exact.value(), trials) else { return 1.0 };

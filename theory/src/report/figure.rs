@@ -16,6 +16,9 @@ const ACCURACIES: [(Measure, &str, RGBColor); 2] = [
     (Measure::LinearAccuracy, "linear accuracy", RGBColor(70, 140, 80)),
 ];
 
+const TRIVIAL: RGBColor = RGBColor(190, 60, 60);
+const SUPERVISED: RGBColor = RGBColor(20, 20, 20);
+
 /// An SVG of the upper bounds of L_sup and the accuracies against n = K+1, mean ± standard deviation over seeds.
 ///
 /// # Errors
@@ -46,45 +49,80 @@ fn bars(groups: &[Group<'_>], bound: &dyn Bound) -> Vec<Bar> {
     groups.iter().enumerate().filter_map(bar).collect()
 }
 
-fn draw(svg: &mut String, groups: &[Group<'_>]) -> std::result::Result<(), String> {
-    let error = |e: DrawingAreaErrorKind<_>| -> String {
-        let e: DrawingAreaErrorKind<std::io::Error> = e;
-        e.to_string()
-    };
-    let series: Vec<_> = BARS
-        .iter()
-        .filter_map(|&(key, colour)| bounds::find(key).map(|bound| (bound, colour, bars(groups, bound))))
-        .filter(|(_, _, bars)| !bars.is_empty())
-        .collect();
-    let sup: Vec<_> = groups.iter().map(|g| over_seeds(g, |row| row.get(Measure::FullSupLoss))).collect();
-    let trivial = (groups[0].rows[0].num_classes as f64).ln();
-    let all_values = series.iter().flat_map(|s| s.2.iter().map(|b| b.value.mean)).chain([trivial]);
-    let (low, high) = all_values
-        .chain(sup.iter().flatten().map(|v| v.mean))
-        .fold((f64::INFINITY, 0.0f64), |(low, high), v| (low.min(v), high.max(v)));
-    let (low, high) = ((0.5 * low).max(1e-3), 3.0 * high);
-    let accuracies: Vec<Vec<Option<MeanAndDeviation>>> = ACCURACIES
-        .iter()
-        .map(|a| groups.iter().map(|g| over_seeds(g, |row| row.get(a.0))).collect())
-        .collect();
-    let worst = accuracies.iter().flatten().flatten().map(|a| a.mean).fold(1.0f64, f64::min);
-    let accuracy_floor = ((worst - 0.05) * 10.0).floor().max(0.0) / 10.0;
+fn message<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> String {
+    error.to_string()
+}
 
-    let root = SVGBackend::with_string(svg, (900, 540)).into_drawing_area();
-    root.fill(&WHITE).map_err(error)?;
+/// What the figure shows, gathered before anything is drawn.
+struct Content<'a> {
+    groups: &'a [Group<'a>],
+    /// Bound, colour, bars; only bounds that have a value somewhere.
+    bounds: Vec<(&'static dyn Bound, RGBColor, Vec<Bar>)>,
+    /// L_sup per slot.
+    supervised: Vec<Option<MeanAndDeviation>>,
+    /// Name, colour, and value per slot; only accuracies that were measured somewhere.
+    accuracies: Vec<(&'static str, RGBColor, Vec<Option<MeanAndDeviation>>)>,
+    /// ln C.
+    trivial: f64,
+}
+
+impl<'a> Content<'a> {
+    fn new(groups: &'a [Group<'a>]) -> Self {
+        let bounds =
+            BARS.iter().filter_map(|&(key, colour)| bounds::find(key).map(|b| (b, colour, bars(groups, b))));
+        let accuracies = ACCURACIES.iter().map(|&(measure, name, colour)| {
+            (name, colour, groups.iter().map(|g| over_seeds(g, |row| row.get(measure))).collect::<Vec<_>>())
+        });
+        Self {
+            groups,
+            bounds: bounds.filter(|(_, _, bars)| !bars.is_empty()).collect(),
+            supervised: groups.iter().map(|g| over_seeds(g, |row| row.get(Measure::FullSupLoss))).collect(),
+            accuracies: accuracies.filter(|(_, _, values)| values.iter().any(Option::is_some)).collect(),
+            trivial: (groups[0].rows[0].num_classes as f64).ln(),
+        }
+    }
+
+    /// The range of the logarithmic axis.
+    fn losses(&self) -> (f64, f64) {
+        let bars = self.bounds.iter().flat_map(|(_, _, bars)| bars.iter().map(|b| b.value.mean));
+        let others = self.supervised.iter().flatten().map(|v| v.mean).chain([self.trivial]);
+        let (low, high) =
+            bars.chain(others).fold((f64::INFINITY, 0.0f64), |(low, high), v| (low.min(v), high.max(v)));
+        ((0.5 * low).max(1e-3), 3.0 * high)
+    }
+
+    /// The lower end of the accuracy axis: the tenth below the worst.
+    fn accuracy_floor(&self) -> f64 {
+        let values = self.accuracies.iter().flat_map(|(_, _, values)| values.iter().flatten());
+        let worst = values.map(|v| v.mean - v.deviation.unwrap_or(0.0)).fold(1.0f64, f64::min);
+        ((worst - 0.05) * 10.0).floor().max(0.0) / 10.0
+    }
+}
+
+fn points(values: &[Option<MeanAndDeviation>]) -> impl Iterator<Item = (f64, MeanAndDeviation)> {
+    values.iter().enumerate().filter_map(|(slot, value)| Some((slot as f64, (*value)?)))
+}
+
+fn draw(svg: &mut String, groups: &[Group<'_>]) -> std::result::Result<(), String> {
+    let content = Content::new(groups);
+    let root = SVGBackend::with_string(svg, (900, 600)).into_drawing_area();
+    root.fill(&WHITE).map_err(message)?;
+    let (strip, plot) = root.split_vertically(92);
+    legend(&strip, &content)?;
     let slots = groups.len() as f64;
-    let mut chart = ChartBuilder::on(&root)
+    let (low, high) = content.losses();
+    let mut chart = ChartBuilder::on(&plot)
         .margin(16)
         .x_label_area_size(46)
         .y_label_area_size(76)
         .right_y_label_area_size(64)
         .build_cartesian_2d(-0.5..slots - 0.5, (low..high).log_scale())
-        .map_err(error)?
-        .set_secondary_coord(-0.5..slots - 0.5, accuracy_floor..1.0);
+        .map_err(message)?
+        .set_secondary_coord(-0.5..slots - 0.5, content.accuracy_floor()..1.0);
     let label = |x: &f64| {
         let slot = x.round();
         let near = (x - slot).abs() < 1e-6 && slot >= 0.0 && slot < slots;
-        if near { groups[slot as usize].rows[0].num_draws.to_string() } else { String::new() }
+        if near { content.groups[slot as usize].rows[0].num_draws.to_string() } else { String::new() }
     };
     let scientific = |y: &f64| if (0.1..1000.0).contains(y) { format!("{y}") } else { format!("{y:e}") };
     chart
@@ -99,7 +137,7 @@ fn draw(svg: &mut String, groups: &[Group<'_>]) -> std::result::Result<(), Strin
         .label_style(("sans-serif", 15))
         .axis_desc_style(("sans-serif", 16))
         .draw()
-        .map_err(error)?;
+        .map_err(message)?;
     chart
         .configure_secondary_axes()
         .y_desc("accuracy")
@@ -107,75 +145,75 @@ fn draw(svg: &mut String, groups: &[Group<'_>]) -> std::result::Result<(), Strin
         .axis_desc_style(("sans-serif", 16))
         .y_label_formatter(&|y: &f64| format!("{y:.2}"))
         .draw()
-        .map_err(error)?;
-
-    let width = 0.72 / series.len().max(1) as f64;
-    for (index, (bound, colour, bars)) in series.iter().enumerate() {
+        .map_err(message)?;
+    let width = 0.72 / content.bounds.len().max(1) as f64;
+    for (index, (_, colour, bars)) in content.bounds.iter().enumerate() {
         let left = |bar: &Bar| bar.slot as f64 - 0.36 + width * index as f64;
-        let style = colour.filled();
-        chart
-            .draw_series(bars.iter().map(|b| {
-                Rectangle::new([(left(b) + 0.01, low), (left(b) + width - 0.01, b.value.mean)], style)
-            }))
-            .map_err(error)?
-            .label(bound.name())
-            .legend(move |(x, y)| Rectangle::new([(x, y - 6), (x + 14, y + 6)], style));
-        chart
-            .draw_series(bars.iter().filter_map(|b| {
-                let deviation = b.value.deviation?;
-                let (x, y) = (left(b) + 0.5 * width, b.value.mean);
-                Some(ErrorBar::new_vertical(x, (y - deviation).max(low), y, y + deviation, BLACK.filled(), 8))
-            }))
-            .map_err(error)?;
-    }
-    let black = RGBColor(20, 20, 20);
-    let points = sup.iter().enumerate().filter_map(|(slot, v)| Some((slot as f64, (*v)?.mean)));
-    chart
-        .draw_series(points.map(|point| TriangleMarker::new(point, 7, black.filled())))
-        .map_err(error)?
-        .label("L_sup, measured")
-        .legend(move |(x, y)| TriangleMarker::new((x + 7, y), 7, black.filled()));
-    let red = RGBColor(190, 60, 60);
-    chart
-        .draw_series(DashedLineSeries::new(
-            [(-0.5, trivial), (slots - 0.5, trivial)],
-            6,
-            4,
-            red.stroke_width(2),
-        ))
-        .map_err(error)?
-        .label("ln C: above it a bound says nothing")
-        .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 14, y)], red.stroke_width(2)));
-    for ((_, name, colour), values) in ACCURACIES.iter().zip(&accuracies) {
-        let line: Vec<(f64, f64)> =
-            values.iter().enumerate().filter_map(|(slot, v)| Some((slot as f64, (*v)?.mean))).collect();
-        if line.is_empty() {
-            continue;
-        }
-        let colour = *colour;
-        chart
-            .draw_secondary_series(LineSeries::new(line.clone(), colour.stroke_width(2)))
-            .map_err(error)?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 14, y)], colour.stroke_width(2)));
-        chart
-            .draw_secondary_series(line.iter().map(|&point| Circle::new(point, 4, colour.filled())))
-            .map_err(error)?;
-        let deviations = values.iter().enumerate().filter_map(|(slot, v)| {
-            let v = (*v)?;
-            let (x, d) = (slot as f64, v.deviation?);
-            Some(ErrorBar::new_vertical(x, v.mean - d, v.mean, (v.mean + d).min(1.0), colour.filled(), 6))
+        let rectangle = |b: &Bar| {
+            Rectangle::new([(left(b) + 0.01, low), (left(b) + width - 0.01, b.value.mean)], colour.filled())
+        };
+        chart.draw_series(bars.iter().map(rectangle)).map_err(message)?;
+        let errors = bars.iter().filter_map(|b| {
+            let (x, deviation) = (left(b) + 0.5 * width, b.value.deviation?);
+            let ends = [(b.value.mean - deviation).max(low), b.value.mean + deviation];
+            Some(PathElement::new(ends.map(|y| (x, y)), BLACK.stroke_width(2)))
         });
-        chart.draw_secondary_series(deviations).map_err(error)?;
+        chart.draw_series(errors).map_err(message)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .margin(10)
-        .label_font(("sans-serif", 14))
-        .background_style(WHITE.mix(0.88))
-        .border_style(RGBColor(200, 200, 200))
-        .draw()
-        .map_err(error)?;
-    root.present().map_err(error)
+    let trivial = [(-0.5, content.trivial), (slots - 0.5, content.trivial)];
+    chart.draw_series(DashedLineSeries::new(trivial, 6, 4, TRIVIAL.stroke_width(2))).map_err(message)?;
+    let triangles =
+        points(&content.supervised).map(|(x, v)| TriangleMarker::new((x, v.mean), 7, SUPERVISED.filled()));
+    chart.draw_series(triangles).map_err(message)?;
+    for (_, colour, values) in &content.accuracies {
+        let line = LineSeries::new(points(values).map(|(x, v)| (x, v.mean)), colour.stroke_width(2));
+        chart.draw_secondary_series(line).map_err(message)?;
+        let dots = points(values).map(|(x, v)| Circle::new((x, v.mean), 4, colour.filled()));
+        chart.draw_secondary_series(dots).map_err(message)?;
+        let errors = points(values).filter_map(|(x, v)| {
+            let deviation = v.deviation?;
+            let ends = [v.mean - deviation, (v.mean + deviation).min(1.0)];
+            Some(PathElement::new(ends.map(|y| (x, y)), colour.stroke_width(2)))
+        });
+        chart.draw_secondary_series(errors).map_err(message)?;
+    }
+    root.present().map_err(message)
+}
+
+/// Names and signs above the plot, in two columns.
+fn legend<B: DrawingBackend>(
+    strip: &DrawingArea<B, plotters::coord::Shift>,
+    content: &Content<'_>,
+) -> std::result::Result<(), String> {
+    let place = |index: usize| (90 + 370 * (index % 2) as i32, 18 + 18 * (index / 2) as i32);
+    let text = |index: usize, name: &str| {
+        let (x, y) = place(index);
+        strip.draw(&Text::new(name.to_string(), (x + 24, y - 8), ("sans-serif", 15))).map_err(message)
+    };
+    let line = |index: usize, colour: RGBColor| {
+        let (x, y) = place(index);
+        strip.draw(&PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(2))).map_err(message)
+    };
+    let mut index = 0;
+    for (bound, colour, _) in &content.bounds {
+        let (x, y) = place(index);
+        strip.draw(&Rectangle::new([(x, y - 6), (x + 16, y + 6)], colour.filled())).map_err(message)?;
+        text(index, bound.name())?;
+        index += 1;
+    }
+    if content.supervised.iter().any(Option::is_some) {
+        let (x, y) = place(index);
+        strip.draw(&TriangleMarker::new((x + 8, y), 7, SUPERVISED.filled())).map_err(message)?;
+        text(index, "L_sup, measured")?;
+        index += 1;
+    }
+    line(index, TRIVIAL)?;
+    text(index, "ln C: above it a bound says nothing")?;
+    index += 1;
+    for (name, colour, _) in &content.accuracies {
+        line(index, *colour)?;
+        text(index, &format!("{name} (right axis)"))?;
+        index += 1;
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Tables and figures of bounds against K, from measured `LossComponents`.
 //!
-//! [`write`] makes a folder: `report.html` (one file, figure inline), `bounds.svg`, `losses.csv`, `bounds.csv`,
+//! [`write()`] makes a folder: `report.html` (one file, figure inline), `bounds.svg`, `losses.csv`, `bounds.csv`,
 //! `bounds.md`.
 
 mod aggregate;
@@ -70,7 +70,8 @@ pub fn bounds_table(rows: &[LossComponents]) -> Table {
 /// A table of one line a group: what was trained, as far as it differs between groups, n, seeds, and `cells`.
 fn per_group(rows: &[LossComponents], headers: &[String], cells: impl Fn(&Group<'_>) -> Vec<Cell>) -> Table {
     let groups = group(rows);
-    let describe: [(&str, fn(&LossComponents) -> Cell); 6] = [
+    type Describe = fn(&LossComponents) -> Cell;
+    let describe: [(&str, Describe); 6] = [
         ("dataset", |row| Cell::text(&row.run.dataset)),
         ("encoder", |row| Cell::text(&row.run.encoder)),
         ("loss", |row| Cell::text(&row.run.loss)),

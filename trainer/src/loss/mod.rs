@@ -102,7 +102,8 @@ mod tests {
     fn gradients_agree_with_finite_differences() {
         let (first, second) = (features(4, 6), features(4, 7));
         let mask = negative_mask(4, 2, &mut stream(5, Purpose::Negatives, 0)).unwrap();
-        let losses: [&dyn Fn(&Tensor, &Tensor) -> Tensor; 2] =
+        type Loss<'a> = &'a dyn Fn(&Tensor, &Tensor) -> Tensor;
+        let losses: [Loss<'_>; 2] =
             [&|a, b| nt_xent(a, b, 0.5).unwrap(), &|a, b| sampled_info_nce(a, b, &mask, 0.5).unwrap()];
         for loss in losses {
             let run = |rows: &[Vec<f64>]| {

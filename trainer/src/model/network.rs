@@ -75,7 +75,7 @@ impl Network {
     /// A freshly initialised network for side × side images.
     ///
     /// # Errors
-    /// The side is not a multiple of 4, for the convolutions.
+    /// The convolutions take 8×8 images only.
     pub fn new(architecture: Architecture, side: usize, seed: u64) -> Result<Self> {
         let mut parameters = Parameters::default();
         let mut rng = stream(seed, Purpose::Initialisation, 0);
@@ -90,7 +90,7 @@ impl Network {
                 dense("encoder.1", ENCODER_FEATURES, ENCODER_FEATURES)?,
             ],
             Architecture::Conv => {
-                if side % 4 != 0 || side * side / 16 * 64 != ENCODER_FEATURES {
+                if side != 8 {
                     return Err(Error::argument(format!(
                         "the conv encoder takes 8×8 images, not {side}×{side}"
                     )));
