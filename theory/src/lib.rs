@@ -15,6 +15,7 @@ pub mod bounds;
 pub mod collision;
 pub mod coverage;
 pub mod error;
+pub mod files;
 pub mod losses;
 pub mod prior;
 pub mod probability;

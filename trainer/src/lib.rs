@@ -16,6 +16,7 @@ pub mod augment;
 pub mod data;
 pub mod error;
 pub mod loss;
+pub mod matrix;
 pub mod measure;
 pub mod model;
 pub mod optim;

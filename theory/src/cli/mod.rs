@@ -9,7 +9,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use theory::error::ErrorKind;
-use theory::report::{Format, Table, files};
+use theory::files;
+use theory::report::{Format, Table};
 use theory::{ClassPrior, Sampling};
 
 /// How many negative samples, and which? Exact probabilities and published bounds.

@@ -2,7 +2,7 @@
 
 use super::{Estimate, LossComponents, Measure, RunInfo};
 use crate::error::{Error, Place, Result};
-use crate::report::files;
+use crate::files;
 use crate::sampling::{NumDraws, Sampling};
 use std::path::Path;
 use std::str::FromStr;

@@ -6,7 +6,6 @@
 mod aggregate;
 mod checks;
 mod figure;
-pub mod files;
 mod html;
 mod table;
 
@@ -18,6 +17,7 @@ pub use table::{Cell, Format, Table};
 
 use crate::bounds;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::losses::{self, LossComponents, Measure};
 use std::path::Path;
 

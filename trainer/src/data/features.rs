@@ -5,7 +5,7 @@
 //! conservative). Rows of views and `train` are normalised on reading; class means and f̄ are not normalised again.
 
 use crate::error::{Error, Result};
-use crate::measure::Matrix;
+use crate::matrix::Matrix;
 use candle_core::{DType, Device, Tensor};
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Simple classifiers on frozen features: class means, a linear probe, k nearest neighbours.
 
-use super::matrix::{Matrix, dot};
 use crate::error::Result;
+use crate::matrix::{Matrix, dot};
 
 /// Neighbours that vote in [`knn_accuracy`].
 pub const KNN_NEIGHBOURS: usize = 20;

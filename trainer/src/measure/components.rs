@@ -5,8 +5,8 @@
 //! Every quantity is first averaged over the batch; mean and standard error are those of the batch means. The standard
 //! error is that of the batches given the evaluated samples and the encoder; it knows nothing of other samples.
 
-use super::matrix::{Matrix, dot, log_sum_exp};
 use crate::error::{Error, Result};
+use crate::matrix::{Matrix, dot, log_sum_exp};
 use crate::rng::permutation;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;

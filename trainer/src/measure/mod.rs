@@ -2,10 +2,8 @@
 
 mod classifiers;
 mod components;
-mod matrix;
 
 pub use classifiers::{
     KNN_NEIGHBOURS, KNN_TEMPERATURE, class_means, knn_accuracy, linear_accuracy, mean_accuracy,
 };
 pub use components::{Evaluation, Measurement, Views, collision_spread, measure, passes_for};
-pub use matrix::Matrix;

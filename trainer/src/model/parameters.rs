@@ -62,7 +62,7 @@ impl Parameters {
             .map_err(|e| Error::io(path, e))?;
         candle_core::safetensors::save(&tensors, file.path())?;
         let bytes = std::fs::read(file.path()).map_err(|e| Error::io(path, e))?;
-        Ok(theory::report::files::write_atomically(path, &bytes)?)
+        Ok(theory::files::write_atomically(path, &bytes)?)
     }
 
     /// Replaces all values by those of a file that [`save`](Self::save) wrote.

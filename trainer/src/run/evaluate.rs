@@ -3,9 +3,9 @@
 use super::{Config, load_network};
 use crate::data::{self, Images, Split};
 use crate::error::{Error, Result};
+use crate::matrix::Matrix;
 use crate::measure::{
-    Evaluation, Matrix, Views, class_means, collision_spread, knn_accuracy, linear_accuracy, mean_accuracy,
-    measure,
+    Evaluation, Views, class_means, collision_spread, knn_accuracy, linear_accuracy, mean_accuracy, measure,
 };
 use crate::model::{Network, normalise};
 use crate::rng::{Purpose, stream};

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use theory::report::files::write_atomically;
+use theory::files::write_atomically;
 
 const MARKER: &str = "run.json";
 const PROGRAM: &str = "trainer";

@@ -105,7 +105,7 @@ pub fn reproduce(plan: &Plan, path: &Path, threads: usize, progress: &Progress) 
     let rows: Vec<LossComponents> = results.into_iter().flatten().collect();
     let accuracies = accuracy_table(plan, &rows, threads)?;
     let write =
-        |name: &str, text: String| report::files::write_atomically(&folder.file(name), text.as_bytes());
+        |name: &str, text: String| theory::files::write_atomically(&folder.file(name), text.as_bytes());
     write("accuracy.csv", accuracies.to_text(report::Format::Csv))?;
     let mut sections = vec![Section {
         title: "Trained, untrained, raw pixels".into(),

@@ -45,7 +45,7 @@ pub fn train(config: &Config, path: &Path, task: &Task) -> Result<Trained> {
         let final_loss = last_loss(&folder)?;
         return Ok(Trained { folder, kept: true, final_loss });
     }
-    theory::report::files::write_atomically(&folder.file("config.toml"), config.to_toml().as_bytes())?;
+    theory::files::write_atomically(&folder.file("config.toml"), config.to_toml().as_bytes())?;
     let network = Network::new(config.encoder, split.train.side, config.seed)?;
     let mut optimiser =
         Optimiser::new(config.optimiser, config.momentum, config.weight_decay, network.parameters());
