@@ -139,6 +139,9 @@ pub(super) fn collector(args: &CollectorArgs) -> Result<()> {
     args.output.print(&table)
 }
 
+/// K above which the law is not printed.
+const MAX_SHOWN_LAW: u64 = 100_000;
+
 #[derive(Args)]
 pub(super) struct CollisionArgs {
     #[command(flatten)]
@@ -162,7 +165,7 @@ pub(super) fn collision(args: &CollisionArgs) -> Result<()> {
         "ln_complement",
         "expected_log1p_collisions",
     ];
-    if single {
+    if single && args.negatives.0[0] <= MAX_SHOWN_LAW {
         headers.push("law"); // P(Col = 0), P(Col = 1), …, P(Col = K)
     }
     let mut table = Table::new(headers).single(single);
@@ -173,7 +176,7 @@ pub(super) fn collision(args: &CollisionArgs) -> Result<()> {
         let mut row = vec![Cell::Integer(k as i64), Cell::Integer(prior.num_classes() as i64)];
         row.extend([tau, tau.opposite()].map(|p| decimal(p.to_decimal(FLOAT_DIGITS))));
         row.extend([tau.ln(), tau.ln_complement(), cost].map(float));
-        if single {
+        if single && k <= MAX_SHOWN_LAW {
             let law = collision::law(&prior, sampling, negatives)?;
             row.push(Cell::List(law.iter().map(|p| format!("{p:?}")).collect()));
         }

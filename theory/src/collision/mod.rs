@@ -6,7 +6,8 @@
 //!
 //! Source: Arora et al. (ICML 2019); theory of both samplings derived from the definition.
 
-use crate::error::Result;
+use crate::coverage;
+use crate::error::{Error, Result};
 use crate::prior::{ClassPrior, Group};
 use crate::probability::Probability;
 use crate::sampling::{NumDraws, NumNegatives, Sampling};
@@ -72,9 +73,7 @@ fn ln_no_collision(
             if k > others - same {
                 return f64::NEG_INFINITY;
             }
-            // binom(M−M_c, K)/binom(M−1, K): one factor a negative, or one a classmate.
-            let (factors, removed) = if k < same { (k, same) } else { (same, k) };
-            (0..factors).map(|i| (-(removed as f64) / (others - i) as f64).ln_1p()).sum()
+            coverage::ln_none_of(others, same, k).0
         }
         _ if group.probability >= 1.0 => {
             if k == 0 {
@@ -87,10 +86,22 @@ fn ln_no_collision(
     }
 }
 
+/// K above which the whole law is refused: it has K + 1 entries.
+const MAX_LAW: u64 = 10_000_000;
+/// K above which a sum over the law is refused: its window has some 20 √K entries.
+const MAX_WINDOW: u64 = 1_000_000_000_000;
+
+fn check_size(num_negatives: NumNegatives, limit: u64) -> Result<()> {
+    if num_negatives.get() > limit {
+        return Err(Error::argument(format!("K = {num_negatives} negatives exceed the limit of {limit}")));
+    }
+    Ok(())
+}
+
 /// The law of Col: `law[m]` = P(Col = m) for m = 0, …, K, averaged over the anchor's class.
 ///
 /// # Errors
-/// As for [`probability()`].
+/// As for [`probability()`]; K above 10⁷.
 ///
 /// # Examples
 /// ```
@@ -101,6 +112,7 @@ fn ln_no_collision(
 /// ```
 pub fn law(prior: &ClassPrior, sampling: Sampling, num_negatives: NumNegatives) -> Result<Vec<f64>> {
     sampling.check(prior, num_negatives.draws())?;
+    check_size(num_negatives, MAX_LAW)?;
     let mut law = vec![0.0; num_negatives.get() as usize + 1];
     for group in prior.groups() {
         let weight = group.probability * group.multiplicity as f64;
@@ -114,7 +126,7 @@ pub fn law(prior: &ClassPrior, sampling: Sampling, num_negatives: NumNegatives) 
 /// A sum of positive terms over the window of the law that holds all but 1e-18 of it; relative error below 1e-14.
 ///
 /// # Errors
-/// As for [`probability()`].
+/// As for [`probability()`]; K above 10¹².
 ///
 /// # Examples
 /// ```
@@ -126,6 +138,7 @@ pub fn law(prior: &ClassPrior, sampling: Sampling, num_negatives: NumNegatives) 
 /// ```
 pub fn expected_ln1p(prior: &ClassPrior, sampling: Sampling, num_negatives: NumNegatives) -> Result<f64> {
     sampling.check(prior, num_negatives.draws())?;
+    check_size(num_negatives, MAX_WINDOW)?;
     let of_group = |group: &Group| {
         let mut sum = 0.0;
         class_law(prior, group, sampling, num_negatives).for_each(|m, p| sum += p * (m as f64).ln_1p());

@@ -152,10 +152,7 @@ fn each_class_once(prior: &ClassPrior, total: Option<u64>, draws: u64) -> Probab
 /// independently; so ln S₁ is ln(1−υ) up to S₁.
 fn first_order_missing(prior: &ClassPrior, total: Option<u64>, draws: u64) -> base::LnPmf {
     let ln_missing = |g: &Group| match (total, g.count) {
-        (Some(total), Some(own)) => {
-            let (factors, removed) = if draws < own { (draws, own) } else { (own, draws) };
-            (0..factors).map(|i| (-(removed as f64) / (total - i) as f64).ln_1p()).sum()
-        }
+        (Some(total), Some(own)) => ln_none_of(total, own, draws).0,
         _ => draws as f64 * (-g.probability).ln_1p(),
     };
     // The smallest class is the likeliest to be missing; the others are added relative to it.
@@ -170,6 +167,25 @@ fn first_order_missing(prior: &ClassPrior, total: Option<u64>, draws: u64) -> ba
     }
     let ln = largest + relative.ln();
     base::LnPmf { ln, error: ln.exp() + log_error(rounding) }
+}
+
+/// ln P(none of `own` marked among `total` items is drawn) = ln binom(M−m, n)/binom(M, n), and its error bound.
+///
+/// A product with one factor per draw or per marked item, whichever are fewer, as long as that is quick; needs
+/// `draws` ≤ `total` − `own`.
+pub(crate) fn ln_none_of(total: u64, own: u64, draws: u64) -> (f64, f64) {
+    const QUICK: u64 = 10_000_000;
+    let (factors, removed) = if draws < own { (draws, own) } else { (own, draws) };
+    if factors == 0 {
+        return (0.0, 0.0);
+    }
+    if factors <= QUICK || draws == total - own {
+        let ln: f64 = (0..factors).map(|i| (-(removed as f64) / (total - i) as f64).ln_1p()).sum();
+        return (ln, log_error(ln) * (factors as f64).sqrt().max(1.0));
+    }
+    let (top, top_error) = ln_binomial_coefficient(total - own, draws);
+    let (bottom, bottom_error) = ln_binomial_coefficient(total, draws);
+    (top - bottom, top_error + bottom_error)
 }
 
 /// Error bound of a logarithm that was summed from parts of this size.
