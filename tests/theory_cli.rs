@@ -66,6 +66,10 @@ fn every_format_prints() {
     assert_eq!(collector["quantile_0.5"], 27);
     let collision = json(&["collision", "--classes", "2", "--negatives", "2"]);
     assert_eq!(collision["law"].as_array().unwrap().len(), 3);
+    // A cell wider than any terminal, and a law too long to print.
+    assert_eq!(run(&["coverage", "--classes", "100", "--draws", "128", "--exact", "--digits", "70000"]).0, 0);
+    assert_eq!(run(&["collision", "--classes", "10", "--negatives", "1000000000000"]).0, 0);
+    assert!(json(&["coverage", "--classes", "3", "--draws", "4..4"]).is_array());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("curve.csv");
     let args =
@@ -96,6 +100,8 @@ fn bad_arguments_and_bad_counts() {
         std::fs::write(&file, content).unwrap();
         fails(&["coverage", "--counts", name, "--draws", "4"], 1, &words);
     }
+    fails(&["coverage", "--classes", "1000000", "--draws", "9000000", "--exact"], 2, &["word operations"]);
+    fails(&["collision", "--classes", "10", "--negatives", "2000000000000000"], 2, &["limit"]);
     fails(&["coverage", "--counts", "/nowhere/counts.txt", "--draws", "4"], 1, &["/nowhere/counts.txt"]);
 }
 
@@ -148,6 +154,38 @@ fn bounds_and_report_from_a_file() {
         assert!(out.join(name).exists(), "{name}");
     }
     assert_eq!(losses::read(&out.join("losses.csv")).unwrap(), [sample(7), sample(11)]);
+    // Its own folder is written again; somebody else's is not.
+    assert_eq!(run(&["report", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "-q"]).0, 0);
+    let before = std::fs::read(&file).unwrap();
+    fails(&["report", file.to_str().unwrap(), "--out", folder.path().to_str().unwrap()], 2, &["no report"]);
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn bounds_above_the_range_of_floats_are_vacuous() {
+    // 1000 classes of 50, 1024 draws: υ = 1e-380 or so, and so is the probability in the CURL bound.
+    let mut row = sample(7);
+    row.num_classes = 1000;
+    row.class_counts = Some(vec![50; 1000]);
+    row.num_draws = NumDraws::new(1024).unwrap();
+    for measure in [Measure::CurlJoint, Measure::CurlJointSup] {
+        row.set(measure, Estimate::exact(0.0)).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    losses::write(
+        &folder.path().join("losses.csv"),
+        &[row.clone(), {
+            row.run.seed = Some(8);
+            row
+        }],
+    )
+    .unwrap();
+    let table = json(&["bounds", folder.path().to_str().unwrap()]);
+    for key in ["L_sup ≤ (curl)", "L_sup ≤ (nozawa_sato)"] {
+        assert_eq!(table[0][key], "inf", "{table}");
+    }
+    let (_, text, _) = run(&["bounds", folder.path().to_str().unwrap()]);
+    assert!(text.contains("inf (vacuous)") && !text.contains("NaN"), "{text}");
 }
 
 #[test]

@@ -83,6 +83,12 @@ fn one_command_to_the_report() {
     let (code, _, stderr) = run(&[&again[..], &["epochs=6"]].concat());
     assert_eq!((code, stderr.matches("kept from before").count()), (0, 4), "{stderr}");
     assert_eq!(std::fs::read(Path::new(&out).join("losses.csv")).unwrap(), before);
+    // A measurement of one of its runs with other settings does not slip into the sweep.
+    let inside = format!("{out}/runs/n0016-s7");
+    let foreign = ["measure", "--run", &inside, "--draws", "32", "--temperature", "5", "--passes", "1", "-q"];
+    assert_eq!(run(&foreign).0, 0);
+    assert_eq!(run(&[&again[..], &["epochs=6", "-q"]].concat()).0, 0);
+    assert_eq!(std::fs::read(Path::new(&out).join("losses.csv")).unwrap(), before);
     fails(&[&again[..], &["epochs=7", "-q"]].concat(), 2, &["epochs = 6 there, epochs = 7 asked for"]);
     let own = path(folder.path(), "n0016-s7");
     let settings = ["--set", "batch_size=16", "--set", "seed=7", "--set", "epochs=6"];
@@ -244,6 +250,10 @@ fn bad_input_gets_one_line_and_leaves_nothing() {
     fails(&with(&["--draws", "451"]), 2, &["451", "450"]);
     fails(&with(&["--draws", "1"]), 2, &["n = K+1 = 1"]);
     fails(&with(&["--draws", "64", "--fixed-batch", "32"]), 2, &["64", "32"]);
+    fails(&with(&["--fixed-batch", "5000"]), 2, &["5000", "1347"]);
+    fails(&with(&["--draws", "16,32,16"]), 2, &["n = K+1 = 16", "twice"]);
+    fails(&with(&["--seeds", "7,7"]), 2, &["seed = 7", "twice"]);
+    fails(&with(&["--seeds", "18446744073709551615"]), 2, &["seed"]);
     fails(&with(&["--set", "epochs=0"]), 2, &["epochs = 0"]);
     fails(&with(&["--set", "epoch=5"]), 2, &["epoch"]);
     fails(&with(&["--set", "learning_rate=-1"]), 2, &["learning_rate = -1"]);

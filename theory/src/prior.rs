@@ -17,10 +17,19 @@ pub const MAX_TOTAL: u64 = 1 << 53;
 pub struct Group {
     /// Probability π of one class of the group.
     pub probability: f64,
+    /// 1 − π, with its own digits where π is near 1.
+    pub others: f64,
     /// Items of one class of the group, where the prior was made from counts.
     pub count: Option<u64>,
     /// How many classes the group has.
     pub multiplicity: u64,
+}
+
+impl Group {
+    /// ln(1 − π), without cancellation at either end; −∞ for π = 1.
+    pub fn ln_others(&self) -> f64 {
+        if self.probability > 0.5 { self.others.ln() } else { (-self.probability).ln_1p() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +61,8 @@ impl ClassPrior {
     pub fn uniform(num_classes: u64) -> Result<Self> {
         check_size(usize::try_from(num_classes).unwrap_or(usize::MAX))?;
         let probability = 1.0 / num_classes as f64;
-        let groups = vec![Group { probability, count: None, multiplicity: num_classes }];
+        let others = (num_classes - 1) as f64 / num_classes as f64;
+        let groups = vec![Group { probability, others, count: None, multiplicity: num_classes }];
         Ok(Self { kind: Kind::Uniform(num_classes), groups, total: num_classes as f64 })
     }
 
@@ -86,6 +96,7 @@ impl ClassPrior {
             .chunk_by(|x, y| x == y)
             .map(|run| Group {
                 probability: run[0] as f64 / total as f64,
+                others: (total - run[0]) as f64 / total as f64,
                 count: Some(run[0]),
                 multiplicity: run.len() as u64,
             })
@@ -114,10 +125,19 @@ impl ClassPrior {
                 sorted[sorted.len() - 1]
             )));
         }
-        let groups = sorted
-            .chunk_by(|x, y| x == y)
-            .map(|run| Group { probability: run[0] / total, count: None, multiplicity: run.len() as u64 })
-            .collect();
+        // Sums of the weights after and before each place, for 1 − π without cancellation.
+        let mut after: Vec<f64> =
+            sorted.iter().rev().scan(0.0, |sum, w| Some(std::mem::replace(sum, *sum + w))).collect();
+        after.reverse();
+        let mut groups = Vec::new();
+        let (mut place, mut before) = (0, 0.0);
+        for run in sorted.chunk_by(|x, y| x == y) {
+            let others = (before + after[place]) / total;
+            let multiplicity = run.len() as u64;
+            groups.push(Group { probability: run[0] / total, others, count: None, multiplicity });
+            before += run[0] * run.len() as f64;
+            place += run.len();
+        }
         Ok(Self { kind: Kind::Weights(weights), groups, total })
     }
 

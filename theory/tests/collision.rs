@@ -90,3 +90,26 @@ fn without_replacement_tends_to_independent_draws() {
     );
     assert!((a - b).abs() < 1e-9);
 }
+
+#[test]
+fn error_bounds_hold_where_digits_could_be_lost() {
+    // Exact 1−τ: one heavy class, (2·1e-12)² to leading order; and a product of rationals without replacement.
+    let heavy = ClassPrior::from_counts(vec![1_000_000_000_000, 1, 1]).unwrap();
+    let tau = collision::probability(&heavy, WITH, k(1)).unwrap();
+    let m = 1e12 + 2.0;
+    let exact = (1e12 / m) * (2.0 / m) + (2.0 / m) * ((1e12 + 1.0) / m);
+    assert!((tau.complement() / exact - 1.0).abs() < 1e-15 + tau.complement_relative_error_bound());
+    assert!(tau.complement_relative_error_bound() < 1e-13);
+    // Four classes of 100: binom(300, K)/binom(399, K), by logarithms of integers.
+    use num_bigint::BigUint;
+    let four = ClassPrior::from_counts(vec![100; 4]).unwrap();
+    for negatives in [3u64, 99, 100, 250, 299, 300] {
+        let product = |from: u64| (0..negatives).fold(BigUint::from(1u32), |value, i| value * (from - i));
+        let exact =
+            theory::coverage::exact::ExactProbability { numerator: product(300), denominator: product(399) };
+        let tau = collision::probability(&four, WITHOUT, k(negatives)).unwrap();
+        let error = (tau.ln_complement() - exact.ln()).abs();
+        let oracle = 4.0 * f64::EPSILON * exact.ln().abs();
+        assert!(error <= tau.complement_relative_error_bound() + oracle, "K={negatives}: {error:e}");
+    }
+}

@@ -143,13 +143,14 @@ fn enumeration_of_small_cases() {
 
 #[test]
 fn hard_priors() {
-    // One class heavier than the others by 1e12, n up to 1e7: P(cover) from the two light classes alone.
+    // One class heavier than the others by 1e12, n up to 1e7: P(cover) from the two light classes alone, which are drawn
+    // n·1e-12 = 1e-5 times each on average: the square of that, to first order in n·1e-12.
     let prior = ClassPrior::from_counts(vec![1_000_000_000_000, 1, 1]).unwrap();
     let found = float(&prior, Sampling::WithReplacement, 10_000_000).value();
-    let x = 1e-12f64;
-    let all = |p: f64| (1e7 * (-p).ln_1p()).exp();
-    let expected = 1.0 - 2.0 * all(x) + all(2.0 * x);
-    assert!((found / 1e-10 - 1.0).abs() < 1e-4 && (found - expected).abs() < 1e-15, "{found:e}");
+    let (n, p) = (1e7, 1.0 / (1e12 + 2.0));
+    // 1 − 2(1−p)ⁿ + (1−2p)ⁿ in powers of p: binom(n,2)·2p² − binom(n,3)·6p³ + …
+    let expected = n * (n - 1.0) * p * p - n * (n - 1.0) * (n - 2.0) * p * p * p;
+    assert!((found / expected - 1.0).abs() < 1e-9, "{found:e} {expected:e}");
     let many = float(&ClassPrior::uniform(1000).unwrap(), Sampling::WithReplacement, 10_000_000);
     assert!((many.ln_complement() - (1000f64.ln() + 1e7 * (-1e-3f64).ln_1p())).abs() < 1e-8);
 }
@@ -176,6 +177,58 @@ proptest! {
         assert_close(&prior, Sampling::WithReplacement, n);
         if n <= prior.population().unwrap() {
             assert_close(&prior, Sampling::WithoutReplacement, n);
+        }
+    }
+}
+
+/// υ without replacement by inclusion and exclusion over sets of classes, in integers.
+fn inclusion_exclusion(counts: &[u64], draws: u64) -> exact::ExactProbability {
+    use num_bigint::{BigInt, BigUint};
+    let binomial = |n: u64, k: u64| -> BigInt {
+        if k > n {
+            return BigInt::ZERO;
+        }
+        let small = k.min(n - k);
+        BigInt::from((1..=small).fold(BigUint::from(1u32), |value, i| value * (n - i + 1) / i))
+    };
+    let total: u64 = counts.iter().sum();
+    let mut sum = BigInt::ZERO;
+    for set in 0..1u32 << counts.len() {
+        let missing: u64 = (0..counts.len()).filter(|i| set >> i & 1 == 1).map(|i| counts[i]).sum();
+        let term = binomial(total - missing, draws);
+        if set.count_ones() % 2 == 0 { sum += term } else { sum -= term }
+    }
+    let (numerator, denominator) = (sum.to_biguint().unwrap(), binomial(total, draws).to_biguint().unwrap());
+    exact::ExactProbability { numerator, denominator }
+}
+
+#[test]
+fn large_populations_hold_their_error_bound() {
+    // Cases that broke an earlier bound: few items left over, very unequal classes, long products.
+    for (counts, draws) in [
+        (vec![5000, 2, 1, 1], 4996),
+        (vec![60000, 3, 3, 3], 59990),
+        (vec![45, 45, 45, 45, 45, 45, 45, 45, 45, 1], 404),
+        (vec![7, 62, 39, 92, 5222, 735], 6149),
+        (vec![30000, 30000], 6000),
+        (vec![20000, 5000], 900),
+        (vec![40000, 10, 10], 39990),
+        (vec![1000; 6], 4500),
+    ] {
+        let prior = ClassPrior::from_counts(counts.clone()).unwrap();
+        let (found, truth) =
+            (float(&prior, Sampling::WithoutReplacement, draws), inclusion_exclusion(&counts, draws));
+        let sides = [
+            (found.ln(), truth.ln(), found.relative_error_bound()),
+            (found.ln_complement(), truth.complement().ln(), found.complement_relative_error_bound()),
+        ];
+        for (ours, exact, bound) in sides {
+            let oracle = 4.0 * f64::EPSILON * exact.abs();
+            assert!(
+                (ours - exact).abs() <= bound + oracle,
+                "{counts:?} {draws}: {ours} {exact} bound {bound:e}"
+            );
+            assert!(bound < 1e-9, "{counts:?} {draws}: {bound:e}");
         }
     }
 }

@@ -145,6 +145,7 @@ impl World {
 
 /// Smallest L_Info − bound and bound − L_sup over random worlds.
 fn tightest(sampling: Sampling) -> Vec<(&'static str, f64, f64)> {
+    let mut evaluated = vec![[0usize; 2]; bounds::all().len()];
     let mut rng = ChaCha8Rng::seed_from_u64(20210611);
     let mut margins: Vec<_> = bounds::all().iter().map(|b| (b.key(), f64::INFINITY, f64::INFINITY)).collect();
     for round in 0..120 {
@@ -160,15 +161,24 @@ fn tightest(sampling: Sampling) -> Vec<(&'static str, f64, f64)> {
             assert!((losses.get(Measure::Collision).unwrap() - tau.value()).abs() < 1e-12);
             let info_nce = losses.get(Measure::InfoNce).unwrap();
             let supervised = losses.get(Measure::FullSupLoss).unwrap();
-            for (bound, (_, lower, upper)) in bounds::all().iter().zip(&mut margins) {
+            for ((bound, (_, lower, upper)), count) in
+                bounds::all().iter().zip(&mut margins).zip(&mut evaluated)
+            {
                 if let Some(value) = bound.lower_bound(&losses).value() {
                     *lower = lower.min(info_nce - value);
+                    count[0] += 1;
                 }
                 if let Some(value) = bound.upper_bound(&losses).value() {
                     *upper = upper.min(value - supervised);
+                    count[1] += 1;
                 }
             }
         }
+    }
+    // Lower bounds apply everywhere (360 cases); upper bounds where K ≥ C−1, at least 240 of them; the master has none.
+    for (bound, [lower, upper]) in bounds::all().iter().zip(evaluated) {
+        assert_eq!(lower, 360, "{}", bound.key());
+        assert!(upper >= 240 || bound.key() == "master", "{}: {upper}", bound.key());
     }
     margins
 }

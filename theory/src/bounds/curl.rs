@@ -16,7 +16,7 @@
 //!
 //! Source: Arora et al. (ICML 2019); Nozawa & Sato (NeurIPS 2021); the rearrangement is derived here.
 
-use super::{Bound, Outcome, measured, outcome, uniform_prior};
+use super::{Bound, Outcome, measured, outcome, quotient, uniform_prior};
 use crate::losses::{LossComponents, Measure};
 use crate::prior::ClassPrior;
 use crate::{Probability, collision, coverage};
@@ -43,7 +43,8 @@ impl Bound for Curl {
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
         outcome(
-            numerator(losses).and_then(|numerator| Ok(numerator / covered_without_collision(losses)?.exp())),
+            numerator(losses)
+                .and_then(|numerator| Ok(quotient(numerator, covered_without_collision(losses)?))),
         )
     }
 }

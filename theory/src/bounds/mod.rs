@@ -83,6 +83,14 @@ pub fn find(key: &str) -> Option<&'static dyn Bound> {
     all().iter().copied().find(|bound| bound.key() == key)
 }
 
+/// `numerator` / e^`ln_denominator`, also where the denominator is below the range of floats; ±∞ where the quotient is above.
+fn quotient(numerator: f64, ln_denominator: f64) -> f64 {
+    if ln_denominator > -700.0 {
+        return numerator / ln_denominator.exp();
+    }
+    numerator.signum() * (numerator.abs().ln() - ln_denominator).exp()
+}
+
 /// Whether an upper bound of L_sup says nothing: a classifier that ignores its input reaches ln C.
 pub fn is_vacuous(upper_bound: f64, num_classes: u64) -> bool {
     upper_bound > (num_classes as f64).ln()

@@ -15,7 +15,7 @@
 //!
 //! Source: Nozawa & Sato (NeurIPS 2021), Eq. 10.
 
-use super::{Bound, Outcome, measured, outcome, uniform_prior};
+use super::{Bound, Outcome, measured, outcome, quotient, uniform_prior};
 use crate::coverage;
 use crate::losses::{LossComponents, Measure};
 
@@ -56,5 +56,5 @@ fn upper_bound(losses: &LossComponents) -> Result<f64, Outcome> {
         let (n, c) = (losses.num_draws, losses.num_classes);
         return Err(Outcome::Undefined(format!("υ = 0: {n} draws cannot show {c} classes")));
     }
-    Ok((2.0 * (info_nce - gap) - sub - collisions) / upsilon.ln().exp())
+    Ok(quotient(2.0 * (info_nce - gap) - sub - collisions, upsilon.ln()))
 }

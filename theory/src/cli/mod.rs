@@ -124,7 +124,17 @@ fn print(text: &str) -> Result<()> {
 
 /// `N`, `A..B` or `A..B:STEP`, both ends included, or a list of such parts with commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Range(Vec<u64>);
+struct Range {
+    values: Vec<u64>,
+    /// Whether it was typed as one number.
+    single: bool,
+}
+
+impl Range {
+    fn is_single(&self) -> bool {
+        self.single
+    }
+}
 
 /// Values that one range may have.
 const MAX_RANGE: u64 = 10_000_000;
@@ -150,8 +160,12 @@ fn parse_range(text: &str) -> std::result::Result<Range, String> {
             return Err(format!("the range {part} has more than {MAX_RANGE} values"));
         }
         values.extend((first..=last).step_by(step as usize));
+        if values.len() as u64 > MAX_RANGE {
+            return Err(format!("{text} has more than {MAX_RANGE} values"));
+        }
     }
-    Ok(Range(values))
+    let single = text.trim().parse::<u64>().is_ok();
+    Ok(Range { values, single })
 }
 
 /// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments.
@@ -188,9 +202,9 @@ mod tests {
 
     #[test]
     fn ranges_include_both_ends() {
-        assert_eq!(parse_range("4..10:3").unwrap().0, [4, 7, 10]);
-        assert_eq!(parse_range("16,32").unwrap().0, [16, 32]);
-        assert_eq!(parse_range("5").unwrap().0, [5]);
+        assert_eq!(parse_range("4..10:3").unwrap().values, [4, 7, 10]);
+        assert_eq!(parse_range("16,32").unwrap().values, [16, 32]);
+        assert_eq!(parse_range("5").unwrap(), Range { values: vec![5], single: true });
         for bad in ["9..3", "3..9:0", "a..b", "", "1..99999999"] {
             assert!(parse_range(bad).is_err(), "{bad}");
         }

@@ -20,6 +20,9 @@ pub(super) struct CoverageArgs {
     /// Exact integers instead of floating point
     #[arg(long)]
     exact: bool,
+    /// Compute the exact value whatever it costs
+    #[arg(long, requires = "exact")]
+    force: bool,
     /// Significant digits of the exact decimal
     #[arg(long, value_name = "D", default_value_t = 30, requires = "exact", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     digits: u32,
@@ -29,6 +32,14 @@ pub(super) struct CoverageArgs {
 
 fn decimal(text: String) -> Cell {
     Cell::Decimal(text)
+}
+
+/// A bound with two digits, rounded up.
+fn rounded_up(bound: f64) -> Cell {
+    let text = format!("{bound:.1e}");
+    let up = |text: &str| format!("{:.1e}", text.parse::<f64>().unwrap_or(bound) * 1.06);
+    let below = text.parse::<f64>().is_ok_and(|shown| shown < bound);
+    decimal(if below { up(&text) } else { text })
 }
 
 fn float(value: f64) -> Cell {
@@ -51,13 +62,15 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<()> {
     if args.exact {
         headers.extend(["exact_numerator", "exact_denominator"]);
     }
-    let mut table = Table::new(headers).single(args.draws.0.len() == 1);
-    for &n in &args.draws.0 {
+    let mut table = Table::new(headers).single(args.draws.is_single());
+    for &n in &args.draws.values {
         let num_draws = NumDraws::new(n)?;
         let mut row = vec![Cell::Integer(n as i64), Cell::Integer(prior.num_classes() as i64)];
         if args.exact {
             let digits = args.digits as usize;
-            let p = exact::probability(&prior, sampling, num_draws)?;
+            let p = if args.force { exact::probability_at_any_cost } else { exact::probability }(
+                &prior, sampling, num_draws,
+            )?;
             let q = p.complement();
             // The decimal is rounded half up: half a unit of its last digit.
             let rounding = format!("5e-{digits}");
@@ -73,10 +86,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<()> {
             let (p, method) = coverage::evaluate(&prior, sampling, num_draws)?;
             row.extend([decimal(p.to_decimal(FLOAT_DIGITS)), decimal(p.opposite().to_decimal(FLOAT_DIGITS))]);
             row.extend([p.ln(), p.ln_complement()].map(float));
-            row.extend(
-                [p.relative_error_bound(), p.complement_relative_error_bound()]
-                    .map(|e| decimal(format!("{e:.1e}"))),
-            );
+            row.extend([p.relative_error_bound(), p.complement_relative_error_bound()].map(rounded_up));
             row.push(Cell::text(method.name()));
         }
         table.push(row);
@@ -98,7 +108,7 @@ pub(super) struct CurveArgs {
 pub(super) fn curve(args: &CurveArgs) -> Result<()> {
     let (prior, sampling) = args.prior.load()?;
     let mut table = Table::new(["draws", "upsilon", "tau", "expected_log1p_collisions"]);
-    for &n in &args.draws.0 {
+    for &n in &args.draws.values {
         let num_draws = NumDraws::new(n)?;
         let upsilon = coverage::probability(&prior, sampling, num_draws)?;
         let tau = collision::probability(&prior, sampling, num_draws.negatives())?;
@@ -155,7 +165,7 @@ pub(super) struct CollisionArgs {
 
 pub(super) fn collision(args: &CollisionArgs) -> Result<()> {
     let (prior, sampling) = args.prior.load()?;
-    let single = args.negatives.0.len() == 1;
+    let single = args.negatives.is_single();
     let mut headers = vec![
         "negatives",
         "classes",
@@ -165,11 +175,11 @@ pub(super) fn collision(args: &CollisionArgs) -> Result<()> {
         "ln_complement",
         "expected_log1p_collisions",
     ];
-    if single && args.negatives.0[0] <= MAX_SHOWN_LAW {
+    if single && args.negatives.values[0] <= MAX_SHOWN_LAW {
         headers.push("law"); // P(Col = 0), P(Col = 1), …, P(Col = K)
     }
     let mut table = Table::new(headers).single(single);
-    for &k in &args.negatives.0 {
+    for &k in &args.negatives.values {
         let negatives = NumNegatives::new(k)?;
         let tau = collision::probability(&prior, sampling, negatives)?;
         let cost = collision::expected_ln1p(&prior, sampling, negatives)?;

@@ -4,8 +4,8 @@ use super::{OutputArgs, losses_file};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
+use theory::losses;
 use theory::report;
-use theory::{Error, losses};
 
 #[derive(Args)]
 pub(super) struct BoundsArgs {
@@ -26,7 +26,7 @@ pub(super) struct ReportArgs {
     /// losses.csv, or the folder of a run
     #[arg(value_name = "LOSSES.csv|RUN_DIR")]
     losses: PathBuf,
-    /// Folder for report.html, bounds.svg, bounds.csv, bounds.md and losses.csv; made if it does not exist
+    /// Folder for report.html, bounds.svg, bounds.csv, bounds.md and losses.csv; new, empty, or of an earlier report
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Say nothing
@@ -36,7 +36,7 @@ pub(super) struct ReportArgs {
 
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
     let rows = losses::read(&losses_file(&args.losses))?;
-    std::fs::create_dir_all(&args.out).map_err(|e| Error::io(&args.out, e))?;
+    report::prepare_folder(&args.out)?;
     report::write(
         &args.out,
         "Bounds against the number of negatives",

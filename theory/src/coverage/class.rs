@@ -27,11 +27,14 @@ pub(super) fn class_factor(a: f64, h: f64, y: f64) -> Factor {
         if difference.abs() < 0.5 {
             let argument = argument_of_one_minus_exp(x, y, half_sine_squared);
             let size = e * (2.0 * half_sine_squared + h.exp_m1() + e * (2.0 * h).exp_m1()) / (small * small);
-            return Factor { ln_ratio: 0.5 * difference.ln_1p(), argument, error: 2.0 * size };
+            return Factor { ln_ratio: 0.5 * difference.ln_1p(), argument, error: 2.0 * size + e * y.abs() };
         }
     }
     let (ln_modulus, argument) = ln_one_minus_exp_complex(x, y);
-    Factor { ln_ratio: ln_modulus - small.ln(), argument, error: 1.0 + ln_modulus.abs() + small.ln().abs() }
+    // The angle y is rounded too: d ln(1−e^{−z})/dy = e^{−z}/(1−e^{−z}).
+    let slope = (-x - ln_modulus).exp().min(1e300);
+    let error = 1.0 + ln_modulus.abs() + small.ln().abs() + slope * y.abs();
+    Factor { ln_ratio: ln_modulus - small.ln(), argument, error }
 }
 
 /// arg(1 − e^{−x−iy}), x not far below 0.
@@ -57,6 +60,11 @@ pub(super) fn ln_one_minus_exp_complex(x: f64, y: f64) -> (f64, f64) {
         0.5 * (small * small + 4.0 * e * half_sine_squared).ln()
     };
     (ln_modulus, argument)
+}
+
+/// a/(e^a − 1).
+pub(super) fn ratio_to_expm1(a: f64) -> f64 {
+    if a > 700.0 { 0.0 } else { a / a.exp_m1() }
 }
 
 /// ln(1 − e^{−a}) for a > 0.

@@ -13,13 +13,13 @@
 //!
 //! The alternating textbook sum loses every digit at C = 100, n = 128 (true 1.5e-22, float sum 4.5e-4).
 //!
-//! Error bound: aliasing (Chernoff), dropped nodes (a decreasing majorant of |φ|), and rounding (magnitudes of all
-//! exponents times a few ulps, assuming that exp, ln, sin, cos, atan2, expm1, ln1p err by at most 1 ulp).
+//! Error bound: aliasing (Chernoff), dropped nodes (a decreasing majorant of |φ|), and rounding (the magnitudes that
+//! every exponent, phase and weight is added from, times a few ulps, assuming that exp, ln, sin, cos, atan2, expm1, ln1p err by at most 1 ulp).
 
 use super::base::{LnPmf, ln_binomial, ln_poisson};
 use super::class::{
     angle_minus_linear, class_factor, class_majorant, class_mean, ln_one_minus_exp, ln_one_minus_exp_complex,
-    sin_minus,
+    ratio_to_expm1, sin_minus,
 };
 use crate::probability::Probability;
 
@@ -183,7 +183,10 @@ impl Problem<'_> {
             let aliased = self.aliasing(side, s, variance, points_odd);
             if sum.value > 0.0 && aliased <= 1e-17 * sum.value || points > 8.0 * (self.draws + 64.0) {
                 let relative = (aliased + sum.error) / sum.value;
-                let rounding = EPS * (2.0 + 3.0 * product.abs() + 2.0 * tail.abs());
+                // Weights and a = w·L(r) are rounded: d Σ m ln(1−e^{−a}) = Σ m a/(e^a − 1) per relative change.
+                let weights: f64 = self.groups.iter().map(|&(w, m)| m * ratio_to_expm1(w * tilt.ell)).sum();
+                let weights = if side == Side::Lower { weights } else { weights / product.abs().max(1e-300) };
+                let rounding = EPS * (2.0 + 3.0 * product.abs() + 2.0 * tail.abs() + 2.0 * weights);
                 let ln = tail - base.ln + sum.value.ln();
                 return LnPmf { ln, error: relative + base.error + rounding + EPS * ln.abs() };
             }
@@ -209,6 +212,7 @@ impl Problem<'_> {
                     * self.majorant(
                         side,
                         tilt,
+                        product,
                         &self.node(tilt, std::f64::consts::TAU * (k + 1) as f64 / points),
                     );
                 if majorant < 1e-18 {
@@ -222,32 +226,35 @@ impl Problem<'_> {
 
     fn node(&self, tilt: &Tilt, t: f64) -> Node {
         let versine = 2.0 * (0.5 * t).sin().powi(2);
-        match self.base {
+        let (decay, angle, offset, drift) = match self.base {
             Base::Poisson => {
                 let r = tilt.scale;
-                Node {
-                    t,
-                    decay: r * versine,
-                    angle: r * t.sin(),
-                    phase: r * sin_minus(t) + (r - self.draws) * t,
-                }
+                (r * versine, r * t.sin(), (r - self.draws) * t, r * sin_minus(t))
             }
             Base::Binomial { total } => {
                 let (theta, q) = (tilt.scale, tilt.q);
-                let spread = 2.0 * theta * q;
-                let decay = -0.5 * (-spread * versine).ln_1p();
-                let angle = (theta * t.sin()).atan2(1.0 - theta * versine);
-                let drift = total * angle_minus_linear(theta, q, t) + total.mul_add(theta, -self.draws) * t;
-                Node { t, decay, angle, phase: drift }
+                let decay = -0.5 * (-2.0 * theta * q * versine).ln_1p();
+                // Mθt − nt and M(arg − θt) apart; for θ > ½ the same from the other end, arg = t − arg(θ + q e^{it}), where
+                // the small number q keeps its digits.
+                if theta <= 0.5 {
+                    let angle = (theta * t.sin()).atan2(1.0 - theta * versine);
+                    let offset = total.mul_add(theta, -self.draws) * t;
+                    (decay, angle, offset, total * angle_minus_linear(theta, q, t))
+                } else {
+                    let angle = t - (q * t.sin()).atan2(1.0 - q * versine);
+                    let offset = (-total).mul_add(q, total - self.draws) * t;
+                    (decay, angle, offset, -total * angle_minus_linear(q, theta, t))
+                }
             }
-        }
+        };
+        Node { t, decay, angle, phase: offset + drift, size: offset.abs() + drift.abs() }
     }
 
     /// Re φ_F(t) e^{−int}.
     fn lower_term(&self, tilt: &Tilt, node: &Node) -> Term {
         let mut exponent = -self.total_weight() * node.decay;
         let mut phase = node.phase;
-        let mut size = exponent.abs() + phase.abs();
+        let mut size = exponent.abs() + node.size;
         for &(w, m) in self.groups {
             let factor = class_factor(w * tilt.ell, w * node.decay, w * node.angle);
             exponent += m * factor.ln_ratio;
@@ -265,7 +272,9 @@ impl Problem<'_> {
             let log = ln_one_minus_exp_complex(w * (tilt.ell - node.decay), w * node.angle);
             ln_modulus += m * log.0;
             argument += m * log.1;
-            size += m * (log.0.abs() + log.1.abs());
+            // The angle y is rounded too: d ln(1−e^{−z})/dy = e^{−z}/(1−e^{−z}).
+            let slope = (w * (node.decay - tilt.ell) - log.0).exp().min(1e300);
+            size += m * (log.0.abs() + log.1.abs() + slope * (w * node.angle).abs());
         }
         let shrink = -self.total_weight() * node.decay;
         let scale = -product.exp_m1();
@@ -285,27 +294,35 @@ impl Problem<'_> {
         let value = re * node.phase.cos() - im * node.phase.sin();
         // u(z) carries the relative rounding of its exponent, or an absolute one where e^Λ is not small.
         let exponent_error = size * (ln_modulus + shrink).min(0.0).exp() / scale;
-        let error =
-            EPS * (magnitude * (4.0 + 2.0 * (shrink.abs() + node.phase.abs())) + 3.0 * exponent_error);
+        let error = EPS * (magnitude * (4.0 + 2.0 * (shrink.abs() + node.size)) + 3.0 * exponent_error);
         Term { value, magnitude, error }
     }
 
     /// A decreasing function of t on [0, π] that bounds |φ(t)|.
-    fn majorant(&self, side: Side, tilt: &Tilt, node: &Node) -> f64 {
+    ///
+    /// H is a sum over classes c of ∏_{d<c}(e^{w_d L}−1) e^{L (W − Σ_{d≤c} w_d)}, "c is the first class missing". Each term
+    /// has non-negative coefficients; its share of H(r) is q_c ∏_{d<c}(1−q_d)/u(r), q = e^{−a}. The bound is the sum of
+    /// shares times ratios; within a group ln(share·ratio) is linear in the number of classes, so its ends suffice.
+    fn majorant(&self, side: Side, tilt: &Tilt, product: f64, node: &Node) -> f64 {
         let versine = 2.0 * (0.5 * node.t).sin().powi(2);
-        let mut prefix = 0.0;
-        let mut rest = self.total_weight();
-        let mut worst = f64::NEG_INFINITY;
+        let ln_scale = ln_one_minus_exp(-product);
+        let (mut prefix, mut shares, mut rest) = (0.0, 0.0, self.total_weight());
+        let mut sum = 0.0;
         for &(w, m) in self.groups {
-            // H is a sum over classes c of ∏_{d<c}(e^{w_d L}−1) e^{L (W − Σ_{d≤c} w_d)}: the worst term bounds the
-            // ratio, and within a group the exponent is linear in the number of classes, so its two ends suffice.
-            let own = class_majorant(w, tilt, node.decay, versine);
-            worst = worst.max(prefix - (rest - w).max(0.0) * node.decay);
+            let a = w * tilt.ell;
+            let (own, seen) = (class_majorant(w, tilt, node.decay, versine), ln_one_minus_exp(a));
+            if side == Side::Upper {
+                let at = |j: f64| {
+                    let ln_share = shares + j * seen - a - ln_scale;
+                    ln_share + prefix + j * own - (rest - (j + 1.0) * w).max(0.0) * node.decay
+                };
+                sum += m * at(0.0).max(at(m - 1.0)).exp();
+            }
             prefix += m * own;
+            shares += m * seen;
             rest -= m * w;
-            worst = worst.max(prefix - own - rest.max(0.0) * node.decay);
         }
-        if side == Side::Lower { prefix.exp() } else { worst.exp() }
+        if side == Side::Lower { prefix.exp() } else { sum }
     }
 
     /// Chernoff bound of P_r(N ≥ n+M) + P_r(N ≤ n−M).
@@ -347,4 +364,6 @@ struct Node {
     decay: f64,
     angle: f64,
     phase: f64,
+    /// Sum of the magnitudes that `phase` was added from.
+    size: f64,
 }

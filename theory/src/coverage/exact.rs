@@ -36,12 +36,40 @@ const MAX_WORD_OPERATIONS: f64 = 5e10;
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn probability(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> Result<ExactProbability> {
+    compute(prior, sampling, num_draws, MAX_WORD_OPERATIONS)
+}
+
+/// [`probability()`] without a limit of its cost.
+///
+/// # Errors
+/// As for `probability`, but for the limit.
+pub fn probability_at_any_cost(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: NumDraws,
+) -> Result<ExactProbability> {
+    compute(prior, sampling, num_draws, f64::INFINITY)
+}
+
+fn compute(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: NumDraws,
+    limit: f64,
+) -> Result<ExactProbability> {
     sampling.check(prior, num_draws)?;
+    let check_cost = |word_operations: f64| {
+        if word_operations <= limit {
+            return Ok(());
+        }
+        Err(Error::argument(format!(
+            "the exact value would take about {word_operations:.0e} word operations (limit {limit:.0e})"
+        )))
+    };
     let (classes, draws) = (prior.num_classes(), num_draws.get());
     let (c, n) = (classes as f64, draws as f64);
     match (sampling, prior.counts()) {
-        (Sampling::WithReplacement, counts) if prior.is_uniform() => {
-            let _ = counts;
+        (Sampling::WithReplacement, _) if prior.is_uniform() => {
             // C powers of n·log₂C bits: schoolbook multiplication of that many words.
             check_cost(c * (n * c.log2() / 64.0).max(1.0).powf(1.6) * 2.0)?;
             Ok(uniform(classes, draws))
@@ -60,15 +88,6 @@ pub fn probability(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) 
         }
         _ => Err(Error::argument("an exact probability needs a uniform prior or counts, not real weights")),
     }
-}
-
-fn check_cost(word_operations: f64) -> Result<()> {
-    if word_operations > MAX_WORD_OPERATIONS {
-        return Err(Error::argument(format!(
-            "the exact value would take about {word_operations:.0e} word operations (limit {MAX_WORD_OPERATIONS:.0e})"
-        )));
-    }
-    Ok(())
 }
 
 /// Surjections of n draws onto C equally likely classes.
@@ -94,27 +113,26 @@ fn uniform(classes: u64, draws: u64) -> ExactProbability {
 /// Words of length n over Σ M_c letters that use every class: n! \[zⁿ\] ∏ (e^{M_c z} − 1).
 fn words(counts: &[u64], total: u64, draws: u64) -> ExactProbability {
     let n = draws as usize;
-    let mut binomials = vec![vec![BigUint::one()]];
-    for row in 1..=n {
-        let above = &binomials[row - 1];
-        let next = (0..=row)
-            .map(|k| if k == 0 || k == row { BigUint::one() } else { &above[k - 1] + &above[k] })
-            .collect();
-        binomials.push(next);
-    }
     let mut ways = vec![BigUint::zero(); n + 1];
     ways[0] = BigUint::one();
     for &m in counts {
         let powers: Vec<BigUint> =
             std::iter::successors(Some(BigUint::one()), |p| Some(p * m)).take(n + 1).collect();
-        ways = (0..=n)
-            .map(|length| {
-                (1..=length)
-                    .filter(|&own| !ways[length - own].is_zero())
-                    .map(|own| &binomials[length][own] * &powers[own] * &ways[length - own])
-                    .sum()
-            })
-            .collect();
+        // Row `length` of Pascal's triangle, one row at a time: the whole triangle would not fit.
+        let mut row = vec![BigUint::one()];
+        let mut next = Vec::with_capacity(n + 1);
+        for length in 0..=n {
+            let words = (1..=length)
+                .filter(|&own| !ways[length - own].is_zero())
+                .map(|own| &row[own] * &powers[own] * &ways[length - own]);
+            next.push(words.sum());
+            row.push(BigUint::zero());
+            for k in (1..row.len()).rev() {
+                let left = row[k - 1].clone();
+                row[k] += left;
+            }
+        }
+        ways = next;
     }
     ExactProbability { numerator: ways.swap_remove(n), denominator: BigUint::from(total).pow(draws as u32) }
 }

@@ -66,8 +66,14 @@ pub fn quantile(prior: &ClassPrior, level: f64) -> Result<u64> {
     }
     let reaches = |n: u64| -> Result<bool> {
         let p = super::probability(prior, Sampling::WithReplacement, NumDraws::new(n)?)?;
-        // Compared on the side that is small, so that 1 − 1e-20 is a level like any other.
-        Ok(if level < 0.5 { p.value() >= level } else { p.complement() <= 1.0 - level })
+        // Compared on the side that is small, so that 1 − 1e-20 is a level like any other; equal up to the error bound counts
+        // as reached (C = 2: υ_3 = 3/4 exactly).
+        let (low, high) = (p.relative_error_bound(), p.complement_relative_error_bound());
+        Ok(if level < 0.5 {
+            p.value() * (1.0 + low) >= level
+        } else {
+            p.complement() * (1.0 - high) <= 1.0 - level
+        })
     };
     let mut high = prior.num_classes();
     while !reaches(high)? {
@@ -133,9 +139,15 @@ mod tests {
     #[test]
     fn published_quantiles_and_deviations() {
         let uniform = |c| ClassPrior::uniform(c).unwrap();
-        for (c, level, expected) in
-            [(4, 0.01, 4), (10, 0.9, 44), (100, 0.05, 356), (1000, 0.5, 7274), (3029, 0.99, 38209)]
-        {
+        for (c, level, expected) in [
+            (2, 0.75, 3),
+            (2, 0.5, 2),
+            (4, 0.01, 4),
+            (10, 0.9, 44),
+            (100, 0.05, 356),
+            (1000, 0.5, 7274),
+            (3029, 0.99, 38209),
+        ] {
             assert_eq!(quantile(&uniform(c), level).unwrap(), expected, "C={c} q={level}");
         }
         assert!((standard_deviation(&uniform(1000)) - 1_279.237_701_063_023_5).abs() < 1e-9);

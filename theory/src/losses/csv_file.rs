@@ -174,9 +174,21 @@ fn parse_row(cells: Vec<(&str, &str)>) -> std::result::Result<LossComponents, Co
         crate::ClassPrior::from_counts(counts.clone()).map_err(on("class_counts"))?;
     }
     if let Some(losses) = &row.class_sup_loss
-        && let Some(bad) = losses.iter().find(|v| !v.is_finite())
+        && let Some(bad) = losses.iter().find(|v| !(v.is_finite() && **v >= 0.0))
     {
-        return Err(("class_sup_loss".into(), Error::argument(format!("{bad} is not a finite number"))));
+        return Err((
+            "class_sup_loss".into(),
+            Error::argument(format!("{bad} is not a number of at least 0")),
+        ));
+    }
+    if let Some(bad) = row.run.effective_negatives.filter(|v| !(v.is_finite() && *v >= 0.0)) {
+        return Err((
+            "effective_negatives".into(),
+            Error::argument(format!("{bad} is not a number of at least 0")),
+        ));
+    }
+    if row.num_batches == Some(0) {
+        return Err(("num_batches".into(), Error::argument("0 is not a positive integer")));
     }
     for &(column, cell) in &cells.0 {
         if cell.is_empty() || DESCRIPTION.contains(&column) {
@@ -203,7 +215,9 @@ fn parse_row(cells: Vec<(&str, &str)>) -> std::result::Result<LossComponents, Co
         let estimate = Estimate { mean, standard_error };
         match (measure, key) {
             (Some(measure), _) => row.set(measure, estimate).map_err(on(column))?,
-            (None, Some(_)) if !mean.is_finite() || standard_error.is_some_and(|e| !e.is_finite()) => {
+            (None, Some(_))
+                if !mean.is_finite() || standard_error.is_some_and(|e| !(e.is_finite() && e >= 0.0)) =>
+            {
                 return Err((column.into(), Error::argument(format!("{cell} is not a finite number"))));
             }
             (None, key) => drop(row.paired.insert(key.unwrap_or_default().to_string(), estimate)),

@@ -9,7 +9,7 @@ pub struct Group<'a> {
     pub rows: Vec<&'a LossComponents>,
 }
 
-/// Groups rows by everything but `run_id` and `seed`; groups are ordered by data set, encoder and number of draws.
+/// Groups rows that differ only in `run_id`, `seed` and what was measured; groups are ordered by data set, encoder and number of draws.
 pub fn group(rows: &[LossComponents]) -> Vec<Group<'_>> {
     let same = |a: &LossComponents, b: &LossComponents| {
         let run = |r: &LossComponents| {
@@ -26,6 +26,7 @@ pub fn group(rows: &[LossComponents]) -> Vec<Group<'_>> {
         run(a) == run(b)
             && a.run.train_negatives == b.run.train_negatives
             && a.num_draws == b.num_draws
+            && (a.num_classes, &a.class_counts) == (b.num_classes, &b.class_counts)
             && a.temperature == b.temperature
             && a.sampling == b.sampling
     };
@@ -63,6 +64,13 @@ pub struct MeanAndDeviation {
 
 /// Mean and sample standard deviation of at least one value.
 pub fn mean_and_deviation(values: &[f64]) -> MeanAndDeviation {
+    if values.iter().any(|v| !v.is_finite()) {
+        // A bound above the range of floats: no deviation, and no NaN from ∞ − ∞.
+        return MeanAndDeviation {
+            mean: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            deviation: None,
+        };
+    }
     // Relative to the first value, so that equal values have deviation 0 exactly.
     let (first, count) = (values[0], values.len() as f64);
     let mean = first + values.iter().map(|v| v - first).sum::<f64>() / count;
@@ -82,5 +90,7 @@ mod tests {
             MeanAndDeviation { mean: 2.0, deviation: Some(1.0) }
         );
         assert_eq!(mean_and_deviation(&[5.0]).deviation, None);
+        let infinite = MeanAndDeviation { mean: f64::INFINITY, deviation: None };
+        assert_eq!(mean_and_deviation(&[f64::INFINITY, 1.0]), infinite);
     }
 }

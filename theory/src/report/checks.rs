@@ -92,6 +92,18 @@ pub fn checks_table(rows: &[LossComponents]) -> Table {
                 Cell::text(verdict),
             ]);
         }
+        if let (Some(share), Some(exact)) = (row.get(Measure::Collision), row.get(Measure::CollisionExact)) {
+            table.push(vec![
+                Cell::text(&row.run.run_id),
+                Cell::Integer(row.num_draws.get() as i64),
+                Cell::Text(Measure::Collision.to_string()),
+                Cell::number(share),
+                row.num_batches.map_or(Cell::Missing, |n| Cell::Integer(n as i64)),
+                Cell::number(exact),
+                Cell::Missing,
+                Cell::text("not tested"),
+            ]);
+        }
     }
     table
 }

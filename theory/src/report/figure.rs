@@ -22,7 +22,7 @@ const SUPERVISED: RGBColor = RGBColor(20, 20, 20);
 /// An SVG of the upper bounds of L_sup and the accuracies against n = K+1, mean ± standard deviation over seeds.
 ///
 /// # Errors
-/// No bound has a value, or the drawing library fails.
+/// The drawing library fails.
 pub fn bounds_against_draws(rows: &[LossComponents]) -> Result<String> {
     let groups = group(rows);
     let mut svg = String::new();

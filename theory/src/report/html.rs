@@ -10,6 +10,9 @@ td,th{border:1px solid #ccc;padding:.25rem .5rem;text-align:right;white-space:no
 td.text{text-align:left}.vacuous{color:#999}.note{color:#999;font-style:italic;white-space:normal;min-width:8rem}\
 .flag{background:#fdd}svg{max-width:100%;height:auto}";
 
+/// How a report of this program is known.
+pub(super) const GENERATOR: &str = "<meta name=\"generator\" content=\"theory report\">";
+
 /// The page.
 pub fn page(
     title: &str,
@@ -52,7 +55,7 @@ counts of the evaluated set.</p>\n",
         samplings.into_iter().collect::<Vec<_>>().join(", ").replace('_', " ")
     );
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{}</title>\n<style>{STYLE}</style>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{GENERATOR}\n<title>{}</title>\n<style>{STYLE}</style>\n\
 </head>\n<body>\n{body}</body>\n</html>\n",
         escape(title)
     )

@@ -140,18 +140,42 @@ pub fn standard_sections(rows: &[LossComponents]) -> Vec<Section> {
         Section {
             title: "Counted against exact".into(),
             text: "Counted frequencies beside the exact probabilities of the sampling that was used, with a two-sided \
-                   exact binomial test over batches; a p-value below 1e-4 is flagged."
+                   exact binomial test over batches; a p-value below 1e-4 is flagged. For the collision probability the \
+                   test counts the first anchor of each batch; all anchors of a batch collide together, so their share \
+                   (collision) has no binomial law and stands beside its exact value untested."
                 .into(),
             table: checks_table(rows),
         },
         Section {
             title: "Do the lower bounds of L_Info hold?".into(),
-            text: "L_Info minus each bound's right-hand side, paired batch by batch. A theorem's difference is positive."
+            text: "L_Info minus each bound's right-hand side, paired batch by batch. Population \
+                   means would make a theorem's difference positive; here class means come from the training samples and f̄ \
+                   from a few views, so Jensen's step holds only approximately."
                 .into(),
             table: margins_table(rows),
         },
     ];
     sections.into_iter().filter(|s| !s.table.rows().is_empty()).collect()
+}
+
+/// Makes the folder of a report, or accepts one that is empty or holds an earlier report.
+///
+/// # Errors
+/// The path is no folder, or the folder holds something else; the operating system refuses.
+pub fn prepare_folder(folder: &Path) -> Result<()> {
+    if folder.exists() && !folder.is_dir() {
+        return Err(Error::argument(format!("{} exists and is no folder", folder.display())));
+    }
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    let empty = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?.next().is_none();
+    let page = std::fs::read_to_string(folder.join("report.html")).unwrap_or_default();
+    if empty || page.contains(html::GENERATOR) {
+        return Ok(());
+    }
+    Err(Error::argument(format!(
+        "{} exists and holds no report of this program: choose another folder",
+        folder.display()
+    )))
 }
 
 /// Writes the report on `rows` into `folder`, which must exist.

@@ -159,8 +159,11 @@ impl Table {
         let least = if rule { 3 } else { 0 };
         let widths: Vec<usize> = (0..self.headers.len()).map(|c| width(c).unwrap_or(0).max(least)).collect();
         let line = |cells: &[String]| {
-            let padded: Vec<String> =
-                cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+            let pad = |(cell, &width): (&String, &usize)| {
+                let missing = width - cell.chars().count();
+                format!("{cell}{}", " ".repeat(missing))
+            };
+            let padded: Vec<String> = cells.iter().zip(&widths).map(pad).collect();
             format!("{edge}{}{}\n", padded.join(separator), edge.chars().rev().collect::<String>())
                 .trim_end()
                 .to_string()
@@ -216,7 +219,8 @@ impl Table {
             Cell::Integer(v) => Value::from(*v),
             Cell::Estimate(e) | Cell::Vacuous(e) => match e.deviation {
                 Some(deviation) => serde_json::json!({ "mean": e.mean, "sd": deviation }),
-                None => Value::from(e.mean),
+                None if e.mean.is_finite() => Value::from(e.mean),
+                None => Value::from(e.mean.to_string()),
             },
             Cell::List(values) => Value::from(values.clone()),
             Cell::Text(t) | Cell::Note(t) | Cell::Decimal(t) => Value::from(t.clone()),

@@ -148,6 +148,11 @@ pub(super) struct MeasureArgs {
 pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     let draws: Option<Vec<NumDraws>> =
         args.draws.as_ref().map(|list| list.iter().map(|&n| NumDraws::new(n)).collect()).transpose()?;
+    if let Some(n) =
+        draws.iter().flatten().enumerate().find_map(|(i, n)| draws.as_ref()?[..i].contains(n).then_some(n))
+    {
+        return Err(Error::argument(format!("--draws names {n} twice")).into());
+    }
     if let Some(t) = args.temperature.filter(|t| !(t.is_finite() && *t > 0.0)) {
         return Err(Error::argument(format!("--temperature {t} is not a positive number")).into());
     }

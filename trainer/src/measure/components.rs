@@ -132,7 +132,8 @@ impl<'a> Measurement<'a> {
             losses.class_sup_loss = Some(means.collect());
         }
         for (measure, values) in &self.batches.of {
-            losses.set(*measure, Estimate::of_batches(values))?;
+            let estimate = Estimate::of_batches(values);
+            losses.set(*measure, estimate).map_err(|e| Error::NonFinite(e.to_string()))?;
         }
         for (measure, value) in [
             (Measure::CoverageExact, coverage::probability(&prior, sampling, n)?.value()),

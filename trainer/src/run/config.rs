@@ -146,25 +146,41 @@ impl Config {
         toml::to_string(self).unwrap_or_default()
     }
 
-    fn check(&self) -> Result<()> {
+    /// Checks every setting against its range.
+    ///
+    /// # Errors
+    /// A setting out of range, named with its value.
+    pub fn check(&self) -> Result<()> {
         let require = |fits: bool, message: String| if fits { Ok(()) } else { Err(Error::argument(message)) };
         let positive = |name: &str, value: f64| {
             require(value.is_finite() && value > 0.0, format!("{name} = {value} is not a positive number"))
         };
-        let at_least = |name: &str, value: usize, least: usize| {
-            require(value >= least, format!("{name} = {value} is below {least}"))
+        let between = |name: &str, value: usize, least: usize, most: usize| {
+            let fits = (least..=most).contains(&value);
+            require(fits, format!("{name} = {value} is not between {least} and {most}"))
+        };
+        let strength = |name: &str, value: f64, most: f64| {
+            let fits = (0.0..=most).contains(&value);
+            require(fits, format!("augmentation.{name} = {value} is not between 0 and {most}"))
         };
         positive("temperature", self.temperature)?;
         positive("learning_rate", self.learning_rate)?;
-        at_least("epochs", self.epochs, 1)?;
-        at_least("batch_size", self.batch_size, 2)?;
-        at_least("mean_views", self.mean_views, 2)?;
-        at_least("fbar_views", self.fbar_views, 1)?;
+        between("epochs", self.epochs, 1, 1_000_000)?;
+        between("warmup_epochs", self.warmup_epochs, 0, 1_000_000)?;
+        between("batch_size", self.batch_size, 2, 1 << 24)?;
+        between("mean_views", self.mean_views, 2, 100_000)?;
+        between("fbar_views", self.fbar_views, 1, 100_000)?;
+        require(i64::try_from(self.seed).is_ok(), format!("seed = {} exceeds {}", self.seed, i64::MAX))?;
+        strength("max_rotation", self.augmentation.max_rotation, 180.0)?;
+        strength("max_shift", self.augmentation.max_shift, 8.0)?;
+        strength("max_scale", self.augmentation.max_scale, 0.9)?;
+        strength("max_intensity", self.augmentation.max_intensity, 1.0)?;
+        strength("max_noise", self.augmentation.max_noise, 10.0)?;
+        strength("erase_probability", self.augmentation.erase_probability, 1.0)?;
         let fraction = |name: &str, value: f64| {
             require((0.0..=1.0).contains(&value), format!("{name} = {value} is not in [0, 1]"))
         };
         fraction("momentum", self.momentum)?;
-        fraction("augmentation.erase_probability", self.augmentation.erase_probability)?;
         require(
             self.weight_decay.is_finite() && self.weight_decay >= 0.0,
             format!("weight_decay = {} is not a number of at least 0", self.weight_decay),
@@ -275,6 +291,8 @@ mod tests {
             (vec!["epoch=3"], "epoch"),
             (vec!["epochs=0"], "epochs = 0"),
             (vec!["epochs=x"], "epochs"),
+            (vec!["epochs=9223372036854775807"], "epochs = 9223372036854775807"),
+            (vec!["augmentation.max_scale=nan"], "augmentation.max_scale = NaN"),
             (vec!["temperature=-1"], "temperature = -1"),
             (vec!["negatives=64"], "negatives = 64"),
             (vec!["encoder=resnet"], "resnet"),

@@ -84,18 +84,29 @@ fn classify(train: &Matrix, test: &Matrix, means: Option<&Matrix>, split: &Split
 
 /// Accuracies on un-augmented images: head features, encoder features.
 ///
-/// `means` replaces the class means of the head features; otherwise they are those of the un-augmented training images.
+/// The mean classifier uses `means` for head features, and the means of the un-augmented training images for encoder
+/// features.
 ///
 /// # Errors
 /// The tensor library fails.
-pub fn accuracies(network: &Network, split: &Split, means: Option<&Matrix>) -> Result<[Accuracies; 2]> {
+pub fn accuracies(network: &Network, split: &Split, means: &Matrix) -> Result<[Accuracies; 2]> {
     let size = split.train.pixels_per_image();
     let train = features(network, &split.train.pixels, size)?;
     let test = features(network, &split.evaluated.pixels, size)?;
     Ok([
-        classify(&train.head, &test.head, means, split)?,
+        classify(&train.head, &test.head, Some(means), split)?,
         classify(&train.encoder, &test.encoder, None, split)?,
     ])
+}
+
+/// Accuracies of the encoder at initialisation, with class means made as for a trained one.
+///
+/// # Errors
+/// The tensor library fails.
+pub(super) fn untrained_accuracies(config: &Config, split: &Split) -> Result<[Accuracies; 2]> {
+    let network = Network::new(config.encoder, split.train.side, config.seed)?;
+    let means = ClassMeans::of(&network, config, &split.train, config.seed)?;
+    accuracies(&network, split, &means.means)
 }
 
 /// Accuracies on raw pixels.
@@ -149,7 +160,7 @@ pub fn measure_run(
         let sum = sample_means.get_or_insert_with(|| Matrix::zeros(features.rows, features.cols));
         sum.data.iter_mut().zip(&features.data).for_each(|(s, x)| *s += x / config.fbar_views as f64);
     }
-    let [head, encoder] = accuracies(&network, &split, Some(&means.means))?;
+    let [head, encoder] = accuracies(&network, &split, &means.means)?;
     let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let mut rows = Vec::new();
     for &num_draws in draws {

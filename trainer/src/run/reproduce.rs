@@ -5,7 +5,7 @@ use super::{
 };
 use crate::data;
 use crate::error::{Error, Result};
-use crate::model::Network;
+use crate::measure::passes_for;
 use std::path::{Path, PathBuf};
 use theory::losses::{self, LossComponents, Measure};
 use theory::report::{self, Cell, Section, Table};
@@ -44,7 +44,19 @@ impl Plan {
         if self.draws.is_empty() || self.seeds.is_empty() {
             return Err(Error::argument("a sweep needs at least one K and one seed"));
         }
-        let evaluated = data::load(&self.base.dataset, self.base.evaluate_on)?.evaluated.len();
+        let twice = |values: &[u64]| {
+            let mut sorted = values.to_vec();
+            sorted.sort_unstable();
+            sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+        };
+        let draws: Vec<u64> = self.draws.iter().map(|&n| n as u64).collect();
+        for (name, values) in [("n = K+1", &draws), ("seed", &self.seeds)] {
+            if let Some(value) = twice(values) {
+                return Err(Error::argument(format!("{name} = {value} is asked for twice")));
+            }
+        }
+        let split = data::load(&self.base.dataset, self.base.evaluate_on)?;
+        let (trained, evaluated) = (split.train.len(), split.evaluated.len());
         for &n in &self.draws {
             if n < 2 || n > evaluated {
                 return Err(Error::argument(format!(
@@ -54,6 +66,15 @@ impl Plan {
             if let Some(batch) = self.fixed_batch.filter(|&batch| n > batch) {
                 return Err(Error::argument(format!(
                     "n = K+1 = {n} exceeds the fixed batch of {batch} samples"
+                )));
+            }
+        }
+        for (_, config) in self.runs() {
+            config.check()?;
+            if config.batch_size > trained {
+                return Err(Error::argument(format!(
+                    "batch_size = {} exceeds the {trained} training images",
+                    config.batch_size
                 )));
             }
         }
@@ -144,17 +165,35 @@ fn one_run(path: &Path, config: &Config, name: &str, progress: &Progress) -> Res
     let task = progress.task(name, config.epochs);
     let trained = train(config, path, &task)?;
     let losses_path = trained.folder.file("losses.csv");
-    let rows = if trained.kept && losses_path.exists() {
-        losses::read(&losses_path)?
-    } else {
-        let rows = measure_run(path, None, None, None, None)?;
-        losses::write(&losses_path, &rows)?;
-        rows
+    // A measurement of this run that somebody asked for with other settings is not the sweep's.
+    let kept = losses::read(&losses_path).ok().filter(|rows| trained.kept && is_default(rows, config));
+    let rows = match kept {
+        Some(rows) => rows,
+        None => {
+            let rows = measure_run(path, None, None, None, None)?;
+            losses::write(&losses_path, &rows)?;
+            rows
+        }
     };
     let accuracy = rows.first().and_then(|row| row.get(Measure::LinearAccuracy)).unwrap_or(f64::NAN);
     let kept = if trained.kept { ", kept from before" } else { "" };
     task.finish(&format!("loss {:.3}, linear accuracy {accuracy:.3}{kept}", trained.final_loss));
     Ok(rows)
+}
+
+/// Whether rows are what [`measure_run`] gives without further settings: the run's own n, temperature and seed, and 100
+/// batches.
+fn is_default(rows: &[LossComponents], config: &Config) -> bool {
+    let evaluated = data::load(&config.dataset, config.evaluate_on).map_or(0, |split| split.evaluated.len());
+    let fits = |row: &LossComponents| {
+        let per_pass = evaluated as u64 / row.num_draws.get();
+        let passes = passes_for(evaluated, row.num_draws).unwrap_or(0) as u64;
+        row.num_draws.get() == config.evaluated_draws()
+            && row.temperature == config.temperature
+            && row.run.seed == Some(config.seed)
+            && row.num_batches == Some(per_pass * passes)
+    };
+    matches!(rows, [row] if fits(row))
 }
 
 const CLASSIFIERS: [&str; 3] = ["mean classifier", "linear probe", "kNN"];
@@ -199,8 +238,7 @@ fn accuracy_table(plan: &Plan, rows: &[LossComponents], threads: usize) -> Resul
         }
     }
     let untrained = run_jobs(plan.seeds.len(), threads, |index| {
-        let network = Network::new(plan.base.encoder, split.train.side, plan.seeds[index])?;
-        evaluate::accuracies(&network, &split, None)
+        evaluate::untrained_accuracies(&Config { seed: plan.seeds[index], ..plan.base.clone() }, &split)
     })?;
     for (layer, index) in [("head", 0), ("encoder", 1)] {
         push("untrained", None, layer, &untrained.iter().map(|a| a[index]).collect::<Vec<_>>());
