@@ -4,7 +4,7 @@ use super::{Cell, Section, Table};
 use crate::bounds;
 use crate::losses::LossComponents;
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}\
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:96rem;margin:2rem auto;padding:0 1rem;color:#222}\
 table{border-collapse:collapse;font-size:13px;margin:1rem 0;display:block;overflow-x:auto}\
 td,th{border:1px solid #ccc;padding:.25rem .5rem;text-align:right;white-space:nowrap}th{background:#f3f3f3}\
 td.text{text-align:left}.vacuous{color:#999}.note{color:#999;font-style:italic;white-space:normal;min-width:8rem}\
