@@ -130,12 +130,6 @@ struct Range {
     single: bool,
 }
 
-impl Range {
-    fn is_single(&self) -> bool {
-        self.single
-    }
-}
-
 /// Values that one range may have.
 const MAX_RANGE: u64 = 10_000_000;
 

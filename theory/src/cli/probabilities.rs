@@ -62,7 +62,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<()> {
     if args.exact {
         headers.extend(["exact_numerator", "exact_denominator"]);
     }
-    let mut table = Table::new(headers).single(args.draws.is_single());
+    let mut table = Table::new(headers).single(args.draws.single);
     for &n in &args.draws.values {
         let num_draws = NumDraws::new(n)?;
         let mut row = vec![Cell::Integer(n as i64), Cell::Integer(prior.num_classes() as i64)];
@@ -165,7 +165,7 @@ pub(super) struct CollisionArgs {
 
 pub(super) fn collision(args: &CollisionArgs) -> Result<()> {
     let (prior, sampling) = args.prior.load()?;
-    let single = args.negatives.is_single();
+    let single = args.negatives.single;
     let mut headers = vec![
         "negatives",
         "classes",

@@ -10,7 +10,7 @@ use crate::coverage;
 use crate::error::{Error, Result};
 use crate::prior::{ClassPrior, Group};
 use crate::probability::Probability;
-use crate::sampling::{NumDraws, NumNegatives, Sampling};
+use crate::sampling::{NumNegatives, Sampling};
 
 /// Probability τ_K that at least one of `num_negatives` negatives shares the anchor's class.
 ///
@@ -234,16 +234,4 @@ impl ClassLaw {
             visit(self.mode + i as u64, w / total);
         }
     }
-}
-
-/// [`probability()`] for a batch of n draws: K = n − 1 negatives.
-///
-/// # Errors
-/// As for [`probability()`].
-pub fn probability_in_batch(
-    prior: &ClassPrior,
-    sampling: Sampling,
-    num_draws: NumDraws,
-) -> Result<Probability> {
-    probability(prior, sampling, num_draws.negatives())
 }

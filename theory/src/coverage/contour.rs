@@ -1,10 +1,10 @@
 //! υ in floating point, for any prior and both samplings: a tilted contour sum that cannot cancel.
 //!
-//! Write e(z) for e^z (independent draws, weights w_c = π_c) or 1+z (draws without replacement, w_c = M_c). With
-//! base law B = Poisson(r) or Binomial(M, θ), θ = r/(1+r), and L(z) = ln e(z),
+//! Let e(z) = e^z for independent draws (weights w_c = π_c, W = 1) and 1+z without replacement (w_c = M_c, W = M), and
+//! L(z) = ln e(z). For any radius r > 0 let B be the base law: Poisson(r), or Binomial(M, θ) with θ = r/(1+r). Then
 //!
-//! υ_n · B(n) = \[z^n-coefficient law\] of F(z) = ∏_c (e^{w_c L(z)} − 1),   (1−υ_n) · B(n) likewise of
-//! H(z) = e^{W L(z)} (1 − ∏_c (1 − e^{−w_c L(z)})).
+//! υ_n B(n) = e^{−W L(r)} rⁿ \[zⁿ\] F(z), F(z) = ∏_c (e^{w_c L(z)} − 1), and
+//! (1−υ_n) B(n) = e^{−W L(r)} rⁿ \[zⁿ\] H(z), H(z) = e^{W L(z)} (1 − ∏_c (1 − e^{−w_c L(z)})).
 //!
 //! Both have non-negative coefficients, so for every radius r the numbers a_n r^n / F(r) are a probability law
 //! P_r(N = n), and the M-point trapezoid of its characteristic function returns P_r(N ≡ n mod M): positive,
@@ -14,7 +14,8 @@
 //! The alternating textbook sum loses every digit at C = 100, n = 128 (true 1.5e-22, float sum 4.5e-4).
 //!
 //! Error bound: aliasing (Chernoff), dropped nodes (a decreasing majorant of |φ|), and rounding (the magnitudes that
-//! every exponent, phase and weight is added from, times a few ulps, assuming that exp, ln, sin, cos, atan2, expm1, ln1p err by at most 1 ulp).
+//! every exponent, phase and weight is added from, times a few ulps, assuming that exp, ln, sin, cos,
+//! atan2, expm1, ln1p err by at most 1 ulp).
 
 use super::base::{LnPmf, ln_binomial, ln_poisson};
 use super::class::{

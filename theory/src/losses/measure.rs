@@ -6,8 +6,6 @@ use std::fmt;
 /// The values that a measure can take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Domain {
-    /// Any finite number.
-    Finite,
     /// At least 0.
     NonNegative,
     /// At most 0.
@@ -103,7 +101,6 @@ impl Measure {
     /// The value is not finite or outside the domain.
     pub fn check(self, value: f64) -> Result<()> {
         let (fits, domain) = match self.domain() {
-            Domain::Finite => (true, "a finite number"),
             Domain::NonNegative => (value >= 0.0, "a number of at least 0"),
             Domain::NonPositive => (value <= 0.0, "a number of at most 0"),
             Domain::UnitInterval => ((0.0..=1.0).contains(&value), "a number in [0, 1]"),

@@ -38,7 +38,7 @@ impl Default for Augmentation {
 impl Augmentation {
     /// Appends one random view of `image` (side × side pixels in [0, 1]) to `out`.
     ///
-    /// Every view draws the same number of random numbers but for the noise's, which are one a pixel: always.
+    /// Geometry and strengths are drawn first, then one normal number a pixel, whether or not the pixel is erased.
     pub fn view(&self, image: &[f32], side: usize, rng: &mut ChaCha8Rng, out: &mut Vec<f32>) {
         let mut spread = |limit: f64| (2.0 * rng.random::<f64>() - 1.0) * limit;
         let angle = spread(self.max_rotation).to_radians();

@@ -1,6 +1,6 @@
 //! Measurement of a trained run, or of features that another program made.
 
-use super::{Config, load_network};
+use super::{Config, load_network, run_config};
 use crate::data::{self, Images, Split};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
@@ -141,11 +141,9 @@ pub fn measure_run(
     passes: Option<usize>,
     seed: Option<u64>,
 ) -> Result<Vec<LossComponents>> {
-    // The side decides the network's input; the data set is known only from the settings.
-    let (_, marker) = super::Folder::open(path, "train")?;
-    let settings = Config::from_toml(&marker.settings, &[])?;
-    let split = data::load(&settings.dataset, settings.evaluate_on)?;
-    let (config, network) = load_network(path, split.train.side)?;
+    let config = run_config(path)?;
+    let split = data::load(&config.dataset, config.evaluate_on)?;
+    let network = load_network(path, &config, split.train.side)?;
     let default = [NumDraws::new(config.evaluated_draws())?];
     let draws = draws.unwrap_or(&default);
     for &n in draws {
@@ -182,10 +180,7 @@ pub fn measure_run(
         let mut row = measure(&evaluation, &mut order, &mut views)?;
         row.run = run_info(&config, &name);
         row.fbar_views = Some(config.fbar_views as u64);
-        let exact = |row: &mut LossComponents, values: &[(Measure, f64)]| -> Result<()> {
-            values.iter().try_for_each(|&(m, value)| Ok(row.set(m, Estimate::exact(value))?))
-        };
-        exact(
+        set_exact(
             &mut row,
             &[
                 (Measure::CollisionSpread, means.spread),
@@ -201,6 +196,11 @@ pub fn measure_run(
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// Sets measures that are no means over batches.
+fn set_exact(row: &mut LossComponents, values: &[(Measure, f64)]) -> Result<()> {
+    values.iter().try_for_each(|&(measure, value)| Ok(row.set(measure, Estimate::exact(value))?))
 }
 
 fn knn_columns(row: &mut LossComponents) {
@@ -263,18 +263,26 @@ pub fn measure_features(
     seed: u64,
 ) -> Result<Vec<LossComponents>> {
     let classes = features.num_classes;
-    let both = |m: fn(&data::features::Features) -> (&Matrix, &[usize])| {
-        let (matrix, labels) = m(features);
-        class_means(matrix, labels, classes)
-    };
+    let views = Views { first: features.view1.clone(), second: features.view2.clone() };
     let means = match &features.train {
         Some((train, labels)) => class_means(train, labels, classes),
         None => {
-            let (mut first, second) = (both(|f| (&f.view1, &f.labels)), both(|f| (&f.view2, &f.labels)));
-            first.data.iter_mut().zip(&second.data).for_each(|(x, y)| *x = 0.5 * (*x + y));
-            first
+            let mut means = class_means(&views.first, &features.labels, classes);
+            let second = class_means(&views.second, &features.labels, classes);
+            means.data.iter_mut().zip(&second.data).for_each(|(x, y)| *x = 0.5 * (*x + y));
+            means
         }
     };
+    // What does not depend on the number of draws.
+    let test = (&views.first, &features.labels[..]);
+    let mut fixed = vec![
+        (Measure::MeanAccuracy, mean_accuracy(&means, test.0, test.1)?),
+        (Measure::CollisionSpread, collision_spread(&views, &features.labels, classes)?),
+    ];
+    if let Some((train, labels)) = &features.train {
+        fixed.push((Measure::LinearAccuracy, linear_accuracy((train, labels), test, classes)?));
+        fixed.push((Measure::KnnAccuracy, knn_accuracy((train, labels), test, classes)?));
+    }
     let mut rows = Vec::new();
     for &num_draws in draws {
         let evaluation = Evaluation {
@@ -285,22 +293,13 @@ pub fn measure_features(
             num_draws,
             passes,
         };
-        let views = |_| Ok(Views { first: features.view1.clone(), second: features.view2.clone() });
-        let mut row = measure(&evaluation, &mut stream(seed, Purpose::Evaluation, num_draws.get()), views)?;
+        let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
+        let mut row = measure(&evaluation, &mut order, |_| Ok(views.clone()))?;
         row.run = RunInfo { run_id: name.into(), seed: Some(seed), ..RunInfo::default() };
         // How many views a given mean averages, the file does not say.
         row.fbar_views = features.mean.is_none().then_some(1);
-        row.set(
-            Measure::MeanAccuracy,
-            Estimate::exact(mean_accuracy(&means, &features.view1, &features.labels)?),
-        )?;
-        let views = Views { first: features.view1.clone(), second: features.view2.clone() };
-        let spread = collision_spread(&views, &features.labels, classes)?;
-        row.set(Measure::CollisionSpread, Estimate::exact(spread))?;
-        if let Some((train, labels)) = &features.train {
-            let (train, test) = ((train, &labels[..]), (&features.view1, &features.labels[..]));
-            row.set(Measure::LinearAccuracy, Estimate::exact(linear_accuracy(train, test, classes)?))?;
-            row.set(Measure::KnnAccuracy, Estimate::exact(knn_accuracy(train, test, classes)?))?;
+        set_exact(&mut row, &fixed)?;
+        if features.train.is_some() {
             knn_columns(&mut row);
         }
         rows.push(row);

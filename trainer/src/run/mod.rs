@@ -14,4 +14,4 @@ pub use folder::{Folder, FolderState, Marker};
 pub use jobs::{available_threads, run_jobs, with_threads};
 pub use progress::{Progress, Task};
 pub use reproduce::{Plan, Reproduction, reproduce};
-pub use train::{Trained, load_network, train};
+pub use train::{Trained, load_network, run_config, train};

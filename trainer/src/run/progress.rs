@@ -18,11 +18,6 @@ impl Progress {
         Self { quiet, bars }
     }
 
-    /// Nothing at all.
-    pub fn silent() -> Self {
-        Self::new(true)
-    }
-
     /// A line of its own.
     pub fn line(&self, text: &str) {
         match &self.bars {

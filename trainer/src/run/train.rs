@@ -121,21 +121,26 @@ fn last_loss(folder: &Folder) -> Result<f64> {
     value["loss"].as_f64().ok_or_else(|| Error::data(&path, "the last line has no loss"))
 }
 
-/// The settings and the trained network of a run folder.
+/// The settings of a run folder.
+///
+/// # Errors
+/// The folder is no run of this program.
+pub fn run_config(path: &Path) -> Result<Config> {
+    let (_, marker) = Folder::open(path, "train")?;
+    Config::from_toml(&marker.settings, &[])
+}
+
+/// The trained network of a run folder, for side × side images.
 ///
 /// # Errors
 /// The folder holds no finished run.
-pub fn load_network(path: &Path, side: usize) -> Result<(Config, Network)> {
-    let (folder, marker) = Folder::open(path, "train")?;
-    let config = Config::from_toml(&marker.settings, &[])?;
-    let network = Network::new(config.encoder, side, config.seed)?;
-    let checkpoint = folder.file(CHECKPOINT);
+pub fn load_network(path: &Path, config: &Config, side: usize) -> Result<Network> {
+    let checkpoint = path.join(CHECKPOINT);
     if !checkpoint.exists() {
-        return Err(Error::argument(format!(
-            "{} holds an unfinished run: it has no {CHECKPOINT}",
-            path.display()
-        )));
+        let message = format!("{} holds an unfinished run: it has no {CHECKPOINT}", path.display());
+        return Err(Error::argument(message));
     }
+    let network = Network::new(config.encoder, side, config.seed)?;
     network.parameters().load(&checkpoint)?;
-    Ok((config, network))
+    Ok(network)
 }
