@@ -39,6 +39,37 @@ impl Estimate {
     }
 }
 
+/// What a positive pair is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Positives {
+    /// Two augmented views of one image (SimCLR; Nozawa & Sato). The default of `losses.csv`.
+    #[default]
+    SameImage,
+    /// Two independent images of one class (Arora et al.; Bao et al.). Then f̄(x) is μ_c and d(f) = 0.
+    SameClass,
+}
+
+impl Positives {
+    /// The name in `losses.csv`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SameImage => "same_image",
+            Self::SameClass => "same_class",
+        }
+    }
+}
+
+impl std::str::FromStr for Positives {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        [Self::SameImage, Self::SameClass]
+            .into_iter()
+            .find(|p| p.name() == name)
+            .ok_or_else(|| Error::argument(format!("'{name}' is neither same_image nor same_class")))
+    }
+}
+
 /// What was trained: text as it stands in the file, numbers where they are known.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunInfo {
@@ -81,6 +112,8 @@ pub struct LossComponents {
     pub temperature: f64,
     /// How the labels of a batch were drawn.
     pub sampling: Sampling,
+    /// What a positive pair is.
+    pub positives: Positives,
     /// Number of batches behind the means.
     pub num_batches: Option<u64>,
     /// Views behind each f̄(x) of the gap term.
@@ -114,6 +147,7 @@ impl LossComponents {
             num_draws,
             temperature,
             sampling,
+            positives: Positives::default(),
             num_batches: None,
             fbar_views: None,
             class_sup_loss: None,

@@ -6,7 +6,7 @@
 //!
 //! Source: `create_df` of the official notebook `bound.ipynb` of Nozawa & Sato (2021). Kept to compare with the figure.
 
-use super::{Bound, Outcome, Standing, curl, measured, outcome};
+use super::{Bound, Outcome, Ratio, Standing, curl, measured};
 use crate::losses::{LossComponents, Measure};
 
 pub(super) struct CurlAsPublished;
@@ -28,17 +28,33 @@ impl Bound for CurlAsPublished {
         Standing::AsPublished("bounds P(cover | Col = 0)·L_sup, not L_sup")
     }
 
+    fn conditions(&self) -> &'static str {
+        "lower: as master; upper: none, it is no bound"
+    }
+
+    fn lower_needs(&self) -> &'static [Measure] {
+        curl::Curl.lower_needs()
+    }
+
+    fn upper_needs(&self) -> &'static [Measure] {
+        const NEEDS: [Measure; 6] = {
+            let [a, b, c, d, e] = curl::NUMERATOR;
+            [a, b, c, d, e, Measure::Collision]
+        };
+        &NEEDS
+    }
+
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
         curl::Curl.lower_bound(losses)
     }
 
-    fn upper_bound(&self, losses: &LossComponents) -> Outcome {
-        outcome(curl::numerator(losses).and_then(|numerator| {
+    fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
+        Some(curl::numerator(losses).and_then(|numerator| {
             let [tau] = measured(losses, [Measure::Collision])?;
             if tau == 1.0 {
                 return Err(Outcome::Undefined("counted τ̂ is 1".into()));
             }
-            Ok(numerator / (1.0 - tau))
+            Ok(Ratio { numerator, ln_denominator: (-tau).ln_1p() })
         }))
     }
 }

@@ -6,20 +6,24 @@
 //! From the master inequality: ln(1+Col+A) is at least ln(1+A) and at least ln(1+Col), hence at least their mean; and
 //! ln(1+A) ≥ l over the distinct classes of the batch.
 //!
-//! Upper bound of L_sup, for equally frequent classes, where E\[1{cover} l_sup\] = υ L_sup by symmetry:
+//! Upper bound of L_sup. E\[1{cover} l_sup\] = Σ_c π_c υ_c L_sup,c, where υ_c is the probability that the batch covers
+//! given that the anchor is of class c; for equally frequent classes every υ_c is υ. Hence
 //!
-//! L_sup ≤ ( 2 (L_Info − d(f)) − E\[1{not cover} l_sub\] − E ln(1+Col) ) / υ,
+//! L_sup ≤ ( 2 (L_Info − d(f)) − E\[1{not cover} l_sub\] − E ln(1+Col) ) / min_c υ_c,
 //!
-//! υ exact, for the sampling that was used; undefined where υ = 0. (The official notebook subtracts only half of the
-//! L_sub part, and divides by a counted υ̂.)
+//! with the exact υ_c of the sampling that was used; undefined where υ = 0. (The official notebook subtracts only half of
+//! the L_sub part, and divides by a counted υ̂: see `nozawa_sato_as_published`.)
 //!
-//! Source: Nozawa & Sato (NeurIPS 2021), Eq. 10.
+//! Source: Nozawa & Sato (NeurIPS 2021), Eq. 10; the form for unequal classes is ours.
 
-use super::{Bound, Outcome, measured, outcome, quotient, uniform_prior};
+use super::{Bound, Outcome, Ratio, measured, outcome, prior_of};
 use crate::coverage;
 use crate::losses::{LossComponents, Measure};
 
 pub(super) struct NozawaSato;
+
+pub(super) const NUMERATOR: [Measure; 4] =
+    [Measure::InfoNce, Measure::JointSubLoss, Measure::Log1pCollisions, Measure::Gap];
 
 impl Bound for NozawaSato {
     fn key(&self) -> &'static str {
@@ -34,6 +38,18 @@ impl Bound for NozawaSato {
         "Nozawa & Sato (NeurIPS 2021), Eq. 10"
     }
 
+    fn conditions(&self) -> &'static str {
+        "lower: as master; upper: K ≥ C−1, any classes (worst anchor class)"
+    }
+
+    fn lower_needs(&self) -> &'static [Measure] {
+        &[Measure::JointSupLoss, Measure::JointSubLoss, Measure::Log1pCollisions, Measure::Gap]
+    }
+
+    fn upper_needs(&self) -> &'static [Measure] {
+        &NUMERATOR
+    }
+
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
         let parts = measured(
             losses,
@@ -42,19 +58,29 @@ impl Bound for NozawaSato {
         outcome(parts.map(|[sup, sub, collisions, gap]| 0.5 * (sup + sub + collisions) + gap))
     }
 
-    fn upper_bound(&self, losses: &LossComponents) -> Outcome {
-        outcome(upper_bound(losses))
+    fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
+        Some(measured(losses, NUMERATOR).and_then(|[info_nce, sub, collisions, gap]| {
+            let numerator = 2.0 * (info_nce - gap) - sub - collisions;
+            Ok(Ratio { numerator, ln_denominator: ln_smallest_coverage(losses)? })
+        }))
+    }
+
+    fn is_paired(&self) -> bool {
+        true
     }
 }
 
-fn upper_bound(losses: &LossComponents) -> Result<f64, Outcome> {
-    let [info_nce, sub, collisions, gap] =
-        measured(losses, [Measure::InfoNce, Measure::JointSubLoss, Measure::Log1pCollisions, Measure::Gap])?;
-    let prior = uniform_prior(losses)?;
-    let upsilon = coverage::probability(&prior, losses.sampling, losses.num_draws)?;
+/// ln min_c P(the batch covers | the anchor is of class c).
+pub(super) fn ln_smallest_coverage(losses: &LossComponents) -> Result<f64, Outcome> {
+    let prior = prior_of(losses)?;
+    let upsilon = if prior.is_uniform() {
+        coverage::probability(&prior, losses.sampling, losses.num_draws)?
+    } else {
+        return Err(Outcome::NotApplicable("needs equally frequent classes".into()));
+    };
     if upsilon.ln() == f64::NEG_INFINITY {
         let (n, c) = (losses.num_draws, losses.num_classes);
         return Err(Outcome::Undefined(format!("υ = 0: {n} draws cannot show {c} classes")));
     }
-    Ok(quotient(2.0 * (info_nce - gap) - sub - collisions, upsilon.ln()))
+    Ok(upsilon.ln())
 }

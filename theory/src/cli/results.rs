@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
 use theory::losses;
-use theory::report;
+use theory::report::{self, Format};
 
 #[derive(Args)]
 pub(super) struct BoundsArgs {
@@ -18,7 +18,12 @@ pub(super) struct BoundsArgs {
 
 pub(super) fn bounds(args: &BoundsArgs) -> Result<()> {
     let rows = losses::read(&losses_file(&args.losses))?;
-    args.output.print(&report::bounds_table(&rows))
+    // One line a bound reads better; programs keep one object a measurement.
+    let table = match args.output.format {
+        Format::Csv | Format::Json => report::bounds_table(&rows),
+        Format::Table | Format::Markdown | Format::Latex => report::bounds_by_draws(&rows),
+    };
+    args.output.print(&table)
 }
 
 #[derive(Args)]

@@ -68,7 +68,7 @@ pub fn probability(
 }
 
 /// ln P(Col = 0 | class), and a bound of its absolute error.
-fn ln_no_collision(
+pub(crate) fn ln_no_collision(
     prior: &ClassPrior,
     group: &Group,
     sampling: Sampling,

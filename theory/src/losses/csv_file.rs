@@ -1,6 +1,6 @@
 //! `losses.csv` in and out. Every error names the file, the line and the column.
 
-use super::{Estimate, LossComponents, Measure, RunInfo};
+use super::{Estimate, LossComponents, Measure, Positives, RunInfo};
 use crate::error::{Error, Place, Result};
 use crate::files;
 use crate::sampling::{NumDraws, Sampling};
@@ -27,6 +27,7 @@ const DESCRIPTION: &[&str] = &[
     "num_draws",
     "temperature",
     "sampling",
+    "positives",
     "num_batches",
     "fbar_views",
     "class_sup_loss",
@@ -156,6 +157,9 @@ fn parse_row(cells: Vec<(&str, &str)>) -> std::result::Result<LossComponents, Co
         train_negatives: cells.parse("train_negatives", INTEGER)?,
         effective_negatives: cells.parse("effective_negatives", NUMBER)?,
     };
+    if let Some(name) = cells.text("positives") {
+        row.positives = Positives::from_str(name).map_err(on("positives"))?;
+    }
     row.num_batches = cells.parse("num_batches", INTEGER)?;
     row.fbar_views = cells.parse("fbar_views", INTEGER)?;
     row.class_counts = cells.list("class_counts", INTEGER)?;
@@ -284,6 +288,9 @@ fn row_cells(row: &LossComponents) -> Vec<(String, String)> {
     put("num_draws", row.num_draws.to_string());
     put("temperature", row.temperature.to_string());
     put("sampling", row.sampling.to_string());
+    if row.positives != Positives::default() {
+        put("positives", row.positives.name().to_string());
+    }
     put("num_batches", integer(row.num_batches));
     put("fbar_views", integer(row.fbar_views));
     put("class_sup_loss", join(row.class_sup_loss.iter().flatten().map(|v| number(*v)).collect()));

@@ -75,6 +75,12 @@ measures! {
     CollisionSpread = "collision_spread": NonNegative,
     /// Rigorous upper bound of the collision term: E \[ln(1+Col) + max_k |s_k − s_+|/t\] over same-class negatives.
     CollisionUpper = "collision_upper": NonNegative,
+    /// Mean over anchors of Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})², j uniform over the classes.
+    LogitVariance = "logit_variance": NonNegative,
+    /// E‖f(x) − μ_y‖²: variance of the features within classes.
+    WithinClassVariance = "within_class_variance": NonNegative,
+    /// E ln(1+R), R the same-class over the other-class exponential mass among the negatives: L_DCL − L_NSCL.
+    NsclGap = "nscl_gap": NonNegative,
     /// Accuracy of the mean classifier on head features.
     MeanAccuracy = "mean_accuracy": UnitInterval,
     /// Accuracy of the mean classifier on encoder features.

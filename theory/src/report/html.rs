@@ -31,14 +31,15 @@ classifier that ignores its input reaches. All losses in nats.</p>\n";
     for bound in bounds::all() {
         let caveat = match bound.standing() {
             bounds::Standing::Theorem => String::new(),
-            bounds::Standing::AsPublished(why) => {
-                format!(" <strong>Not a bound of L_sup:</strong> it {}.", escape(why))
+            standing => {
+                format!(" <strong>{}:</strong> {}.", escape(standing.name()), escape(standing.caveat()))
             }
         };
         body += &format!(
-            "<li><code>{}</code>: {}. Source: {}.{caveat}</li>\n",
+            "<li><code>{}</code>: {}. Holds for: {}. Source: {}.{caveat}</li>\n",
             bound.key(),
             escape(bound.name()),
+            escape(bound.conditions()),
             escape(bound.source())
         );
     }

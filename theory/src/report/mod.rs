@@ -4,18 +4,21 @@
 //! `bounds.md`.
 
 mod aggregate;
+mod bounds;
 mod checks;
 mod figure;
 mod html;
 mod table;
 
-pub use aggregate::{Group, MeanAndDeviation, group, mean_and_deviation};
+pub use aggregate::{
+    Group, Interval, MeanAndDeviation, group, mean_and_deviation, mean_interval, ratio_interval,
+};
+pub use bounds::{bounds_by_draws, bounds_table};
 pub use checks::{BinomialCheck, binomial_two_sided, checks, checks_table, margins_table};
 pub use figure::bounds_against_draws;
 pub use html::page;
 pub use table::{Cell, Format, Table};
 
-use crate::bounds;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::losses::{self, LossComponents, Measure};
@@ -50,38 +53,10 @@ pub fn measured_table(rows: &[LossComponents]) -> Table {
     })
 }
 
-/// Every bound per number of draws, beside what it bounds: mean ± standard deviation over seeds.
-pub fn bounds_table(rows: &[LossComponents]) -> Table {
-    let lower: Vec<_> = bounds::all().iter().filter(|b| b.standing() == bounds::Standing::Theorem).collect();
-    let upper: Vec<_> = bounds::all().iter().filter(|b| b.key() != "master").collect();
-    let mut headers = vec!["L_Info".to_string()];
-    headers.extend(lower.iter().map(|b| format!("L_Info ≥ ({})", b.key())));
-    headers.push("L_sup".to_string());
-    headers.extend(upper.iter().map(|b| format!("L_sup ≤ ({})", b.key())));
-    per_group(rows, &headers, |group| {
-        let mut cells = vec![statistic(group, |row| row.get(Measure::InfoNce))];
-        cells.extend(lower.iter().map(|b| bound_cell(group, |row| b.lower_bound(row), false)));
-        cells.push(statistic(group, |row| row.get(Measure::FullSupLoss)));
-        cells.extend(upper.iter().map(|b| bound_cell(group, |row| b.upper_bound(row), true)));
-        cells
-    })
-}
-
 /// A table of one line a group: what was trained, as far as it differs between groups, n, seeds, and `cells`.
 fn per_group(rows: &[LossComponents], headers: &[String], cells: impl Fn(&Group<'_>) -> Vec<Cell>) -> Table {
     let groups = group(rows);
-    type Describe = fn(&LossComponents) -> Cell;
-    let describe: [(&str, Describe); 6] = [
-        ("dataset", |row| Cell::text(&row.run.dataset)),
-        ("encoder", |row| Cell::text(&row.run.encoder)),
-        ("loss", |row| Cell::text(&row.run.loss)),
-        ("epochs", |row| integer(row.run.epochs)),
-        ("t", |row| Cell::number(row.temperature)),
-        ("train K", |row| integer(row.run.train_negatives)),
-    ];
-    let differs =
-        |of: fn(&LossComponents) -> Cell| groups.iter().any(|g| of(g.rows[0]) != of(groups[0].rows[0]));
-    let shown: Vec<_> = describe.into_iter().filter(|&(_, of)| differs(of)).collect();
+    let shown = description(&groups);
     let names = shown.iter().map(|(name, _)| (*name).to_string());
     let names = names.chain(["n = K+1", "seeds"].map(String::from));
     let mut table = Table::new(names.chain(headers.iter().cloned()));
@@ -95,6 +70,23 @@ fn per_group(rows: &[LossComponents], headers: &[String], cells: impl Fn(&Group<
     table
 }
 
+type Describe = fn(&LossComponents) -> Cell;
+
+/// What was trained and measured, as far as it differs between groups.
+fn description(groups: &[Group<'_>]) -> Vec<(&'static str, Describe)> {
+    let describe: [(&str, Describe); 7] = [
+        ("dataset", |row| Cell::text(&row.run.dataset)),
+        ("encoder", |row| Cell::text(&row.run.encoder)),
+        ("loss", |row| Cell::text(&row.run.loss)),
+        ("epochs", |row| integer(row.run.epochs)),
+        ("t", |row| Cell::number(row.temperature)),
+        ("sampling", |row| Cell::text(row.sampling.name())),
+        ("train K", |row| integer(row.run.train_negatives)),
+    ];
+    let differs = |of: Describe| groups.iter().any(|g| of(g.rows[0]) != of(groups[0].rows[0]));
+    describe.into_iter().filter(|&(_, of)| differs(of)).collect()
+}
+
 fn integer(value: Option<u64>) -> Cell {
     value.map_or(Cell::Missing, |v| Cell::Integer(v as i64))
 }
@@ -102,26 +94,6 @@ fn integer(value: Option<u64>) -> Cell {
 fn statistic(group: &Group<'_>, of: impl Fn(&LossComponents) -> Option<f64>) -> Cell {
     let values: Option<Vec<f64>> = group.rows.iter().map(|row| of(row)).collect();
     values.map_or(Cell::Missing, |values| Cell::Estimate(mean_and_deviation(&values)))
-}
-
-fn bound_cell(group: &Group<'_>, of: impl Fn(&LossComponents) -> bounds::Outcome, upper: bool) -> Cell {
-    let outcomes: Vec<_> = group.rows.iter().map(|row| of(row)).collect();
-    let values: Option<Vec<f64>> = outcomes.iter().map(bounds::Outcome::value).collect();
-    match values {
-        Some(values) => {
-            let value = mean_and_deviation(&values);
-            let vacuous = upper && bounds::is_vacuous(value.mean, group.rows[0].num_classes);
-            if vacuous { Cell::Vacuous(value) } else { Cell::Estimate(value) }
-        }
-        None => {
-            let outcome = outcomes.iter().find(|o| o.value().is_none());
-            match outcome {
-                Some(bounds::Outcome::Undefined(reason)) => Cell::Note(format!("undefined: {reason}")),
-                Some(o) => Cell::Note(format!("n/a: {}", o.reason())),
-                None => Cell::Missing,
-            }
-        }
-    }
 }
 
 fn measured_section(rows: &[LossComponents]) -> Section {
@@ -187,7 +159,7 @@ pub fn write(folder: &Path, title: &str, rows: &[LossComponents], sections: &[Se
         return Err(Error::argument("a report needs at least one row of losses"));
     }
     let figure = bounds_against_draws(rows)?;
-    let table = bounds_table(rows);
+    let table = bounds_by_draws(rows);
     let sections = &[&[measured_section(rows)], sections].concat()[..];
     let markdown = std::iter::once(format!("# {title}\n\n{}", table.to_text(Format::Markdown)))
         .chain(
@@ -201,7 +173,7 @@ pub fn write(folder: &Path, title: &str, rows: &[LossComponents], sections: &[Se
     losses::write(&folder.join("losses.csv"), rows)?;
     let outputs = [
         ("bounds.svg", figure),
-        ("bounds.csv", table.to_text(Format::Csv)),
+        ("bounds.csv", bounds_table(rows).to_text(Format::Csv)),
         ("bounds.md", markdown),
         ("report.html", html),
     ];

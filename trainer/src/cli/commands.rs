@@ -180,7 +180,7 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     losses::write(&file, &rows)?;
     if !args.quiet {
         print(&format!("{}\n", theory::report::measured_table(&rows).to_text(Format::Table)))?;
-        print(&theory::report::bounds_table(&rows).to_text(Format::Table))?;
+        print(&theory::report::bounds_by_draws(&rows).to_text(Format::Table))?;
         wrote(&file)?;
     }
     Ok(())

@@ -177,7 +177,7 @@ impl Batches {
 
     /// L_Info minus the right-hand side of each bound that is a theorem, batch by batch.
     fn paired_differences(&self, template: &LossComponents) -> Result<BTreeMap<String, Estimate>> {
-        let theorems = bounds::all().iter().filter(|b| b.standing() == bounds::Standing::Theorem);
+        let theorems = bounds::all().iter().filter(|b| b.is_paired());
         let mut differences: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         let theorems: Vec<_> = theorems.collect();
         let mut single = template.clone();

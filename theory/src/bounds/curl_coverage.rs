@@ -1,0 +1,58 @@
+//! The bound of Arora et al. as Bao et al. compare it: L_sup ≤ (L_Info − E ln(1+Col) − d(f)) / ((1−τ_K) υ_{K+1}).
+//!
+//! From the master inequality, E ln(1+Col+A) ≥ E ln(1+Col) + E\[1{Col=0} 1{cover} l_sup\], and for equally frequent classes
+//! the last term is (1−τ_K) P(cover | Col = 0) L_sup. A negative of the anchor's class shows no new class, so
+//! P(cover | Col = 0) ≥ P(cover) = υ_{K+1}. It needs no sub-class loss, but is weaker than `coverage_collision`.
+//! The publication has d(f) = 0: its positives are two images of one class.
+//!
+//! Source: Arora et al. (ICML 2019), as drawn by Bao et al. (ICML 2022); d(f) and the proof are ours.
+
+use super::{Bound, Outcome, Ratio, check_can_cover, measured, uniform_prior};
+use crate::losses::{LossComponents, Measure};
+use crate::{collision, coverage};
+
+pub(super) struct CurlCoverage;
+
+pub(super) const NUMERATOR: [Measure; 3] = [Measure::InfoNce, Measure::Log1pCollisions, Measure::Gap];
+
+/// L_Info − E ln(1+Col) − d(f).
+pub(super) fn numerator(losses: &LossComponents) -> Result<f64, Outcome> {
+    let [info_nce, collisions, gap] = measured(losses, NUMERATOR)?;
+    Ok(info_nce - collisions - gap)
+}
+
+impl Bound for CurlCoverage {
+    fn key(&self) -> &'static str {
+        "curl_coverage"
+    }
+
+    fn name(&self) -> &'static str {
+        "CURL with coverage"
+    }
+
+    fn source(&self) -> &'static str {
+        "Arora et al. (ICML 2019), as drawn by Bao et al. (ICML 2022)"
+    }
+
+    fn conditions(&self) -> &'static str {
+        "equally frequent classes, K ≥ C−1"
+    }
+
+    fn upper_needs(&self) -> &'static [Measure] {
+        &NUMERATOR
+    }
+
+    fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
+        Some(numerator(losses).and_then(|numerator| {
+            let prior = uniform_prior(losses)?;
+            check_can_cover(losses)?;
+            let tau = collision::probability(&prior, losses.sampling, losses.num_draws.negatives())?;
+            let upsilon = coverage::probability(&prior, losses.sampling, losses.num_draws)?;
+            let ln_denominator = tau.ln_complement() + upsilon.ln();
+            if ln_denominator == f64::NEG_INFINITY {
+                return Err(Outcome::Undefined("every batch has a collision: 1−τ = 0".into()));
+            }
+            Ok(Ratio { numerator, ln_denominator })
+        }))
+    }
+}

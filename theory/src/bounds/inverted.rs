@@ -1,0 +1,119 @@
+//! The sharpest form of `submodular` and `coverage_collision` for equal classes: L_Info − d(f) ≥ Φ_K(L_sup), inverted.
+//!
+//! Φ_K(L) = E_m\[ (1−q_m) ln(1+m) + q_m ln(m + e^L) \], m distributed as Col, q_m = P(a given other class is shown | Col = m):
+//! 1 − (1−1/(C−1))^{K−m} for independent draws, 1 − binom((C−2)M_c, K−m)/binom((C−1)M_c, K−m) for distinct images.
+//!
+//! Proof. Given Col = m the other negatives fall on the other classes alone, exchangeably. G(S) = ln(1 + m + Σ_{j∈S} e^{u_j})
+//! is submodular in the set S of classes shown, with G(∅) = ln(1+m) and G(all) = ln(m + e^{l_sup}), because
+//! 1 + Σ_all e^{u_j} = e^{l_sup}. As in `submodular`, E\[G(S) | Col = m\] ≥ (1−q_m) ln(1+m) + q_m ln(m + e^{l_sup}). The right
+//! side is convex in l_sup, so its mean over anchors is at least its value at L_sup (Jensen). Φ_K increases, hence can be
+//! inverted; dropping m from the logarithm gives `submodular`, dropping the second term where m > 0 `coverage_collision`,
+//! so it is never worse than either.
+//!
+//! Source: derived here.
+
+use super::{Bound, Outcome, measured, outcome, uniform_prior};
+use crate::losses::{LossComponents, Measure};
+use crate::sampling::Sampling;
+use crate::{collision, coverage};
+
+pub(super) struct Inverted;
+
+impl Bound for Inverted {
+    fn key(&self) -> &'static str {
+        "inverted"
+    }
+
+    fn name(&self) -> &'static str {
+        "inverted Φ_K"
+    }
+
+    fn source(&self) -> &'static str {
+        "derived here"
+    }
+
+    fn conditions(&self) -> &'static str {
+        "equally frequent classes, any K ≥ 1; independent draws or distinct images"
+    }
+
+    fn lower_needs(&self) -> &'static [Measure] {
+        &[Measure::FullSupLoss, Measure::Gap]
+    }
+
+    fn upper_needs(&self) -> &'static [Measure] {
+        &[Measure::InfoNce, Measure::Gap]
+    }
+
+    fn lower_bound(&self, losses: &LossComponents) -> Outcome {
+        outcome(
+            measured(losses, [Measure::FullSupLoss, Measure::Gap])
+                .and_then(|[supervised, gap]| Ok(Phi::new(losses)?.at(supervised) + gap)),
+        )
+    }
+
+    fn upper_bound(&self, losses: &LossComponents) -> Outcome {
+        outcome(
+            measured(losses, [Measure::InfoNce, Measure::Gap])
+                .and_then(|[info_nce, gap]| Phi::new(losses)?.inverse(info_nce - gap)),
+        )
+    }
+}
+
+/// Φ_K as its terms (P(Col = m), m, q_m).
+struct Phi(Vec<(f64, f64, f64)>);
+
+impl Phi {
+    fn new(losses: &LossComponents) -> Result<Self, Outcome> {
+        let prior = uniform_prior(losses)?;
+        let negatives = losses.num_draws.negatives();
+        let law = collision::law(&prior, losses.sampling, negatives)?;
+        let classes = losses.num_classes;
+        let own = prior.counts().map_or(1, |counts| counts[0]);
+        let shown = |m: u64| {
+            let others = negatives.get() - m;
+            let ln_missing = match losses.sampling {
+                Sampling::WithReplacement => others as f64 * (-1.0 / (classes - 1) as f64).ln_1p(),
+                Sampling::WithoutReplacement => coverage::ln_none_of((classes - 1) * own, own, others).0,
+            };
+            // C = 2 and no other negative: 0 · (−∞) is "nothing can be shown".
+            if others == 0 { 0.0 } else { -ln_missing.exp_m1() }
+        };
+        let terms = law.iter().enumerate().filter(|(_, p)| **p > 0.0);
+        Ok(Self(terms.map(|(m, &p)| (p, m as f64, shown(m as u64))).collect()))
+    }
+
+    fn at(&self, supervised: f64) -> f64 {
+        let term = |&(p, m, q): &(f64, f64, f64)| {
+            let all = if m == 0.0 { supervised } else { m.ln() + (supervised - m.ln()).exp().ln_1p() };
+            let all = if all.is_finite() { all } else { supervised };
+            p * ((1.0 - q) * m.ln_1p() + q * all)
+        };
+        self.0.iter().map(term).sum()
+    }
+
+    /// The L with Φ(L) = `target`, by bisection to the last bits.
+    fn inverse(&self, target: f64) -> Result<f64, Outcome> {
+        let (mut low, mut high) = (0.0, 1.0f64.max(target));
+        if self.at(low) > target {
+            // Only measured means that contradict the master inequality lead here.
+            return Err(Outcome::Undefined(format!(
+                "L_Info − d = {target} lies below Φ_K(0) = E ln(1+Col) = {}",
+                self.at(0.0)
+            )));
+        }
+        while self.at(high) < target {
+            high *= 2.0;
+            if high > 1e15 {
+                return Err(Outcome::Undefined("Φ_K is flat: every batch has a collision".into()));
+            }
+        }
+        while high - low > 1e-15 * high {
+            let middle = 0.5 * (low + high);
+            if middle <= low || middle >= high {
+                break;
+            }
+            if self.at(middle) < target { low = middle } else { high = middle }
+        }
+        Ok(high)
+    }
+}

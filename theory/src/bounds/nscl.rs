@@ -1,0 +1,54 @@
+//! The price of same-class negatives in the decoupled loss: L_DCL − L_NSCL, bounded and measured.
+//!
+//! DCL leaves the positive out of the denominator, NSCL also the negatives of the anchor's class. With R the same-class
+//! over the other-class exponential mass in the denominator, L_DCL − L_NSCL = E ln(1+R) exactly (`nscl_gap`). Unit features
+//! have e^{−1/t} ≤ e^{s/t} ≤ e^{1/t}, so with the whole set of N samples as the batch and n_max samples in the largest class,
+//!
+//! 0 ≤ L_DCL − L_NSCL ≤ ln(1 + n_max e^{2/t}/(N − n_max)).
+//!
+//! The published form has t = 1. Where the denominator leaves out the anchor, n_max − 1 holds in place of n_max.
+//!
+//! Source: Luthra, Yang & Galanti (2025, arXiv 2506.04411), Theorem 1; any t and the proof are ours.
+
+use super::{Bound, Outcome, Statement, measured, outcome, prior_of};
+use crate::losses::{LossComponents, Measure};
+
+pub(super) struct NsclGap {
+    pub measured: bool,
+}
+
+impl Bound for NsclGap {
+    fn key(&self) -> &'static str {
+        if self.measured { "nscl_gap_measured" } else { "nscl_gap" }
+    }
+
+    fn name(&self) -> &'static str {
+        if self.measured { "NSCL gap, measured" } else { "NSCL gap (Luthra et al.)" }
+    }
+
+    fn source(&self) -> &'static str {
+        "Luthra et al. (2025)"
+    }
+
+    fn conditions(&self) -> &'static str {
+        if self.measured {
+            "batches of the measurement"
+        } else {
+            "unit features; the evaluated set as one batch"
+        }
+    }
+
+    fn other(&self, losses: &LossComponents) -> Option<Statement> {
+        if self.measured {
+            let value = measured(losses, [Measure::NsclGap]).map(|[value]| value);
+            return Some(Statement { what: "L_DCL − L_NSCL =", outcome: outcome(value) });
+        }
+        let bound = prior_of(losses).and_then(|prior| {
+            let (Some(total), Some(largest)) = (prior.population(), prior.groups()[0].count) else {
+                return Err(Outcome::NotApplicable("needs class_counts".into()));
+            };
+            Ok((largest as f64 / (total - largest) as f64 * (2.0 / losses.temperature).exp()).ln_1p())
+        });
+        Some(Statement { what: "L_DCL − L_NSCL ≤", outcome: outcome(bound) })
+    }
+}

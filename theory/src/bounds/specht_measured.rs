@@ -1,0 +1,71 @@
+//! Reverse Jensen with the measured spread of the logits: L_sup ≤ L_Info − d(f) + ln(C/K) + min{ c(e^{−2/t}) v / K, gap_K(t) }.
+//!
+//! v is the mean over anchors of Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})², j uniform over the classes (`logit_variance`), and
+//! c(r) = (r−1−ln r)/(r−1)². As in `specht`, −E ln Y ≤ c(min Y) Var Y for Y = X/E X; here Var Y ≤ v/K is what was measured
+//! instead of its largest possible value, and min Y ≥ e^{−2/t}. Trained encoders have a v far below the extremal one.
+//!
+//! Distinct images, M in all: keep the positive's 1, so that the K+1 terms have mean at least K M/(M−1) mean_j e^{s_j} (the
+//! anchor's class lacks one image among the negatives, and the 1 is that image). Deviations from mean_j e^{s_j} have, under
+//! the law of one negative, at most M/(M−1) times the variance over uniform j, and different negatives are negatively
+//! correlated. Together Var Y ≤ v (M−1)/(M K) ≤ v/K.
+//!
+//! Source: derived here.
+
+use super::specht::{Candidates, smallest_gap};
+use super::{Bound, Outcome, measured, outcome, uniform_prior};
+use crate::losses::{LossComponents, Measure};
+
+pub(super) struct SpechtMeasured;
+
+const NEEDS: [Measure; 3] = [Measure::InfoNce, Measure::Gap, Measure::LogitVariance];
+
+impl Bound for SpechtMeasured {
+    fn key(&self) -> &'static str {
+        "specht_measured"
+    }
+
+    fn name(&self) -> &'static str {
+        "reverse Jensen, measured variance"
+    }
+
+    fn source(&self) -> &'static str {
+        "derived here"
+    }
+
+    fn conditions(&self) -> &'static str {
+        "equally frequent classes, any K ≥ 1, unit features; independent draws or distinct images"
+    }
+
+    fn upper_needs(&self) -> &'static [Measure] {
+        &NEEDS
+    }
+
+    fn upper_bound(&self, losses: &LossComponents) -> Outcome {
+        outcome(measured(losses, NEEDS).and_then(|[info_nce, gap, variance]| {
+            uniform_prior(losses)?;
+            let negatives = losses.num_draws.negatives().get() as f64;
+            let measured_gap = curvature((-2.0 / losses.temperature).exp()) * variance / negatives;
+            Ok(info_nce - gap - Candidates::new(losses)?.ln_rarest + measured_gap.min(smallest_gap(losses)))
+        }))
+    }
+}
+
+/// c(r) = (r − 1 − ln r)/(r − 1)² for 0 < r < 1; ½ at r = 1.
+fn curvature(r: f64) -> f64 {
+    let x = r - 1.0;
+    if x.abs() < 1e-3 { 0.5 - x / 3.0 + x * x / 4.0 } else { (x - r.ln()) / (x * x) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curvature_joins_its_series() {
+        for r in [0.9989, 0.9991] {
+            let x: f64 = r - 1.0;
+            assert!((curvature(r) - (x - x.ln_1p()) / (x * x)).abs() < 1e-9, "{r}");
+        }
+        assert!((curvature(0.5) - 4.0 * (2f64.ln() - 0.5)).abs() < 1e-15);
+    }
+}

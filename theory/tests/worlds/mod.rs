@@ -1,0 +1,384 @@
+//! Worlds small enough to enumerate every batch: a few classes, images and augmentations, all expectations exact.
+//!
+//! Independent negatives are enumerated as multisets of views with their multinomial weights, batches of distinct images
+//! as subsets of images with every choice of views. Class means and f̄ are those of the same views, as the theorems ask.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use theory::bounds::{self, Standing};
+use theory::losses::{Estimate, Measure, Positives};
+use theory::{LossComponents, NumNegatives, Sampling};
+
+/// One feature vector: a view of an image.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub image: usize,
+    pub class: usize,
+    pub feature: Vec<f64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct World {
+    pub views: Vec<View>,
+    /// Items per class: the law of a label for independent draws.
+    pub class_counts: Vec<u64>,
+    pub temperature: f64,
+    pub num_negatives: usize,
+    pub sampling: Sampling,
+    pub positives: Positives,
+}
+
+/// What the bounds bound, beside L_Info and L_sup.
+pub struct Truth {
+    pub losses: LossComponents,
+    pub info_nce: f64,
+    pub supervised: f64,
+    /// Loss of the collided negatives alone; absent where it was not enumerated.
+    pub collided: Option<f64>,
+    /// L_DCL − L_NSCL with the whole population as the batch.
+    pub nscl_gap: Option<f64>,
+    /// Entropy of what both views share: above their mutual information.
+    pub shared_entropy: f64,
+}
+
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(a, b)| a * b).sum()
+}
+
+fn unit(mut v: Vec<f64>) -> Vec<f64> {
+    let norm = dot(&v, &v).sqrt();
+    if norm < 1e-9 {
+        v.iter_mut().for_each(|x| *x = 0.0);
+        v[0] = 1.0;
+        return v;
+    }
+    v.iter().map(|x| x / norm).collect()
+}
+
+/// A random direction, up to the accuracy that worlds need.
+pub fn random_unit(rng: &mut ChaCha8Rng, dimension: usize) -> Vec<f64> {
+    unit((0..dimension).map(|_| (0..4).map(|_| rng.random_range(-1.0..1.0)).sum()).collect())
+}
+
+impl World {
+    /// A world of random shape; `round` cycles through kinds of features, priors and samplings.
+    pub fn random(rng: &mut ChaCha8Rng, round: usize) -> Self {
+        let classes = rng.random_range(2..=4);
+        let sampling = if round % 3 == 2 { Sampling::WithoutReplacement } else { Sampling::WithReplacement };
+        let same_class = sampling == Sampling::WithReplacement && round % 6 == 1;
+        let positives = if same_class { Positives::SameClass } else { Positives::SameImage };
+        let uniform = rng.random_bool(0.5);
+        let augmentations = rng.random_range(1..=3);
+        let equal_images = rng.random_range(1..=2);
+        let images: Vec<usize> = (0..classes)
+            .map(|_| {
+                if uniform || sampling == Sampling::WithReplacement {
+                    equal_images
+                } else {
+                    rng.random_range(1..=3)
+                }
+            })
+            .collect();
+        let class_counts: Vec<u64> = match sampling {
+            Sampling::WithoutReplacement => images.iter().map(|&m| m as u64).collect(),
+            _ if uniform => vec![7; classes],
+            _ if rng.random_bool(0.3) => (0..classes).map(|c| if c == 0 { 997 } else { 1 }).collect(),
+            _ => (0..classes).map(|_| rng.random_range(1..=9)).collect(),
+        };
+        let dimension = rng.random_range(2..=4);
+        let kind = rng.random_range(0..6);
+        let mut views = Vec::new();
+        let total: usize = images.iter().sum();
+        // Keep the number of multisets small: 5 negatives of 12 views are 4368.
+        let augmentations = if total * augmentations > 12 { 1 } else { augmentations };
+        let collapsed = random_unit(rng, dimension);
+        let mut image = 0;
+        for (class, &count) in images.iter().enumerate() {
+            let centre = random_unit(rng, dimension);
+            for _ in 0..count {
+                let own = random_unit(rng, dimension);
+                for view in 0..augmentations {
+                    let feature = match kind {
+                        0 => random_unit(rng, dimension),
+                        1 => {
+                            let mut corner = vec![0.0; dimension];
+                            corner[rng.random_range(0..dimension)] =
+                                if rng.random_bool(0.5) { 1.0 } else { -1.0 };
+                            corner
+                        }
+                        2 => collapsed.clone(),
+                        3 => centre.clone(),
+                        4 => own.iter().map(|x| if view == 1 { -x } else { *x }).collect(),
+                        _ => {
+                            let noise = random_unit(rng, dimension);
+                            unit(centre.iter().zip(&noise).map(|(c, e)| c + 0.4 * e).collect())
+                        }
+                    };
+                    views.push(View { image, class, feature });
+                }
+                image += 1;
+            }
+        }
+        let most = if sampling == Sampling::WithoutReplacement { (total - 1).min(5) } else { 5 };
+        let num_negatives = rng.random_range(1..=most.max(1));
+        // Temperatures in [0.05, 2], evenly in the logarithm.
+        let temperature = 0.05 * 40f64.powf(rng.random_range(0.0..1.0));
+        Self { views, class_counts, temperature, num_negatives, sampling, positives }
+    }
+
+    pub fn is_enumerable(&self) -> bool {
+        let images = self.views.iter().map(|v| v.image).max().unwrap_or(0) + 1;
+        self.sampling == Sampling::WithReplacement || images > self.num_negatives
+    }
+
+    fn classes(&self) -> usize {
+        self.class_counts.len()
+    }
+
+    fn mean(&self, keep: impl Fn(&View) -> bool) -> Vec<f64> {
+        let mut sum = vec![0.0; self.views[0].feature.len()];
+        let kept: Vec<_> = self.views.iter().filter(|v| keep(v)).collect();
+        for view in &kept {
+            sum.iter_mut().zip(&view.feature).for_each(|(s, x)| *s += x / kept.len() as f64);
+        }
+        sum
+    }
+
+    /// Probability of each view as an anchor, and as one independent negative.
+    fn view_law(&self) -> Vec<f64> {
+        let total: u64 = self.class_counts.iter().sum();
+        let in_class = |c: usize| self.views.iter().filter(|v| v.class == c).count() as f64;
+        let of = |v: &View| self.class_counts[v.class] as f64 / total as f64 / in_class(v.class);
+        self.views.iter().map(of).collect()
+    }
+
+    /// Calls `visit(weight, negatives)` for every multiset or subset of views that can be the negatives of `anchor`.
+    fn negatives(&self, anchor: usize, law: &[f64], mut visit: impl FnMut(f64, &[usize])) {
+        let k = self.num_negatives;
+        if self.sampling == Sampling::WithReplacement {
+            // Non-decreasing tuples; the weight of a new member is K!/∏ m! built up factor by factor.
+            fn grow(
+                from: usize,
+                repeats: usize,
+                weight: f64,
+                chosen: &mut Vec<usize>,
+                k: usize,
+                law: &[f64],
+                visit: &mut impl FnMut(f64, &[usize]),
+            ) {
+                if chosen.len() == k {
+                    return visit(weight, chosen);
+                }
+                for view in from..law.len() {
+                    let repeats = if view == from && !chosen.is_empty() { repeats + 1 } else { 1 };
+                    let place = chosen.len() as f64 + 1.0;
+                    chosen.push(view);
+                    grow(view, repeats, weight * law[view] * place / repeats as f64, chosen, k, law, visit);
+                    chosen.pop();
+                }
+            }
+            return grow(0, 0, 1.0, &mut Vec::with_capacity(k), k, law, &mut visit);
+        }
+        // Subsets of the other images, each with every view; all are equally likely.
+        let own = self.views[anchor].image;
+        let images: Vec<Vec<usize>> = {
+            let mut images = BTreeMap::<usize, Vec<usize>>::new();
+            for (i, view) in self.views.iter().enumerate().filter(|(_, v)| v.image != own) {
+                images.entry(view.image).or_default().push(i);
+            }
+            images.into_values().collect()
+        };
+        let mut subsets = 1.0;
+        for i in 0..k {
+            subsets *= (images.len() - i) as f64 / (i + 1) as f64;
+        }
+        fn choose(
+            from: usize,
+            weight: f64,
+            chosen: &mut Vec<usize>,
+            k: usize,
+            images: &[Vec<usize>],
+            visit: &mut impl FnMut(f64, &[usize]),
+        ) {
+            if chosen.len() == k {
+                return visit(weight, chosen);
+            }
+            for place in from..images.len() {
+                for &view in &images[place] {
+                    chosen.push(view);
+                    choose(place + 1, weight / images[place].len() as f64, chosen, k, images, visit);
+                    chosen.pop();
+                }
+            }
+        }
+        choose(0, 1.0 / subsets, &mut Vec::with_capacity(k), k, &images, &mut visit);
+    }
+
+    /// Every expectation, exactly.
+    pub fn enumerate(&self) -> Truth {
+        let (t, classes) = (self.temperature, self.classes());
+        let law = self.view_law();
+        let centres: Vec<Vec<f64>> = (0..classes).map(|c| self.mean(|v| v.class == c)).collect();
+        let with_collided = self.num_negatives <= 3;
+        let (mut collided, mut shared_entropy) = (0.0, 0.0);
+        let mut sums = BTreeMap::<Measure, f64>::new();
+        let mut add = |measure: Measure, value: f64| *sums.entry(measure).or_insert(0.0) += value;
+        for (index, anchor) in self.views.iter().enumerate() {
+            let (z, class, share) = (&anchor.feature, anchor.class, law[index]);
+            let is_positive = |v: &View| match self.positives {
+                Positives::SameImage => v.image == anchor.image,
+                Positives::SameClass => v.class == class,
+            };
+            let own_mean = self.mean(is_positive);
+            let similarity: Vec<f64> = self.views.iter().map(|v| dot(z, &v.feature) / t).collect();
+            let mass: Vec<f64> = similarity.iter().map(|s| s.exp()).collect();
+            let positives: Vec<usize> =
+                (0..self.views.len()).filter(|&i| is_positive(&self.views[i])).collect();
+            let in_pair = share * positives.len() as f64;
+            shared_entropy -= share * (in_pair.min(1.0)).ln();
+            let logits: Vec<f64> = centres.iter().map(|mu| dot(z, mu) / t).collect();
+            let ratio: Vec<f64> = logits.iter().map(|l| (l - logits[class]).exp()).collect();
+            let full: f64 = (0..classes).filter(|&c| c != class).map(|c| ratio[c]).sum::<f64>().ln_1p();
+            let logit_mean = ratio.iter().sum::<f64>() / classes as f64;
+            let logit_square = ratio.iter().map(|r| (r - logit_mean).powi(2)).sum::<f64>() / classes as f64;
+            let deviation: Vec<f64> = z.iter().zip(&centres[class]).map(|(a, b)| a - b).collect();
+            add(Measure::FullSupLoss, share * full);
+            add(Measure::Gap, share * ((dot(z, &centres[class]) - dot(z, &own_mean)) / t).min(0.0));
+            add(Measure::LogitVariance, share * logit_square / (logit_mean * logit_mean));
+            add(Measure::WithinClassVariance, share * dot(&deviation, &deviation));
+            self.negatives(index, &law, |weight, negatives| {
+                let weight = weight * share;
+                let mut seen = 1u32 << class;
+                let (mut same, mut others, mut repelled) = (0, 0.0, 0.0);
+                for &k in negatives {
+                    let other = self.views[k].class;
+                    seen |= 1 << other;
+                    others += mass[k];
+                    if other == class { same += 1 } else { repelled += ratio[other] }
+                }
+                let covers = seen.count_ones() as usize == classes;
+                let shown = (0..classes).filter(|&c| c != class && seen >> c & 1 == 1);
+                let loss = shown.map(|c| ratio[c]).sum::<f64>().ln_1p();
+                let when = |condition: bool| if condition { weight } else { 0.0 };
+                let count = f64::from(same);
+                add(Measure::Coverage, when(covers));
+                add(Measure::Collision, when(same > 0));
+                add(Measure::Log1pCollisions, weight * count.ln_1p());
+                add(Measure::JointSupLoss, when(covers) * loss);
+                add(Measure::JointSubLoss, when(!covers) * loss);
+                add(Measure::CurlJoint, when(same == 0) * loss);
+                add(Measure::CurlJointSup, when(same == 0 && covers) * loss);
+                add(Measure::MasterTerm, weight * (count + repelled).ln_1p());
+                let each = weight / positives.len() as f64;
+                for &p in &positives {
+                    add(Measure::InfoNce, each * (others / mass[p]).ln_1p());
+                    if with_collided {
+                        let of_class = negatives.iter().filter(|&&k| self.views[k].class == class);
+                        let (mut sum, mut spread) = (0.0, 0.0f64);
+                        for &k in of_class {
+                            sum += mass[k] / mass[p];
+                            spread = spread.max((similarity[k] - similarity[p]).abs());
+                        }
+                        collided += each * f64::ln_1p(sum);
+                        add(Measure::CollisionUpper, each * (count.ln_1p() + spread));
+                    }
+                }
+            });
+        }
+        let draws = NumNegatives::new(self.num_negatives as u64).unwrap().draws();
+        let mut losses = LossComponents::new(classes as u64, draws, t, self.sampling).unwrap();
+        losses.class_counts = Some(self.class_counts.clone());
+        losses.positives = self.positives;
+        for (measure, value) in sums {
+            // Sums of exact frequencies may end an ulp outside [0, 1].
+            let value = match measure {
+                Measure::Coverage | Measure::Collision => value.min(1.0),
+                _ => value,
+            };
+            losses.set(measure, Estimate::exact(value)).unwrap();
+        }
+        losses.set(Measure::CollisionSpread, Estimate::exact(0.0)).unwrap();
+        let get = |measure| losses.get(measure).unwrap();
+        let (info_nce, supervised) = (get(Measure::InfoNce), get(Measure::FullSupLoss));
+        let nscl_gap = self.nscl_gap();
+        Truth {
+            losses,
+            info_nce,
+            supervised,
+            collided: with_collided.then_some(collided),
+            nscl_gap,
+            shared_entropy,
+        }
+    }
+
+    /// E ln(1+R) with every other image as a negative; only where classes have as many items as images.
+    fn nscl_gap(&self) -> Option<f64> {
+        (self.sampling == Sampling::WithoutReplacement).then(|| {
+            let share = 1.0 / self.views.len() as f64;
+            let of_anchor = |anchor: &View| {
+                let (mut same, mut others) = (0.0, 0.0);
+                for other in self.views.iter().filter(|v| v.image != anchor.image) {
+                    let mass = (dot(&anchor.feature, &other.feature) / self.temperature).exp();
+                    if other.class == anchor.class { same += mass } else { others += mass }
+                }
+                f64::ln_1p(same / others)
+            };
+            self.views.iter().map(|v| share * of_anchor(v)).sum()
+        })
+    }
+}
+
+/// How far a bound is from being violated, per side; negative: violated.
+pub fn margins(truth: &Truth) -> Vec<(&'static str, &'static str, f64)> {
+    let mut found = Vec::new();
+    for bound in bounds::all() {
+        let mut add = |side, margin: Option<f64>| found.extend(margin.map(|m| (bound.key(), side, m)));
+        let losses = &truth.losses;
+        add("L_Info ≥", bound.lower_bound(losses).value().map(|v| truth.info_nce - v));
+        add("L_sup ≤", bound.upper_bound(losses).value().map(|v| v - truth.supervised));
+        add("L_sup ≥", bound.supervised_lower_bound(losses).value().map(|v| truth.supervised - v));
+        let other = bound.other(losses).and_then(|s| s.outcome.value());
+        let margin = match bound.key() {
+            "collision_term" => other.zip(truth.collided).map(|(v, t)| v - t),
+            "nscl_gap" => other.zip(truth.nscl_gap).map(|(v, t)| v - t),
+            "mutual_information" => other.map(|v| truth.shared_entropy - v),
+            _ => None,
+        };
+        add("other", margin);
+    }
+    found
+}
+
+/// Whether a violation of this bound's side refutes it: it claims validity, or none was ever found.
+pub fn is_claimed(key: &str) -> bool {
+    matches!(bounds::find(key).unwrap().standing(), Standing::Theorem | Standing::Unproved(_))
+}
+
+/// What rounding may do to a margin.
+pub const ROUNDING: f64 = 1e-9;
+
+/// Moves one view at a time to where a bound's margin shrinks: an adversary for this bound.
+pub fn attack(world: &mut World, key: &str, side: &str, steps: usize, rng: &mut ChaCha8Rng) {
+    let margin = |world: &World| {
+        let of = margins(&world.enumerate());
+        of.into_iter().find(|(k, s, _)| *k == key && *s == side).map_or(f64::INFINITY, |(.., m)| m)
+    };
+    let mut best = margin(world);
+    if best == f64::INFINITY {
+        return;
+    }
+    for step in 0..steps {
+        let size = if step % 2 == 0 { 1.0 } else { 0.2 };
+        let mut moved = world.clone();
+        let place = rng.random_range(0..moved.views.len());
+        let direction = random_unit(rng, moved.views[place].feature.len());
+        let feature = &mut moved.views[place].feature;
+        *feature = unit(feature.iter().zip(&direction).map(|(a, b)| a + size * b).collect());
+        let found = margin(&moved);
+        if found < best {
+            best = found;
+            *world = moved;
+        }
+    }
+}
