@@ -64,7 +64,13 @@ def measure_batch(data, mu, batch):
         sub = cross_entropy(z[i], y[i], mu, shown)
         repelled = sum(math.exp(s(z[i], mu[y[k]] - mu[y[i]])) for k in others if y[k] != y[i])
         alone = float(not same)
+        mass = [math.exp(s(z[i], mu[j])) for j in range(4)]
+        exps = {k: math.exp(s(z[i], zp[k])) for k in others}
+        other_mass = sum(exps[k] for k in others if k not in same)
         rows.append({
+            "logit_variance": float(np.var(mass)) / float(np.mean(mass)) ** 2,
+            "within_class_variance": float(np.sum((z[i] - mu[y[i]]) ** 2)),
+            "nscl_gap": math.log(1 + sum(exps[k] for k in same) / other_mass) if other_mass else math.inf,
             "info_nce": info, "nt_xent": two, "coverage": cover, "collision": 1 - alone,
             "log1p_collisions": math.log(1 + len(same)), "full_sup_loss": cross_entropy(z[i], y[i], mu, range(4)),
             "joint_sup_loss": cover * sub, "joint_sub_loss": (1 - cover) * sub,
@@ -142,6 +148,8 @@ def compute():
     for n, count in ((5, 40), (12, 30)):
         batches = batches_of(n, count)
         means = [measure_batch(data, mu, b) for b in batches]
+        if not all(math.isfinite(m["nscl_gap"]) for m in means):  # an anchor that met its own class alone
+            means = [{k: v for k, v in m.items() if k != "nscl_gap"} for m in means]
         columns = {k: [float(np.mean([m[k] for m in means])), float(np.std([m[k] for m in means], ddof=1) / math.sqrt(count))] for k in means[0]}
         seen = list(itertools.chain.from_iterable(batches))
         per_class = [float(np.mean([cross_entropy(data["view1"][i], c, mu, range(4)) for i in seen if data["labels"][i] == c])) for c in range(4)]

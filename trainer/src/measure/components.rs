@@ -121,7 +121,8 @@ impl<'a> Measurement<'a> {
     ///
     /// # Errors
     /// More draws than samples.
-    pub fn finish(self) -> Result<LossComponents> {
+    pub fn finish(mut self) -> Result<LossComponents> {
+        self.batches.of.retain(|_, values| values.iter().all(|v| v.is_finite()));
         let (evaluation, prior) = (self.evaluation, self.prior);
         let (n, sampling) = (evaluation.num_draws, Sampling::WithoutReplacement);
         let mut losses = LossComponents::new(prior.num_classes(), n, evaluation.temperature, sampling)?;
@@ -204,6 +205,8 @@ struct Batch<'a> {
     occupancy: Vec<usize>,
     /// z_i·μ_c/t \[n, C\].
     class_logits: Matrix,
+    /// ‖z_i − μ_{c_i}‖².
+    deviations: Vec<f64>,
     /// z_i·f̄(x_i)/t.
     own_logits: Vec<f64>,
     /// (view 1 of i)·(view 2 of j)/t \[n, n\].
@@ -235,9 +238,15 @@ impl<'a> Batch<'a> {
             dot(first.row(i), mean) / t
         });
         let own_logits = own_logits.collect();
+        let deviation = |(i, &class): (usize, &usize)| {
+            let pairs = first.row(i).iter().zip(evaluation.class_means.row(class));
+            pairs.map(|(z, mu)| (z - mu).powi(2)).sum()
+        };
+        let deviations = classes.iter().enumerate().map(deviation).collect();
         Ok(Self {
             evaluation,
             own_logits,
+            deviations,
             class_logits: scaled(first.times_transposed(evaluation.class_means)?),
             cross: scaled(first.times_transposed(&second)?),
             within: [scaled(first.times_transposed(&first)?), scaled(second.times_transposed(&second)?)],
@@ -307,6 +316,31 @@ impl<'a> Batch<'a> {
         (self.collisions(i) as f64).ln_1p() + spread
     }
 
+    /// Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})² over the classes j.
+    fn logit_variance(&self, i: usize) -> f64 {
+        let row = self.class_logits.row(i);
+        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mass: Vec<f64> = row.iter().map(|logit| (logit - largest).exp()).collect();
+        let mean = mass.iter().sum::<f64>() / mass.len() as f64;
+        mass.iter().map(|m| (m / mean - 1.0).powi(2)).sum::<f64>() / mass.len() as f64
+    }
+
+    /// ln(1+R), R the same-class over the other-class exponential mass of the negatives; ∞ where no negative is of another class.
+    fn nscl_gap(&self, i: usize) -> f64 {
+        let of = |same: bool| {
+            let wanted = (0..self.size()).filter(|&k| k != i && (self.classes[k] == self.classes[i]) == same);
+            log_sum_exp(wanted.map(|k| self.cross.row(i)[k]))
+        };
+        if self.collisions(i) == 0 {
+            return 0.0;
+        }
+        if self.collisions(i) + 1 == self.size() {
+            return f64::INFINITY;
+        }
+        let ln_ratio = of(true) - of(false);
+        if ln_ratio > 30.0 { ln_ratio } else { ln_ratio.exp().ln_1p() }
+    }
+
     fn measure(&self, sums: &mut Batches) -> Result<()> {
         let covers = self.occupancy.iter().all(|&m| m > 0);
         let cover = f64::from(covers);
@@ -329,7 +363,11 @@ impl<'a> Batch<'a> {
             (Measure::Gap, self.mean(|i| self.gap(i))),
             (Measure::MasterTerm, self.mean(|i| self.master(i))),
             (Measure::CollisionUpper, self.mean(|i| self.collision_upper(i))),
+            (Measure::LogitVariance, self.mean(|i| self.logit_variance(i))),
+            (Measure::WithinClassVariance, self.mean(|i| self.deviations[i])),
         ];
+        // Not finite where an anchor meets its own class alone; the column is then left out at the end.
+        sums.push(Measure::NsclGap, self.mean(|i| self.nscl_gap(i)));
         for (measure, value) in values {
             if !value.is_finite() {
                 let t = self.evaluation.temperature;
