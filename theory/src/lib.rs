@@ -7,6 +7,7 @@
 //! - [`collision`]: τ, the probability that a negative shares the anchor's class, and E ln(1+Col);
 //! - [`losses`]: `LossComponents`, one measurement of a trained encoder, read from and written to CSV;
 //! - [`bounds`]: the published bounds, each evaluated on such a measurement;
+//! - [`optimum`]: the least contrastive loss that any encoder can reach, and the classifier it gives;
 //! - [`report`]: tables and figures of bounds against K.
 //!
 //! Natural logarithms throughout. K is the number of negatives, n = K+1 the number of draws with the anchor.
@@ -17,6 +18,7 @@ pub mod coverage;
 pub mod error;
 pub mod files;
 pub mod losses;
+pub mod optimum;
 pub mod prior;
 pub mod probability;
 pub mod report;

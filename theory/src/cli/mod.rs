@@ -1,5 +1,6 @@
 //! The command line of `theory`: what was typed is parsed here, what it means is computed by the library.
 
+mod optimum;
 mod probabilities;
 mod results;
 
@@ -43,6 +44,11 @@ enum Command {
     /// A report on measured losses: report.html, figure, tables
     #[command(after_help = "Example: theory report data/results/digits/losses.csv --out report")]
     Report(results::ReportArgs),
+    /// The least contrastive loss that any encoder can reach, its classifier, and the bounds there
+    #[command(
+        after_help = "Example: theory optimum --classes 10 --negatives 31,127,511,1023 --temperature 0.5"
+    )]
+    Optimum(optimum::OptimumArgs),
 }
 
 /// Which classes, and how their labels are drawn.
@@ -172,6 +178,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Collision(args) => probabilities::collision(&args),
         Command::Bounds(args) => results::bounds(&args),
         Command::Report(args) => results::report(&args),
+        Command::Optimum(args) => optimum::optimum(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     let broken_pipe = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;

@@ -1,0 +1,95 @@
+//! `optimum`: the least contrastive loss that any encoder can reach, beside the bounds evaluated there.
+
+use super::{OutputArgs, PriorArgs, Range, parse_range};
+use anyhow::Result;
+use clap::Args;
+use theory::bounds::{self, Outcome};
+use theory::optimum::{self, Optimum};
+use theory::report::{Cell, MeanAndDeviation, Table};
+use theory::{LossComponents, NumNegatives, Sampling};
+
+#[derive(Args)]
+pub(super) struct OptimumArgs {
+    #[command(flatten)]
+    prior: PriorArgs,
+    /// Number of negatives K, or a range A..B[:STEP]
+    #[arg(long, value_name = "K|RANGE", value_parser = parse_range)]
+    negatives: Range,
+    /// Temperature t that divides the inner products
+    #[arg(long, value_name = "T")]
+    temperature: f64,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn optimum(args: &OptimumArgs) -> Result<()> {
+    let (prior, sampling) = args.prior.load()?;
+    if sampling == Sampling::WithoutReplacement {
+        return Err(theory::Error::argument("the optimum is that of negatives drawn with replacement").into());
+    }
+    let mut found = Vec::new();
+    for &k in &args.negatives.values {
+        let negatives = NumNegatives::new(k)?;
+        found.push((negatives, optimum::solve(&prior, negatives, args.temperature)?));
+    }
+    let mut headers =
+        vec!["negatives", "draws", "classes", "temperature", "optimal_loss", "sup_loss", "accuracy"];
+    headers.extend(["min_inner_product", "max_inner_product", "gap", "method"]);
+    let classes = prior.num_classes();
+    let mut rows: Vec<Vec<Cell>> = found
+        .iter()
+        .map(|(negatives, optimum)| row(*negatives, classes, args.temperature, optimum))
+        .collect();
+    if !prior.is_uniform() {
+        headers.push("iterations");
+        for (cells, (_, optimum)) in rows.iter_mut().zip(&found) {
+            cells.push(Cell::Integer(optimum.iterations as i64));
+        }
+    } else if classes > 1 {
+        let components = |&(negatives, _): &(NumNegatives, Optimum)| {
+            optimum::simplex_components(classes, negatives, args.temperature)
+        };
+        let components = found.iter().map(components).collect::<theory::Result<Vec<_>>>()?;
+        for bound in bounds::all() {
+            let outcomes: Vec<Outcome> = components.iter().map(|losses| bound.upper_bound(losses)).collect();
+            // A bound that says nothing about any row gets no column; one that is undefined says so.
+            if outcomes.iter().any(|outcome| !matches!(outcome, Outcome::NotApplicable(_))) {
+                headers.push(bound.key());
+                for ((cells, outcome), losses) in rows.iter_mut().zip(outcomes).zip(&components) {
+                    cells.push(bound_cell(outcome, losses));
+                }
+            }
+        }
+    }
+    let mut table = Table::new(headers).single(args.negatives.single);
+    rows.into_iter().for_each(|cells| table.push(cells));
+    args.output.print(&table)
+}
+
+fn row(negatives: NumNegatives, classes: u64, temperature: f64, optimum: &Optimum) -> Vec<Cell> {
+    let product = |value: Option<f64>| value.map_or(Cell::Missing, Cell::number);
+    vec![
+        Cell::Integer(negatives.get() as i64),
+        Cell::Integer(negatives.draws().get() as i64),
+        Cell::Integer(classes as i64),
+        Cell::number(temperature),
+        Cell::number(optimum.loss),
+        Cell::number(optimum.supervised_loss),
+        Cell::number(optimum.accuracy),
+        product(optimum.min_inner_product),
+        product(optimum.max_inner_product),
+        Cell::number(optimum.gap),
+        Cell::text(optimum.method.name()),
+    ]
+}
+
+fn bound_cell(outcome: Outcome, losses: &LossComponents) -> Cell {
+    match outcome {
+        Outcome::Value(mean) if bounds::is_vacuous(mean, losses.num_classes) => {
+            Cell::Vacuous(MeanAndDeviation { mean, deviation: None })
+        }
+        Outcome::Value(mean) => Cell::number(mean),
+        Outcome::Undefined(reason) => Cell::Note(format!("undefined: {reason}")),
+        Outcome::NotApplicable(reason) => Cell::Note(format!("n/a: {reason}")),
+    }
+}
