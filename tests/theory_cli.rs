@@ -218,3 +218,35 @@ fn a_damaged_losses_file_names_line_and_column() {
         assert!(!Path::new(&out).exists());
     }
 }
+
+#[test]
+fn optimum_prints_the_simplex_with_bounds_and_the_gram_program() {
+    let one = json(&["optimum", "--classes", "10", "--negatives", "31", "--temperature", "0.5"]);
+    assert!((one["optimal_loss"].as_f64().unwrap() - 1.941667819025).abs() < 1e-12, "{one}");
+    assert!((one["sup_loss"].as_f64().unwrap() - 0.680726466365).abs() < 1e-12, "{one}");
+    assert_eq!((&one["gap"], &one["draws"], &one["method"]), (&0.0.into(), &32.into(), &"simplex".into()));
+    // Whatever the registry holds: every theorem printed lies above L_sup.
+    for bound in theory::bounds::all().iter().filter(|b| b.standing() == theory::bounds::Standing::Theorem) {
+        if let Some(value) = one[bound.key()].as_f64() {
+            assert!(value >= 0.680726466365, "{}: {value}", bound.key());
+        }
+    }
+    assert!(one["nozawa_sato"].is_number() && one["curl"].is_number(), "{one}");
+    let folder = tempfile::tempdir().unwrap();
+    let counts = folder.path().join("counts.txt");
+    std::fs::write(&counts, "5\n3\n1\n").unwrap();
+    let counts = counts.to_str().unwrap();
+    let many = json(&["optimum", "--counts", counts, "--negatives", "3..5:2", "--temperature", "0.5"]);
+    assert_eq!(many.as_array().unwrap().len(), 2);
+    assert!(many[0]["gap"].as_f64().unwrap() <= 1e-8 && many[0]["method"] == "gram program", "{many}");
+    fails(
+        &["optimum", "--classes", "3", "--negatives", "0", "--temperature", "1"],
+        2,
+        &["K must be at least 1"],
+    );
+    fails(
+        &["optimum", "--counts", counts, "--without-replacement", "--negatives", "3", "--temperature", "1"],
+        2,
+        &["with replacement"],
+    );
+}

@@ -4,9 +4,12 @@ use super::{OutputArgs, PriorArgs, Range, parse_range};
 use anyhow::Result;
 use clap::Args;
 use theory::bounds::{self, Outcome};
-use theory::optimum::{self, Optimum};
+use theory::optimum::{self, Optimum, gram};
 use theory::report::{Cell, MeanAndDeviation, Table};
 use theory::{LossComponents, NumNegatives, Sampling};
+
+/// Values of K in one call.
+const MAX_ROWS: usize = 10_000;
 
 #[derive(Args)]
 pub(super) struct OptimumArgs {
@@ -18,6 +21,9 @@ pub(super) struct OptimumArgs {
     /// Temperature t that divides the inner products
     #[arg(long, value_name = "T")]
     temperature: f64,
+    /// Unequal classes: the gap to reach, in nats, relative to the weight of the other classes' negatives
+    #[arg(long, value_name = "GAP", default_value_t = gram::Options::default().tolerance)]
+    tolerance: f64,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -27,10 +33,23 @@ pub(super) fn optimum(args: &OptimumArgs) -> Result<()> {
     if sampling == Sampling::WithoutReplacement {
         return Err(theory::Error::argument("the optimum is that of negatives drawn with replacement").into());
     }
+    let count = args.negatives.values.len();
+    if count > MAX_ROWS {
+        return Err(theory::Error::argument(format!(
+            "{count} values of K exceed the limit of {MAX_ROWS}: each costs a program or some coverage probabilities"
+        ))
+        .into());
+    }
     let mut found = Vec::new();
     for &k in &args.negatives.values {
         let negatives = NumNegatives::new(k)?;
-        found.push((negatives, optimum::solve(&prior, negatives, args.temperature)?));
+        let optimum = if prior.is_uniform() {
+            optimum::solve(&prior, negatives, args.temperature)?
+        } else {
+            let options = gram::Options { tolerance: args.tolerance, ..gram::Options::default() };
+            gram::solve(&prior, negatives, args.temperature, &options)?.optimum
+        };
+        found.push((negatives, optimum));
     }
     let mut headers =
         vec!["negatives", "draws", "classes", "temperature", "optimal_loss", "sup_loss", "accuracy"];

@@ -6,30 +6,23 @@
 //! regular simplex of n_a unit vectors in a space of the group's own: h_a = |U_a|² − s_a²/(n_a−1), M_ab = U_a·U_b,
 //! |U_a|² + s_a² = 1. One unit vector (U_a, s_a) of g+1 coordinates per group is the whole variable.
 //!
-//! *Descent*: limited-memory BFGS on these spheres, on the logarithm of the excess X = L_K − E ln(1+Col), the
-//! part that depends on G and keeps its digits however small.
+//! The matrix is found by descent on these spheres (limited-memory BFGS on ln(L_K − E ln(1+Col)), the part that G moves).
 //!
-//! *Certificate.* For convex L, feasible G and any y ≥ 0 with ∇L(G) + diag(y) ⪰ 0,
-//!
-//! L(G) − L* ≤ max_S ⟨∇L, G − S⟩ ≤ ⟨∇L, G⟩ + Σ_c y_c,
-//!
-//! since −⟨∇L, S⟩ ≤ Σ y_c S_cc ≤ Σ y_c for feasible S. At a stationary point y_c = −(∇L V)_c·v_c makes the right-hand side 0; in general
-//! the least eigenvalue λ of Π^{−1/2} (∇L + diag(y)) Π^{−1/2}, Π = diag(π), is made 0 by adding −λ π_c to y_c, at the price
-//! −λ in the gap. An allowance for rounding, of the quadrature and of the eigenvalues, is added; so the reported gap is
-//! never 0. The matrix is block diagonal: g × g, and for every group of two or more classes a number.
+//! *Certificate.* For convex L, feasible G and any y ≥ 0 with ∇L(G) + diag(y) ⪰ 0: L(G) − L* ≤ ⟨∇L, G⟩ + Σ_c y_c. The gap that is
+//! reported is this bound for a y that makes it 0 at the optimum, with an allowance for rounding; it holds wherever the
+//! descent stopped. It bounds the loss, not the matrix: where two classes stand relative to each other moves the loss by
+//! about π_a π_b, so that below a gap of that size their entry of G is not determined, nor whether they tie. A smaller
+//! [`Options::tolerance`] resolves rarer pairs.
 //!
 //! Source: the program is of Awasthi, Dikkala & Kamath (ICML 2022); reduction, evaluation and certificate derived here.
 
-use super::descent::{Spheres, State};
 use super::loss::{Anchor, Nodes, excess};
+use super::program::Program;
 use super::{Method, Optimum, check};
 use crate::collision;
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumNegatives, Sampling};
-use nalgebra::{DMatrix, SymmetricEigen};
-use rayon::prelude::*;
-use std::collections::VecDeque;
 
 /// Inner products above 1 − `TIE` count as ties of the mean classifier: classes that coincide at the optimum are found
 /// close to each other, not equal.
@@ -47,7 +40,7 @@ pub struct Options {
     /// The gap to reach, in nats, times the mean softmax weight of the other classes' negatives, E\[A/(1+Col+A)\] ≤ 1: so that the optimum
     /// is found where it moves the loss by less than the tolerance itself.
     pub tolerance: f64,
-    /// Steps after which the solver stops, whatever the gap.
+    /// Steps after which the solver stops, whatever the gap; it also stops where the gap has not fallen for 200 steps.
     pub max_iterations: usize,
 }
 
@@ -60,9 +53,9 @@ impl Default for Options {
 /// A Gram matrix with one entry per pair of groups of equally likely classes; its diagonal is 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupedGram {
-    groups: usize,
+    pub(super) groups: usize,
     /// h_a on the diagonal, M_ab beside it.
-    entries: Vec<f64>,
+    pub(super) entries: Vec<f64>,
 }
 
 impl GroupedGram {
@@ -93,7 +86,8 @@ pub struct Solution {
 /// the certificate; usually 20 to 200 steps. The values of loss and gradient have relative errors below 1e-13.
 ///
 /// # Errors
-/// K = 0 or above 10¹²; t outside [`TEMPERATURES`]; more than [`MAX_GROUPS`] groups of equally likely classes.
+/// K = 0 or above 10¹²; t outside [`TEMPERATURES`]; a tolerance outside (0, 1); more than [`MAX_GROUPS`] groups of equally
+/// likely classes.
 ///
 /// # Examples
 /// ```
@@ -115,6 +109,9 @@ pub fn solve(
 ) -> Result<Solution> {
     check(num_negatives, temperature)?;
     check_temperature(temperature)?;
+    if !(options.tolerance > 0.0 && options.tolerance < 1.0) {
+        return Err(Error::argument(format!("the tolerance {} is not between 0 and 1", options.tolerance)));
+    }
     let groups = prior.groups().len();
     if groups > MAX_GROUPS {
         return Err(Error::argument(format!(
@@ -199,245 +196,3 @@ fn check_temperature(temperature: f64) -> Result<()> {
         TEMPERATURES.end()
     )))
 }
-
-/// The program in the variables of groups.
-struct Program {
-    /// π of one class of each group.
-    probability: Vec<f64>,
-    /// Classes of each group.
-    size: Vec<f64>,
-    negatives: f64,
-    temperature: f64,
-    nodes: Nodes,
-}
-
-/// X and its derivatives with respect to the entries of a grouped Gram matrix.
-struct Value {
-    value: f64,
-    /// T_ab: derivative with respect to the entry that anchors of group a see of group b; row by row.
-    derivative: Vec<f64>,
-}
-
-struct Certificate {
-    gap: f64,
-    /// E\[A/(1+Col+A)\].
-    pull: f64,
-}
-
-impl Program {
-    fn new(prior: &ClassPrior, num_negatives: NumNegatives, temperature: f64) -> Self {
-        let negatives = num_negatives.get() as f64;
-        Self {
-            probability: prior.groups().iter().map(|g| g.probability).collect(),
-            size: prior.groups().iter().map(|g| g.multiplicity as f64).collect(),
-            negatives,
-            temperature,
-            nodes: Nodes::new(negatives, 1.0),
-        }
-    }
-
-    fn groups(&self) -> usize {
-        self.size.len()
-    }
-
-    /// Classes of group b other than the anchor's, for an anchor of group a.
-    fn others(&self, a: usize, b: usize) -> f64 {
-        if a == b { self.size[b] - 1.0 } else { self.size[b] }
-    }
-
-    /// (1−ε) times the simplex of all classes plus ε times the identity, factored: of full rank, so that the descent can
-    /// turn into every direction.
-    fn start(&self) -> Vec<f64> {
-        const IDENTITY: f64 = 0.1;
-        let g = self.groups();
-        let classes: f64 = self.size.iter().sum();
-        let between = -(1.0 - IDENTITY) / (classes - 1.0).max(1.0);
-        let centres = DMatrix::from_fn(g, g, |a, b| {
-            if a == b { (1.0 + (self.size[a] - 1.0) * between) / self.size[a] } else { between }
-        });
-        let lower = match centres.clone().cholesky() {
-            Some(factor) => factor.unpack(),
-            // Rounding alone can end here: any unit vectors will do.
-            None => DMatrix::from_fn(g, g, |a, b| if a == b { centres[(a, a)].max(0.0).sqrt() } else { 0.0 }),
-        };
-        let mut point = Vec::with_capacity(g * (g + 1));
-        for a in 0..g {
-            let mut row: Vec<f64> = lower.row(a).iter().copied().collect();
-            row.push(((1.0 - between) * (self.size[a] - 1.0) / self.size[a]).sqrt());
-            let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
-            point.extend(row.iter().map(|x| x / norm));
-        }
-        point
-    }
-
-    fn gram(&self, point: &[f64]) -> GroupedGram {
-        let g = self.groups();
-        let row = |a: usize| &point[a * (g + 1)..a * (g + 1) + g];
-        let spread = |a: usize| point[a * (g + 1) + g];
-        let mut entries = vec![0.0; g * g];
-        for a in 0..g {
-            for b in 0..=a {
-                let product: f64 = row(a).iter().zip(row(b)).map(|(x, y)| x * y).sum();
-                let entry = match a == b {
-                    true if self.size[a] > 1.0 => product - spread(a).powi(2) / (self.size[a] - 1.0),
-                    true => 1.0,
-                    false => product,
-                };
-                entries[a * g + b] = entry.clamp(-1.0, 1.0);
-                entries[b * g + a] = entries[a * g + b];
-            }
-        }
-        GroupedGram { groups: g, entries }
-    }
-
-    fn value(&self, gram: &GroupedGram) -> Value {
-        let g = self.groups();
-        let anchors: Vec<(f64, Vec<f64>)> = (0..g)
-            .into_par_iter()
-            .map(|a| {
-                let weights: Vec<f64> = (0..g).map(|b| self.others(a, b) * self.probability[b]).collect();
-                let exponents: Vec<f64> =
-                    (0..g).map(|b| (gram.between(a, b) - 1.0) / self.temperature).collect();
-                let mut slopes = vec![0.0; g];
-                let anchor = Anchor { own: self.probability[a], weights: &weights, exponents: &exponents };
-                let value = excess(&self.nodes, self.negatives, &anchor, &mut slopes);
-                let mass = self.size[a] * self.probability[a];
-                slopes.iter_mut().for_each(|slope| *slope *= mass / self.temperature);
-                (mass * value, slopes)
-            })
-            .collect();
-        Value {
-            value: anchors.iter().map(|(value, _)| value).sum(),
-            derivative: anchors.into_iter().flat_map(|(_, slopes)| slopes).collect(),
-        }
-    }
-
-    /// Euclidean gradient of X with respect to the unit vectors (U_a, s_a).
-    fn gradient(&self, point: &[f64], derivative: &[f64]) -> Vec<f64> {
-        let g = self.groups();
-        let width = g + 1;
-        let mut gradient = vec![0.0; g * width];
-        for a in 0..g {
-            let row = &mut gradient[a * width..(a + 1) * width];
-            for b in 0..g {
-                let factor = derivative[a * g + b] + derivative[b * g + a];
-                row[..g].iter_mut().zip(&point[b * width..]).for_each(|(r, u)| *r += factor * u);
-            }
-            if self.size[a] > 1.0 {
-                row[g] = -2.0 * derivative[a * g + a] * point[a * width + g] / (self.size[a] - 1.0);
-            }
-        }
-        gradient
-    }
-
-    /// The point found, its certificate, and the number of steps.
-    fn descend(&self, options: &Options) -> (State, Certificate, usize) {
-        let inverse_scale = self.size.iter().zip(&self.probability).map(|(n, p)| 1.0 / (n * p)).collect();
-        let spheres = Spheres { dimension: self.groups() + 1, inverse_scale };
-        let mut function = |point: &[f64]| {
-            let Value { value, derivative } = self.value(&self.gram(point));
-            // X = 0 for a single class only, whose gradient is 0 as well.
-            let positive = value.max(f64::MIN_POSITIVE);
-            let mut gradient = self.gradient(point, &derivative);
-            gradient.iter_mut().for_each(|g| *g /= positive);
-            (positive.ln(), gradient)
-        };
-        let mut state = spheres.evaluate(self.start(), &mut function);
-        let mut certificate = self.certify(&state.point);
-        let mut memory = VecDeque::new();
-        let (mut iterations, mut moving) = (0, true);
-        while moving && !certificate.reaches(options.tolerance) && iterations < options.max_iterations {
-            match spheres.step(&state, &mut memory, &mut function) {
-                Some(next) => {
-                    state = next;
-                    iterations += 1;
-                }
-                None => moving = false,
-            }
-            if iterations % CERTIFY_EVERY == 0 || iterations == options.max_iterations || !moving {
-                certificate = self.certify(&state.point);
-            }
-        }
-        (state, certificate, iterations)
-    }
-
-    /// The bound of L(G) − L* of the module's documentation.
-    fn certify(&self, point: &[f64]) -> Certificate {
-        let (g, width) = (self.groups(), self.groups() + 1);
-        let gram = self.gram(point);
-        let Value { derivative, .. } = self.value(&gram);
-        let gradient = self.gradient(point, &derivative);
-        // ∇L between two classes of groups a and b; on the diagonal of a class, minus what its anchors see of the others.
-        let between = |a: usize, b: usize| {
-            let pairs = self.size[a] * self.others(a, b);
-            if pairs > 0.0 { 0.5 * (derivative[a * g + b] + derivative[b * g + a]) / pairs } else { 0.0 }
-        };
-        let diagonal: Vec<f64> =
-            (0..g).map(|a| -derivative[a * g..(a + 1) * g].iter().sum::<f64>() / self.size[a]).collect();
-        let multiplier: Vec<f64> = (0..g)
-            .map(|a| {
-                let row = a * width..(a + 1) * width;
-                let along: f64 = gradient[row.clone()].iter().zip(&point[row]).map(|(x, y)| x * y).sum();
-                (-diagonal[a] - 0.5 * along / self.size[a]).max(0.0)
-            })
-            .collect();
-        let slack = DMatrix::from_fn(g, g, |a, b| {
-            let weight = (self.probability[a] * self.probability[b]).sqrt();
-            let same = if a == b { diagonal[a] + multiplier[a] - between(a, a) } else { 0.0 };
-            (same + (self.size[a] * self.size[b]).sqrt() * between(a, b)) / weight
-        });
-        let rounding = g as f64 * f64::EPSILON * slack.norm();
-        let mut least = SymmetricEigen::new(slack).eigenvalues.min() - rounding;
-        for a in (0..g).filter(|&a| self.size[a] > 1.0) {
-            least = least.min((diagonal[a] + multiplier[a] - between(a, a)) / self.probability[a]);
-        }
-        let shift = (-least).max(0.0);
-        let pull = -self.temperature * self.size.iter().zip(&diagonal).map(|(n, d)| n * d).sum::<f64>();
-        let mut gap = shift;
-        for a in 0..g {
-            gap += self.size[a] * (diagonal[a] + multiplier[a]);
-            for b in 0..g {
-                gap += derivative[a * g + b] * gram.between(a, b);
-            }
-        }
-        // ⟨error of ∇L, G − S⟩: entries of G − S are at most 2, and those of |∇L| add up to at most 2 pull/t.
-        let allowance = 4.0 * GRADIENT_ERROR * pull / self.temperature;
-        Certificate { gap: gap.max(0.0) + allowance, pull }
-    }
-
-    /// Σ_c π_c ln Σ_j e^{(G_cj − 1)/t}, the mean classifier's vectors being the v_j.
-    fn supervised_loss(&self, gram: &GroupedGram) -> f64 {
-        let others = |a: usize| -> f64 {
-            (0..self.groups())
-                .map(|b| self.others(a, b) * ((gram.between(a, b) - 1.0) / self.temperature).exp())
-                .sum()
-        };
-        (0..self.groups()).map(|a| self.size[a] * self.probability[a] * others(a).ln_1p()).sum()
-    }
-
-    fn accuracy(&self, gram: &GroupedGram) -> f64 {
-        let ties = |a: usize| -> f64 {
-            (0..self.groups()).filter(|&b| gram.between(a, b) > 1.0 - TIE).map(|b| self.others(a, b)).sum()
-        };
-        let wrong = |a: usize| ties(a) / (1.0 + ties(a));
-        1.0 - (0..self.groups()).map(|a| self.size[a] * self.probability[a] * wrong(a)).sum::<f64>()
-    }
-
-    /// Least or largest inner product of two different classes.
-    fn extreme(&self, gram: &GroupedGram, choose: fn(f64, f64) -> f64) -> Option<f64> {
-        let pairs = (0..self.groups()).flat_map(|a| (0..=a).map(move |b| (a, b)));
-        pairs.filter(|&(a, b)| self.others(a, b) > 0.0).map(|(a, b)| gram.between(a, b)).reduce(choose)
-    }
-}
-
-impl Certificate {
-    fn reaches(&self, tolerance: f64) -> bool {
-        self.gap <= tolerance * self.pull.min(1.0)
-    }
-}
-
-/// Steps between two certificates, whose eigenvalues can cost more than a step.
-const CERTIFY_EVERY: usize = 5;
-
-/// Relative error of an entry of ∇L: quadrature, and the sums of this file.
-const GRADIENT_ERROR: f64 = 1e-13;

@@ -67,7 +67,6 @@ pub(super) struct Anchor<'a> {
 /// Relative error below 2e-14, of the slopes for exponents of at most 0 (1 + m carries an absolute rounding error, which e^{x_j} > 1 would
 /// magnify). Cost: some 200 + 3 log₂ K nodes of six operations per kind.
 pub(super) fn excess(nodes: &Nodes, num_negatives: f64, anchor: &Anchor<'_>, slopes: &mut [f64]) -> f64 {
-    let kinds = anchor.weights.len();
     let mut chains: [Vec<f64>; CHAINS] = std::array::from_fn(|i| {
         let start = nodes.points[i].0;
         anchor.exponents.iter().map(|x| (-start * x.exp()).exp_m1()).collect()
@@ -79,17 +78,24 @@ pub(super) fn excess(nodes: &Nodes, num_negatives: f64, anchor: &Anchor<'_>, slo
         let missing = weighted_sum(anchor.weights, chain); // φ − φ₀
         let own = anchor.own * (-s).exp_m1(); // φ₀ − 1
         let power = (num_negatives * own.ln_1p()).exp();
-        sum -= weight * power * (num_negatives * (missing / (1.0 + own)).ln_1p()).exp_m1();
-        let slope = weight * s * num_negatives * ((num_negatives - 1.0) * (own + missing).ln_1p()).exp();
+        sum -= weight * power * (num_negatives * ln_1p_or_least(missing / (1.0 + own))).exp_m1();
+        let slope =
+            weight * s * num_negatives * ((num_negatives - 1.0) * ln_1p_or_least(own + missing)).exp();
         for (total, m) in slopes.iter_mut().zip(chain) {
             *total += slope * (1.0 + *m);
             *m *= 2.0 + *m;
         }
     }
-    for i in 0..kinds {
-        slopes[i] *= anchor.weights[i] * anchor.exponents[i].exp();
+    for (slope, (weight, exponent)) in slopes.iter_mut().zip(anchor.weights.iter().zip(anchor.exponents)) {
+        *slope *= weight * exponent.exp();
     }
     sum
+}
+
+/// ln(1+x) for x ≥ −1 up to rounding: where φ ~ e^{−46} is below an ulp of 1, 1+x may come out as 0 or negative; a finite stand-in for
+/// −∞ keeps 0 · ln φ at 0 for K = 1, and the weight e^{−s} makes the rest negligible.
+fn ln_1p_or_least(x: f64) -> f64 {
+    x.ln_1p().max(-800.0)
 }
 
 /// Σ w m in eight lanes, which the compiler can keep in one register.

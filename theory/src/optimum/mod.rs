@@ -19,7 +19,9 @@
 //! L_K* = E_{m ~ Bin(K, 1/C)} ln(1 + m + (K−m) a) does.
 //!
 //! (e) For unequal classes the optimum depends on K and on π and is computed ([`gram`]), except for two classes, where
-//! antipodal vectors are optimal.
+//! antipodal vectors are optimal. For very unequal classes it can put rare classes at one point: with frequencies
+//! 1000 : 1 : 1 and t = 0.5 the two rare ones coincide, opposite to the heavy one, and the accuracy is below 1, for K = 1 as
+//! for K = 10⁶; at t = 0.2 they separate.
 //!
 //! # Proof
 //! (a) ln(1 + Σ_k e^{−v_k}) is convex in v, and v_k = f(x)·(f(x⁺) − f(x_k))/t is linear in (f(x⁺), f(x_k)) for fixed f(x). These are
@@ -27,7 +29,8 @@
 //! again puts μ_c in its place. A mean of vectors of the unit ball lies in the ball.
 //!
 //! (b) G ↦ ln(1 + Σ_k exp((G_{c c_k} − G_cc)/t)) is log-sum-exp of linear functions. Every G ⪰ 0 is a Gram matrix of vectors with C
-//! coordinates. Raising G_cc to 1 adds a non-negative diagonal, keeps G ⪰ 0, and lowers every exponent of the anchor c.
+//! coordinates. Raising G_cc to 1 adds a non-negative diagonal, keeps G ⪰ 0, and lowers the
+//! exponents of the anchor c.
 //!
 //! (c) Averaging G over all permutations of the classes leaves the feasible set and, by convexity, does not raise the
 //! loss. The average is (1−g) I + g 11ᵀ; the loss increases strictly in g, and G ⪰ 0 says g ≥ −1/(C−1). Log-sum-exp is
@@ -70,6 +73,7 @@ mod components;
 mod descent;
 pub mod gram;
 mod loss;
+mod program;
 pub mod simplex;
 
 pub use components::simplex_components;
