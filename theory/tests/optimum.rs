@@ -256,6 +256,14 @@ fn two_views_of_one_image_can_be_lower() {
     assert!((optimum - two_views - 0.293).abs() < 5e-4, "{}", optimum - two_views);
 }
 
+/// One class leaves nothing to optimise: every negative collides.
+#[test]
+fn one_class() {
+    let found = solve(&ClassPrior::uniform(1).unwrap(), 7, 0.5);
+    assert!(found.converged && (found.optimum.loss - 8.0f64.ln()).abs() < 1e-14);
+    assert_eq!((found.optimum.accuracy, found.optimum.min_inner_product), (1.0, None));
+}
+
 #[test]
 fn refusals_name_the_limit() {
     let prior = ClassPrior::from_counts(vec![2, 1]).unwrap();
