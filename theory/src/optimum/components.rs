@@ -16,7 +16,7 @@
 use super::{check, simplex};
 use crate::coverage;
 use crate::error::Result;
-use crate::losses::{Estimate, LossComponents, Measure};
+use crate::losses::{Estimate, LossComponents, Measure, Positives};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, NumNegatives, Sampling};
 use crate::{collision, error::Error};
@@ -70,6 +70,7 @@ pub fn simplex_components(
     losses.run.encoder = "simplex optimum".into();
     losses.run.run_id = format!("simplex-c{num_classes}-n{draws}");
     losses.class_counts = Some(vec![1; num_classes as usize]);
+    losses.positives = Positives::SameClass;
     losses.class_sup_loss = Some(vec![optimum.supervised_loss; num_classes as usize]);
     for (measure, value) in [
         (Measure::InfoNce, optimum.loss),
@@ -89,6 +90,11 @@ pub fn simplex_components(
         (Measure::CurlJoint, curl_sup + curl_sub),
         (Measure::CollisionSpread, 0.0),
         (Measure::CollisionUpper, collisions),
+        (
+            Measure::LogitVariance,
+            (num_classes - 1) as f64 * ((1.0 - a) / (1.0 + (num_classes - 1) as f64 * a)).powi(2),
+        ),
+        (Measure::WithinClassVariance, 0.0),
         (Measure::MeanAccuracy, optimum.accuracy),
     ] {
         losses.set(measure, Estimate::exact(value))?;
@@ -233,6 +239,9 @@ mod tests {
                         "{} C = {classes} K = {k}: {value} {loss}",
                         bound.key()
                     );
+                }
+                if let Some(value) = bound.supervised_lower_bound(&losses).value() {
+                    assert!(value <= sup, "{} C = {classes} K = {k}: {value} {sup}", bound.key());
                 }
                 if let Some(value) = bound.upper_bound(&losses).value() {
                     assert!(

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""What a researcher would use today, as a process that times one case at a time for `cargo bench -p theory`.
+
+Reads lines `PEER [ARGUMENTS]` from standard input and answers each with one JSON line
+{"cpu_ms": ..., "wall_ms": ..., "value": ...}: one evaluation, in CPU time of this process and its threads.
+needs: numpy scipy mpmath gmpy2 python-flint (requirements.txt). `peers.py COUNTS` gives the file of class counts.
+"""
+import json, sys, time
+import flint, gmpy2, mpmath
+import numpy as np
+from scipy.integrate import quad
+from scipy.special import gammaln
+from scipy.stats import binom
+
+COUNTS = np.loadtxt(sys.argv[1], dtype=np.int64) if len(sys.argv) > 1 else np.ones(1, np.int64)
+PRIOR = COUNTS / COUNTS.sum()
+RNG = np.random.default_rng(1)
+
+
+def numpy_sum(c, n):
+    """The alternating sum in float64: no correct digit where upsilon is small."""
+    j = np.arange(c + 1)
+    return float(np.sum((-1.0) ** j * np.exp(gammaln(c + 1) - gammaln(j + 1) - gammaln(c - j + 1)) * (1 - j / c) ** n))
+
+
+def mpmath_sum(c, n):
+    mpmath.mp.dps = 50
+    terms = ((-1) ** j * mpmath.binomial(c, j) * (mpmath.mpf(c - j) / c) ** n for j in range(c + 1))
+    return float(mpmath.fsum(terms))
+
+
+def arb_sum(c, n):
+    """Ball arithmetic, precision doubled until 53 bits are certain."""
+    precision = 128
+    while True:
+        flint.ctx.prec = precision
+        total, b = flint.arb(0), flint.fmpz(1)
+        for j in range(c + 1):
+            total += (-1) ** j * flint.arb(b) * (flint.arb(c - j) / c) ** n
+            b = b * (c - j) // (j + 1)
+        if total.rel_accuracy_bits() >= 53:
+            return float(total.mid())
+        precision *= 2
+
+
+def arb_series(n):
+    """Product of exponential generating functions, one factor per distinct count."""
+    flint.ctx.prec, flint.ctx.cap = 128, n + 1
+    product, z = flint.arb_series([1]), flint.arb_series([0, 1])
+    for count, classes in zip(*np.unique(COUNTS, return_counts=True)):
+        product *= ((z * (flint.arb(int(count)) / int(COUNTS.sum()))).exp() - 1) ** int(classes)
+    return float((product[n] * flint.arb(n).gamma() * n).mid())
+
+
+def stirling_flint(c, n):
+    return flint.fmpz.stirling_s2(n, c) and "exact"
+
+
+def surjections_gmpy2(c, n):
+    total, b = gmpy2.mpz(0), gmpy2.mpz(1)
+    for j in range(c + 1):
+        term = b * gmpy2.mpz(j) ** n
+        total = total + term if (c - j) % 2 == 0 else total - term
+        b = b * (c - j) // (j + 1)
+    return total and "exact"
+
+
+def occupancy(c, n):
+    p, k, curve = np.zeros(c + 1), np.arange(c + 1), np.zeros(n + 1)
+    p[0] = 1
+    for i in range(1, n + 1):
+        q = p * k / c
+        q[1:] += p[:-1] * (c - k[1:] + 1) / c
+        p = q
+        curve[i] = p[c]
+    return float(curve[-1])
+
+
+def bincount(c, n, batches):
+    return sum(bool(np.bincount(RNG.integers(0, c, n), minlength=c).all()) for _ in range(batches)) / batches
+
+
+def multinomial(n, batches):
+    return float((RNG.multinomial(n, PRIOR, size=batches) > 0).all(1).mean())
+
+
+def pmf_sum(k, c):
+    m = np.arange(k + 1)
+    return float(np.sum(binom.pmf(m, k, 1 / c) * np.log1p(m)))
+
+
+def quad_expectation():
+    return float(quad(lambda t: 1 - np.prod(-np.expm1(-PRIOR * t)), 0, np.inf, limit=500)[0])
+
+
+PEERS = {
+    "numpy_sum": numpy_sum, "mpmath_sum": mpmath_sum, "arb_sum": arb_sum, "arb_series": arb_series,
+    "stirling_flint": stirling_flint, "surjections_gmpy2": surjections_gmpy2, "occupancy": occupancy,
+    "bincount": bincount, "multinomial": multinomial, "pmf_sum": pmf_sum, "quad_expectation": quad_expectation,
+}
+
+for line in sys.stdin:
+    name, *arguments = line.split()
+    cpu, wall = time.process_time(), time.perf_counter()
+    value = PEERS[name](*map(int, arguments))
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    print(json.dumps({"cpu_ms": 1e3 * cpu, "wall_ms": 1e3 * wall, "value": value}), flush=True)
