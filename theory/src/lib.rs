@@ -8,6 +8,7 @@
 //! - [`losses`]: `LossComponents`, one measurement of a trained encoder, read from and written to CSV;
 //! - [`bounds`]: the published bounds, each evaluated on such a measurement;
 //! - [`optimum`]: the least contrastive loss that any encoder can reach, and the classifier it gives;
+//! - [`published`]: the printed tables of Nozawa & Sato beside exact values;
 //! - [`report`]: tables and figures of bounds against K.
 //!
 //! Natural logarithms throughout. K is the number of negatives, n = K+1 the number of draws with the anchor.
@@ -21,6 +22,7 @@ pub mod losses;
 pub mod optimum;
 pub mod prior;
 pub mod probability;
+pub mod published;
 pub mod report;
 pub mod sampling;
 

@@ -2,6 +2,7 @@
 
 mod optimum;
 mod probabilities;
+mod published;
 mod results;
 
 use anyhow::Result;
@@ -49,6 +50,9 @@ enum Command {
         after_help = "Example: theory optimum --classes 10 --negatives 31,127,511,1023 --temperature 0.5"
     )]
     Optimum(optimum::OptimumArgs),
+    /// The published tables recomputed; where exact arithmetic disagrees, both numbers and the cause
+    #[command(after_help = "Example: theory published --section coverage --format markdown")]
+    Published(published::PublishedArgs),
 }
 
 /// Which classes, and how their labels are drawn.
@@ -179,6 +183,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Bounds(args) => results::bounds(&args),
         Command::Report(args) => results::report(&args),
         Command::Optimum(args) => optimum::optimum(&args),
+        Command::Published(args) => published::published(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     let broken_pipe = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;

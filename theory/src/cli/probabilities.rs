@@ -3,9 +3,11 @@
 use super::{OutputArgs, PriorArgs, Range, parse_range};
 use anyhow::Result;
 use clap::Args;
+use std::path::PathBuf;
 use theory::coverage::{self, exact};
+use theory::report::figure::{self, Lines, Series};
 use theory::report::{Cell, Table};
-use theory::{NumDraws, NumNegatives, collision};
+use theory::{ClassPrior, NumDraws, NumNegatives, Sampling, collision, files};
 
 /// Digits that a float carries.
 const FLOAT_DIGITS: usize = 17;
@@ -101,12 +103,17 @@ pub(super) struct CurveArgs {
     /// Numbers of draws n = K+1: A..B[:STEP]
     #[arg(long, value_name = "RANGE", value_parser = parse_range)]
     draws: Range,
+    /// Also draw υ, τ and E ln(1+Col) against n: FILE.svg or FILE.png
+    #[arg(long, value_name = "FILE")]
+    figure: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) fn curve(args: &CurveArgs) -> Result<()> {
     let (prior, sampling) = args.prior.load()?;
+    let format = args.figure.as_deref().map(figure::Format::of_path).transpose()?;
+    let mut points: [Vec<(f64, f64)>; 3] = Default::default();
     let mut table = Table::new(["draws", "upsilon", "tau", "expected_log1p_collisions"]);
     for &n in &args.draws.values {
         let num_draws = NumDraws::new(n)?;
@@ -115,8 +122,39 @@ pub(super) fn curve(args: &CurveArgs) -> Result<()> {
         let cost = collision::expected_ln1p(&prior, sampling, num_draws.negatives())?;
         let cells = [upsilon.to_decimal(FLOAT_DIGITS), tau.to_decimal(FLOAT_DIGITS)].map(decimal);
         table.push([vec![Cell::Integer(n as i64)], cells.to_vec(), vec![float(cost)]].concat());
+        for (curve, value) in points.iter_mut().zip([upsilon.value(), tau.value(), cost]) {
+            curve.push((n as f64, value));
+        }
+    }
+    if let (Some(path), Some(format)) = (&args.figure, format) {
+        let file = figure::lines(&curves(&prior, sampling, points), format)?;
+        files::write_atomically(path, &file)?;
+        // A figure beside a table on the terminal must not mix with it.
+        if args.output.out.is_some() {
+            args.output.say(&format!("wrote {}", path.display()))?;
+        }
     }
     args.output.print(&table)
+}
+
+/// The figure of `curve`.
+fn curves(prior: &ClassPrior, sampling: Sampling, points: [Vec<(f64, f64)>; 3]) -> Lines {
+    let how = match sampling {
+        Sampling::WithReplacement => "independent draws",
+        Sampling::WithoutReplacement => "draws without replacement",
+    };
+    let names = ["coverage υ", "collision τ", "E ln(1+Col)"];
+    let series = names.into_iter().zip(points).enumerate();
+    Lines {
+        title: format!("Coverage and collision, C = {} classes, {how}", prior.num_classes()),
+        x_label: "number of draws n = K+1 (anchor and K negatives)".into(),
+        y_label: "probability".into(),
+        right_label: "E ln(1+Col) in nats".into(),
+        series: series
+            .map(|(index, (name, points))| Series { name: name.into(), points, right: index == 2 })
+            .collect(),
+        ..Lines::default()
+    }
 }
 
 #[derive(Args)]

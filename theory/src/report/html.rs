@@ -1,6 +1,6 @@
 //! The report as one HTML file: figure inline, no script, nothing fetched.
 
-use super::{Cell, Section, Table};
+use super::{Cell, Document, Figure, Section, Table};
 use crate::bounds;
 use crate::losses::LossComponents;
 
@@ -8,7 +8,7 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:96rem;mar
 table{border-collapse:collapse;font-size:13px;margin:1rem 0;display:block;overflow-x:auto}\
 td,th{border:1px solid #ccc;padding:.25rem .5rem;text-align:right;white-space:nowrap}th{background:#f3f3f3}\
 td.text{text-align:left}.vacuous{color:#999}.note{color:#999;font-style:italic;white-space:normal;min-width:8rem}\
-.flag{background:#fdd}svg{max-width:100%;height:auto}";
+.flag{background:#fdd}.wide{white-space:normal;min-width:16rem}svg{max-width:100%;height:auto}";
 
 /// How a report of this program is known.
 pub(super) const GENERATOR: &str = "<meta name=\"generator\" content=\"theory report\">";
@@ -55,6 +55,24 @@ counts of the evaluated set.</p>\n",
         rows.len(),
         samplings.into_iter().collect::<Vec<_>>().join(", ").replace('_', " ")
     );
+    whole(title, &body)
+}
+
+/// The page of several titled tables, figures first.
+pub(super) fn document(document: &Document, figures: &[Figure]) -> String {
+    let mut body = format!("<h1>{}</h1>\n", escape(&document.title));
+    for figure in figures {
+        let (svg, caption) = (&figure.svg, escape(&figure.caption));
+        body += &format!("<figure>{svg}<figcaption>{caption}</figcaption></figure>\n");
+    }
+    for (key, section) in &document.sections {
+        let (title, text) = (escape(&section.title), escape(&section.text));
+        body += &format!("<h2 id=\"{key}\">{title}</h2>\n<p>{text}</p>\n{}", table_html(&section.table));
+    }
+    whole(&document.title, &body)
+}
+
+fn whole(title: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{GENERATOR}\n<title>{}</title>\n<style>{STYLE}</style>\n\
 </head>\n<body>\n{body}</body>\n</html>\n",
@@ -68,6 +86,7 @@ fn table_html(table: &Table) -> String {
         let class = match cell {
             Cell::Vacuous(_) => " class=\"vacuous\"",
             Cell::Note(_) => " class=\"note\"",
+            Cell::Flag(_) => " class=\"text flag wide\"",
             Cell::Text(text) if text == "DISAGREES" => " class=\"text flag\"",
             Cell::Text(_) => " class=\"text\"",
             _ => "",

@@ -1,12 +1,13 @@
 //! Tables and figures of bounds against K, from measured `LossComponents`.
 //!
-//! [`write()`] makes a folder: `report.html` (one file, figure inline), `bounds.svg`, `losses.csv`, `bounds.csv`,
-//! `bounds.md`.
+//! [`write()`] makes a folder: `report.html` (one file, figure inline), `bounds.svg`, `bounds.png`, `losses.csv`,
+//! `bounds.csv`, `bounds.md`. [`Document`] holds several titled tables.
 
 mod aggregate;
 mod bounds;
 mod checks;
-mod figure;
+mod document;
+pub mod figure;
 mod html;
 mod table;
 
@@ -15,7 +16,7 @@ pub use aggregate::{
 };
 pub use bounds::{bounds_by_draws, bounds_table};
 pub use checks::{BinomialCheck, binomial_two_sided, checks, checks_table, margins_table};
-pub use figure::bounds_against_draws;
+pub use document::Document;
 pub use html::page;
 pub use table::{Cell, Format, Table};
 
@@ -33,6 +34,35 @@ pub struct Section {
     pub text: String,
     /// The table.
     pub table: Table,
+}
+
+/// A drawn figure, in both formats.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    /// Short name: that of its files.
+    pub name: String,
+    /// What it shows.
+    pub caption: String,
+    /// As SVG.
+    pub svg: String,
+    /// As PNG.
+    pub png: Vec<u8>,
+}
+
+impl Figure {
+    /// The bounds against n of these measurements.
+    ///
+    /// # Errors
+    /// As for [`figure::bounds_against_draws`].
+    pub fn of_bounds(name: &str, caption: &str, rows: &[LossComponents]) -> Result<Self> {
+        let svg = figure::bounds_against_draws(rows, figure::Format::Svg)?;
+        Ok(Self {
+            name: name.into(),
+            caption: caption.into(),
+            svg: String::from_utf8_lossy(&svg).into_owned(),
+            png: figure::bounds_against_draws(rows, figure::Format::Png)?,
+        })
+    }
 }
 
 /// What was measured per number of draws: mean ± standard deviation over seeds.
@@ -135,12 +165,17 @@ pub fn standard_sections(rows: &[LossComponents]) -> Vec<Section> {
 /// # Errors
 /// The path is no folder, or the folder holds something else; the operating system refuses.
 pub fn prepare_folder(folder: &Path) -> Result<()> {
+    prepare_folder_with(folder, "report.html")
+}
+
+/// The same for a report whose page has this name.
+fn prepare_folder_with(folder: &Path, page_name: &str) -> Result<()> {
     if folder.exists() && !folder.is_dir() {
         return Err(Error::argument(format!("{} exists and is no folder", folder.display())));
     }
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let empty = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?.next().is_none();
-    let page = std::fs::read_to_string(folder.join("report.html")).unwrap_or_default();
+    let page = std::fs::read_to_string(folder.join(page_name)).unwrap_or_default();
     if empty || page.contains(html::GENERATOR) {
         return Ok(());
     }
@@ -158,7 +193,7 @@ pub fn write(folder: &Path, title: &str, rows: &[LossComponents], sections: &[Se
     if rows.is_empty() {
         return Err(Error::argument("a report needs at least one row of losses"));
     }
-    let figure = bounds_against_draws(rows)?;
+    let figure = Figure::of_bounds("bounds", "", rows)?;
     let table = bounds_by_draws(rows);
     let sections = &[&[measured_section(rows)], sections].concat()[..];
     let markdown = std::iter::once(format!("# {title}\n\n{}", table.to_text(Format::Markdown)))
@@ -169,16 +204,18 @@ pub fn write(folder: &Path, title: &str, rows: &[LossComponents], sections: &[Se
         )
         .collect::<Vec<_>>()
         .join("\n");
-    let html = page(title, &figure, rows, &table, sections);
+    let html = page(title, &figure.svg, rows, &table, sections);
     losses::write(&folder.join("losses.csv"), rows)?;
-    let outputs = [
-        ("bounds.svg", figure),
-        ("bounds.csv", bounds_table(rows).to_text(Format::Csv)),
-        ("bounds.md", markdown),
-        ("report.html", html),
+    let csv = bounds_table(rows).to_text(Format::Csv);
+    let outputs: [(&str, &[u8]); 5] = [
+        ("bounds.svg", figure.svg.as_bytes()),
+        ("bounds.png", &figure.png),
+        ("bounds.csv", csv.as_bytes()),
+        ("bounds.md", markdown.as_bytes()),
+        ("report.html", html.as_bytes()),
     ];
     for (name, content) in outputs {
-        files::write_atomically(&folder.join(name), content.as_bytes())?;
+        files::write_atomically(&folder.join(name), content)?;
     }
     Ok(())
 }

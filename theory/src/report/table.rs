@@ -44,6 +44,8 @@ pub enum Cell {
     Text(String),
     /// Why there is no number.
     Note(String),
+    /// That something disagrees, and why.
+    Flag(String),
     /// A whole number.
     Integer(i64),
     /// A number whose digits are already chosen; JSON keeps it as a string, so that 1e-400 survives.
@@ -77,7 +79,7 @@ impl fmt::Display for Cell {
         };
         match self {
             Self::Missing => Ok(()),
-            Self::Text(text) | Self::Note(text) | Self::Decimal(text) => f.write_str(text),
+            Self::Text(text) | Self::Note(text) | Self::Flag(text) | Self::Decimal(text) => f.write_str(text),
             Self::List(values) => f.write_str(&values.join(";")),
             Self::Integer(value) => value.fmt(f),
             Self::Estimate(e) => estimate(f, e),
@@ -142,7 +144,7 @@ impl Table {
             Format::Table => self.aligned("  ", "", false),
             Format::Markdown => self.aligned(" | ", "| ", true),
             Format::Csv => self.csv(),
-            Format::Json => self.json(),
+            Format::Json => format!("{:#}\n", self.to_json()),
             Format::Latex => self.latex(),
         }
     }
@@ -213,7 +215,8 @@ impl Table {
         String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
     }
 
-    fn json(&self) -> String {
+    /// The table as JSON: an array of objects, or one object where [`single`](Self::single) says so.
+    pub fn to_json(&self) -> Value {
         let value = |cell: &Cell| match cell {
             Cell::Missing => Value::Null,
             Cell::Integer(v) => Value::from(*v),
@@ -223,17 +226,14 @@ impl Table {
                 None => Value::from(e.mean.to_string()),
             },
             Cell::List(values) => Value::from(values.clone()),
-            Cell::Text(t) | Cell::Note(t) | Cell::Decimal(t) => Value::from(t.clone()),
+            Cell::Text(t) | Cell::Note(t) | Cell::Flag(t) | Cell::Decimal(t) => Value::from(t.clone()),
         };
         let object = |row: &Vec<Cell>| -> Value {
             let pairs = self.headers.iter().cloned().zip(row.iter().map(value));
             Value::Object(pairs.collect::<Map<_, _>>())
         };
-        let rows: Vec<Value> = self.rows.iter().map(object).collect();
-        match (&rows[..], self.single) {
-            ([row], true) => format!("{row:#}\n"),
-            _ => format!("{:#}\n", Value::from(rows)),
-        }
+        let mut rows: Vec<Value> = self.rows.iter().map(object).collect();
+        if self.single && rows.len() == 1 { rows.remove(0) } else { Value::from(rows) }
     }
 
     fn latex(&self) -> String {

@@ -1,11 +1,15 @@
 //! The figure of bound against K: bars of the upper bounds of L_sup on a logarithmic axis, accuracy on a second axis.
 
-use super::{Group, MeanAndDeviation, group, mean_and_deviation};
+use super::{Drawing, Drawn, Format, Scale, message, render};
 use crate::bounds::{self, Bound};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::losses::{LossComponents, Measure};
+use crate::report::{Group, MeanAndDeviation, group, mean_and_deviation};
+use plotters::coord::Shift;
 use plotters::prelude::*;
 
+/// Bars from left to right: key of the bound and colour. A key that the registry lacks, or that has no value anywhere, takes
+/// no room; to show another bound, add a line.
 const BARS: [(&str, RGBColor); 3] = [
     ("curl", RGBColor(86, 134, 196)),
     ("curl_as_published", RGBColor(188, 206, 230)),
@@ -19,16 +23,15 @@ const ACCURACIES: [(Measure, &str, RGBColor); 2] = [
 const TRIVIAL: RGBColor = RGBColor(190, 60, 60);
 const SUPERVISED: RGBColor = RGBColor(20, 20, 20);
 
-/// An SVG of the upper bounds of L_sup and the accuracies against n = K+1, mean ± standard deviation over seeds.
+/// The upper bounds of L_sup and the accuracies against n = K+1, mean ± standard deviation over seeds.
 ///
 /// # Errors
-/// The drawing library fails.
-pub fn bounds_against_draws(rows: &[LossComponents]) -> Result<String> {
-    let groups = group(rows);
-    let mut svg = String::new();
-    draw(&mut svg, &groups)
-        .map_err(|message| Error::from(ErrorKind::Figure { figure: "bound against K".into(), message }))?;
-    Ok(svg)
+/// No rows; the drawing library fails.
+pub fn bounds_against_draws(rows: &[LossComponents], format: Format) -> Result<Vec<u8>> {
+    if rows.is_empty() {
+        return Err(Error::argument("a figure of bounds needs at least one row of losses"));
+    }
+    render(&Content::new(&group(rows)), format)
 }
 
 struct Bar {
@@ -47,10 +50,6 @@ fn bars(groups: &[Group<'_>], bound: &dyn Bound) -> Vec<Bar> {
         (value.mean > 0.0).then_some(Bar { slot, value })
     };
     groups.iter().enumerate().filter_map(bar).collect()
-}
-
-fn message<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> String {
-    error.to_string()
 }
 
 /// What the figure shows, gathered before anything is drawn.
@@ -82,6 +81,12 @@ impl<'a> Content<'a> {
         }
     }
 
+    /// Lines of the legend, ln C among them.
+    fn entries(&self) -> usize {
+        let measured = usize::from(self.supervised.iter().any(Option::is_some));
+        self.bounds.len() + measured + 1 + self.accuracies.len()
+    }
+
     /// The range of the logarithmic axis.
     fn losses(&self) -> (f64, f64) {
         let bars = self.bounds.iter().flat_map(|(_, _, bars)| bars.iter().map(|b| b.value.mean));
@@ -103,19 +108,26 @@ fn points(values: &[Option<MeanAndDeviation>]) -> impl Iterator<Item = (f64, Mea
     values.iter().enumerate().filter_map(|(slot, value)| Some((slot as f64, (*value)?)))
 }
 
-fn draw(svg: &mut String, groups: &[Group<'_>]) -> std::result::Result<(), String> {
-    let content = Content::new(groups);
-    let root = SVGBackend::with_string(svg, (900, 600)).into_drawing_area();
-    root.fill(&WHITE).map_err(message)?;
-    let (strip, plot) = root.split_vertically(92);
-    legend(&strip, &content)?;
-    let slots = groups.len() as f64;
+impl Drawing for Content<'_> {
+    fn name(&self) -> String {
+        "bound against K".into()
+    }
+
+    fn draw<B: DrawingBackend>(&self, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn {
+        draw(self, root, scale)
+    }
+}
+
+fn draw<B: DrawingBackend>(content: &Content<'_>, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn {
+    let (strip, plot) = root.split_vertically(scale.length(20 + 18 * content.entries().div_ceil(2) as i32));
+    legend(&strip, content, scale)?;
+    let slots = content.groups.len() as f64;
     let (low, high) = content.losses();
     let mut chart = ChartBuilder::on(&plot)
-        .margin(16)
-        .x_label_area_size(46)
-        .y_label_area_size(76)
-        .right_y_label_area_size(64)
+        .margin(scale.length(16))
+        .x_label_area_size(scale.length(46))
+        .y_label_area_size(scale.length(76))
+        .right_y_label_area_size(scale.length(64))
         .build_cartesian_2d(-0.5..slots - 0.5, (low..high).log_scale())
         .map_err(message)?
         .set_secondary_coord(-0.5..slots - 0.5, content.accuracy_floor()..1.0);
@@ -128,21 +140,27 @@ fn draw(svg: &mut String, groups: &[Group<'_>]) -> std::result::Result<(), Strin
     chart
         .configure_mesh()
         .disable_x_mesh()
-        .light_line_style(WHITE)
-        .x_labels(groups.len() * 2 + 1)
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(RGBColor(225, 225, 225).stroke_width(scale.width(1)))
+        .axis_style(BLACK.stroke_width(scale.width(1)))
+        .set_all_tick_mark_size(scale.length(4))
+        .set_tick_mark_size(LabelAreaPosition::Bottom, 0)
+        .x_labels(content.groups.len() * 2 + 1)
         .x_label_formatter(&label)
         .x_desc("number of draws n = K+1 (anchor and K negatives)")
         .y_desc("L_sup and its upper bounds (nats, log axis)")
         .y_label_formatter(&scientific)
-        .label_style(("sans-serif", 15))
-        .axis_desc_style(("sans-serif", 16))
+        .label_style(scale.font(15))
+        .axis_desc_style(scale.font(16))
         .draw()
         .map_err(message)?;
     chart
         .configure_secondary_axes()
+        .axis_style(BLACK.stroke_width(scale.width(1)))
+        .set_all_tick_mark_size(scale.length(4))
         .y_desc("accuracy")
-        .label_style(("sans-serif", 15))
-        .axis_desc_style(("sans-serif", 16))
+        .label_style(scale.font(15))
+        .axis_desc_style(scale.font(16))
         .y_label_formatter(&|y: &f64| format!("{y:.2}"))
         .draw()
         .map_err(message)?;
@@ -156,54 +174,64 @@ fn draw(svg: &mut String, groups: &[Group<'_>]) -> std::result::Result<(), Strin
         let errors = bars.iter().filter_map(|b| {
             let (x, deviation) = (left(b) + 0.5 * width, b.value.deviation?);
             let ends = [(b.value.mean - deviation).max(low), b.value.mean + deviation];
-            Some(PathElement::new(ends.map(|y| (x, y)), BLACK.stroke_width(2)))
+            Some(PathElement::new(ends.map(|y| (x, y)), BLACK.stroke_width(scale.width(2))))
         });
         chart.draw_series(errors).map_err(message)?;
     }
     let trivial = [(-0.5, content.trivial), (slots - 0.5, content.trivial)];
-    chart.draw_series(DashedLineSeries::new(trivial, 6, 4, TRIVIAL.stroke_width(2))).map_err(message)?;
-    let triangles =
-        points(&content.supervised).map(|(x, v)| TriangleMarker::new((x, v.mean), 7, SUPERVISED.filled()));
+    chart
+        .draw_series(DashedLineSeries::new(
+            trivial,
+            scale.width(6),
+            scale.width(4),
+            TRIVIAL.stroke_width(scale.width(2)),
+        ))
+        .map_err(message)?;
+    let triangles = points(&content.supervised)
+        .map(|(x, v)| TriangleMarker::new((x, v.mean), scale.length(7), SUPERVISED.filled()));
     chart.draw_series(triangles).map_err(message)?;
     for (_, colour, values) in &content.accuracies {
-        let line = LineSeries::new(points(values).map(|(x, v)| (x, v.mean)), colour.stroke_width(2));
+        let line =
+            LineSeries::new(points(values).map(|(x, v)| (x, v.mean)), colour.stroke_width(scale.width(2)));
         chart.draw_secondary_series(line).map_err(message)?;
-        let dots = points(values).map(|(x, v)| Circle::new((x, v.mean), 4, colour.filled()));
+        let dots = points(values).map(|(x, v)| Circle::new((x, v.mean), scale.length(4), colour.filled()));
         chart.draw_secondary_series(dots).map_err(message)?;
         let errors = points(values).filter_map(|(x, v)| {
             let deviation = v.deviation?;
             let ends = [v.mean - deviation, (v.mean + deviation).min(1.0)];
-            Some(PathElement::new(ends.map(|y| (x, y)), colour.stroke_width(2)))
+            Some(PathElement::new(ends.map(|y| (x, y)), colour.stroke_width(scale.width(2))))
         });
         chart.draw_secondary_series(errors).map_err(message)?;
     }
-    root.present().map_err(message)
+    Ok(())
 }
 
 /// Names and signs above the plot, in two columns.
-fn legend<B: DrawingBackend>(
-    strip: &DrawingArea<B, plotters::coord::Shift>,
-    content: &Content<'_>,
-) -> std::result::Result<(), String> {
-    let place = |index: usize| (90 + 370 * (index % 2) as i32, 18 + 18 * (index / 2) as i32);
+fn legend<B: DrawingBackend>(strip: &DrawingArea<B, Shift>, content: &Content<'_>, scale: Scale) -> Drawn {
+    let px = |units| scale.length(units);
+    let place = |index: usize| (px(90 + 370 * (index % 2) as i32), px(18 + 18 * (index / 2) as i32));
     let text = |index: usize, name: &str| {
         let (x, y) = place(index);
-        strip.draw(&Text::new(name.to_string(), (x + 24, y - 8), ("sans-serif", 15))).map_err(message)
+        strip.draw(&Text::new(name.to_string(), (x + px(24), y - px(8)), scale.font(15))).map_err(message)
     };
     let line = |index: usize, colour: RGBColor| {
         let (x, y) = place(index);
-        strip.draw(&PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(2))).map_err(message)
+        strip
+            .draw(&PathElement::new(vec![(x, y), (x + px(16), y)], colour.stroke_width(scale.width(2))))
+            .map_err(message)
     };
     let mut index = 0;
     for (bound, colour, _) in &content.bounds {
         let (x, y) = place(index);
-        strip.draw(&Rectangle::new([(x, y - 6), (x + 16, y + 6)], colour.filled())).map_err(message)?;
+        strip
+            .draw(&Rectangle::new([(x, y - px(6)), (x + px(16), y + px(6))], colour.filled()))
+            .map_err(message)?;
         text(index, bound.name())?;
         index += 1;
     }
     if content.supervised.iter().any(Option::is_some) {
         let (x, y) = place(index);
-        strip.draw(&TriangleMarker::new((x + 8, y), 7, SUPERVISED.filled())).map_err(message)?;
+        strip.draw(&TriangleMarker::new((x + px(8), y), px(7), SUPERVISED.filled())).map_err(message)?;
         text(index, "L_sup, measured")?;
         index += 1;
     }

@@ -1,0 +1,42 @@
+//! `published`: the printed tables of Nozawa & Sato beside exact values.
+
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+use theory::ClassPrior;
+use theory::published;
+use theory::report::Format;
+
+#[derive(Args)]
+pub(super) struct PublishedArgs {
+    /// Print only this section (may be repeated): coverage, sampling, saturation, identities, half_subtraction, curl_bar,
+    /// expected_draws, upper_bounds_independent, upper_bounds_without_replacement, lower_bounds
+    #[arg(long, value_name = "NAME")]
+    section: Vec<String>,
+    /// ImageNet's training counts, for its line of Table 3: one integer a line, or a JSON array
+    #[arg(long, value_name = "FILE")]
+    counts: Option<PathBuf>,
+    /// table, csv, json, markdown or latex
+    #[arg(long, default_value = "table", value_parser = |s: &str| s.parse::<Format>().map_err(|e| e.to_string()))]
+    format: Format,
+    /// Write one file per section (CSV unless --format says otherwise), figures, published.html and published.md into this
+    /// folder; new, empty, or of an earlier run
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Say nothing but the result
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn published(args: &PublishedArgs) -> Result<()> {
+    let counts = args.counts.as_deref().map(ClassPrior::read_counts).transpose()?;
+    let document = published::document(counts.as_ref())?.select(&args.section)?;
+    let Some(folder) = &args.out else {
+        return super::print(&document.to_text(args.format));
+    };
+    let page = document.write(folder, "published", args.format, &published::figures()?)?;
+    if !args.quiet {
+        super::print(&format!("wrote {}\n", page.display()))?;
+    }
+    Ok(())
+}

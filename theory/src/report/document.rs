@@ -1,0 +1,146 @@
+//! Several titled tables as one output: text in five formats, or a folder with one file per table and one page.
+
+use super::{Figure, Format, Section, html, prepare_folder_with};
+use crate::error::{Error, Result};
+use crate::files;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// Titled tables, each with a short name.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Heading of the whole.
+    pub title: String,
+    /// Short name (file name and JSON key) and table.
+    pub sections: Vec<(&'static str, Section)>,
+}
+
+impl Document {
+    /// The sections of these names, in the order of the document; all of them for an empty list.
+    ///
+    /// # Errors
+    /// A name that no section has.
+    pub fn select(mut self, names: &[String]) -> Result<Self> {
+        let known: Vec<_> = self.sections.iter().map(|(key, _)| *key).collect();
+        if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(Error::argument(format!("'{unknown}' is none of {}", known.join(", "))));
+        }
+        self.sections.retain(|(key, _)| names.is_empty() || names.iter().any(|name| name == key));
+        Ok(self)
+    }
+
+    /// The whole as text that ends with a line break.
+    ///
+    /// JSON: an object with one array per section. CSV: a line `# name: title` opens each section, and an empty line ends
+    /// it; a single section is plain CSV. LaTeX: the same with `%`.
+    pub fn to_text(&self, format: Format) -> String {
+        let part = |(key, section): &(&'static str, Section)| {
+            let (title, text) = (&section.title, &section.text);
+            let table = section.table.to_text(format);
+            match format {
+                Format::Table => {
+                    format!("{title}\n{}\n{}\n\n{table}", "=".repeat(title.chars().count()), wrap(text))
+                }
+                Format::Markdown => format!("## {title}\n\n{text}\n\n{table}"),
+                Format::Csv if self.sections.len() == 1 => table,
+                Format::Csv => format!("# {key}: {title}\n{table}"),
+                Format::Latex => format!("% {key}: {title}\n{table}"),
+                Format::Json => String::new(),
+            }
+        };
+        if format == Format::Json {
+            let pairs = self.sections.iter().map(|(key, s)| ((*key).to_string(), s.table.to_json()));
+            return format!("{:#}\n", Value::Object(pairs.collect::<Map<_, _>>()));
+        }
+        let parts: Vec<String> = self.sections.iter().map(part).collect();
+        let body = parts.join("\n");
+        if format == Format::Markdown { format!("# {}\n\n{body}", self.title) } else { body }
+    }
+
+    /// Writes `<section>.<ext>` for every section, `<name>.md` and `<name>.html` with everything, and the figures as
+    /// `<figure>.svg` and `<figure>.png`; returns the page.
+    ///
+    /// The folder is made, or must be empty or hold an earlier `<name>.html` of this program.
+    ///
+    /// # Errors
+    /// The folder holds something else; the operating system refuses to write.
+    pub fn write(&self, folder: &Path, name: &str, format: Format, figures: &[Figure]) -> Result<PathBuf> {
+        let page_name = format!("{name}.html");
+        prepare_folder_with(folder, &page_name)?;
+        let extension = match format {
+            Format::Table | Format::Csv => "csv",
+            Format::Json => "json",
+            Format::Markdown => "md",
+            Format::Latex => "tex",
+        };
+        let table_format = if format == Format::Table { Format::Csv } else { format };
+        for (key, section) in &self.sections {
+            let text = section.table.to_text(table_format);
+            files::write_atomically(&folder.join(format!("{key}.{extension}")), text.as_bytes())?;
+        }
+        for figure in figures {
+            files::write_atomically(&folder.join(format!("{}.svg", figure.name)), figure.svg.as_bytes())?;
+            files::write_atomically(&folder.join(format!("{}.png", figure.name)), &figure.png)?;
+        }
+        let markdown = self.to_text(Format::Markdown);
+        files::write_atomically(&folder.join(format!("{name}.md")), markdown.as_bytes())?;
+        let page = folder.join(page_name);
+        files::write_atomically(&page, html::document(self, figures).as_bytes())?;
+        Ok(page)
+    }
+}
+
+/// Lines of at most 100 characters.
+fn wrap(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= 100 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Cell, Table};
+
+    fn sample() -> Document {
+        let section = |title: &str, value| {
+            let mut table = Table::new(["n"]);
+            table.push(vec![Cell::Integer(value)]);
+            Section { title: title.into(), text: "Why.".into(), table }
+        };
+        Document {
+            title: "All".into(),
+            sections: vec![("one", section("First", 1)), ("two", section("Second", 2))],
+        }
+    }
+
+    #[test]
+    fn several_sections_in_every_format() {
+        let document = sample();
+        assert_eq!(document.to_text(Format::Csv), "# one: First\nn\n1\n\n# two: Second\nn\n2\n");
+        assert_eq!(
+            document.to_text(Format::Table),
+            "First\n=====\nWhy.\n\nn\n1\n\nSecond\n======\nWhy.\n\nn\n2\n"
+        );
+        let json: Value = serde_json::from_str(&document.to_text(Format::Json)).unwrap();
+        assert_eq!(json, serde_json::json!({ "one": [{ "n": 1 }], "two": [{ "n": 2 }] }));
+        assert!(document.to_text(Format::Markdown).starts_with("# All\n\n## First\n\nWhy.\n\n| n"));
+        assert_eq!(document.clone().select(&["two".into()]).unwrap().to_text(Format::Csv), "n\n2\n");
+        assert!(document.select(&["three".into()]).unwrap_err().to_string().contains("none of one, two"));
+    }
+
+    #[test]
+    fn long_text_is_wrapped() {
+        let text = "word ".repeat(60);
+        assert!(wrap(&text).lines().all(|l| l.len() <= 100));
+        assert_eq!(wrap(&text).split_whitespace().count(), 60);
+    }
+}

@@ -1,0 +1,170 @@
+//! Figures as SVG and PNG from one drawing code: bounds against n ([`bounds_against_draws`]) and curves ([`lines()`]).
+//!
+//! Sizes are given in units of the SVG, 900 × 600. A PNG has two pixels a unit; it is drawn with four and each 2 × 2 block is
+//! averaged, because the bitmap backend does not smooth thick lines. Letters in a PNG, and the widths of texts in both, are
+//! those of DejaVu Sans, which is compiled in; an SVG names the generic family `sans-serif`.
+
+mod bounds;
+mod letters;
+mod lines;
+
+pub use bounds::bounds_against_draws;
+pub use lines::{Lines, Series, lines};
+
+use crate::error::{Error, ErrorKind, Result};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+use std::sync::OnceLock;
+
+/// Width and height in units.
+const SIZE: (u32, u32) = (900, 600);
+/// Pixels a unit in a PNG.
+const PNG_SCALE: u32 = 2;
+/// Samples a pixel, along each side.
+const SAMPLES: u32 = 2;
+
+/// File format of a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Vectors, 900 × 600 units, letters by the viewer's sans-serif font.
+    Svg,
+    /// Pixels, 1800 × 1200.
+    Png,
+}
+
+impl Format {
+    /// The format that a file's name ends in.
+    ///
+    /// # Errors
+    /// The name ends neither in `.svg` nor in `.png`.
+    ///
+    /// # Examples
+    /// ```
+    /// use theory::report::figure::Format;
+    /// assert_eq!(Format::of_path("a/curve.PNG".as_ref())?, Format::Png);
+    /// assert!(Format::of_path("curve.pdf".as_ref()).is_err());
+    /// # Ok::<(), theory::Error>(())
+    /// ```
+    pub fn of_path(path: &std::path::Path) -> Result<Self> {
+        match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
+            Some("svg") => Ok(Self::Svg),
+            Some("png") => Ok(Self::Png),
+            _ => Err(Error::argument(format!("{} ends neither in .svg nor in .png", path.display()))),
+        }
+    }
+}
+
+/// What the drawing library said.
+type Drawn = std::result::Result<(), String>;
+
+/// A figure that any backend can show.
+trait Drawing {
+    /// For messages.
+    fn name(&self) -> String;
+
+    /// Draws on `root`, with `scale` backend units a unit.
+    fn draw<B: DrawingBackend>(&self, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn;
+}
+
+/// Backend units a unit of the figure.
+#[derive(Debug, Clone, Copy)]
+struct Scale(u32);
+
+impl Scale {
+    /// A length.
+    fn length(self, units: i32) -> i32 {
+        units * self.0 as i32
+    }
+
+    /// The width of a line, or the size of a mark.
+    fn width(self, units: u32) -> u32 {
+        units * self.0
+    }
+
+    /// Letters of this height.
+    fn font(self, units: u32) -> (&'static str, u32) {
+        ("sans-serif", units * self.0)
+    }
+}
+
+/// The figure as a file of this format.
+fn render(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
+    let fail = |message: String| Error::from(ErrorKind::Figure { figure: drawing.name(), message });
+    static FONT: OnceLock<bool> = OnceLock::new();
+    let registered = FONT.get_or_init(|| {
+        register_font("sans-serif", FontStyle::Normal, include_bytes!("../../../assets/DejaVuSans.ttf"))
+            .is_ok()
+    });
+    if !registered {
+        return Err(fail("the font that is compiled in cannot be read".into()));
+    }
+    match format {
+        Format::Svg => {
+            let mut svg = String::new();
+            let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+            root.fill(&WHITE).map_err(message).map_err(fail)?;
+            drawing.draw(&root, Scale(1)).map_err(fail)?;
+            root.present().map_err(message).map_err(fail)?;
+            drop(root);
+            Ok(svg.into_bytes())
+        }
+        Format::Png => {
+            let scale = PNG_SCALE * SAMPLES;
+            let (width, height) = (SIZE.0 * scale, SIZE.1 * scale);
+            let mut samples = vec![255u8; 3 * (width * height) as usize];
+            let bitmap = BitMapBackend::with_buffer(&mut samples, (width, height));
+            let root = letters::Lettered(bitmap).into_drawing_area();
+            drawing.draw(&root, Scale(scale)).map_err(fail)?;
+            root.present().map_err(message).map_err(fail)?;
+            drop(root);
+            encode(&average(&samples, width as usize), SIZE.0 * PNG_SCALE, SIZE.1 * PNG_SCALE).map_err(fail)
+        }
+    }
+}
+
+/// Each block of samples as one pixel; RGB, `width` samples a line.
+fn average(samples: &[u8], width: usize) -> Vec<u8> {
+    let (side, line) = (SAMPLES as usize, 3 * width);
+    let mut pixels = Vec::with_capacity(samples.len() / (side * side));
+    for block in samples.chunks_exact(side * line) {
+        for x in (0..width).step_by(side) {
+            for channel in 0..3 {
+                let sum: u32 = (0..side * side)
+                    .map(|i| u32::from(block[(i / side) * line + 3 * (x + i % side) + channel]))
+                    .sum();
+                let count = SAMPLES * SAMPLES;
+                pixels.push(((sum + count / 2) / count) as u8);
+            }
+        }
+    }
+    pixels
+}
+
+fn encode(pixels: &[u8], width: u32, height: u32) -> std::result::Result<Vec<u8>, String> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().map_err(|e| e.to_string())?;
+    writer.write_image_data(pixels).map_err(|e| e.to_string())?;
+    writer.finish().map_err(|e| e.to_string())?;
+    Ok(file)
+}
+
+fn message<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> String {
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_averaged() {
+        // Two lines of four grey samples: 0 10 | 255 255 over 20 30 | 255 254.
+        let grey = |v: u8| [v; 3];
+        let samples: Vec<u8> = [0, 10, 255, 255, 20, 30, 255, 254].into_iter().flat_map(grey).collect();
+        assert_eq!(average(&samples, 4), [15, 15, 15, 255, 255, 255]);
+    }
+}
