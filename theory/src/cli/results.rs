@@ -31,7 +31,8 @@ pub(super) struct ReportArgs {
     /// losses.csv, or the folder of a run
     #[arg(value_name = "LOSSES.csv|RUN_DIR")]
     losses: PathBuf,
-    /// Folder for report.html, bounds.svg, bounds.csv, bounds.md and losses.csv; new, empty, or of an earlier report
+    /// Folder for report.html, bounds.svg, bounds.png, bounds.csv, bounds.md and losses.csv; new, empty, or of an earlier
+    /// report
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Say nothing

@@ -144,7 +144,6 @@ fn draw<B: DrawingBackend>(content: &Content<'_>, root: &DrawingArea<B, Shift>, 
         .bold_line_style(RGBColor(225, 225, 225).stroke_width(scale.width(1)))
         .axis_style(BLACK.stroke_width(scale.width(1)))
         .set_all_tick_mark_size(scale.length(4))
-        .set_tick_mark_size(LabelAreaPosition::Bottom, 0)
         .x_labels(content.groups.len() * 2 + 1)
         .x_label_formatter(&label)
         .x_desc("number of draws n = K+1 (anchor and K negatives)")
@@ -212,7 +211,7 @@ fn legend<B: DrawingBackend>(strip: &DrawingArea<B, Shift>, content: &Content<'_
     let place = |index: usize| (px(90 + 370 * (index % 2) as i32), px(18 + 18 * (index / 2) as i32));
     let text = |index: usize, name: &str| {
         let (x, y) = place(index);
-        strip.draw(&Text::new(name.to_string(), (x + px(24), y - px(8)), scale.font(15))).map_err(message)
+        strip.draw(&Text::new(name.to_string(), (x + px(24), y - px(5)), scale.font(15))).map_err(message)
     };
     let line = |index: usize, colour: RGBColor| {
         let (x, y) = place(index);

@@ -201,7 +201,7 @@ impl Lines {
             strip.draw(&PathElement::new(line, style)).map_err(message)?;
             let name =
                 if series.right { format!("{} (right axis)", series.name) } else { series.name.clone() };
-            strip.draw(&Text::new(name, at(x + 28, y - 8), scale.font(15))).map_err(message)?;
+            strip.draw(&Text::new(name, at(x + 28, y - 5), scale.font(15))).map_err(message)?;
         }
         Ok(())
     }
