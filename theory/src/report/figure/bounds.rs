@@ -1,6 +1,6 @@
 //! The figure of bound against K: bars of the upper bounds of L_sup on a logarithmic axis, accuracy on a second axis.
 
-use super::{Drawing, Drawn, Format, Scale, message, render};
+use super::{Drawing, Drawn, Format, Scale, message, render, tick};
 use crate::bounds::{self, Bound};
 use crate::error::{Error, Result};
 use crate::losses::{LossComponents, Measure};
@@ -136,7 +136,6 @@ fn draw<B: DrawingBackend>(content: &Content<'_>, root: &DrawingArea<B, Shift>, 
         let near = (x - slot).abs() < 1e-6 && slot >= 0.0 && slot < slots;
         if near { content.groups[slot as usize].rows[0].num_draws.to_string() } else { String::new() }
     };
-    let scientific = |y: &f64| if (0.1..1000.0).contains(y) { format!("{y}") } else { format!("{y:e}") };
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -148,7 +147,7 @@ fn draw<B: DrawingBackend>(content: &Content<'_>, root: &DrawingArea<B, Shift>, 
         .x_label_formatter(&label)
         .x_desc("number of draws n = K+1 (anchor and K negatives)")
         .y_desc("L_sup and its upper bounds (nats, log axis)")
-        .y_label_formatter(&scientific)
+        .y_label_formatter(&|y: &f64| tick(*y))
         .label_style(scale.font(15))
         .axis_desc_style(scale.font(16))
         .draw()

@@ -156,9 +156,30 @@ fn message<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -
     error.to_string()
 }
 
+/// A tick's label: plain between a thousandth and a million, scientific elsewhere, without trailing zeros.
+fn tick(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 {
+        return "0".into();
+    }
+    if (1e-3..1e6).contains(&size) {
+        let text = format!("{value:.4}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_string();
+    }
+    let text = format!("{value:.2e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    format!("{}e{exponent}", mantissa.trim_end_matches('0').trim_end_matches('.'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ticks_are_short() {
+        let labels = [0.0, 0.25, 100.0, 1e-20, 1e60 * (1.0 + 1e-11), 2.5e7, -3.0].map(tick);
+        assert_eq!(labels, ["0", "0.25", "100", "1e-20", "1e60", "2.5e7", "-3"]);
+    }
 
     #[test]
     fn blocks_are_averaged() {
