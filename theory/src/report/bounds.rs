@@ -94,7 +94,20 @@ pub fn bounds_table(rows: &[LossComponents]) -> Table {
 /// The same, for people: one line a bound, one column a number of draws, with standing and reasons at the end.
 pub fn bounds_by_draws(rows: &[LossComponents]) -> Table {
     let groups = group(rows);
-    let describe = description(&groups);
+    let mut describe = description(&groups);
+    // K of the training loss moves with n in a sweep over batch sizes: it tells no lines apart then.
+    if let Some(place) = describe.iter().position(|(name, _)| *name == "train K") {
+        let others: Vec<_> =
+            describe.iter().enumerate().filter(|(i, _)| *i != place).map(|(_, d)| d.1).collect();
+        let key = |g: &Group<'_>| {
+            let cells: Vec<Cell> = others.iter().map(|of| of(g.rows[0])).collect();
+            (cells, g.rows[0].num_draws)
+        };
+        if (1..groups.len()).all(|i| groups[..i].iter().all(|g| key(g) != key(&groups[i]))) {
+            describe.remove(place);
+        }
+    }
+    let describe = describe;
     let draws: Vec<u64> = {
         let mut draws: Vec<u64> = groups.iter().map(|g| g.rows[0].num_draws.get()).collect();
         draws.sort_unstable();

@@ -10,10 +10,12 @@ use plotters::prelude::*;
 
 /// Bars from left to right: key of the bound and colour. A key that the registry lacks, or that has no value anywhere, takes
 /// no room; to show another bound, add a line.
-const BARS: [(&str, RGBColor); 3] = [
+const BARS: [(&str, RGBColor); 5] = [
     ("curl", RGBColor(86, 134, 196)),
     ("curl_as_published", RGBColor(188, 206, 230)),
     ("nozawa_sato", RGBColor(221, 132, 82)),
+    ("submodular", RGBColor(129, 178, 154)),
+    ("specht", RGBColor(129, 114, 178)),
 ];
 const ACCURACIES: [(Measure, &str, RGBColor); 2] = [
     (Measure::MeanAccuracy, "mean-classifier accuracy", RGBColor(60, 60, 60)),
