@@ -31,6 +31,8 @@
 //! law is not uniform, the textbook factor is replaced by its smallest value over the anchor's class: the factored form
 //! (υ L_sup, (1−τ) L_sup) is false then. The tests and the example `prove_bounds` check all of this by enumeration.
 //!
+#![doc = include_str!("../../docs/bounds.svg")]
+//!
 //! # Examples
 //! ```
 //! use theory::losses::{Estimate, Measure};

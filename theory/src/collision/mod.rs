@@ -4,6 +4,8 @@
 //! them in the class, K drawn) without replacement. τ_K = P(Col ≥ 1) = 1 − Σ_c π_c (1−π_c)^K, or
 //! 1 − Σ_c (M_c/M) binom(M−M_c, K)/binom(M−1, K).
 //!
+#![doc = include_str!("../../docs/collision.svg")]
+//!
 //! Source: Arora et al. (ICML 2019); theory of both samplings derived from the definition.
 
 use crate::coverage;

@@ -52,6 +52,8 @@
 //! [`simplex_components`] is the optimum as a row of `losses.csv`, exactly: every bound of [`crate::bounds`] can be evaluated on it. What
 //! grows with K there is the bound, not the loss it bounds.
 //!
+#![doc = include_str!("../../docs/optimum.svg")]
+//!
 //! ```
 //! use theory::{ClassPrior, NumNegatives, bounds, optimum};
 //! let (few, many) = (NumNegatives::new(63)?, NumNegatives::new(1023)?);

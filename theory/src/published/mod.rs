@@ -5,6 +5,8 @@
 //! "L_sub" of Eq. 10 are ½ υ L_sup and ½ (1−υ) L_sub, so they are doubled here. [`document`] puts printed and recomputed
 //! values side by side and names the cause wherever they disagree.
 //!
+#![doc = include_str!("../../docs/float_formula.svg")]
+//!
 //! Source: the executed outputs of the official notebooks `bound.ipynb` and `coupon.ipynb`, see `data/README.md`.
 
 mod bars;

@@ -1,0 +1,315 @@
+//! Speed beside what people use today, both sides measured in one go.
+//!
+//! Run: `python3 -m venv .venv && .venv/bin/pip install -r theory/benches/peers/requirements.txt`, then
+//! `cargo bench -p theory [-- FILTER]`. `PYTHON` names another interpreter. Every round times our side, then the peer, in CPU
+//! time (wall time where said); the table shows medians over rounds and the median of the rounds' ratios. Where an exact
+//! value is at hand, the error of our result is printed too.
+
+use cpu_time::ProcessTime;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use theory::coverage::{self, exact};
+use theory::{ClassPrior, NumDraws, NumNegatives, Sampling, collision, simulate};
+
+const IID: Sampling = Sampling::WithReplacement;
+/// Our side is repeated until it took this long, so that one round is well above the clock's step.
+const LEAST: Duration = Duration::from_millis(30);
+/// A case stops after this long, with at least three rounds.
+const BUDGET: Duration = Duration::from_secs(25);
+const ROUNDS: usize = 9;
+
+/// The Python process that times the peers.
+struct Peers {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+/// CPU and wall time of one evaluation.
+#[derive(Clone, Copy)]
+struct Time {
+    cpu_ms: f64,
+    wall_ms: f64,
+}
+
+impl Peers {
+    fn start() -> std::io::Result<Self> {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let own = format!("{root}/.venv/bin/python");
+        let fallback = || if std::path::Path::new(&own).exists() { own.clone() } else { "python3".into() };
+        let python = std::env::var("PYTHON").unwrap_or_else(|_| fallback());
+        let mut child = Command::new(python)
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/peers.py"))
+            .arg(format!("{root}/data/counts/imagenet_like.txt"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let missing = || std::io::Error::other("the peers' process has no pipes");
+        let (input, output) = (input.ok_or_else(missing)?, BufReader::new(output.ok_or_else(missing)?));
+        Ok(Self { child, input, output })
+    }
+
+    fn time(&mut self, request: &str) -> std::io::Result<Time> {
+        writeln!(self.input, "{request}")?;
+        self.input.flush()?;
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        let reply: serde_json::Value = serde_json::from_str(&line)
+            .map_err(|_| std::io::Error::other(format!("the peer answered '{line}' to '{request}'")))?;
+        let number = |key: &str| reply[key].as_f64().unwrap_or(f64::NAN);
+        Ok(Time { cpu_ms: number("cpu_ms"), wall_ms: number("wall_ms") })
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Clock {
+    Cpu,
+    Wall,
+}
+
+/// The other side of a comparison.
+enum Peer {
+    Python(&'static str, String),
+    Ours(&'static str, Box<dyn Fn()>),
+}
+
+struct Case {
+    name: String,
+    threads: usize,
+    clock: Clock,
+    ours: Box<dyn Fn() + Send + Sync>,
+    peer: Peer,
+    target: &'static str,
+}
+
+fn time_of(work: &dyn Fn()) -> Time {
+    let (cpu, wall) = (ProcessTime::now(), Instant::now());
+    let mut repeats = 0.0;
+    while repeats == 0.0 || wall.elapsed() < LEAST {
+        work();
+        repeats += 1.0;
+    }
+    let ms = |d: Duration| 1e3 * d.as_secs_f64() / repeats;
+    Time { cpu_ms: ms(cpu.elapsed()), wall_ms: ms(wall.elapsed()) }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { 0.5 * (values[middle - 1] + values[middle]) }
+}
+
+fn milliseconds(ms: f64) -> String {
+    match ms {
+        _ if ms < 1.0 => format!("{:.3} µs", 1e3 * ms),
+        _ if ms < 1000.0 => format!("{ms:.2} ms"),
+        _ => format!("{:.2} s", 1e-3 * ms),
+    }
+}
+
+fn run(case: &Case, peers: &mut Peers) -> std::io::Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(case.threads).build();
+    let pool = pool.map_err(std::io::Error::other)?;
+    let on_clock = |t: Time| if case.clock == Clock::Cpu { t.cpu_ms } else { t.wall_ms };
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let start = Instant::now();
+    while ours.len() < ROUNDS && (ours.len() < 3 || start.elapsed() < BUDGET) {
+        let own = on_clock(pool.install(|| time_of(&*case.ours)));
+        let other = on_clock(match &case.peer {
+            Peer::Python(_, request) => peers.time(request)?,
+            Peer::Ours(_, work) => time_of(&**work),
+        });
+        ours.push(own);
+        theirs.push(other);
+        ratios.push(other / own);
+    }
+    let name = match &case.peer {
+        Peer::Python(name, _) | Peer::Ours(name, _) => name,
+    };
+    println!(
+        "| {} | {} | {name} | {} | {:.3}× | {} |",
+        case.name,
+        milliseconds(median(&mut ours)),
+        milliseconds(median(&mut theirs)),
+        median(&mut ratios),
+        case.target
+    );
+    Ok(())
+}
+
+fn draws(n: u64) -> NumDraws {
+    NumDraws::new(n).expect("a positive number of draws")
+}
+
+fn uniform(c: u64) -> ClassPrior {
+    ClassPrior::uniform(c).expect("a positive number of classes")
+}
+
+fn cases() -> Vec<Case> {
+    let counts = include_str!("../../data/counts/imagenet_like.txt");
+    let long_tailed = ClassPrior::parse_counts(counts, "imagenet_like.txt").expect("counts that ship");
+    let mut cases = Vec::new();
+    let mut add = |name: String, peer: Peer, target, ours: Box<dyn Fn() + Send + Sync>| {
+        cases.push(Case { name, threads: 1, clock: Clock::Cpu, ours, peer, target });
+    };
+    let value = |prior: &ClassPrior, n: u64| -> Box<dyn Fn() + Send + Sync> {
+        let prior = prior.clone();
+        Box::new(move || {
+            std::hint::black_box(coverage::probability(&prior, IID, draws(n)).expect("υ"));
+        })
+    };
+    for (c, n) in [(100, 128), (1000, 5000), (1000, 7709), (1000, 65_536), (3029, 26_030)] {
+        let headline = (c, n) == (1000, 7709);
+        let name = format!("υ, both tails, certificate: C = {c}, n = {n}");
+        let peer = Peer::Python("python-flint arb, 53 bits", format!("arb_sum {c} {n}"));
+        add(name.clone(), peer, if headline { "≥ 500" } else { "" }, value(&uniform(c), n));
+        let peer = Peer::Python("numpy alternating sum", format!("numpy_sum {c} {n}"));
+        add(name.clone(), peer, if headline { "≥ 40" } else { "" }, value(&uniform(c), n));
+        if headline {
+            let peer = Peer::Python("mpmath, 50 digits", format!("mpmath_sum {c} {n}"));
+            add(name, peer, "", value(&uniform(c), n));
+        }
+    }
+    for (n, target) in [(1100, ""), (4096, "≥ 100000")] {
+        let peer = Peer::Python("python-flint arb_series", format!("arb_series {n}"));
+        add(format!("υ, 89 distinct counts, n = {n}"), peer, target, value(&long_tailed, n));
+    }
+    for (c, n) in [(10, 512), (100, 1024), (1000, 7709), (1000, 65_536), (3029, 26_030)] {
+        let large = c >= 1000;
+        let stirling = move || {
+            std::hint::black_box(exact::stirling_second(n, c));
+        };
+        let peer = Peer::Python("FLINT stirling_s2", format!("stirling_flint {c} {n}"));
+        let target = if large { "≥ 0.8" } else { "≥ 0.5" };
+        add(format!("exact S(n, C): C = {c}, n = {n}"), peer, target, Box::new(stirling));
+        let peer = Peer::Python("gmpy2 inclusion–exclusion", format!("surjections_gmpy2 {c} {n}"));
+        add(
+            format!("exact υ: C = {c}, n = {n}"),
+            peer,
+            if large { "≥ 1.67" } else { "" },
+            Box::new(move || {
+                std::hint::black_box(exact::probability(&uniform(c), IID, draws(n)).expect("υ"));
+            }),
+        );
+    }
+    for (c, n, target) in [(100, 1024, ""), (1000, 7709, "≥ 40")] {
+        let peer = Peer::Python("numpy occupancy recurrence", format!("occupancy {c} {n}"));
+        add(
+            format!("curve υ_1..υ_N: C = {c}, N = {n}"),
+            peer,
+            target,
+            Box::new(move || {
+                std::hint::black_box(coverage::curve(&uniform(c), IID, 1..=n).expect("curve"));
+            }),
+        );
+    }
+    let batches = |prior: &ClassPrior| -> Box<dyn Fn() + Send + Sync> {
+        let prior = prior.clone();
+        let plan = simulate::Plan::new(4000, 7).expect("a plan");
+        Box::new(move || {
+            std::hint::black_box(simulate::coverage(&prior, IID, draws(7709), plan).expect("simulation"));
+        })
+    };
+    let peer = Peer::Python("numpy bincount", "bincount 1000 7709 4000".into());
+    add("Monte Carlo, 4000 batches: C = 1000, n = 7709".into(), peer, "≥ 6", batches(&uniform(1000)));
+    let peer = Peer::Python("numpy multinomial", "multinomial 7709 4000".into());
+    add("Monte Carlo, 4000 batches: 89 distinct counts, n = 7709".into(), peer, "≥ 5", batches(&long_tailed));
+    for (k, c, target) in [(512, 10, ""), (7708, 1000, "≥ 500"), (65_535, 1000, "≥ 500")] {
+        let peer = Peer::Python("scipy pmf sum", format!("pmf_sum {k} {c}"));
+        add(
+            format!("E ln(1+Col): C = {c}, K = {k}"),
+            peer,
+            target,
+            Box::new(move || {
+                let negatives = NumNegatives::new(k).expect("K");
+                std::hint::black_box(collision::expected_ln1p(&uniform(c), IID, negatives).expect("E"));
+            }),
+        );
+    }
+    let peer = Peer::Python("scipy quad", "quad_expectation".into());
+    let prior = long_tailed.clone();
+    add(
+        "E[T]: 89 distinct counts".into(),
+        peer,
+        "≥ 5",
+        Box::new(move || {
+            std::hint::black_box(coverage::expected_draws(&prior));
+        }),
+    );
+    // Two threads, in wall time.
+    let mut parallel = |name: &str, ours: Box<dyn Fn() + Send + Sync>, peer: Peer, target| {
+        cases.push(Case { name: name.into(), threads: 2, clock: Clock::Wall, ours, peer, target });
+    };
+    for (c, n) in [(1000, 65_536), (3029, 26_030)] {
+        let stirling = move || {
+            std::hint::black_box(exact::stirling_second(n, c));
+        };
+        parallel(
+            &format!("exact S(n, C), 2 threads, wall time: C = {c}, n = {n}"),
+            Box::new(stirling),
+            Peer::Python("FLINT stirling_s2, 1 thread", format!("stirling_flint {c} {n}")),
+            "≥ 1.33",
+        );
+    }
+    let single = batches(&uniform(1000));
+    let one_thread = move || {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+        pool.install(&single);
+    };
+    parallel(
+        "Monte Carlo, 2 threads, wall time: C = 1000, n = 7709",
+        batches(&uniform(1000)),
+        Peer::Ours("ours, 1 thread", Box::new(one_thread)),
+        "≥ 1.8",
+    );
+    cases
+}
+
+/// Largest relative error of the curve against exact integers, where υ > 1e-280.
+fn curve_error() -> theory::Result<f64> {
+    let prior = uniform(1000);
+    let curve = coverage::curve(&prior, IID, 1..=7709)?;
+    let mut largest: f64 = 0.0;
+    for n in [1230, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 7000, 7709] {
+        let truth = exact::probability(&prior, IID, draws(n))?;
+        let found = curve[n as usize - 1].probability;
+        largest = largest.max((found.ln() - truth.ln()).exp_m1().abs());
+    }
+    Ok(largest)
+}
+
+fn main() -> ExitCode {
+    // Cargo adds --bench.
+    let filter = std::env::args().skip(1).find(|a| !a.starts_with("--")).unwrap_or_default();
+    let mut peers = match Peers::start() {
+        Ok(peers) => peers,
+        Err(error) => {
+            eprintln!("error: the peers' Python process does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("| case | ours | peer | theirs | theirs / ours | target |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for case in cases().iter().filter(|c| c.name.contains(&filter)) {
+        if let Err(error) = run(case, &mut peers) {
+            eprintln!("error: {}: {error}", case.name);
+            return ExitCode::FAILURE;
+        }
+    }
+    if "curve".contains(&filter) {
+        match curve_error() {
+            Ok(error) => println!("\ncurve, C = 1000: largest relative error at ten exact points {error:.1e}"),
+            Err(error) => eprintln!("error: {error}"),
+        }
+    }
+    ExitCode::SUCCESS
+}
