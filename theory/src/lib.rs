@@ -58,6 +58,7 @@ pub mod probability;
 pub mod published;
 pub mod report;
 pub mod sampling;
+pub mod simulate;
 
 pub use error::{Error, Result};
 pub use losses::LossComponents;

@@ -4,6 +4,7 @@ mod optimum;
 mod probabilities;
 mod published;
 mod results;
+mod simulate;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -39,6 +40,11 @@ enum Command {
     /// Collision τ: the probability that some of K negatives has the anchor's class
     #[command(after_help = "Example: theory collision --classes 10 --negatives 31")]
     Collision(probabilities::CollisionArgs),
+    /// υ, τ and E ln(1+Col) by Monte Carlo, with confidence intervals
+    #[command(
+        after_help = "Examples: theory simulate --classes 1000 --draws 7709 --samples 10000 --seed 7\n          theory simulate --classes 1000 --draws 1100 --samples 10000 --method rare"
+    )]
+    Simulate(simulate::SimulateArgs),
     /// Every bound on measured losses, side by side, aggregated over seeds
     #[command(after_help = "Example: theory bounds data/results/digits/losses.csv --format markdown")]
     Bounds(results::BoundsArgs),
@@ -180,6 +186,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Curve(args) => probabilities::curve(&args),
         Command::Collector(args) => probabilities::collector(&args),
         Command::Collision(args) => probabilities::collision(&args),
+        Command::Simulate(args) => simulate::simulate(&args),
         Command::Bounds(args) => results::bounds(&args),
         Command::Report(args) => results::report(&args),
         Command::Optimum(args) => optimum::optimum(&args),

@@ -8,7 +8,7 @@
 //!
 //! Source: the coverage term of Nozawa & Sato (NeurIPS 2021); classical coupon collector.
 
-mod base;
+pub(crate) mod base;
 mod class;
 mod contour;
 pub mod exact;

@@ -1,0 +1,154 @@
+//! `simulate`: υ, and on request τ and E ln(1+Col), by Monte Carlo.
+
+use super::{OutputArgs, PriorArgs, Range, parse_range};
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use theory::probability::decimal_from_ln;
+use theory::report::{Cell, Table};
+use theory::simulate::{self, Mean, Plan, Proportion};
+use theory::{ClassPrior, NumDraws, Sampling};
+
+/// Digits of a value known through its logarithm.
+const LOG_DIGITS: usize = 12;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Method {
+    /// Draw the labels of whole batches and count
+    Plain,
+    /// Draw tilted class counts: for coverage as rare as 1e-400
+    Rare,
+}
+
+#[derive(Args)]
+pub(super) struct SimulateArgs {
+    #[command(flatten)]
+    prior: PriorArgs,
+    /// Number of draws n = K+1, or a range A..B[:STEP]
+    #[arg(long, value_name = "N|RANGE", value_parser = parse_range)]
+    draws: Range,
+    /// Number of independent samples (batches)
+    #[arg(long, value_name = "S")]
+    samples: u64,
+    /// Seed: the same seed gives the same result on any number of threads
+    #[arg(long, value_name = "SEED", default_value_t = 7)]
+    seed: u64,
+    /// How to sample
+    #[arg(long, value_enum, default_value_t = Method::Plain)]
+    method: Method,
+    /// Also τ and E ln(1+Col), of the same batches
+    #[arg(long)]
+    collisions: bool,
+    /// Confidence level of the interval
+    #[arg(long, value_name = "LEVEL", default_value_t = 0.95)]
+    level: f64,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// One quantity: estimate, both ends of the interval, relative standard error, method.
+struct Found {
+    quantity: &'static str,
+    estimate: String,
+    interval: [String; 2],
+    relative_standard_error: f64,
+    method: &'static str,
+}
+
+impl Found {
+    fn proportion(quantity: &'static str, found: Proportion, level: f64) -> theory::Result<Self> {
+        let (low, high) = found.interval(level)?;
+        let (estimate, error) = (found.estimate(), found.standard_error());
+        let method = "plain, Clopper-Pearson";
+        Ok(Self::plain(quantity, estimate, (low, high), error, method))
+    }
+
+    fn mean(quantity: &'static str, found: Mean, level: f64) -> theory::Result<Self> {
+        let (estimate, error) = (found.estimate(), found.standard_error());
+        Ok(Self::plain(quantity, estimate, found.interval(level)?, error, "plain, Student"))
+    }
+
+    fn plain(
+        quantity: &'static str,
+        estimate: f64,
+        (low, high): (f64, f64),
+        error: f64,
+        method: &'static str,
+    ) -> Self {
+        let interval = [low, high].map(|end| format!("{end:?}"));
+        let relative_standard_error = error / estimate;
+        Self { quantity, estimate: format!("{estimate:?}"), interval, relative_standard_error, method }
+    }
+}
+
+fn estimates(
+    args: &SimulateArgs,
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: NumDraws,
+) -> theory::Result<Vec<Found>> {
+    let (plan, level) = (Plan::new(args.samples, args.seed)?, args.level);
+    match args.method {
+        Method::Plain if args.collisions => {
+            let found = simulate::batches(prior, sampling, num_draws, plan)?;
+            Ok(vec![
+                Found::proportion("upsilon", found.coverage, level)?,
+                Found::proportion("tau", found.collision, level)?,
+                Found::mean("expected_log1p_collisions", found.ln1p_collisions, level)?,
+            ])
+        }
+        Method::Plain => {
+            let found = simulate::coverage(prior, sampling, num_draws, plan)?;
+            Ok(vec![Found::proportion("upsilon", found, level)?])
+        }
+        Method::Rare if args.collisions => Err(theory::Error::argument(
+            "--method rare draws no anchors: --collisions goes with --method plain only",
+        )),
+        Method::Rare => {
+            let found = simulate::rare_coverage(prior, sampling, num_draws, plan)?;
+            let (low, high) = found.ln_interval(level)?;
+            Ok(vec![Found {
+                quantity: "upsilon",
+                estimate: decimal_from_ln(found.ln(), LOG_DIGITS),
+                interval: [low, high].map(|ln| decimal_from_ln(ln, LOG_DIGITS)),
+                relative_standard_error: found.relative_standard_error(),
+                method: "tilted counts, Student",
+            }])
+        }
+    }
+}
+
+pub(super) fn simulate(args: &SimulateArgs) -> Result<()> {
+    let (prior, sampling) = args.prior.load()?;
+    let headers = [
+        "quantity",
+        "draws",
+        "classes",
+        "samples",
+        "seed",
+        "estimate",
+        "interval",
+        "level",
+        "relative_standard_error",
+        "method",
+    ];
+    let mut table = Table::new(headers).single(args.draws.single && !args.collisions);
+    for &n in &args.draws.values {
+        for found in estimates(args, &prior, sampling, NumDraws::new(n)?)? {
+            let error = found.relative_standard_error;
+            table.push(vec![
+                Cell::text(found.quantity),
+                Cell::Integer(n as i64),
+                Cell::Integer(prior.num_classes() as i64),
+                Cell::Integer(args.samples as i64),
+                Cell::Decimal(args.seed.to_string()),
+                Cell::Decimal(found.estimate),
+                Cell::List(found.interval.to_vec()),
+                Cell::Decimal(format!("{:?}", args.level)),
+                // Nothing can be said of the error of a count that never or always occurred.
+                if error.is_finite() { Cell::Decimal(format!("{error:.2e}")) } else { Cell::Missing },
+                Cell::text(found.method),
+            ]);
+        }
+    }
+    args.output.print(&table)
+}

@@ -1,0 +1,246 @@
+//! Simulated probabilities against exact ones, with fixed seeds and stated z-bounds.
+
+use theory::simulate::{self, Batches, Plan};
+use theory::{ClassPrior, NumDraws, NumNegatives, Sampling, collision, coverage};
+
+const WITH: Sampling = Sampling::WithReplacement;
+const WITHOUT: Sampling = Sampling::WithoutReplacement;
+
+/// Standard errors that an estimate may be off: a right program fails one check of 15,000, and the seeds are fixed.
+const Z: f64 = 4.0;
+
+fn n(draws: u64) -> NumDraws {
+    NumDraws::new(draws).unwrap()
+}
+
+fn plan(samples: u64) -> Plan {
+    Plan::new(samples, 7).unwrap()
+}
+
+fn uniform(classes: u64) -> ClassPrior {
+    ClassPrior::uniform(classes).unwrap()
+}
+
+fn counts(counts: &[u64]) -> ClassPrior {
+    ClassPrior::from_counts(counts.to_vec()).unwrap()
+}
+
+fn exact(prior: &ClassPrior, sampling: Sampling, draws: u64) -> theory::Probability {
+    coverage::probability(prior, sampling, n(draws)).unwrap()
+}
+
+/// |share − p| in standard errors of p.
+fn z(share: f64, p: f64, samples: f64) -> f64 {
+    (share - p).abs() / (p * (1.0 - p) / samples).sqrt().max(1e-12)
+}
+
+#[test]
+fn plain_coverage_and_collisions_meet_the_exact_values() {
+    const SAMPLES: u64 = 20_000;
+    let weights = ClassPrior::from_weights(vec![0.7, 0.1, 0.15, 0.05]).unwrap();
+    let skew = counts(&[7, 1, 2, 5, 5, 3]);
+    let cases = [
+        (uniform(1), WITH, 3),
+        (uniform(2), WITH, 2),
+        (uniform(10), WITH, 27),
+        (uniform(100), WITH, 500),
+        (uniform(700), WITH, 3), // fewer draws than classes: coverage 0, collisions all the same
+        (counts(&[9; 4]), WITH, 9),
+        (skew.clone(), WITH, 12),
+        (weights, WITH, 20),
+        (counts(&[4]), WITHOUT, 4),
+        (counts(&[100; 10]), WITHOUT, 27),
+        (skew.clone(), WITHOUT, 6),
+        (skew.clone(), WITHOUT, 12),
+        (skew.clone(), WITHOUT, 22),
+        (skew, WITHOUT, 23),
+    ];
+    for (prior, sampling, draws) in cases {
+        let context = format!("C = {} n = {draws} {sampling}", prior.num_classes());
+        let p = exact(&prior, sampling, draws).value();
+        let alone = simulate::coverage(&prior, sampling, n(draws), plan(SAMPLES)).unwrap();
+        let together = simulate::batches(&prior, sampling, n(draws), plan(SAMPLES)).unwrap();
+        let tau = collision::probability(&prior, sampling, n(draws).negatives()).unwrap().value();
+        for (found, p, name) in
+            [(alone, p, "alone"), (together.coverage, p, "together"), (together.collision, tau, "collision")]
+        {
+            assert_eq!(found.samples(), SAMPLES);
+            let z = z(found.estimate(), p, SAMPLES as f64);
+            assert!(z < Z, "{context}: {name} {} against {p}, z = {z}", found.estimate());
+        }
+        let mean = together.ln1p_collisions;
+        let expected = collision::expected_ln1p(&prior, sampling, n(draws).negatives()).unwrap();
+        let off = (mean.estimate() - expected).abs();
+        assert!(off <= Z * mean.standard_error() + 1e-12, "{context}: {mean:?} against {expected}");
+    }
+}
+
+#[test]
+fn label_laws_pass_a_chi_square_test() {
+    // n = 1 + 1 draws: how often the pair collides is Σ π², and with C = 2 who is drawn shows in the coverage; the full law is
+    // tested through Col of many draws, whose histogram is Binomial(K, 1/C). 30 cells, 99.99 % quantile of χ²(29) = 67.6.
+    let (prior, k) = (uniform(1000), NumNegatives::new(7708).unwrap());
+    let law = collision::law(&prior, WITH, k).unwrap();
+    let mut histogram = vec![0u64; law.len()];
+    const SAMPLES: u64 = 3000;
+    for seed in 0..SAMPLES {
+        let one = simulate::batches(&prior, WITH, k.draws(), Plan::new(1, seed).unwrap()).unwrap();
+        let collisions = one.ln1p_collisions.estimate().exp_m1().round();
+        histogram[collisions as usize] += 1;
+    }
+    let (mut chi_square, mut cells, mut observed, mut expected) = (0.0, 0, 0.0, 0.0);
+    for (count, p) in histogram.iter().zip(&law) {
+        observed += *count as f64;
+        expected += p * SAMPLES as f64;
+        if expected > 20.0 {
+            chi_square += (observed - expected) * (observed - expected) / expected;
+            (cells, observed, expected) = (cells + 1, 0.0, 0.0);
+        }
+    }
+    assert!((12..=30).contains(&cells), "{cells}");
+    assert!(chi_square < 67.6, "χ² = {chi_square} in {cells} cells");
+}
+
+#[test]
+fn impossible_and_certain_coverage() {
+    for sampling in [WITH, WITHOUT] {
+        let prior = counts(&[2, 3, 4]);
+        let of = |draws| simulate::coverage(&prior, sampling, n(draws), plan(500)).unwrap().successes();
+        assert_eq!(of(2), 0);
+        assert_eq!(simulate::batches(&prior, sampling, n(2), plan(500)).unwrap().coverage.successes(), 0);
+        let rare = |draws| simulate::rare_coverage(&prior, sampling, n(draws), plan(500)).unwrap();
+        assert_eq!(rare(2).ln(), f64::NEG_INFINITY);
+        let exact = exact(&prior, sampling, 3).ln();
+        assert!((rare(3).ln() - exact).abs() < 1e-14, "n = C: {} against {exact}", rare(3).ln());
+        assert_eq!(rare(3).relative_standard_error(), 0.0);
+    }
+    let prior = counts(&[2, 3, 4]);
+    for draws in [8, 9] {
+        assert_eq!(simulate::coverage(&prior, WITHOUT, n(draws), plan(500)).unwrap().successes(), 500);
+        assert_eq!(simulate::rare_coverage(&prior, WITHOUT, n(draws), plan(500)).unwrap().ln(), 0.0);
+    }
+    assert_eq!(simulate::rare_coverage(&uniform(1), WITH, n(5), plan(3)).unwrap().ln(), 0.0);
+    assert_eq!(simulate::coverage(&uniform(1), WITH, n(5), plan(3)).unwrap().successes(), 3);
+    let one_each = simulate::rare_coverage(&counts(&[1; 5]), WITHOUT, n(5), plan(3)).unwrap();
+    assert_eq!(one_each.ln(), 0.0);
+}
+
+#[test]
+fn rare_coverage_meets_the_exact_values_at_any_depth() {
+    let geometric =
+        |c: u32| ClassPrior::from_weights((0..c).map(|i| 0.98f64.powi(i as i32)).collect()).unwrap();
+    let stairs = counts(&(1..=60).collect::<Vec<_>>());
+    for (prior, sampling, draws) in [
+        (uniform(1000), WITH, 1100), // ln υ = -731.4187, υ = 2e-318
+        (uniform(1000), WITH, 1024), // 5.7e-392
+        (uniform(1000), WITH, 2000),
+        (uniform(1000), WITH, 7709),
+        (uniform(100), WITH, 128),
+        (uniform(10), WITH, 11),
+        (uniform(2), WITH, 4),
+        (uniform(2), WITH, 2000),
+        (geometric(150), WITH, 160),
+        (geometric(150), WITH, 700),
+        (stairs.clone(), WITH, 75),
+        (stairs.clone(), WITHOUT, 75),
+        (stairs.clone(), WITHOUT, 400),
+        (stairs, WITHOUT, 1828),
+        (counts(&[100; 100]), WITHOUT, 128),
+        (counts(&[2; 30]), WITHOUT, 31),
+    ] {
+        let context = format!("C = {} n = {draws} {sampling}", prior.num_classes());
+        let found = simulate::rare_coverage(&prior, sampling, n(draws), plan(1000)).unwrap();
+        let expected = exact(&prior, sampling, draws).ln();
+        let (off, error) = (found.ln() - expected, found.relative_standard_error());
+        assert!(off.abs() <= Z * error + 1e-11, "{context}: {} against {expected}, se {error:e}", found.ln());
+        assert!(found.relative_variance() < 0.5, "{context}: {}", found.relative_variance());
+        let (low, high) = found.ln_interval(0.9999).unwrap();
+        assert!(low <= expected + 1e-11 && expected <= high + 1e-11, "{context}");
+    }
+    let deep = simulate::rare_coverage(&uniform(1000), WITH, n(1100), plan(1000)).unwrap();
+    assert!((deep.ln() + 731.4187).abs() < 0.06, "{}", deep.ln());
+}
+
+#[test]
+fn the_number_of_threads_does_not_matter() {
+    let prior = counts(&[30, 20, 10, 5, 5, 2]);
+    let all = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            [WITH, WITHOUT].map(|sampling| {
+                let batches: Batches = simulate::batches(&prior, sampling, n(20), plan(30_000)).unwrap();
+                let coverage = simulate::coverage(&prior, sampling, n(20), plan(30_000)).unwrap();
+                let rare = simulate::rare_coverage(&prior, sampling, n(20), plan(200_000)).unwrap();
+                (batches, coverage, rare)
+            })
+        })
+    };
+    let one = all(1);
+    assert_eq!(one, all(2));
+    assert_eq!(one, all(5));
+}
+
+#[test]
+fn intervals_cover_as_often_as_they_say() {
+    // A smaller `check_intervals`: 200 seeds, nominal 95 %. A right program falls below 0.95 − 4·√(0.95·0.05/200) = 0.888 once in
+    // 10⁴ times.
+    const SEEDS: u64 = 200;
+    let prior = counts(&[7, 1, 2, 5, 5, 3]);
+    let floor = SEEDS as f64 * (0.95 - Z * (0.95f64 * 0.05 / SEEDS as f64).sqrt());
+    for sampling in [WITH, WITHOUT] {
+        let (p, tau) = (
+            exact(&prior, sampling, 12),
+            collision::probability(&prior, sampling, n(12).negatives()).unwrap().value(),
+        );
+        let cost = collision::expected_ln1p(&prior, sampling, n(12).negatives()).unwrap();
+        let mut covered = [0; 5];
+        for seed in 0..SEEDS {
+            let plan = Plan::new(400, seed).unwrap();
+            let alone = simulate::coverage(&prior, sampling, n(12), plan).unwrap();
+            let batches = simulate::batches(&prior, sampling, n(12), plan).unwrap();
+            let rare = simulate::rare_coverage(&prior, sampling, n(12), plan).unwrap();
+            for (covered, ((low, high), truth)) in covered.iter_mut().zip([
+                (alone.interval(0.95).unwrap(), p.value()),
+                (batches.coverage.interval(0.95).unwrap(), p.value()),
+                (batches.collision.interval(0.95).unwrap(), tau),
+                (batches.ln1p_collisions.interval(0.95).unwrap(), cost),
+                (rare.ln_interval(0.95).unwrap(), p.ln()),
+            ]) {
+                *covered += u64::from(low <= truth && truth <= high);
+            }
+        }
+        assert!(
+            covered.iter().all(|&c| c as f64 > floor),
+            "{sampling}: {covered:?} of {SEEDS}, floor {floor}"
+        );
+        assert!(
+            covered[3] < SEEDS && covered[4] < SEEDS,
+            "intervals that never miss are too wide: {covered:?}"
+        );
+    }
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused() {
+    assert!(Plan::new(0, 7).unwrap_err().to_string().contains("at least 1 sample"));
+    let too_much = simulate::coverage(&uniform(1000), WITH, n(7709), plan(1 << 40)).unwrap_err().to_string();
+    assert!(
+        too_much.contains("hours") && too_much.contains("1e13") && too_much.contains("1297185108"),
+        "{too_much}"
+    );
+    let many = NumDraws::new(1 << 53).unwrap();
+    assert!(simulate::batches(&uniform(2), WITH, many, plan(1)).is_err());
+    assert!(
+        simulate::rare_coverage(&uniform(3), WITH, many, plan(1)).unwrap_err().to_string().contains("terms")
+    );
+    for refused in [
+        simulate::coverage(&uniform(3), WITHOUT, n(2), plan(5)).map(|_| ()),
+        simulate::batches(&counts(&[2, 2]), WITHOUT, n(5), plan(5)).map(|_| ()),
+        simulate::rare_coverage(&uniform(3), WITHOUT, n(2), plan(5)).map(|_| ()),
+    ] {
+        assert!(refused.unwrap_err().to_string().contains("draws without replacement"));
+    }
+    let huge = counts(&[1 << 41; 4000]);
+    assert!(simulate::coverage(&huge, WITHOUT, n(5000), plan(1)).unwrap_err().to_string().contains("2^64"));
+    assert_eq!(simulate::coverage(&huge, WITH, n(100_000), plan(1)).unwrap().successes(), 1);
+}
