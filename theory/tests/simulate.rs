@@ -76,9 +76,9 @@ fn plain_coverage_and_collisions_meet_the_exact_values() {
 }
 
 #[test]
-fn label_laws_pass_a_chi_square_test() {
-    // n = 1 + 1 draws: how often the pair collides is Σ π², and with C = 2 who is drawn shows in the coverage; the full law is
-    // tested through Col of many draws, whose histogram is Binomial(K, 1/C). 30 cells, 99.99 % quantile of χ²(29) = 67.6.
+fn collisions_of_many_draws_have_their_law() {
+    // The histogram of Col over 3000 batches against Binomial(7708, 1/1000), cells merged to 20 expected batches.
+    // 99.99 % quantile of χ²(29): 67.6.
     let (prior, k) = (uniform(1000), NumNegatives::new(7708).unwrap());
     let law = collision::law(&prior, WITH, k).unwrap();
     let mut histogram = vec![0u64; law.len()];
@@ -218,6 +218,67 @@ fn intervals_cover_as_often_as_they_say() {
             "intervals that never miss are too wide: {covered:?}"
         );
     }
+}
+
+fn run(args: &[&str]) -> (i32, String, String) {
+    let program = env!("CARGO_BIN_EXE_theory");
+    let output = assert_cmd::Command::new(program).arg("simulate").args(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_command_prints_estimate_interval_and_method() {
+    let json = |args: &[&str]| -> serde_json::Value {
+        let (code, stdout, stderr) = run(&[args, &["--format", "json"]].concat());
+        assert_eq!(code, 0, "{stderr}");
+        serde_json::from_str(&stdout).unwrap()
+    };
+    let ends = |row: &serde_json::Value| -> Vec<f64> {
+        row["interval"].as_array().unwrap().iter().map(|end| end.as_str().unwrap().parse().unwrap()).collect()
+    };
+    let one =
+        json(&["--classes", "10", "--draws", "27", "--samples", "4000", "--seed", "7", "--level", "0.9999"]);
+    let truth = exact(&uniform(10), WITH, 27).value();
+    assert!(ends(&one)[0] < truth && truth < ends(&one)[1], "{one}");
+    assert_eq!((&one["method"], &one["samples"]), (&"plain, Clopper-Pearson".into(), &4000.into()));
+    let library = simulate::coverage(&uniform(10), WITH, n(27), plan(4000)).unwrap();
+    assert_eq!(one["estimate"].as_str().unwrap().parse::<f64>().unwrap(), library.estimate());
+    let args = ["--classes", "10", "--per-class", "5", "--without-replacement", "--draws", "20..30:10"];
+    let many = json(&[&args[..], &["--samples", "1000", "--collisions"]].concat());
+    let quantities: Vec<_> =
+        many.as_array().unwrap().iter().map(|row| row["quantity"].as_str().unwrap()).collect();
+    assert_eq!(quantities, ["upsilon", "tau", "expected_log1p_collisions"].repeat(2));
+    let deep = json(&["--classes", "1000", "--draws", "1100", "--samples", "500", "--method", "rare"]);
+    assert!(deep["estimate"].as_str().unwrap().ends_with("e-318"), "{deep}");
+    // The examples of --help run.
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, 0);
+    let examples: Vec<_> = help.lines().filter_map(|line| line.split_once("theory simulate --")).collect();
+    assert_eq!(examples.len(), 2, "{help}");
+    for (_, example) in examples {
+        let words: Vec<String> = format!("--{example}").split_whitespace().map(String::from).collect();
+        let (code, _, stderr) = run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(code, 0, "{example}: {stderr}");
+    }
+}
+
+#[test]
+fn the_command_refuses_bad_arguments_with_code_2() {
+    let basic = ["--classes", "10", "--draws", "20", "--samples"];
+    for (more, word) in [
+        (vec!["0"], "at least 1 sample"),
+        (vec!["99999999999999"], "hours"),
+        (vec!["9", "--level", "1.5"], "between 0 and 1"),
+        (vec!["9", "--without-replacement"], "--without-replacement needs"),
+        (vec!["9", "--method", "rare", "--collisions"], "--method plain only"),
+    ] {
+        let (code, stdout, stderr) = run(&[&basic[..], &more].concat());
+        assert_eq!((code, stdout.as_str()), (2, ""), "{more:?}");
+        assert!(stderr.contains(word) && stderr.lines().count() == 1, "{more:?}: {stderr}");
+    }
+    let (code, _, stderr) = run(&["--classes", "10", "--draws", "0", "--samples", "5"]);
+    assert!(code == 2 && stderr.contains("at least 1, got 0"), "{stderr}");
 }
 
 #[test]

@@ -266,8 +266,9 @@ impl AliasLabels {
         mut visit: impl FnMut(usize, u64),
     ) {
         self.for_each_point(rng, count, |column, point| {
-            let shift = if point < self.columns[column].cut { 0 } else { self.shifts[column] };
-            visit(self.class(column, point), point.wrapping_add(shift));
+            let (own, shifted) = (point, point.wrapping_add(self.shifts[column]));
+            let number = std::hint::select_unpredictable(point < self.columns[column].cut, own, shifted);
+            visit(self.class(column, point), number);
         });
     }
 
@@ -379,6 +380,43 @@ mod tests {
             let (found, expected) = (*mass as f64 / all, weight / total);
             let allowed = 2f64.powi(-63) + expected * 2f64.powi(-52);
             assert!((found - expected).abs() <= allowed, "{weight:e}: {found:e} against {expected:e}");
+        }
+    }
+
+    /// χ² of label counts, in standard deviations above its expectation (degrees of freedom ν, variance 2ν).
+    fn chi_square_z(counts: &[u64], law: &[f64]) -> f64 {
+        let total = counts.iter().sum::<u64>() as f64;
+        let chi_square: f64 =
+            counts.iter().zip(law).map(|(&n, p)| (n as f64 - total * p).powi(2) / (total * p)).sum();
+        let freedom = counts.len() as f64 - 1.0;
+        (chi_square - freedom) / (2.0 * freedom).sqrt()
+    }
+
+    #[test]
+    fn label_laws_pass_a_chi_square_test() {
+        // A right program passes |z| < 4 but once in some 10⁴ seeds; the seed is fixed. z far below 0 would mean labels that
+        // are more even than chance.
+        const LABELS: u64 = 300_000;
+        let mut rng = super::super::generator(11, super::super::Purpose::Coverage, 0);
+        for classes in [2, 3, 10, 100, 1000, 4000] {
+            let mut counts = vec![0; classes];
+            UniformLabels::new(classes as u64).for_each(&mut rng, LABELS, |c| counts[c] += 1);
+            let z = chi_square_z(&counts, &vec![1.0 / classes as f64; classes]);
+            assert!(z.abs() < 4.0, "{classes} classes: z = {z}");
+        }
+        let sizes: Vec<u64> = (1..=300).map(|i| 700 + i * i % 601).collect();
+        let total = sizes.iter().sum::<u64>() as f64;
+        let law: Vec<f64> = sizes.iter().map(|&m| m as f64 / total).collect();
+        for table in [AliasLabels::from_counts(&sizes), AliasLabels::from_probabilities(&law)] {
+            let (mut counts, mut numbers) = (vec![0; law.len()], vec![0; 10]);
+            table.for_each(&mut rng, LABELS, |c| counts[c] += 1);
+            assert!(chi_square_z(&counts, &law).abs() < 4.0, "{}", chi_square_z(&counts, &law));
+            if table.capacity as f64 == total {
+                // Numbers within a class are uniform as well.
+                let own = |c: usize| sizes[c] * sizes.len() as u64;
+                table.for_each_numbered(&mut rng, LABELS, |c, x| numbers[(10 * x / own(c)) as usize] += 1);
+                assert!(chi_square_z(&numbers, &[0.1; 10]).abs() < 4.0, "{numbers:?}");
+            }
         }
     }
 

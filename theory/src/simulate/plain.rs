@@ -34,8 +34,8 @@ pub struct Batches {
 
 /// Estimates υ, the probability that `num_draws` draws show every class, from `plan.samples()` batches.
 ///
-/// Unbiased. Cost: about 0.6 ns a label for equal classes and 1.5 ns otherwise on one core, at most n labels a batch and fewer
-/// where the batch is complete before; none where n < C, since no such batch is complete.
+/// Unbiased. Cost: at C = 1000 about 0.7 ns a label for equal classes, 2 ns for others and 3 ns without replacement, on one
+/// core; at most n labels a batch, fewer where it is complete before, none where n < C, since no such batch is complete.
 ///
 /// # Errors
 /// Draws that `sampling` does not allow; more than 10¹³ labels in all; without replacement, C·M above 2⁶⁴.
@@ -92,7 +92,8 @@ pub fn coverage(
 /// ```
 pub fn batches(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, plan: Plan) -> Result<Batches> {
     let source = Source::new(prior, sampling, num_draws)?;
-    plan.check_cost(source.cost(num_draws))?;
+    // With fewer draws than classes, clearing the marks of C classes is what takes the time.
+    plan.check_cost(source.cost(num_draws).max(0.25 * prior.num_classes() as f64))?;
     let (classes, draws) = (prior.num_classes() as usize, num_draws.get());
     let (mut covered, mut collided, mut mean) = (0, 0, Mean::EMPTY);
     plan.run(
