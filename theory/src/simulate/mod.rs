@@ -7,6 +7,7 @@
 //! alone, and block b draws from its own generator: xoshiro256++, its 256-bit state read from stream b of ChaCha8 keyed with
 //! the seed and the purpose. So a result is a function of the request and the seed, and never of the number of threads.
 
+mod alias;
 mod index;
 mod interval;
 mod plain;

@@ -1,7 +1,7 @@
 //! Plain Monte Carlo: batches of n = K+1 labels are drawn and looked at.
 //!
 //! υ = P(every class drawn), τ = P(Col ≥ 1) and E ln(1+Col), where Col counts the draws after the first (the anchor) that show
-//! the anchor's class. Labels have exactly the prior's probabilities: `index` says how. For weights, which are floats, each
+//! the anchor's class. Labels have exactly the prior's probabilities: `index` and `alias` say how. For weights, which are floats, each
 //! probability is met to 2⁻⁶³ absolute and 2⁻⁵² relative.
 //!
 //! Without replacement. A uniform point of the prior's table names an item of the population; it is rejected if it is among the
@@ -11,7 +11,8 @@
 //! [`coverage`] stops a batch as soon as every class was seen: the event is then decided. [`batches`] draws every batch to
 //! its end, because Col is not decided before.
 
-use super::index::{AliasLabels, UniformLabels};
+use super::alias::AliasLabels;
+use super::index::UniformLabels;
 use super::{Mean, Plan, Proportion, Purpose};
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;

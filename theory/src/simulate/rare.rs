@@ -12,7 +12,7 @@
 //!
 //! Source: B. Levin, "A representation for multinomial cumulative distribution functions", Annals of Statistics 9 (1981).
 
-use super::index::AliasLabels;
+use super::alias::AliasLabels;
 use super::sum_law::{ClassCount, Law};
 use super::{Mean, Plan, Purpose};
 use crate::coverage::base;
