@@ -57,7 +57,10 @@ struct Found {
 impl Found {
     fn proportion(quantity: &'static str, found: Proportion, level: f64) -> theory::Result<Self> {
         let (low, high) = found.interval(level)?;
-        let (estimate, error) = (found.estimate(), found.standard_error());
+        let estimate = found.estimate();
+        // What never or always occurred says nothing about its error.
+        let sure = estimate == 0.0 || estimate == 1.0;
+        let error = if sure { f64::NAN } else { found.standard_error() };
         let method = "plain, Clopper-Pearson";
         Ok(Self::plain(quantity, estimate, (low, high), error, method))
     }
@@ -144,7 +147,6 @@ pub(super) fn simulate(args: &SimulateArgs) -> Result<()> {
                 Cell::Decimal(found.estimate),
                 Cell::List(found.interval.to_vec()),
                 Cell::Decimal(format!("{:?}", args.level)),
-                // Nothing can be said of the error of a count that never or always occurred.
                 if error.is_finite() { Cell::Decimal(format!("{error:.2e}")) } else { Cell::Missing },
                 Cell::text(found.method),
             ]);
