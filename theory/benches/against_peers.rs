@@ -307,7 +307,9 @@ fn main() -> ExitCode {
     }
     if "curve".contains(&filter) {
         match curve_error() {
-            Ok(error) => println!("\ncurve, C = 1000: largest relative error at ten exact points {error:.1e}"),
+            Ok(error) => {
+                println!("\ncurve, C = 1000: largest relative error at ten exact points {error:.1e}")
+            }
             Err(error) => eprintln!("error: {error}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::bounds::Ratio;
 use crate::losses::LossComponents;
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use crate::simulate::student_quantile;
 
 /// Rows of one configuration at one number of draws, one per seed.
 #[derive(Debug, Clone)]
@@ -89,12 +89,6 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Student's t at 97.5 % for `count` values.
-fn student(count: usize) -> Option<f64> {
-    let law = StudentsT::new(0.0, 1.0, count.checked_sub(1)? as f64).ok()?;
-    Some(law.inverse_cdf(0.975))
-}
-
 /// 95 % interval for the mean over seeds, by Student's t; `None` for fewer than two values or a value that is not finite.
 pub fn mean_interval(values: &[f64]) -> Option<Interval> {
     let ratios: Vec<_> = values.iter().map(|&numerator| Ratio { numerator, ln_denominator: 0.0 }).collect();
@@ -109,7 +103,10 @@ pub fn mean_interval(values: &[f64]) -> Option<Interval> {
 ///
 /// Source: E. C. Fieller, "Some problems in interval estimation", J. R. Stat. Soc. B 16, 1954.
 pub fn ratio_interval(ratios: &[Ratio]) -> Option<Interval> {
-    let quantile = student(ratios.len())?;
+    if ratios.len() < 2 {
+        return None;
+    }
+    let quantile = student_quantile(0.025, (ratios.len() - 1) as f64);
     let count = ratios.len() as f64;
     // Denominators relative to the largest: they may lie far below the range of floats.
     let scale = ratios.iter().map(|r| r.ln_denominator).fold(f64::NEG_INFINITY, f64::max);

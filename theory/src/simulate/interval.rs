@@ -197,7 +197,7 @@ impl Mean {
 }
 
 /// t with P(T > t) = `tail` < ½ for Student's T; relative error below 1e-8 for tails from 1e-6 to 0.4.
-fn student_quantile(tail: f64, freedom: f64) -> f64 {
+pub(crate) fn student_quantile(tail: f64, freedom: f64) -> f64 {
     if freedom < 200.0 {
         // P(|T| > t) = I_x(ν/2, ½) with x = ν/(ν+t²). In x it rises from 0 to 1; few terms at these ν.
         let x = bisect(0.0, 1.0, |x| beta_reg(0.5 * freedom, 0.5, x) < 2.0 * tail);

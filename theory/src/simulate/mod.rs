@@ -14,6 +14,7 @@ mod plain;
 mod rare;
 mod sum_law;
 
+pub(crate) use interval::student_quantile;
 pub use interval::{Mean, Proportion};
 pub use plain::{Batches, batches, coverage};
 pub use rare::{RareEstimate, rare_coverage};
