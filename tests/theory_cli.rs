@@ -100,7 +100,11 @@ fn bad_arguments_and_bad_counts() {
         std::fs::write(&file, content).unwrap();
         fails(&["coverage", "--counts", name, "--draws", "4"], 1, &words);
     }
-    fails(&["coverage", "--classes", "1000000", "--draws", "9000000", "--exact"], 2, &["word operations"]);
+    fails(
+        &["coverage", "--classes", "1000000", "--draws", "9000000", "--exact"],
+        2,
+        &["seconds of one core"],
+    );
     fails(&["collision", "--classes", "10", "--negatives", "2000000000000000"], 2, &["limit"]);
     fails(&["coverage", "--counts", "/nowhere/counts.txt", "--draws", "4"], 1, &["/nowhere/counts.txt"]);
 }

@@ -105,8 +105,7 @@ fn error_bounds_hold_where_digits_could_be_lost() {
     let four = ClassPrior::from_counts(vec![100; 4]).unwrap();
     for negatives in [3u64, 99, 100, 250, 299, 300] {
         let product = |from: u64| (0..negatives).fold(BigUint::from(1u32), |value, i| value * (from - i));
-        let exact =
-            theory::coverage::exact::ExactProbability { numerator: product(300), denominator: product(399) };
+        let exact = theory::coverage::exact::ExactProbability::new(product(300), product(399));
         let tau = collision::probability(&four, WITHOUT, k(negatives)).unwrap();
         let error = (tau.ln_complement() - exact.ln()).abs();
         let oracle = 4.0 * f64::EPSILON * exact.ln().abs();

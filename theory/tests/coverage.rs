@@ -199,7 +199,7 @@ fn inclusion_exclusion(counts: &[u64], draws: u64) -> exact::ExactProbability {
         if set.count_ones() % 2 == 0 { sum += term } else { sum -= term }
     }
     let (numerator, denominator) = (sum.to_biguint().unwrap(), binomial(total, draws).to_biguint().unwrap());
-    exact::ExactProbability { numerator, denominator }
+    exact::ExactProbability::new(numerator, denominator)
 }
 
 #[test]

@@ -1,0 +1,161 @@
+//! υ as an exact fraction of integers, without floating point.
+//!
+//! Independent draws: C! S(n, C) over Cⁿ for the uniform prior, with Stirling numbers of the second kind; for counts M_c,
+//! the words of length n that use every class over Mⁿ. Without replacement: \[zⁿ\] ∏ ((1+z)^{M_c} − 1) over binom(M, n).
+//! Large integers are found modulo many coprime numbers below 2⁶², in parallel, and put together by the Chinese
+//! remainder theorem. The fraction is not reduced unless [`ExactProbability::reduced`] is asked for.
+
+mod cost;
+mod fraction;
+mod lift;
+mod moduli;
+mod multiply;
+mod power;
+mod residues;
+mod series;
+mod stirling;
+mod sums;
+mod weights;
+
+pub use fraction::ExactProbability;
+pub use stirling::stirling_second;
+
+use crate::error::{Error, Result};
+use crate::prior::ClassPrior;
+use crate::sampling::{NumDraws, Sampling};
+use cost::{Plan, Route};
+use fraction::Factors;
+use num_bigint::BigUint;
+use num_traits::Zero;
+
+/// Exact probability υ that `num_draws` draws show every class of `prior`.
+///
+/// # Errors
+/// A prior of real weights (it has no exact fraction); draws that `sampling` cannot make; a computation of more than
+/// about a minute of one core or 4 GB of memory, which says what it would cost.
+///
+/// # Examples
+/// ```
+/// use theory::{ClassPrior, NumDraws, Sampling, coverage::exact};
+/// let p = exact::probability(&ClassPrior::uniform(3)?, Sampling::WithReplacement, NumDraws::new(4)?)?;
+/// assert_eq!((p.numerator, p.denominator), (36u32.into(), 81u32.into()));
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn probability(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> Result<ExactProbability> {
+    compute(prior, sampling, num_draws, Plan::check)
+}
+
+/// [`probability()`] without a limit of its cost.
+///
+/// # Errors
+/// As for `probability`, but for the cost; more than 2³² − 1 draws, whose integers no machine holds.
+pub fn probability_at_any_cost(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: NumDraws,
+) -> Result<ExactProbability> {
+    compute(prior, sampling, num_draws, |_| Ok(()))
+}
+
+/// Exact probability that independent draws from `prior` show the last class at draw `num_draws` and not before:
+/// P(T = n) = υ_n − υ_{n−1} for the collector's time T, C! S(n−1, C−1)/Cⁿ for the uniform prior.
+///
+/// # Errors
+/// As for [`probability()`].
+///
+/// # Examples
+/// ```
+/// use theory::{ClassPrior, NumDraws, coverage::exact};
+/// // Two classes: the second one at draw 4 after three equal ones, 2 of the 16 words.
+/// let p = exact::probability_of_completion(&ClassPrior::uniform(2)?, NumDraws::new(4)?)?;
+/// assert_eq!((p.numerator, p.denominator), (2u32.into(), 16u32.into()));
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn probability_of_completion(prior: &ClassPrior, num_draws: NumDraws) -> Result<ExactProbability> {
+    let sampling = Sampling::WithReplacement;
+    let (n, c) = (num_draws.get(), prior.num_classes());
+    if n == 1 {
+        return probability(prior, sampling, num_draws);
+    }
+    if prior.is_uniform() {
+        Plan::new(prior, sampling, num_draws)?.check()?;
+        let numerator = stirling::surjections(n - 1, c - 1) * c;
+        return Ok(ExactProbability::with_factors(numerator, multiply::power(c, n), Factors::Of(c)));
+    }
+    let now = probability(prior, sampling, num_draws)?;
+    let before = probability(prior, sampling, NumDraws::new(n - 1)?)?;
+    let numerator = &now.numerator - before.numerator * prior.population().unwrap_or(0);
+    Ok(now.with_numerator(numerator))
+}
+
+fn compute(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: NumDraws,
+    check: impl Fn(&Plan) -> Result<()>,
+) -> Result<ExactProbability> {
+    sampling.check(prior, num_draws)?;
+    let plan = Plan::new(prior, sampling, num_draws)?;
+    check(&plan)?;
+    let (classes, draws) = (prior.num_classes(), num_draws.get());
+    if draws > u64::from(u32::MAX) {
+        return Err(Error::argument(format!("{draws} draws exceed the limit of exact integers, 2^32 - 1")));
+    }
+    if plan.route == Route::Uniform {
+        return Ok(ExactProbability::with_factors(
+            stirling::surjections(draws, classes),
+            multiply::power(classes, draws),
+            Factors::Of(classes),
+        ));
+    }
+    let total = prior.population().unwrap_or(0);
+    let groups = cost::groups(prior);
+    let numerator = if draws < classes {
+        BigUint::zero()
+    } else if plan.route == Route::Series {
+        series::outcomes(&groups, draws, sampling, plan.bits)
+    } else {
+        sums::outcomes(&groups, draws, sampling, plan.bits)
+    };
+    Ok(match sampling {
+        Sampling::WithReplacement => {
+            ExactProbability::with_factors(numerator, multiply::power(total, draws), Factors::Of(total))
+        }
+        Sampling::WithoutReplacement => {
+            ExactProbability::with_factors(numerator, multiply::binomial(total, draws), Factors::UpTo(total))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(prior: &ClassPrior, sampling: Sampling, n: u64) -> ExactProbability {
+        probability(prior, sampling, NumDraws::new(n).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn decimals_of_the_published_coverage() {
+        // C = 100, n = 128: the value that the authors' notebook gives as 4.5e-4.
+        let p = value(&ClassPrior::uniform(100).unwrap(), Sampling::WithReplacement, 128);
+        assert_eq!(p.to_decimal(8), "1.5036205e-22");
+        assert_eq!(p.complement().to_decimal(3), "1.00e0");
+    }
+
+    #[test]
+    fn logarithms_near_one_and_near_zero() {
+        let p = value(&ClassPrior::uniform(4).unwrap(), Sampling::WithReplacement, 512);
+        assert!((p.ln() / -4.299588057062e-64 - 1.0).abs() < 1e-12, "{}", p.ln());
+        let p = value(&ClassPrior::uniform(1000).unwrap(), Sampling::WithReplacement, 1024);
+        assert!((p.ln() - (5.703_143_192_380_313f64.ln() - 392.0 * std::f64::consts::LN_10)).abs() < 1e-11);
+    }
+
+    #[test]
+    fn impossible_requests_say_their_cost() {
+        let prior = ClassPrior::uniform(100_000).unwrap();
+        let draws = NumDraws::new(10_000_000).unwrap();
+        let error = probability(&prior, Sampling::WithReplacement, draws).unwrap_err().to_string();
+        assert!(error.contains("seconds of one core") && error.contains("of memory"), "{error}");
+    }
+}

@@ -1,0 +1,274 @@
+//! Stirling numbers of the second kind: S(n, C) = Σ_j (−1)^{C−j} jⁿ / (j! (C−j)!), the partitions of n draws into C
+//! non-empty classes.
+//!
+//! Three routes. *Grouping*: the sum in integers, its terms grouped by the largest prime of j,
+//! Σ_p pⁿ Σ_{k ≤ C/p, k p-smooth} ± binom(C, pk) kⁿ, so that only the primes need a full power and a full product.
+//! *Residues*: the same sum modulo as many coprime numbers below 2⁶² as the result needs, in parallel, and the Chinese
+//! remainder theorem. *Closed forms* for C ≤ 2 and n ≤ C + 1.
+
+use super::lift::integer;
+use super::moduli::primes;
+use super::multiply::{factorial, multiply};
+use super::power::Power;
+use super::residues::{Accumulator, LANES, Moduli, Residues};
+use num_bigint::{BigInt, BigUint, Sign};
+use num_traits::{One, Zero};
+
+/// S(n, C) for n = `num_draws`, C = `num_classes`: the number of partitions of n draws into C non-empty classes.
+///
+/// By whichever route is the quickest; the caller answers for the size, about n log₂ C bits.
+///
+/// # Panics
+/// If n exceeds 2³² − 1 or C exceeds [`crate::prior::MAX_CLASSES`].
+///
+/// # Examples
+/// ```
+/// // {1,2,3,4} falls into two non-empty parts in 7 ways: 4 with a part of one, 3 with two pairs.
+/// assert_eq!(theory::coverage::exact::stirling_second(4, 2), 7u32.into());
+/// ```
+pub fn stirling_second(num_draws: u64, num_classes: u64) -> BigUint {
+    check_range(num_draws, num_classes);
+    if let Some(value) = closed_form(num_draws, num_classes) {
+        return value;
+    }
+    if is_small(num_draws, num_classes) {
+        surjections_by_grouping(num_draws as u32, num_classes) / factorial(num_classes)
+    } else {
+        by_residues(num_draws, num_classes)
+    }
+}
+
+/// C! S(n, C): the ways in which n draws show each of C classes. Sizes as for [`stirling_second`].
+pub(super) fn surjections(num_draws: u64, num_classes: u64) -> BigUint {
+    check_range(num_draws, num_classes);
+    match closed_form(num_draws, num_classes) {
+        Some(value) => value * factorial(num_classes),
+        None if is_small(num_draws, num_classes) => surjections_by_grouping(num_draws as u32, num_classes),
+        None => multiply(&by_residues(num_draws, num_classes), &factorial(num_classes)),
+    }
+}
+
+fn check_range(num_draws: u64, num_classes: u64) {
+    assert!(num_draws <= u64::from(u32::MAX), "{num_draws} draws exceed 2^32 - 1");
+    assert!(num_classes <= crate::prior::MAX_CLASSES as u64, "{num_classes} classes");
+}
+
+/// S(n, 0), S(n, 1), S(n, 2), and S(n, n), S(C+1, C) = binom(C+1, 2).
+fn closed_form(num_draws: u64, num_classes: u64) -> Option<BigUint> {
+    let (n, c) = (num_draws, num_classes);
+    match c {
+        _ if n < c => Some(BigUint::zero()),
+        _ if n == c => Some(BigUint::one()),
+        0 => Some(BigUint::zero()),
+        1 => Some(BigUint::one()),
+        2 => Some((BigUint::one() << (n - 1)) - 1u32),
+        _ if n == c + 1 => Some(BigUint::from(n) * c / 2u32),
+        _ => None,
+    }
+}
+
+/// Where grouping beats residues.
+fn is_small(num_draws: u64, num_classes: u64) -> bool {
+    bits(num_draws, num_classes) < MAX_GROUPING_BITS
+}
+
+/// Bits of S(n, C) up to which grouping is quicker than residues, by measurement.
+const MAX_GROUPING_BITS: f64 = 4000.0;
+
+/// The integers 2..=C by their largest prime factor: what both routes need.
+pub(super) struct Grouping {
+    pub primes: Vec<u64>,
+    /// The cofactors k of every prime p, ascending: pk ≤ C and k has no prime factor above p.
+    pub cofactors: Vec<Vec<u32>>,
+    /// Largest prime factor of every k ≤ C/2, as an index into `primes`.
+    pub largest: Vec<u32>,
+}
+
+impl Grouping {
+    pub fn new(num_classes: u64) -> Self {
+        let primes = primes(num_classes);
+        let mut largest = vec![0u32; num_classes as usize + 1];
+        for (index, &p) in primes.iter().enumerate() {
+            largest[p as usize..].iter_mut().step_by(p as usize).for_each(|l| *l = index as u32);
+        }
+        let mut cofactors = vec![Vec::new(); primes.len()];
+        for j in 2..=num_classes {
+            let index = largest[j as usize] as usize;
+            cofactors[index].push((j / primes[index]) as u32);
+        }
+        largest.truncate(num_classes as usize / 2 + 1);
+        Self { primes, cofactors, largest }
+    }
+}
+
+/// log₂ S(n, C), up to one bit below: log₂ of Cⁿ/C!, which is an upper bound.
+pub(super) fn bits(num_draws: u64, num_classes: u64) -> f64 {
+    let ln_factorial: f64 = (1..=num_classes).map(|j| (j as f64).ln()).sum();
+    (num_draws as f64 * (num_classes as f64).ln() - ln_factorial) * std::f64::consts::LOG2_E
+}
+
+/// Products modulo one number: what a residue costs.
+pub(super) fn work(num_draws: u64, num_classes: u64) -> f64 {
+    let c = num_classes as f64;
+    // π(C) powers, C falling products, C/2 weights, C sums.
+    1.3 * c / c.ln().max(1.0) * 1.3 * (num_draws as f64).log2().max(1.0) + 2.5 * c
+}
+
+fn by_residues(num_draws: u64, num_classes: u64) -> BigUint {
+    let grouping = Grouping::new(num_classes);
+    let powers: Vec<Power> = grouping.primes.iter().map(|&p| Power::new(p, num_draws)).collect();
+    integer(
+        bits(num_draws, num_classes),
+        num_classes,
+        || Scratch::new(&grouping),
+        |scratch, moduli| scratch.residue(moduli, &grouping, &powers, num_classes),
+    )
+}
+
+/// C! S(n, C) in integers, grouped by the largest prime of j; powers of 2 are shifts.
+fn surjections_by_grouping(num_draws: u32, num_classes: u64) -> BigUint {
+    let shift = |k: u64| u64::from(num_draws) * u64::from(k.trailing_zeros());
+    let grouping = Grouping::new(num_classes);
+    let mut binomials = vec![BigUint::one()];
+    for j in 1..=num_classes / 2 {
+        let next = &binomials[j as usize - 1] * (num_classes - j + 1) / j;
+        binomials.push(next);
+    }
+    let term = |j: u64, value: BigUint| {
+        BigInt::from_biguint(
+            if (num_classes - j).is_multiple_of(2) { Sign::Plus } else { Sign::Minus },
+            value,
+        )
+    };
+    let binomial = |j: u64| &binomials[j.min(num_classes - j) as usize];
+    let mut sum = term(1, binomial(1).clone());
+    // Powers of the odd k; those of even k are shifted.
+    let mut powers = vec![BigUint::zero(); grouping.largest.len()];
+    for (&p, cofactors) in grouping.primes.iter().zip(&grouping.cofactors) {
+        if p == 2 {
+            for &k in cofactors {
+                let j = 2 * u64::from(k);
+                sum += term(j, binomial(j) << shift(j));
+            }
+            continue;
+        }
+        let power = BigUint::from(p).pow(num_draws);
+        let mut inner = BigInt::zero();
+        for &k in cofactors {
+            let k = u64::from(k);
+            let j = p * k;
+            let odd = k >> k.trailing_zeros();
+            if odd == 1 {
+                inner += term(j, binomial(j) << shift(k));
+                continue;
+            }
+            if powers[odd as usize].is_zero() {
+                // The largest prime of `odd` is p, or the power would have been needed before.
+                let rest = odd / p;
+                powers[odd as usize] =
+                    if rest == 1 { power.clone() } else { &power * &powers[rest as usize] };
+            }
+            inner += term(j, (binomial(j) * &powers[odd as usize]) << shift(k));
+        }
+        sum += inner * BigInt::from(power);
+    }
+    sum.to_biguint().unwrap_or_default()
+}
+
+struct Scratch {
+    weights: Vec<Residues>,
+    powers: Vec<Residues>,
+}
+
+impl Scratch {
+    fn new(grouping: &Grouping) -> Self {
+        Self { weights: Vec::new(), powers: vec![[0; LANES]; grouping.largest.len().max(2)] }
+    }
+
+    /// S(n, C) as a fraction of residues.
+    fn residue(
+        &mut self,
+        moduli: &Moduli,
+        grouping: &Grouping,
+        powers: &[Power],
+        num_classes: u64,
+    ) -> (Residues, Residues) {
+        let c = num_classes as usize;
+        // Falling products g_j = C!/j!, up to a power of R; then ± g_j g_{C−j} = C!² ± 1/(j! (C−j)!).
+        self.weights.resize(c + 1, [0; LANES]);
+        let mut falling = [1; LANES];
+        self.weights[c] = falling;
+        for j in (0..c).rev() {
+            falling = moduli.mul_word(falling, j as u64 + 1);
+            self.weights[j] = falling;
+        }
+        let square = moduli.mul(falling, falling);
+        let bottom = moduli.mul(square, moduli.power_of_radix(num_classes));
+        for j in 0..=c / 2 {
+            let weight = moduli.mul(self.weights[j], self.weights[c - j]);
+            let negative = moduli.negate(weight);
+            self.weights[j] = if (c - j) % 2 == 0 { weight } else { negative };
+            self.weights[c - j] = if j % 2 == 0 { weight } else { negative };
+        }
+        let one = moduli.one();
+        let mut total = Accumulator::ZERO;
+        self.powers[1] = one;
+        total.add_product(moduli, self.weights[1], one);
+        let groups = grouping.primes.iter().zip(powers).zip(&grouping.cofactors);
+        for ((&p, power), cofactors) in groups {
+            let power = power.residues(moduli);
+            let inner = if cofactors.len() == 1 {
+                self.weights[p as usize]
+            } else {
+                let mut inner = Accumulator::ZERO;
+                for &k in cofactors {
+                    let k = k as usize;
+                    // k = p·k' occurs first here: its power was not needed before.
+                    if grouping.primes[grouping.largest[k] as usize] == p && k > 1 {
+                        self.powers[k] = moduli.mul(power, self.powers[k / p as usize]);
+                    }
+                    inner.add_product(moduli, self.weights[k * p as usize], self.powers[k]);
+                }
+                inner.reduce(moduli)
+            };
+            total.add_product(moduli, inner, power);
+        }
+        (total.reduce(moduli), bottom)
+    }
+}
+
+/// C! S(n, C) term by term: the reference of the tests.
+#[cfg(test)]
+pub(super) fn surjections_term_by_term(num_draws: u32, num_classes: u64) -> BigUint {
+    let mut sum = BigInt::zero();
+    let mut binomial = BigUint::one();
+    for j in 0..=num_classes {
+        let term = BigInt::from(&binomial * BigUint::from(j).pow(num_draws));
+        if (num_classes - j).is_multiple_of(2) {
+            sum += term
+        } else {
+            sum -= term
+        }
+        binomial = binomial * (num_classes - j) / (j + 1);
+    }
+    sum.to_biguint().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_agree() {
+        for (n, c) in
+            [(1, 1), (2, 1), (5, 2), (5, 3), (5, 5), (6, 5), (40, 7), (100, 31), (250, 97), (700, 128)]
+        {
+            let reference = surjections_term_by_term(n as u32, c);
+            let factorial: BigUint = (1..=c).map(BigUint::from).product();
+            assert_eq!(by_residues(n, c) * &factorial, reference, "{n} {c}");
+            assert_eq!(surjections_by_grouping(n as u32, c), reference, "{n} {c}");
+            assert_eq!(surjections(n, c), reference, "{n} {c}");
+            assert_eq!(stirling_second(n, c) * factorial, reference, "{n} {c}");
+        }
+    }
+}
