@@ -14,7 +14,7 @@ use rayon::prelude::*;
 const LEAF: usize = 16;
 
 /// Moduli below which one thread is quicker than two.
-const MIN_PARALLEL: usize = 64;
+const MIN_PARALLEL: usize = 256;
 
 /// How many moduli an integer of `bits` bits needs: 16 bits for the lift, some for the rounding of the estimate.
 pub(super) fn num_moduli(bits: f64) -> usize {

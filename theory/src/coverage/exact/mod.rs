@@ -128,34 +128,6 @@ fn compute(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn value(prior: &ClassPrior, sampling: Sampling, n: u64) -> ExactProbability {
-        probability(prior, sampling, NumDraws::new(n).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn decimals_of_the_published_coverage() {
-        // C = 100, n = 128: the value that the authors' notebook gives as 4.5e-4.
-        let p = value(&ClassPrior::uniform(100).unwrap(), Sampling::WithReplacement, 128);
-        assert_eq!(p.to_decimal(8), "1.5036205e-22");
-        assert_eq!(p.complement().to_decimal(3), "1.00e0");
-    }
-
-    #[test]
-    fn logarithms_near_one_and_near_zero() {
-        let p = value(&ClassPrior::uniform(4).unwrap(), Sampling::WithReplacement, 512);
-        assert!((p.ln() / -4.299588057062e-64 - 1.0).abs() < 1e-12, "{}", p.ln());
-        let p = value(&ClassPrior::uniform(1000).unwrap(), Sampling::WithReplacement, 1024);
-        assert!((p.ln() - (5.703_143_192_380_313f64.ln() - 392.0 * std::f64::consts::LN_10)).abs() < 1e-11);
-    }
-
-    #[test]
-    fn impossible_requests_say_their_cost() {
-        let prior = ClassPrior::uniform(100_000).unwrap();
-        let draws = NumDraws::new(10_000_000).unwrap();
-        let error = probability(&prior, Sampling::WithReplacement, draws).unwrap_err().to_string();
-        assert!(error.contains("seconds of one core") && error.contains("of memory"), "{error}");
-    }
-}
+mod reference;
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@ fn sieve(offset: usize, bound: u64) -> Vec<u64> {
     for &p in primes(bound.max(offset as u64)).iter().skip(1) {
         // 2⁶² − 1 − 2i ≡ 0 (mod p): i ≡ (2⁶² − 1)/2 (mod p).
         let residue = (TOP - 1) % p;
-        let first = if residue % 2 == 0 { residue / 2 } else { (residue + p) / 2 };
+        let first = if residue.is_multiple_of(2) { residue / 2 } else { (residue + p) / 2 };
         rough.iter_mut().skip(first as usize).step_by(p as usize).for_each(|flag| *flag = false);
     }
     rough.iter().enumerate().filter(|(_, flag)| **flag).map(|(i, _)| TOP - 1 - 2 * i as u64).collect()

@@ -91,7 +91,7 @@ fn factor(
     let mut sums = vec![[0; LANES]; length];
     for s in 1..=r {
         let weight = moduli.mul(weights[s], weights[r - s]);
-        let mut value = if (r - s) % 2 == 0 { weight } else { moduli.negate(weight) };
+        let mut value = if (r - s).is_multiple_of(2) { weight } else { moduli.negate(weight) };
         let mut base = moduli.enter([s as u64 * count; LANES]);
         for i in 0..r + length {
             if i >= r {

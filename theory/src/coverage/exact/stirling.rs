@@ -69,10 +69,10 @@ fn closed_form(num_draws: u64, num_classes: u64) -> Option<BigUint> {
 
 /// Where grouping beats residues.
 fn is_small(num_draws: u64, num_classes: u64) -> bool {
-    bits(num_draws, num_classes) < MAX_GROUPING_BITS
+    num_draws as f64 * (num_classes as f64).log2() < MAX_GROUPING_BITS
 }
 
-/// Bits of S(n, C) up to which grouping is quicker than residues, by measurement.
+/// Bits of Cⁿ up to which grouping is quicker than residues, by measurement.
 const MAX_GROUPING_BITS: f64 = 4000.0;
 
 /// The integers 2..=C by their largest prime factor: what both routes need.
@@ -207,8 +207,8 @@ impl Scratch {
         for j in 0..=c / 2 {
             let weight = moduli.mul(self.weights[j], self.weights[c - j]);
             let negative = moduli.negate(weight);
-            self.weights[j] = if (c - j) % 2 == 0 { weight } else { negative };
-            self.weights[c - j] = if j % 2 == 0 { weight } else { negative };
+            self.weights[j] = if (c - j).is_multiple_of(2) { weight } else { negative };
+            self.weights[c - j] = if j.is_multiple_of(2) { weight } else { negative };
         }
         let one = moduli.one();
         let mut total = Accumulator::ZERO;

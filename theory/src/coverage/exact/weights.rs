@@ -36,6 +36,6 @@ pub(super) fn cofactors(all: &[u64], at: usize, moduli: &Moduli) -> Residues {
         // Moduli below q_i: as many negative differences.
         let below = all.len() - 1 - (at + i).min(all.len() - 1);
         let canonical = moduli.canonical(value)[i];
-        if below % 2 == 0 || canonical == 0 { canonical } else { own[i] - canonical }
+        if below.is_multiple_of(2) || canonical == 0 { canonical } else { own[i] - canonical }
     })
 }
