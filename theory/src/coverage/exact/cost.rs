@@ -21,6 +21,9 @@ const PRODUCT: f64 = 1.1e-9;
 /// Seconds of a pair of moduli in the weights of the remainder theorem.
 const PAIR: f64 = 1.0e-9;
 
+/// Products over sums wander through memory: so much slower.
+const UNEVEN: f64 = 2.0;
+
 /// Seconds of a pass over one word of a stored coefficient.
 const WORD: f64 = 1.5e-9;
 
@@ -52,14 +55,12 @@ impl Plan {
         let classes = prior.num_classes();
         if sampling == Sampling::WithReplacement && prior.is_uniform() {
             let bits = draws as f64 * (classes as f64).log2();
-            let work = stirling::work(draws, classes);
-            return Ok(Self::residues(
-                Route::Uniform,
-                bits,
-                stirling::bits(draws, classes),
-                work,
-                8.0 * classes as f64,
-            ));
+            let residues = seconds_of_uniform_residues(draws, classes);
+            let grouping = seconds_of_grouping(draws, classes);
+            // Grouping keeps the powers of the odd k ≤ C/2.
+            let words =
+                if grouping < residues { bits / 64.0 * classes as f64 / 8.0 } else { 8.0 * classes as f64 };
+            return Ok(Self::with_output(Route::Uniform, bits, residues.min(grouping), words));
         }
         let Some(total) = prior.population() else {
             return Err(Error::argument(
@@ -74,36 +75,24 @@ impl Plan {
         let groups = groups(prior);
         let num_sums = num_sums(&groups, total);
         let words = (classes as f64 / 64.0).ceil();
-        let mut by_sums = Self::residues(
-            Route::Sums,
-            bits,
-            bits,
-            sums::work(num_sums, classes, total, draws, sampling),
-            sums::table_words(num_sums, total, draws, sampling),
-        );
+        let work = UNEVEN * sums::work(num_sums, classes, total, draws, sampling);
+        let tables = sums::table_words(num_sums, total, draws, sampling);
+        let mut by_sums = Self::with_output(Route::Sums, bits, seconds_of_residues(bits, work), tables);
         by_sums.seconds += WORD * num_sums * words * classes as f64;
         by_sums.bytes += 16.0 * num_sums * (words + 1.0);
         if draws < classes {
             return Ok(by_sums);
         }
-        let by_series = Self::residues(
-            Route::Series,
-            bits,
-            bits,
-            series::work(&groups, draws),
-            series::table_words(draws),
-        );
+        let seconds = seconds_of_residues(bits, series::work(&groups, draws));
+        let by_series = Self::with_output(Route::Series, bits, seconds, series::table_words(draws));
         let is_possible = by_sums.bytes <= MAX_BYTES || by_series.bytes > MAX_BYTES;
         Ok(if by_sums.seconds <= by_series.seconds && is_possible { by_sums } else { by_series })
     }
 
-    fn residues(route: Route, bits: f64, residue_bits: f64, work: f64, table_words: f64) -> Self {
-        let k = num_moduli(residue_bits) as f64;
+    /// Adds the denominator, the factorial, and the printing of both integers.
+    fn with_output(route: Route, bits: f64, seconds: f64, table_words: f64) -> Self {
         let words = bits / 64.0;
-        let seconds = k * (1e-7 + PRODUCT * work)
-            + PAIR * k * k / 2.0
-            + 12.0 * multiplication(words / 2.0)
-            + 2.0 * printing(words);
+        let seconds = seconds + 3.0 * multiplication(words / 2.0) + 2.0 * printing(words);
         let threads = rayon::current_num_threads() as f64;
         Self { route, bits, seconds, bytes: 8.0 * (14.0 * words + threads * table_words) }
     }
@@ -120,6 +109,24 @@ impl Plan {
             memory(self.bytes)
         )))
     }
+}
+
+/// Seconds of an integer of so many bits from its residues, at `work` products each.
+fn seconds_of_residues(bits: f64, work: f64) -> f64 {
+    let k = num_moduli(bits) as f64;
+    5e-6 + k * (3e-7 + PRODUCT * work) + PAIR * k * k / 2.0 + 8.0 * multiplication(k / 2.0)
+}
+
+/// Seconds of S(n, C) by residues.
+pub(super) fn seconds_of_uniform_residues(num_draws: u64, num_classes: u64) -> f64 {
+    seconds_of_residues(stirling::bits(num_draws, num_classes), stirling::work(num_draws, num_classes))
+}
+
+/// Seconds of C! S(n, C) by grouping: about one full-size product per prime up to C.
+pub(super) fn seconds_of_grouping(num_draws: u64, num_classes: u64) -> f64 {
+    let c = num_classes as f64;
+    let words = num_draws as f64 * c.log2() / 64.0;
+    1e-6 + 2e-7 * c + 1.3 * c / c.ln().max(1.0) * multiplication(words / 2.0)
 }
 
 fn memory(bytes: f64) -> String {
@@ -140,12 +147,12 @@ fn num_sums(groups: &[(u64, u64)], total: u64) -> f64 {
 
 /// Seconds of a product of two integers of so many words each.
 fn multiplication(words: f64) -> f64 {
-    1e-9 * words.min(32.0) * words + 1.7e-8 * words.powf(1.465)
+    1e-9 * words.min(32.0) * words + 1.1e-8 * words.powf(1.465)
 }
 
 /// Seconds of the decimal digits of an integer of so many words.
 fn printing(words: f64) -> f64 {
-    1e-9 * words * words
+    5e-8 * words.powf(1.45)
 }
 
 /// log₂ binom(n, k), up to rounding.

@@ -7,6 +7,7 @@
 
 mod cost;
 mod fraction;
+mod grouping;
 mod lift;
 mod moduli;
 mod multiply;
@@ -15,6 +16,7 @@ mod residues;
 mod series;
 mod stirling;
 mod sums;
+mod transform;
 mod weights;
 
 pub use fraction::ExactProbability;

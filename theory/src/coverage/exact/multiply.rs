@@ -1,22 +1,36 @@
 //! Products, powers and factorials of large integers.
 
+use super::transform;
 use num_bigint::BigUint;
+
+/// Words of the smaller factor from which the transform beats Toom's method, by measurement.
+const MIN_TRANSFORM: u64 = 4500;
 
 /// ab.
 pub(super) fn multiply(a: &BigUint, b: &BigUint) -> BigUint {
-    a * b
+    if a.bits().min(b.bits()) < 64 * MIN_TRANSFORM { a * b } else { transform::product(a, b) }
 }
 
 /// m^n for m ≥ 1; the power of 2 in m is a shift.
 pub(super) fn power(base: u64, exponent: u64) -> BigUint {
     let shift = base.trailing_zeros();
-    let odd = BigUint::from(base >> shift);
+    let odd = base >> shift;
     let mut value = BigUint::from(1u32);
-    if odd != value {
-        for bit in (0..u64::BITS - exponent.leading_zeros()).rev() {
+    if odd > 1 {
+        // The leading bits of the exponent as far as their power fits a word: no squares of small integers.
+        let mut rest = 0;
+        let word = loop {
+            let leading = u32::try_from(exponent >> rest).ok();
+            match leading.and_then(|leading| odd.checked_pow(leading)) {
+                Some(word) => break word,
+                None => rest += 1,
+            }
+        };
+        value = BigUint::from(word);
+        for bit in (0..rest).rev() {
             value = multiply(&value, &value);
             if exponent >> bit & 1 == 1 {
-                value *= &odd;
+                value *= odd;
             }
         }
     }

@@ -137,7 +137,7 @@ impl Accumulator {
 }
 
 /// q⁻¹ mod 2⁶⁴ for odd q, by Newton's iteration from 3 correct bits.
-fn inverse_mod_word(q: u64) -> u64 {
+pub(super) fn inverse_mod_word(q: u64) -> u64 {
     (0..5).fold(q, |x, _| x.wrapping_mul(2u64.wrapping_sub(q.wrapping_mul(x))))
 }
 

@@ -1,17 +1,19 @@
 //! Stirling numbers of the second kind: S(n, C) = Σ_j (−1)^{C−j} jⁿ / (j! (C−j)!), the partitions of n draws into C
 //! non-empty classes.
 //!
-//! Three routes. *Grouping*: the sum in integers, its terms grouped by the largest prime of j,
-//! Σ_p pⁿ Σ_{k ≤ C/p, k p-smooth} ± binom(C, pk) kⁿ, so that only the primes need a full power and a full product.
-//! *Residues*: the same sum modulo as many coprime numbers below 2⁶² as the result needs, in parallel, and the Chinese
-//! remainder theorem. *Closed forms* for C ≤ 2 and n ≤ C + 1.
+//! Three routes. *Closed forms* for C ≤ 2 and n ≤ C + 1. *Grouping*, see [`super::grouping`], for few or small integers.
+//! *Residues*: the sum modulo as many coprime numbers below 2⁶² as the result needs, in parallel, and the Chinese
+//! remainder theorem; there, too, only primes j need a power, and a prime's terms share one product. Which of the two
+//! is quicker follows from the model of the costs: residues from about n log₂ C = 6000 on for C = 100.
 
+use super::cost;
+use super::grouping::surjections_by_grouping;
 use super::lift::integer;
 use super::moduli::primes;
 use super::multiply::{factorial, multiply};
 use super::power::Power;
 use super::residues::{Accumulator, LANES, Moduli, Residues};
-use num_bigint::{BigInt, BigUint, Sign};
+use num_bigint::BigUint;
 use num_traits::{One, Zero};
 
 /// S(n, C) for n = `num_draws`, C = `num_classes`: the number of partitions of n draws into C non-empty classes.
@@ -32,7 +34,11 @@ pub fn stirling_second(num_draws: u64, num_classes: u64) -> BigUint {
         return value;
     }
     if is_small(num_draws, num_classes) {
-        surjections_by_grouping(num_draws as u32, num_classes) / factorial(num_classes)
+        let surjections = surjections_by_grouping(num_draws as u32, num_classes);
+        match (1..=num_classes).try_fold(1u64, u64::checked_mul) {
+            Some(factorial) => surjections / factorial,
+            None => surjections / factorial(num_classes),
+        }
     } else {
         by_residues(num_draws, num_classes)
     }
@@ -67,25 +73,25 @@ fn closed_form(num_draws: u64, num_classes: u64) -> Option<BigUint> {
     }
 }
 
-/// Where grouping beats residues.
+/// Whether grouping is quicker than residues, by the model of the costs.
 fn is_small(num_draws: u64, num_classes: u64) -> bool {
-    num_draws as f64 * (num_classes as f64).log2() < MAX_GROUPING_BITS
+    // The model itself takes a microsecond.
+    num_classes <= 20 && num_draws <= 1000
+        || cost::seconds_of_grouping(num_draws, num_classes)
+            < cost::seconds_of_uniform_residues(num_draws, num_classes)
 }
 
-/// Bits of Cⁿ up to which grouping is quicker than residues, by measurement.
-const MAX_GROUPING_BITS: f64 = 4000.0;
-
-/// The integers 2..=C by their largest prime factor: what both routes need.
-pub(super) struct Grouping {
-    pub primes: Vec<u64>,
+/// The integers 2..=C by their largest prime factor.
+struct Grouping {
+    primes: Vec<u64>,
     /// The cofactors k of every prime p, ascending: pk ≤ C and k has no prime factor above p.
-    pub cofactors: Vec<Vec<u32>>,
+    cofactors: Vec<Vec<u32>>,
     /// Largest prime factor of every k ≤ C/2, as an index into `primes`.
-    pub largest: Vec<u32>,
+    largest: Vec<u32>,
 }
 
 impl Grouping {
-    pub fn new(num_classes: u64) -> Self {
+    fn new(num_classes: u64) -> Self {
         let primes = primes(num_classes);
         let mut largest = vec![0u32; num_classes as usize + 1];
         for (index, &p) in primes.iter().enumerate() {
@@ -101,10 +107,12 @@ impl Grouping {
     }
 }
 
-/// log₂ S(n, C), up to one bit below: log₂ of Cⁿ/C!, which is an upper bound.
+/// log₂ of Cⁿ/C!, an upper bound of S(n, C), and at most a bit more.
 pub(super) fn bits(num_draws: u64, num_classes: u64) -> f64 {
-    let ln_factorial: f64 = (1..=num_classes).map(|j| (j as f64).ln()).sum();
-    (num_draws as f64 * (num_classes as f64).ln() - ln_factorial) * std::f64::consts::LOG2_E
+    let c = num_classes as f64;
+    // C! ≥ √(2πC) (C/e)^C.
+    let ln_factorial = (c + 0.5) * c.ln() - c + 0.5 * std::f64::consts::TAU.ln();
+    (num_draws as f64 * c.ln() - ln_factorial) * std::f64::consts::LOG2_E
 }
 
 /// Products modulo one number: what a residue costs.
@@ -123,56 +131,6 @@ fn by_residues(num_draws: u64, num_classes: u64) -> BigUint {
         || Scratch::new(&grouping),
         |scratch, moduli| scratch.residue(moduli, &grouping, &powers, num_classes),
     )
-}
-
-/// C! S(n, C) in integers, grouped by the largest prime of j; powers of 2 are shifts.
-fn surjections_by_grouping(num_draws: u32, num_classes: u64) -> BigUint {
-    let shift = |k: u64| u64::from(num_draws) * u64::from(k.trailing_zeros());
-    let grouping = Grouping::new(num_classes);
-    let mut binomials = vec![BigUint::one()];
-    for j in 1..=num_classes / 2 {
-        let next = &binomials[j as usize - 1] * (num_classes - j + 1) / j;
-        binomials.push(next);
-    }
-    let term = |j: u64, value: BigUint| {
-        BigInt::from_biguint(
-            if (num_classes - j).is_multiple_of(2) { Sign::Plus } else { Sign::Minus },
-            value,
-        )
-    };
-    let binomial = |j: u64| &binomials[j.min(num_classes - j) as usize];
-    let mut sum = term(1, binomial(1).clone());
-    // Powers of the odd k; those of even k are shifted.
-    let mut powers = vec![BigUint::zero(); grouping.largest.len()];
-    for (&p, cofactors) in grouping.primes.iter().zip(&grouping.cofactors) {
-        if p == 2 {
-            for &k in cofactors {
-                let j = 2 * u64::from(k);
-                sum += term(j, binomial(j) << shift(j));
-            }
-            continue;
-        }
-        let power = BigUint::from(p).pow(num_draws);
-        let mut inner = BigInt::zero();
-        for &k in cofactors {
-            let k = u64::from(k);
-            let j = p * k;
-            let odd = k >> k.trailing_zeros();
-            if odd == 1 {
-                inner += term(j, binomial(j) << shift(k));
-                continue;
-            }
-            if powers[odd as usize].is_zero() {
-                // The largest prime of `odd` is p, or the power would have been needed before.
-                let rest = odd / p;
-                powers[odd as usize] =
-                    if rest == 1 { power.clone() } else { &power * &powers[rest as usize] };
-            }
-            inner += term(j, (binomial(j) * &powers[odd as usize]) << shift(k));
-        }
-        sum += inner * BigInt::from(power);
-    }
-    sum.to_biguint().unwrap_or_default()
 }
 
 struct Scratch {
@@ -240,6 +198,7 @@ impl Scratch {
 /// C! S(n, C) term by term: the reference of the tests.
 #[cfg(test)]
 pub(super) fn surjections_term_by_term(num_draws: u32, num_classes: u64) -> BigUint {
+    use num_bigint::BigInt;
     let mut sum = BigInt::zero();
     let mut binomial = BigUint::one();
     for j in 0..=num_classes {

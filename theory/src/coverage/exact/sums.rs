@@ -5,8 +5,8 @@
 //! a_t = (−1)^{C−j} binom(C, j); few groups of r_g classes leave at most ∏ (r_g + 1). The a_t are integers of a fixed
 //! width, found once; the sum is taken modulo coprime numbers below 2⁶².
 
+use super::grouping::largest_factors;
 use super::lift::integer;
-use super::moduli::primes;
 use super::power::Power;
 use super::residues::{Accumulator, LANES, Moduli, Residues};
 use crate::sampling::Sampling;
@@ -223,13 +223,4 @@ fn factorial_tables(
         table[place] = moduli.mul(table[place], rest);
     }
     moduli.mul(moduli.mul(value, own), [1; LANES])
-}
-
-/// The largest prime factor of every t ≤ `total`.
-fn largest_factors(total: u64) -> Vec<u32> {
-    let mut factors = vec![0u32; total as usize + 1];
-    for p in primes(total) {
-        factors[p as usize..].iter_mut().step_by(p as usize).for_each(|f| *f = p as u32);
-    }
-    factors
 }
