@@ -22,7 +22,7 @@ mod weights;
 pub use fraction::ExactProbability;
 pub use stirling::stirling_second;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
 use cost::{Plan, Route};
@@ -50,7 +50,7 @@ pub fn probability(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) 
 /// [`probability()`] without a limit of its cost.
 ///
 /// # Errors
-/// As for `probability`, but for the cost; more than 2³² − 1 draws, whose integers no machine holds.
+/// As for `probability`, but for the cost; more than 2³² − 1 draws, or integers of more than 10⁹ bits.
 pub fn probability_at_any_cost(
     prior: &ClassPrior,
     sampling: Sampling,
@@ -80,7 +80,9 @@ pub fn probability_of_completion(prior: &ClassPrior, num_draws: NumDraws) -> Res
         return probability(prior, sampling, num_draws);
     }
     if prior.is_uniform() {
-        Plan::new(prior, sampling, num_draws)?.check()?;
+        let plan = Plan::new(prior, sampling, num_draws)?;
+        plan.check()?;
+        plan.check_size(num_draws)?;
         let numerator = stirling::surjections(n - 1, c - 1) * c;
         return Ok(ExactProbability::with_factors(numerator, multiply::power(c, n), Factors::Of(c)));
     }
@@ -99,10 +101,8 @@ fn compute(
     sampling.check(prior, num_draws)?;
     let plan = Plan::new(prior, sampling, num_draws)?;
     check(&plan)?;
+    plan.check_size(num_draws)?;
     let (classes, draws) = (prior.num_classes(), num_draws.get());
-    if draws > u64::from(u32::MAX) {
-        return Err(Error::argument(format!("{draws} draws exceed the limit of exact integers, 2^32 - 1")));
-    }
     if plan.route == Route::Uniform {
         return Ok(ExactProbability::with_factors(
             stirling::surjections(draws, classes),

@@ -33,7 +33,7 @@ impl Moduli {
         Self { q, inverse, square }
     }
 
-    /// abR⁻¹, for a·b < 2q·2⁶⁴; below 2q.
+    /// abR⁻¹ for a·b ≤ q·2⁶⁴, as it is for a, b ≤ 2q; below 2q.
     #[inline(always)]
     pub fn mul(&self, a: Residues, b: Residues) -> Residues {
         std::array::from_fn(|i| {
@@ -66,7 +66,7 @@ impl Moduli {
         self.enter([1; LANES])
     }
 
-    /// R^e·R⁻¹… as the Montgomery form of R^e: the constant that undoes e products with a plain factor.
+    /// Montgomery form of R^e: the constant that undoes e products with a plain factor.
     pub fn power_of_radix(&self, exponent: u64) -> Residues {
         // R² mod q is the Montgomery form of R.
         self.power(self.square, exponent)
@@ -114,11 +114,11 @@ pub(super) struct Accumulator([u128; LANES]);
 impl Accumulator {
     pub const ZERO: Self = Self([0; LANES]);
 
-    /// Adds a·b for a, b ≤ 2q.
+    /// Adds a·b for any words a and for b ≤ 2q.
     #[inline(always)]
     pub fn add_product(&mut self, moduli: &Moduli, a: Residues, b: Residues) {
         for i in 0..LANES {
-            // The high word of the product is at most q; kept below 2q the sum of both cannot overflow.
+            // The high word of the product is at most 2q; that of the sum, kept below 2q, cannot overflow.
             let sum = self.0[i] + u128::from(a[i]) * u128::from(b[i]);
             let high = (sum >> 64) as u64;
             let high = high.min(high.wrapping_sub(2 * moduli.q[i]));

@@ -21,7 +21,7 @@ use num_traits::{One, Zero};
 /// By whichever route is the quickest; the caller answers for the size, about n log₂ C bits.
 ///
 /// # Panics
-/// If n exceeds 2³² − 1 or C exceeds [`crate::prior::MAX_CLASSES`].
+/// If n exceeds 2³² − 1, C exceeds [`crate::prior::MAX_CLASSES`], or Cⁿ has more than 10⁹ bits.
 ///
 /// # Examples
 /// ```
@@ -56,6 +56,8 @@ pub(super) fn surjections(num_draws: u64, num_classes: u64) -> BigUint {
 
 fn check_range(num_draws: u64, num_classes: u64) {
     assert!(num_draws <= u64::from(u32::MAX), "{num_draws} draws exceed 2^32 - 1");
+    let bits = num_draws as f64 * (num_classes.max(1) as f64).log2();
+    assert!(bits <= cost::MAX_BITS, "{num_draws} draws from {num_classes} classes give {bits:e} bits");
     assert!(num_classes <= crate::prior::MAX_CLASSES as u64, "{num_classes} classes");
 }
 

@@ -203,4 +203,11 @@ fn impossible_requests_say_their_cost() {
     assert!(message(&weights, Sampling::WithReplacement, 5).contains("not real weights"));
     let error = probability_at_any_cost(&uniform(2), BOTH[0], NumDraws::new(1 << 40).unwrap()).unwrap_err();
     assert!(error.to_string().contains("2^32 - 1"), "{error}");
+    let one = probability_of_completion(&uniform(1), NumDraws::new(1 << 40).unwrap()).unwrap_err();
+    assert!(one.to_string().contains("2^32 - 1"), "{one}");
+    let error =
+        probability_at_any_cost(&uniform(1 << 20), BOTH[0], NumDraws::new(1 << 30).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("bits"), "{error}");
+    // Too few draws cost nothing, whatever the classes.
+    assert!(value(&unequal, Sampling::WithReplacement, 999).numerator.is_zero());
 }

@@ -8,9 +8,9 @@ use super::residues::{LANES, Moduli, Residues};
 /// ∏_{j≠i} q_j mod q_i in lane i, for the moduli `all[at..at + LANES]`; `all` descends and spans less than 2³¹.
 pub(super) fn cofactors(all: &[u64], at: usize, moduli: &Moduli) -> Residues {
     // Products of so many differences stay below 2⁶².
-    match all[0] - all[all.len() - 1] {
-        ..0x8000 => packed::<4>(all, at, moduli),
-        ..0x10_0000 => packed::<3>(all, at, moduli),
+    match (all[0] - all[all.len() - 1] + 1).next_power_of_two().ilog2() {
+        0..=15 => packed::<4>(all, at, moduli),
+        16..=20 => packed::<3>(all, at, moduli),
         _ => packed::<2>(all, at, moduli),
     }
 }
