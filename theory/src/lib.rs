@@ -49,6 +49,7 @@
 pub mod bounds;
 pub mod collision;
 pub mod coverage;
+mod double_double;
 pub mod error;
 pub mod files;
 pub mod losses;

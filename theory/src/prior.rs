@@ -3,6 +3,7 @@
 //! Classes of equal probability are grouped: every formula of this crate needs each distinct probability once,
 //! with its multiplicity, so that ImageNet's 1000 classes cost about 90 evaluations.
 
+use crate::double_double::Dd;
 use crate::error::{Error, Place, Result};
 use std::path::Path;
 
@@ -23,6 +24,8 @@ pub struct Group {
     pub count: Option<u64>,
     /// How many classes the group has.
     pub multiplicity: u64,
+    /// π in double-double: π · (rounding of one class) · C would otherwise limit the accuracy of products over classes.
+    pub(crate) precise: Dd,
 }
 
 impl Group {
@@ -62,7 +65,8 @@ impl ClassPrior {
         check_size(usize::try_from(num_classes).unwrap_or(usize::MAX))?;
         let probability = 1.0 / num_classes as f64;
         let others = (num_classes - 1) as f64 / num_classes as f64;
-        let groups = vec![Group { probability, others, count: None, multiplicity: num_classes }];
+        let precise = Dd::ONE / Dd::from(num_classes as f64);
+        let groups = vec![Group { probability, others, count: None, multiplicity: num_classes, precise }];
         Ok(Self { kind: Kind::Uniform(num_classes), groups, total: num_classes as f64 })
     }
 
@@ -99,6 +103,7 @@ impl ClassPrior {
                 others: (total - run[0]) as f64 / total as f64,
                 count: Some(run[0]),
                 multiplicity: run.len() as u64,
+                precise: Dd::from(run[0] as f64) / Dd::from(total as f64),
             })
             .collect();
         Ok(Self { kind: Kind::Counts(counts), groups, total: total as f64 })
@@ -118,7 +123,8 @@ impl ClassPrior {
         }
         let mut sorted = weights.clone();
         sorted.sort_unstable_by(|x, y| y.total_cmp(x));
-        let total: f64 = sorted.iter().rev().sum();
+        let precise_total = sorted.iter().rev().fold(Dd::ZERO, |sum, &w| sum + Dd::from(w));
+        let total = precise_total.value();
         if !total.is_finite() || sorted[sorted.len() - 1] / total < 1e-300 {
             return Err(Error::argument(format!(
                 "the weights span too wide a range: smallest {:e}, sum {total:e}",
@@ -134,7 +140,8 @@ impl ClassPrior {
         for run in sorted.chunk_by(|x, y| x == y) {
             let others = (before + after[place]) / total;
             let multiplicity = run.len() as u64;
-            groups.push(Group { probability: run[0] / total, others, count: None, multiplicity });
+            let precise = Dd::from(run[0]) / precise_total;
+            groups.push(Group { probability: run[0] / total, others, count: None, multiplicity, precise });
             before += run[0] * run.len() as f64;
             place += run.len();
         }

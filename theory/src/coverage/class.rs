@@ -1,58 +1,114 @@
-//! What one class contributes to the contour sum: factors 1 − e^{−z} and their bounds, computed without cancellation.
+//! What one class contributes to the contour sum: ln of (1 − e^{−z})/(1 − e^{−a}) and its bounds, without cancellation.
 
-use super::contour::Tilt;
+use super::tilt::Tilt;
 
-/// Mean of one class's count given that it is at least 1.
-pub(super) fn class_mean(w: f64, tilt: &Tilt) -> f64 {
-    w * tilt.scale / -(-w * tilt.ell).exp_m1()
-}
+/// Beyond this a class factor is taken apart differently, so that nothing overflows.
+const FAR: f64 = 300.0;
 
-pub(super) struct Factor {
-    pub ln_ratio: f64,
-    pub argument: f64,
-    /// What `ln_ratio` was computed through: its rounding is a few ulps of this.
-    pub error: f64,
+/// Classes of one weight at the radius r: a = w·L(r).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LargeGroup {
+    pub weight: f64,
+    pub multiplicity: f64,
+    pub a: f64,
+    /// e^{−a}/(1 − e^{−a}).
+    pub odds: f64,
 }
 
 /// ln of (1 − e^{−z})/(1 − e^{−a}) with z = a − h + iy.
-pub(super) fn class_factor(a: f64, h: f64, y: f64) -> Factor {
-    let x = a - h;
-    let small = -(-a).exp_m1();
-    let half_sine_squared = (0.5 * y).sin().powi(2);
-    if a > 0.5 && h < 300.0 && x > -30.0 {
-        // |1−e^{−z}|² − (1−e^{−a})² in terms that vanish with e^{−a}.
-        let e = (-a).exp();
-        let first = 2.0 * e * (2.0 * half_sine_squared - h.exp_m1() * y.cos());
-        let difference = (first + e * e * (2.0 * h).exp_m1()) / (small * small);
-        if difference.abs() < 0.5 {
-            let argument = argument_of_one_minus_exp(x, y, half_sine_squared);
-            let size = e * (2.0 * half_sine_squared + h.exp_m1() + e * (2.0 * h).exp_m1()) / (small * small);
-            return Factor { ln_ratio: 0.5 * difference.ln_1p(), argument, error: 2.0 * size + e * y.abs() };
-        }
-    }
-    let (ln_modulus, argument) = ln_one_minus_exp_complex(x, y);
-    // The angle y is rounded too: d ln(1−e^{−z})/dy = e^{−z}/(1−e^{−z}).
-    let slope = (-x - ln_modulus).exp().min(1e300);
-    let error = 1.0 + ln_modulus.abs() + small.ln().abs() + slope * y.abs();
-    Factor { ln_ratio: ln_modulus - small.ln(), argument, error }
+pub(super) struct Factor {
+    pub ln_ratio: f64,
+    pub argument: f64,
+    /// Rounding of `ln_ratio` and of `argument`, in units of ε.
+    pub error: f64,
+    pub argument_error: f64,
 }
 
-/// arg(1 − e^{−x−iy}), x not far below 0.
-pub(super) fn argument_of_one_minus_exp(x: f64, y: f64, half_sine_squared: f64) -> f64 {
-    let e = (-x).exp();
-    (e * y.sin()).atan2(-(-x).exp_m1() + 2.0 * e * half_sine_squared)
+/// The factor of one class, where h ≥ 0 and y are known to 4 ε each.
+///
+/// With d = (e^{−a} − e^{−z})/(1 − e^{−a}) it is ln(1+d), and d = −o (e^h cos y − 1 − i e^h sin y) with o = e^{−a}/(1−e^{−a}) vanishes
+/// with h and y, so that the error is relative to the size of what the class contributes.
+pub(super) fn class_factor(group: &LargeGroup, h: f64, y: f64) -> Factor {
+    if group.a > FAR || h > FAR {
+        return far_factor(group.a, h, y);
+    }
+    let (half_sine, half_cosine) = (0.5 * y).sin_cos();
+    let growth = h.exp_m1();
+    let (versine, sine) = (2.0 * half_sine * half_sine, 2.0 * half_sine * half_cosine);
+    let re = -group.odds * (growth * (1.0 - versine) - versine);
+    let im = group.odds * (growth + 1.0) * sine;
+    let (ln_ratio, argument) = ln_1p_complex(re, im);
+    // Sizes that re and im were added from, and |1+d|⁻¹, by which ln(1+d) magnifies their errors.
+    let real = group.odds * (growth * (1.0 + h) + versine);
+    let imaginary = group.odds * (growth + 1.0) * y.abs();
+    let square = (1.0 + re) * (1.0 + re) + im * im;
+    let (size, other) = (1.0 + re.abs(), im.abs());
+    Factor {
+        ln_ratio,
+        argument,
+        error: 7.0 * (real * size + imaginary * other) / square,
+        argument_error: 7.0 * (imaginary * size + real * other) / square,
+    }
+}
+
+/// [`class_factor`] by the logarithms of both parts.
+#[cold]
+fn far_factor(a: f64, h: f64, y: f64) -> Factor {
+    let x = a - h;
+    let (ln_modulus, argument) = ln_one_minus_exp_complex(x, y);
+    let here = ln_one_minus_exp(a);
+    let slope = (-x - ln_modulus).exp().min(1e300);
+    let error = 8.0 * (ln_modulus.abs() + here.abs() + slope * (a + h + y.abs()));
+    Factor { ln_ratio: ln_modulus - here, argument, error, argument_error: error + 4.0 * argument.abs() }
+}
+
+/// ln(1 + d) for complex d.
+fn ln_1p_complex(re: f64, im: f64) -> (f64, f64) {
+    const ODD: [f64; 10] = [
+        1.0,
+        1.0 / 3.0,
+        1.0 / 5.0,
+        1.0 / 7.0,
+        1.0 / 9.0,
+        1.0 / 11.0,
+        1.0 / 13.0,
+        1.0 / 15.0,
+        1.0 / 17.0,
+        1.0 / 19.0,
+    ];
+    let square = re * re + im * im;
+    if square > 0.04 {
+        return (0.5 * (2.0 * re + square).max(-1.0).ln_1p(), im.atan2(1.0 + re));
+    }
+    // 2 artanh v with v = d/(2+d): |v| ≤ 1/9; terms beyond the last are below 1e-17 of the first.
+    let scale = 1.0 / (4.0 + 4.0 * re + square);
+    let (vr, vi) = ((2.0 * re + square) * scale, 2.0 * im * scale);
+    let (wr, wi) = (vr * vr - vi * vi, 2.0 * vr * vi);
+    let last = match 0.25 * square {
+        s if s < 1e-8 => 1,
+        s if s < 2e-6 => 2,
+        s if s < 4e-5 => 3,
+        s if s < 2e-4 => 4,
+        s if s < 1e-3 => 5,
+        _ => 9,
+    };
+    let (mut sr, mut si) = (ODD[last], 0.0);
+    for &term in ODD[..last].iter().rev() {
+        (sr, si) = (sr * wr - si * wi + term, sr * wi + si * wr);
+    }
+    (2.0 * (vr * sr - vi * si), 2.0 * (vr * si + vi * sr))
 }
 
 /// (ln|1 − e^{−x−iy}|, arg(1 − e^{−x−iy})) for every real x.
-pub(super) fn ln_one_minus_exp_complex(x: f64, y: f64) -> (f64, f64) {
+fn ln_one_minus_exp_complex(x: f64, y: f64) -> (f64, f64) {
     if x < 0.0 {
         // 1 − e^{−z} = e^{−z} · −(1 − e^{z}).
         let (ln_modulus, argument) = ln_one_minus_exp_complex(-x, -y);
         return (ln_modulus - x, argument - y + std::f64::consts::PI);
     }
     let half_sine_squared = (0.5 * y).sin().powi(2);
-    let argument = argument_of_one_minus_exp(x, y, half_sine_squared);
     let e = (-x).exp();
+    let argument = (e * y.sin()).atan2(-(-x).exp_m1() + 2.0 * e * half_sine_squared);
     let ln_modulus = if x > 0.5 {
         0.5 * (e * (e - 2.0 * y.cos())).ln_1p()
     } else {
@@ -60,11 +116,6 @@ pub(super) fn ln_one_minus_exp_complex(x: f64, y: f64) -> (f64, f64) {
         0.5 * (small * small + 4.0 * e * half_sine_squared).ln()
     };
     (ln_modulus, argument)
-}
-
-/// a/(e^a − 1).
-pub(super) fn ratio_to_expm1(a: f64) -> f64 {
-    if a > 700.0 { 0.0 } else { a / a.exp_m1() }
 }
 
 /// ln(1 − e^{−a}) for a > 0.
@@ -96,10 +147,10 @@ pub(super) fn class_majorant(w: f64, tilt: &Tilt, decay: f64, versine: f64) -> f
     exponential.min(-neighbours * versine).min(0.0)
 }
 
-/// sin t − t without cancellation.
-pub(super) fn sin_minus(t: f64) -> f64 {
+/// sin t − t without cancellation; `sine` = sin t.
+pub(super) fn sin_minus(t: f64, sine: f64) -> f64 {
     if t > 1.0 {
-        return t.sin() - t;
+        return sine - t;
     }
     let square = t * t;
     let mut term = -t * square / 6.0;

@@ -1,0 +1,73 @@
+//! υ_K^{(−c)}: the K negatives of an anchor of class c show every other class.
+//!
+//! Independent draws: K! \[z^K\] e^{π_c z} ∏_{d≠c} (e^{π_d z} − 1). Without replacement, with the anchor out of the urn:
+//! \[z^K\] (1+z)^{M_c−1} ∏_{d≠c} ((1+z)^{M_d} − 1) / binom(M−1, K). Averaged over the anchor, υ_{K+1} = Σ_c π_c υ_K^{(−c)}.
+//!
+//! For a prior that is not uniform, E 1{cover}·ℓ_sup = Σ_c π_c υ_K^{(−c)} L_sup,c does not factor as υ_{K+1} L_sup; a bound
+//! with the plain supervised loss needs min_c υ_K^{(−c)}.
+
+use super::urn::{self, Urn};
+use crate::double_double::Dd;
+use crate::error::Result;
+use crate::prior::ClassPrior;
+use crate::probability::Probability;
+use crate::sampling::{NumDraws, Sampling};
+
+/// Probability that a batch of `num_draws` = K+1 labels shows every class, given the anchor's class: one value for each of
+/// [`ClassPrior::groups`], in their order.
+///
+/// Accuracy and error bounds as for [`probability`](super::probability()).
+///
+/// # Errors
+/// As for `probability`.
+///
+/// # Examples
+/// ```
+/// use theory::{ClassPrior, NumDraws, Sampling, coverage};
+/// // π = (3/4, 1/4), one negative: after the heavy class it must be the light one, and the other way round.
+/// let prior = ClassPrior::from_counts(vec![3, 1])?;
+/// let given = coverage::given_anchor(&prior, Sampling::WithReplacement, NumDraws::new(2)?)?;
+/// assert!((given[0].value() - 0.25).abs() < 1e-15 && (given[1].value() - 0.75).abs() < 1e-15);
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn given_anchor(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> Result<Vec<Probability>> {
+    sampling.check(prior, num_draws)?;
+    Ok((0..prior.groups().len()).map(|anchor| of_group(prior, sampling, num_draws, anchor)).collect())
+}
+
+/// min_c υ_K^{(−c)}, which is that of the likeliest class.
+///
+/// P(all others are drawn and c is not) is K! \[z^K\] e^{π_d z}·∏_{others}, with non-negative coefficients that grow with the
+/// weight π_d of the class that may still be drawn; so it is harder to see the lighter of two classes, whatever else
+/// must be seen. The same holds without replacement.
+///
+/// # Errors
+/// As for [`probability`](super::probability()).
+///
+/// # Examples
+/// ```
+/// use theory::{ClassPrior, NumDraws, Sampling, coverage};
+/// let prior = ClassPrior::from_counts(vec![3, 1])?;
+/// let least = coverage::least_given_anchor(&prior, Sampling::WithReplacement, NumDraws::new(2)?)?;
+/// assert!((least.value() - 0.25).abs() < 1e-15);
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn least_given_anchor(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: NumDraws,
+) -> Result<Probability> {
+    sampling.check(prior, num_draws)?;
+    Ok(of_group(prior, sampling, num_draws, 0))
+}
+
+fn of_group(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, anchor: usize) -> Probability {
+    let required = urn::weight_groups(prior, sampling, Some(anchor));
+    let population = urn::population(prior, sampling).map(|all| all - 1.0);
+    let group = &prior.groups()[anchor];
+    let (total, free) = match population {
+        Some(rest) => (Dd::from(rest), group.count.unwrap_or(1) as f64 - 1.0),
+        None => (Dd::ONE, group.probability),
+    };
+    Urn::new(population, total, free, &required, num_draws.negatives().get()).coverage().0
+}
