@@ -24,15 +24,51 @@ pub(super) struct Factor {
     pub argument_error: f64,
 }
 
+/// (sin x, cos x) to one ulp: Taylor's polynomials where no reduction is needed, which is nearly always.
+#[inline]
+pub(super) fn sin_cos(x: f64) -> (f64, f64) {
+    const SIN: [f64; 7] = [
+        -1.0 / 6.0,
+        1.0 / 120.0,
+        -1.0 / 5040.0,
+        1.0 / 362_880.0,
+        -1.0 / 39_916_800.0,
+        1.0 / 6_227_020_800.0,
+        -1.0 / 1_307_674_368_000.0,
+    ];
+    const COS: [f64; 7] = [
+        1.0 / 24.0,
+        -1.0 / 720.0,
+        1.0 / 40_320.0,
+        -1.0 / 3_628_800.0,
+        1.0 / 479_001_600.0,
+        -1.0 / 87_178_291_200.0,
+        1.0 / 20_922_789_888_000.0,
+    ];
+    if x.abs() > std::f64::consts::FRAC_PI_4 {
+        return x.sin_cos();
+    }
+    let square = x * x;
+    // Even and odd places apart, so that two short chains run side by side.
+    let fourth = square * square;
+    let horner = |c: &[f64; 7]| {
+        let even = c[0] + fourth * (c[2] + fourth * (c[4] + fourth * c[6]));
+        let odd = c[1] + fourth * (c[3] + fourth * c[5]);
+        even + square * odd
+    };
+    (x + x * (square * horner(&SIN)), 1.0 - (0.5 * square - fourth * horner(&COS)))
+}
+
 /// The factor of one class, where h ≥ 0 and y are known to 4 ε each.
 ///
 /// With d = (e^{−a} − e^{−z})/(1 − e^{−a}) it is ln(1+d), and d = −o (e^h cos y − 1 − i e^h sin y) with o = e^{−a}/(1−e^{−a}) vanishes
 /// with h and y, so that the error is relative to the size of what the class contributes.
+#[inline]
 pub(super) fn class_factor(group: &LargeGroup, h: f64, y: f64) -> Factor {
     if group.a > FAR || h > FAR {
         return far_factor(group.a, h, y);
     }
-    let (half_sine, half_cosine) = (0.5 * y).sin_cos();
+    let (half_sine, half_cosine) = sin_cos(0.5 * y);
     let growth = h.exp_m1();
     let (versine, sine) = (2.0 * half_sine * half_sine, 2.0 * half_sine * half_cosine);
     let re = -group.odds * (growth * (1.0 - versine) - versine);
@@ -41,13 +77,13 @@ pub(super) fn class_factor(group: &LargeGroup, h: f64, y: f64) -> Factor {
     // Sizes that re and im were added from, and |1+d|⁻¹, by which ln(1+d) magnifies their errors.
     let real = group.odds * (growth * (1.0 + h) + versine);
     let imaginary = group.odds * (growth + 1.0) * y.abs();
-    let square = (1.0 + re) * (1.0 + re) + im * im;
+    let magnified = 7.0 / ((1.0 + re) * (1.0 + re) + im * im);
     let (size, other) = (1.0 + re.abs(), im.abs());
     Factor {
         ln_ratio,
         argument,
-        error: 7.0 * (real * size + imaginary * other) / square,
-        argument_error: 7.0 * (imaginary * size + real * other) / square,
+        error: magnified * (real * size + imaginary * other),
+        argument_error: magnified * (imaginary * size + real * other),
     }
 }
 
@@ -63,6 +99,7 @@ fn far_factor(a: f64, h: f64, y: f64) -> Factor {
 }
 
 /// ln(1 + d) for complex d.
+#[inline]
 fn ln_1p_complex(re: f64, im: f64) -> (f64, f64) {
     const ODD: [f64; 10] = [
         1.0,
@@ -131,6 +168,13 @@ pub(super) fn class_majorant(w: f64, tilt: &Tilt, decay: f64, versine: f64) -> f
     let a = w * tilt.ell;
     let (h, small) = (w * decay, -(-a).exp_m1());
     let exponential = -h + (h - a).exp().ln_1p() - small.ln();
+    exponential.min(-neighbours(w, tilt) * versine).min(0.0)
+}
+
+/// Σ_j p_j p_{j+1} (a part of it) for one class's count given that it is at least 1.
+pub(super) fn neighbours(w: f64, tilt: &Tilt) -> f64 {
+    let a = w * tilt.ell;
+    let small = -(-a).exp_m1();
     // p_1 of the count given ≥ 1, then p_{j+1}/p_j = (w−j)/(j+1) · θ/q, or a/(j+1) for Poisson.
     let (mut p, odds) = if tilt.q == 1.0 {
         (a * (-a).exp() / small, f64::NAN)
@@ -144,7 +188,7 @@ pub(super) fn class_majorant(w: f64, tilt: &Tilt, decay: f64, versine: f64) -> f
         neighbours += p * p * ratio;
         p *= ratio;
     }
-    exponential.min(-neighbours * versine).min(0.0)
+    neighbours
 }
 
 /// sin t − t without cancellation; `sine` = sin t.
@@ -152,16 +196,11 @@ pub(super) fn sin_minus(t: f64, sine: f64) -> f64 {
     if t > 1.0 {
         return sine - t;
     }
+    // t³/3!, t⁵/5!, … up to t¹⁹/19!: the rest is below 1e-19 of the first.
+    const RATIOS: [f64; 8] =
+        [1.0 / 20.0, 1.0 / 42.0, 1.0 / 72.0, 1.0 / 110.0, 1.0 / 156.0, 1.0 / 210.0, 1.0 / 272.0, 1.0 / 342.0];
     let square = t * t;
-    let mut term = -t * square / 6.0;
-    let mut sum = term;
-    let mut k = 4.0;
-    while term.abs() > 1e-18 * sum.abs() {
-        term *= -square / (k * (k + 1.0));
-        sum += term;
-        k += 2.0;
-    }
-    sum
+    -t * square / 6.0 * RATIOS.iter().rev().fold(1.0, |sum, ratio| 1.0 - square * ratio * sum)
 }
 
 /// arg(q + θe^{it}) − θt = ∫₀ᵗ θq(2θ−1)(1−cos s)/(1−2θq(1−cos s)) ds, by Gauss–Legendre while t is small.

@@ -21,7 +21,8 @@
 //! the sine of the phase), assuming that exp, ln, sin, cos, atan2, expm1, ln1p err by at most 1 ulp.
 
 use super::class::{
-    LargeGroup, angle_minus_linear, class_factor, class_majorant, ln_one_minus_exp, sin_minus,
+    LargeGroup, angle_minus_linear, class_factor, class_majorant, ln_one_minus_exp, neighbours, sin_cos,
+    sin_minus,
 };
 use super::series::SmallClasses;
 use super::tilt::{Side, Tilt, aliasing, ln_product, saddle};
@@ -30,6 +31,9 @@ use crate::double_double::Dd;
 use std::f64::consts::PI;
 
 const EPS: f64 = f64::EPSILON;
+
+/// What aliasing and dropped nodes may each add to the relative error: a fraction of one rounding.
+const NEGLIGIBLE: f64 = 3e-17;
 
 /// factor · e^exponent, with a bound of its relative error.
 #[derive(Debug, Clone, Copy)]
@@ -43,12 +47,14 @@ pub(super) struct Scaled {
 pub(super) fn solve(urn: &Urn, side: Side) -> Scaled {
     let (tilt, variance) = saddle(urn, side);
     let contour = Contour::new(urn, side, tilt);
-    let mut points = (9.0 * variance.sqrt() + 24.0).ceil();
+    // A normal tail e^{−(M/σ)²/2} of NEGLIGIBLE·P(N = n), P(N = n) = 0.4/σ; the rest allows for skewness and small σ.
+    let deviation = variance.sqrt();
+    let mut points = (deviation * (2.0 * (38.1 + (5.0 * deviation + 2.0).ln())).sqrt() + 24.0).ceil();
     loop {
         let points_odd = points + 1.0 - points % 2.0;
         let sum = contour.trapezoid(points_odd);
         let aliased = aliasing(urn, side, &tilt, variance, points_odd);
-        if sum.value > 0.0 && aliased <= 1e-17 * sum.value || points > 8.0 * (urn.draws + 64.0) {
+        if sum.value > 0.0 && aliased <= NEGLIGIBLE * sum.value || points > 8.0 * (urn.draws + 64.0) {
             let error = (aliased + sum.error) / sum.value + contour.prefactor_error + 3.0 * EPS;
             return Scaled {
                 factor: sum.value * contour.prefactor.factor,
@@ -135,13 +141,14 @@ impl<'a> Contour<'a> {
             Side::Upper => {
                 let tail = -product.exp_m1();
                 factor *= tail.value();
-                odds = 1.0 / (-product).exp_m1().value();
+                odds = ((Dd::ONE - tail) / tail).value();
                 prefactor_error = 1.5 * EPS * light_error * (1.0 + odds) + 2.0 * EPS;
             }
         }
-        // Double-double: 1e-30 of the largest parts; Stirling's δ(n) to 1e-17 each.
-        let parts = urn.draws * (1.0 + urn.draws.ln()) + exponent.hi.abs() + urn.normalisation_size();
-        prefactor_error += 1e-30 * parts + 4e-17;
+        // Double-double: logarithms to 1e-27, sums to 1e-31 of the largest parts; Stirling's δ(n) to 1e-17 each.
+        let logs = urn.draws + urn.num_required + urn.normalisation_size();
+        let parts = urn.draws * urn.draws.ln() + exponent.hi.abs() + urn.total.hi * tilt.ell;
+        prefactor_error += 1e-27 * logs + 1e-30 * parts + 4e-17;
         let offset = match urn.base {
             Base::Binomial { .. } if tilt.scale > 0.5 => {
                 let q = Dd::ONE / (Dd::ONE + radius);
@@ -161,9 +168,11 @@ impl<'a> Contour<'a> {
     /// P_r(N ≡ n mod `points`) and the bound of what rounding and dropped nodes can have changed.
     fn trapezoid(&self, points: f64) -> Sum {
         let half = ((points - 1.0) / 2.0) as u64;
+        // Half the step of t, in two floats so that the rounding of t does not count.
+        let step = Dd { hi: PI, lo: 1.224_646_799_147_353_2e-16 } / Dd::from(points);
         let (mut sum, mut rounding, mut dropped) = (0.5, 0.0, 0.0);
         for k in 1..=half {
-            let node = self.node(k as f64, points);
+            let node = self.node(step * k as f64);
             let term = match self.side {
                 Side::Lower => self.lower_term(&node),
                 Side::Upper => self.upper_term(&node),
@@ -171,9 +180,9 @@ impl<'a> Contour<'a> {
             sum += term.value;
             rounding += term.error;
             let left = (half - k) as f64;
-            if term.magnitude < 1e-18 && left > 0.0 {
-                let majorant = left * self.majorant(&self.node(k as f64 + 1.0, points));
-                if majorant < 1e-17 {
+            if term.magnitude < 1e-16 && left > 0.0 {
+                let majorant = self.dropped(&node, &self.node(step * (k as f64 + 1.0)), left);
+                if majorant < NEGLIGIBLE {
                     dropped = majorant;
                     break;
                 }
@@ -183,14 +192,12 @@ impl<'a> Contour<'a> {
         Sum { value, error: 2.0 * (EPS * rounding + dropped) / points + 2.0 * EPS * value }
     }
 
-    /// The point e^{it}, t = 2πk/`points`.
-    fn node(&self, k: f64, points: f64) -> Node {
-        // t in two floats, so that its rounding does not count: sin(t/2 + δ) = sin t/2 + δ cos t/2.
-        let exact = Dd { hi: PI, lo: 1.224_646_799_147_353_2e-16 } * k / Dd::from(points);
-        let (sine, cosine) = exact.hi.sin_cos();
-        let (half_sine, half_cosine) = (sine + exact.lo * cosine, cosine - exact.lo * sine);
-        let (t, sin_t, versine) =
-            (2.0 * exact.hi, 2.0 * half_sine * half_cosine, 2.0 * half_sine * half_sine);
+    /// The point e^{it}, given t/2.
+    fn node(&self, half: Dd) -> Node {
+        let (sine, cosine) = sin_cos(half.hi);
+        // sin(x + δ) = sin x + δ cos x.
+        let (half_sine, half_cosine) = (sine + half.lo * cosine, cosine - half.lo * sine);
+        let (t, sin_t, versine) = (2.0 * half.hi, 2.0 * half_sine * half_cosine, 2.0 * half_sine * half_sine);
         let Tilt { scale, q, .. } = self.tilt;
         let (decay, angle, drift) = match self.urn.base {
             Base::Poisson => (scale * versine, scale * sin_t, self.weight * scale * sin_minus(t, sin_t)),
@@ -246,7 +253,7 @@ impl<'a> Contour<'a> {
             phase_error += part.argument_error + part.argument.abs();
         }
         let magnitude = exponent.exp();
-        let (sine, cosine) = phase.sin_cos();
+        let (sine, cosine) = sin_cos(phase);
         let turned = sine.abs() * phase_error + 0.5 * EPS * phase_error * phase_error;
         let rounding = magnitude * (cosine.abs() * (error + 2.0) + turned.min(phase_error) + 1.0);
         Term { value: magnitude * cosine, magnitude, error: rounding }
@@ -259,7 +266,7 @@ impl<'a> Contour<'a> {
         let size = error + argument_error + growth.abs() + argument.abs();
         let (re, im, relative, absolute);
         if growth < 1.0 {
-            let (half_sine, half_cosine) = (0.5 * argument).sin_cos();
+            let (half_sine, half_cosine) = sin_cos(0.5 * argument);
             let (power, versine) = (growth.exp_m1(), 2.0 * half_sine * half_sine);
             let sine = 2.0 * half_sine * half_cosine;
             let (scale, odds) = (shrink.exp(), self.odds);
@@ -275,8 +282,8 @@ impl<'a> Contour<'a> {
             relative = rest;
             absolute = other * (4.0 + size + growth + shrink.abs() + self.odds.ln().abs());
         }
-        let magnitude = re.hypot(im);
-        let (sine, cosine) = node.phase.sin_cos();
+        let magnitude = (re * re + im * im).sqrt();
+        let (sine, cosine) = sin_cos(node.phase);
         let value = re * cosine - im * sine;
         let phase_error = 5.0 * node.size;
         let turned =
@@ -288,12 +295,78 @@ impl<'a> Contour<'a> {
         Term { value, magnitude, error: rounding }
     }
 
+    /// A bound of Σ|φ| over the `left` nodes from `next` on; `last` is the one before.
+    ///
+    /// With v = 1 − cos t, |φ| ≤ e^{−slope·v} up to v' = 6v, and [`far_majorant`](Self::far_majorant) from there on. Up to
+    /// t = π/2 the steps of v grow, so that the first sum is below a geometric one.
+    fn dropped(&self, last: &Node, next: &Node, left: f64) -> f64 {
+        let end = 6.0 * next.versine;
+        if end < 0.5 {
+            let slope = self.slope(end);
+            let near = (-slope * next.versine).exp() / -(-slope * (next.versine - last.versine)).exp_m1();
+            if slope > 0.0 && near < NEGLIGIBLE {
+                let decay = self.decay(end);
+                let far = left * self.far_majorant(&Node { versine: end, decay, ..*next });
+                if far < NEGLIGIBLE {
+                    return near + far;
+                }
+            }
+        }
+        left * self.far_majorant(next)
+    }
+
+    /// L(r) − Re L(re^{it}) with `versine` = 1 − cos t.
+    fn decay(&self, versine: f64) -> f64 {
+        let Tilt { scale, q, .. } = self.tilt;
+        match self.urn.base {
+            Base::Poisson => scale * versine,
+            Base::Binomial { .. } => -0.5 * (-2.0 * scale * q * versine).ln_1p(),
+        }
+    }
+
+    /// s with |φ| ≤ e^{−s v} for all v = 1 − cos t up to `end`.
+    ///
+    /// A class has |1−e^{−z}|² ≤ (1−e^{−a})² + e^{h−a} y² with h ≥ wθq v and y² ≤ 2v (wθ)²/(1−θ `end`)²; so its slope is at
+    /// least wθq − o(1+o) e^{h'} (wθ)²/(1−θ `end`)², o = e^{−a}/(1−e^{−a}), h' at `end`. For small a Σ_j p_j p_{j+1} is better. In the
+    /// terms of H ("c is the first class missing") the classes after c have slope wθq, and c itself none.
+    fn slope(&self, end: f64) -> f64 {
+        let Tilt { scale, q, ell, radius } = self.tilt;
+        let (decay, shape) = match self.urn.base {
+            Base::Poisson => (self.decay(end), 1.0),
+            Base::Binomial { .. } => (self.decay(end), 1.0 / (1.0 - scale * end)),
+        };
+        let lost = |w: f64, odds: f64| {
+            let y = w * scale * shape;
+            odds * (1.0 + odds) * (w * decay).exp() * y * y
+        };
+        let of_group = |g: &LargeGroup| g.multiplicity * lost(g.weight, g.odds);
+        let quadratic: f64 = self.large.iter().map(of_group).sum();
+        match self.side {
+            Side::Upper => {
+                let heaviest = self.urn.required.first().map_or(0.0, |g| g.weight.hi);
+                (self.weight - heaviest) * scale * q - quadratic
+            }
+            Side::Lower => {
+                let tilt = Tilt { radius, scale, q, ell };
+                let small: f64 = if self.small.is_empty() {
+                    0.0
+                } else {
+                    let is_small =
+                        |g: &&super::urn::WeightGroup| self.small.accepts(self.urn.base, g.weight.hi, radius);
+                    let required = self.urn.required.iter().filter(is_small);
+                    required.map(|g| g.multiplicity * neighbours(g.weight.hi, &tilt)).sum()
+                };
+                self.weight * scale * q - quadratic + small
+            }
+        }
+    }
+
     /// A decreasing function of t on [0, π] that bounds |φ(t)|.
     ///
     /// H is a sum over classes c of ∏_{d<c}(e^{w_d L}−1) e^{L (W − Σ_{d≤c} w_d)}, "c is the first class missing". Each term
     /// has non-negative coefficients; its share of H(r) is q_c ∏_{d<c}(1−q_d)/u(r), q = e^{−a}. The bound is the sum of
     /// shares times ratios; within a group ln(share·ratio) is linear in the number of classes, so its ends suffice.
-    fn majorant(&self, node: &Node) -> f64 {
+    fn far_majorant(&self, node: &Node) -> f64 {
         let tilt = &self.tilt;
         if self.side == Side::Lower {
             let of_group = |&(w, m): &(f64, f64)| m * class_majorant(w, tilt, node.decay, node.versine);
