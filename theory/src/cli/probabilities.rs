@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use theory::coverage::{self, exact};
 use theory::report::figure::{self, Lines, Series};
 use theory::report::{Cell, Table};
-use theory::{ClassPrior, NumDraws, NumNegatives, Sampling, collision, files};
+use theory::{ClassPrior, NumDraws, NumNegatives, Probability, Sampling, collision, files};
 
 /// Digits that a float carries.
 const FLOAT_DIGITS: usize = 17;
@@ -114,14 +114,28 @@ pub(super) fn curve(args: &CurveArgs) -> Result<()> {
     let (prior, sampling) = args.prior.load()?;
     let format = args.figure.as_deref().map(figure::Format::of_path).transpose()?;
     let mut points: [Vec<(f64, f64)>; 3] = Default::default();
-    let mut table = Table::new(["draws", "upsilon", "tau", "expected_log1p_collisions"]);
-    for &n in &args.draws.values {
-        let num_draws = NumDraws::new(n)?;
-        let upsilon = coverage::probability(&prior, sampling, num_draws)?;
-        let tau = collision::probability(&prior, sampling, num_draws.negatives())?;
-        let cost = collision::expected_ln1p(&prior, sampling, num_draws.negatives())?;
-        let cells = [upsilon.to_decimal(FLOAT_DIGITS), tau.to_decimal(FLOAT_DIGITS)].map(decimal);
-        table.push([vec![Cell::Integer(n as i64)], cells.to_vec(), vec![float(cost)]].concat());
+    let mut table = Table::new([
+        "draws",
+        "upsilon",
+        "tau",
+        "expected_log1p_collisions",
+        "complement",
+        "relative_error_bound",
+        "complement_relative_error_bound",
+        "method",
+    ]);
+    for (n, upsilon, method) in coverages(&prior, sampling, &args.draws.values)? {
+        let negatives = NumDraws::new(n)?.negatives();
+        let tau = collision::probability(&prior, sampling, negatives)?;
+        let cost = collision::expected_ln1p(&prior, sampling, negatives)?;
+        let mut row = vec![Cell::Integer(n as i64)];
+        row.extend([upsilon, tau].map(|p| decimal(p.to_decimal(FLOAT_DIGITS))));
+        row.extend([float(cost), decimal(upsilon.opposite().to_decimal(FLOAT_DIGITS))]);
+        row.extend(
+            [upsilon.relative_error_bound(), upsilon.complement_relative_error_bound()].map(rounded_up),
+        );
+        row.push(Cell::text(method.name()));
+        table.push(row);
         for (curve, value) in points.iter_mut().zip([upsilon.value(), tau.value(), cost]) {
             curve.push((n as f64, value));
         }
@@ -155,6 +169,28 @@ fn curves(prior: &ClassPrior, sampling: Sampling, points: [Vec<(f64, f64)>; 3]) 
             .collect(),
         ..Lines::default()
     }
+}
+
+/// υ at these n: one pass over the whole curve where they are dense, each by itself where they are not.
+fn coverages(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    draws: &[u64],
+) -> Result<Vec<(u64, Probability, coverage::Method)>> {
+    let (first, last) = (draws.iter().copied().min().unwrap_or(1), draws.iter().copied().max().unwrap_or(1));
+    if (last - first) / 4 <= draws.len() as u64 {
+        let points = coverage::curve(prior, sampling, first..=last)?;
+        return Ok(draws
+            .iter()
+            .map(|&n| &points[(n - first) as usize])
+            .map(|point| (point.draws, point.probability, point.method))
+            .collect());
+    }
+    let single = |&n: &u64| {
+        let (probability, method) = coverage::evaluate(prior, sampling, NumDraws::new(n)?)?;
+        Ok((n, probability, method))
+    };
+    draws.iter().map(single).collect()
 }
 
 #[derive(Args)]

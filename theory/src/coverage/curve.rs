@@ -31,7 +31,7 @@ pub struct CurvePoint {
 }
 
 /// Longest curve that is computed.
-const MAX_POINTS: u64 = 10_000_000;
+const MAX_POINTS: u64 = 2_000_000;
 /// States below this are dropped ahead of the band.
 const SMALLEST_CELL: f64 = 1e-300;
 /// Values below this are left to the contour sum.
@@ -43,7 +43,7 @@ const SMALLEST_VALUE: f64 = 1e-280;
 /// 10 √C operations a draw; other priors: as [`probability`](super::probability()) for every n.
 ///
 /// # Errors
-/// An empty range, one from 0 or of more than 10⁷ values; draws that `sampling` cannot make.
+/// An empty range, one from 0 or of more than 2·10⁶ values; draws that `sampling` cannot make.
 ///
 /// # Examples
 /// ```

@@ -35,9 +35,9 @@ use urn::Urn;
 
 /// Probability υ that `num_draws` draws show every class of `prior`.
 ///
-/// Both tails are kept: `ln` and `ln_complement` stay finite where υ is 1e-400 or 1 − 1e-400. The returned bounds of the
-/// relative errors hold for each value; against exact integers, for up to 250 classes, the tests find errors below 6e-15
-/// where the value exceeds 1e-3 and below 1e-12 elsewhere. Cost: some tens of evaluations per distinct class size.
+/// Both tails are kept, also where υ is 1e-400 or 1 − 1e-400, each with a bound of its relative error. Against exact integers
+/// (the example `check_certificates`) errors stay below 4e-15 and bounds below 5e-14 at every depth. Cost: some fifteen
+/// evaluations per distinct class size.
 ///
 /// # Errors
 /// Draws without replacement from a prior that has no counts, or more draws than items.

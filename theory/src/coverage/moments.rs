@@ -157,9 +157,34 @@ mod tests {
     #[test]
     fn two_classes_by_hand() {
         // p and q: E[T] = 1/p + 1/q − 1.
-        let prior = ClassPrior::from_counts(vec![9, 1]).unwrap();
-        let expected = 1.0 / 0.9 + 10.0 - 1.0;
-        assert!((expected_draws(&prior) / expected - 1.0).abs() < 1e-13);
+        for heavy in [2u64, 9, 1000, 1_000_000_000_000] {
+            let prior = ClassPrior::from_counts(vec![heavy, 1]).unwrap();
+            let (p, total) = (heavy as f64 / (heavy as f64 + 1.0), heavy as f64 + 1.0);
+            let expected = 1.0 / p + total - 1.0;
+            assert!((expected_draws(&prior) / expected - 1.0).abs() < 1e-14, "{heavy}");
+        }
+    }
+
+    #[test]
+    fn uniform_moments_by_the_general_method() {
+        for classes in [2, 3, 10, 100, 1000, 21_841] {
+            let prior = ClassPrior::uniform(classes).unwrap();
+            let time = Poissonised::new(&prior);
+            assert!((time.mean / expected_draws(&prior) - 1.0).abs() < 1e-14, "{classes}");
+            let deviation = (time.variance - time.mean).sqrt();
+            assert!((deviation / standard_deviation(&prior) - 1.0).abs() < 1e-12, "{classes}");
+        }
+    }
+
+    const IMAGENET_LIKE: f64 = 7_998.334_854_288_564;
+
+    #[test]
+    fn counts_like_imagenet() {
+        // 30-digit quadrature (mpmath) of 1 − G: 895 classes of 1300, 105 spread over 732..1293 in steps of 5.4.
+        let mut counts = vec![1300u64; 895];
+        counts.extend((0..105).map(|i| 732 + i * 27 / 5));
+        let found = expected_draws(&ClassPrior::from_counts(counts).unwrap());
+        assert!((found / IMAGENET_LIKE - 1.0).abs() < 1e-14, "{found}");
     }
 
     #[test]
