@@ -193,6 +193,11 @@ fn extreme_requests() {
     let expected = -(n as f64 * (-light).ln_1p()).exp_m1(); // the heavy class is never missed
     let p = upsilon(&heavy, wr, n);
     assert!((p.value() / expected - 1.0).abs() <= p.relative_error_bound() + 1e-15, "{p:?}");
+    // All but one of the items: 90 classes of one item, of which one is left out 90 times of 93.
+    let mut counts = vec![1; 90];
+    counts.push(3);
+    let p = upsilon(&ClassPrior::from_counts(counts).unwrap(), BOTH[1], 92);
+    assert!((p.value() * 31.0 - 1.0).abs() < 4e-16 && (p.complement() * 31.0 / 30.0 - 1.0).abs() < 4e-16);
     assert!(ClassPrior::from_counts(vec![3, 0]).unwrap_err().to_string().contains("can never be drawn"));
     assert!(ClassPrior::from_weights(vec![1.0, 0.0]).unwrap_err().to_string().contains("must be positive"));
 }

@@ -145,10 +145,10 @@ impl<'a> Contour<'a> {
                 prefactor_error = 1.5 * EPS * light_error * (1.0 + odds) + 2.0 * EPS;
             }
         }
-        // Double-double: logarithms to 1e-27, sums to 1e-31 of the largest parts; Stirling's δ(n) to 1e-17 each.
+        // Double-double: logarithms to 1e-30, sums to 1e-31 of the largest parts; Stirling's δ(n) to 1e-17 each.
         let logs = urn.draws + urn.num_required + urn.normalisation_size();
         let parts = urn.draws * urn.draws.ln() + exponent.hi.abs() + urn.total.hi * tilt.ell;
-        prefactor_error += 1e-27 * logs + 1e-30 * parts + 4e-17;
+        prefactor_error += 1e-30 * logs + 1e-30 * parts + 4e-17;
         let offset = match urn.base {
             Base::Binomial { .. } if tilt.scale > 0.5 => {
                 let q = Dd::ONE / (Dd::ONE + radius);

@@ -36,7 +36,7 @@ use urn::Urn;
 /// Probability υ that `num_draws` draws show every class of `prior`.
 ///
 /// Both tails are kept, also where υ is 1e-400 or 1 − 1e-400, each with a bound of its relative error. Against exact integers
-/// (the example `check_certificates`) errors stay below 4e-15 and bounds below 5e-14 at every depth. Cost: some fifteen
+/// (the example `check_certificates`) errors stay below 4e-15 and bounds below 1e-13 at every depth. Cost: some fifteen
 /// evaluations per distinct class size.
 ///
 /// # Errors

@@ -135,6 +135,12 @@ impl<'a> Urn<'a> {
             if n == population - self.lightest() && self.num_required > 1.0 {
                 // Only the subsets that leave out exactly one smallest class fail to cover.
                 let multiplicity = self.required.last().map_or(1.0, |g| g.multiplicity);
+                if self.lightest() == 1.0 {
+                    // Classes of one item: 1−υ = (their number)/M may be near 1, so υ has its own quotient.
+                    let covered = (population - multiplicity) / population;
+                    let p = Probability::from_values(covered, EPS, multiplicity / population, EPS);
+                    return (p, Method::ClosedForm);
+                }
                 let (ln_subsets, error) = ln_binomial(population, n);
                 let missing = Probability::from_scaled(multiplicity, -ln_subsets, error);
                 return (missing.opposite(), Method::ClosedForm);
