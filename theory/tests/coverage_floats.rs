@@ -157,7 +157,7 @@ fn completion_times_add_up() {
                     let before = exact::probability(&prior, sampling, draws(n - 1)).unwrap();
                     let top = &p.numerator * &before.denominator - &before.numerator * &p.denominator;
                     let bottom = p.denominator * before.denominator;
-                    let truth = exact::ExactProbability { numerator: top, denominator: bottom }.value();
+                    let truth = exact::ExactProbability::new(top, bottom).value();
                     let allowed = own.relative_error_bound() + 2.0 * f64::EPSILON;
                     assert!((own.value() - truth).abs() <= allowed * truth, "{:?} {n}", prior.groups());
                 }

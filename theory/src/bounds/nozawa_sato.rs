@@ -76,7 +76,7 @@ pub(super) fn ln_smallest_coverage(losses: &LossComponents) -> Result<f64, Outco
     let upsilon = if prior.is_uniform() {
         coverage::probability(&prior, losses.sampling, losses.num_draws)?
     } else {
-        return Err(Outcome::NotApplicable("needs equally frequent classes".into()));
+        coverage::least_given_anchor(&prior, losses.sampling, losses.num_draws)?
     };
     if upsilon.ln() == f64::NEG_INFINITY {
         let (n, c) = (losses.num_draws, losses.num_classes);

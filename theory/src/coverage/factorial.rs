@@ -28,7 +28,7 @@ const STIRLING_ERROR: [f64; 15] = [
 const HALF_LN_TAU: Dd = Dd { hi: 0.918_938_533_204_672_8, lo: -3.878_294_158_067_242e-17 };
 
 /// δ(n) for an integer n ≥ 1; absolute error below 1e-17.
-pub(super) fn stirling(n: f64) -> f64 {
+pub(crate) fn stirling(n: f64) -> f64 {
     if n < 15.5 {
         return STIRLING_ERROR[(n as usize).max(1) - 1];
     }

@@ -23,7 +23,7 @@ mod urn;
 pub use completion::completion_probability;
 pub use conditional::{given_anchor, least_given_anchor};
 pub use curve::{CurvePoint, curve};
-pub(crate) use factorial::ln_none_of;
+pub(crate) use factorial::{ln_none_of, stirling};
 pub use moments::{expected_draws, quantile, standard_deviation};
 
 use crate::double_double::Dd;

@@ -10,7 +10,7 @@
 //!
 //! Sources: Clopper & Pearson, Biometrika 26 (1934); Abramowitz & Stegun 26.7.5 for the quantile at many degrees of freedom.
 
-use crate::coverage::base;
+use super::point;
 use crate::error::{Error, Result};
 use statrs::distribution::{ContinuousCDF, Normal};
 use statrs::function::beta::beta_reg;
@@ -103,7 +103,7 @@ fn upper_tail(x: f64, n: f64, p: f64, q: f64) -> f64 {
         sum += term;
         k += 1.0;
     }
-    (base::ln_binomial(x, n, p, q).ln + sum.ln()).exp()
+    (point::ln_binomial(x, n, p, q) + sum.ln()).exp()
 }
 
 /// The point of [low, high] where `left` turns from true to false.

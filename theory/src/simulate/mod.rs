@@ -11,6 +11,7 @@ mod alias;
 mod index;
 mod interval;
 mod plain;
+mod point;
 mod rare;
 mod sum_law;
 

@@ -13,9 +13,9 @@
 //! Source: B. Levin, "A representation for multinomial cumulative distribution functions", Annals of Statistics 9 (1981).
 
 use super::alias::AliasLabels;
+use super::point;
 use super::sum_law::{ClassCount, Law};
 use super::{Mean, Plan, Purpose};
-use crate::coverage::base;
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
@@ -140,7 +140,7 @@ fn ln_each_once(prior: &ClassPrior, population: Option<u64>) -> f64 {
     match population {
         None => {
             // n! ∏ π_c = P(all counts are 1 | Poisson(nπ_c)) / P(Poisson(n) = n), where the e^{−n} cancel.
-            ln_weights(&|g| n * g.probability) - n - base::ln_poisson(n, n).ln
+            ln_weights(&|g| n * g.probability) - n - point::ln_poisson(n, n)
         }
         Some(total) if total as f64 == n => 0.0,
         Some(total) => {
@@ -148,7 +148,7 @@ fn ln_each_once(prior: &ClassPrior, population: Option<u64>) -> f64 {
             let total = total as f64;
             let (theta, q) = (n / total, (total - n) / total);
             let ln_each = ln_weights(&|g| g.count.unwrap_or(1) as f64 * theta);
-            ln_each + (total - n) * (-theta).ln_1p() - base::ln_binomial(n, total, theta, q).ln
+            ln_each + (total - n) * (-theta).ln_1p() - point::ln_binomial(n, total, theta, q)
         }
     }
 }
@@ -186,8 +186,8 @@ impl Tilt {
         let counts = at(tilt);
         let seen: f64 = counts.iter().map(|(count, m)| *m as f64 * count.ln_seen()).sum();
         let point = match population {
-            None => base::ln_poisson(n, tilt).ln,
-            Some(total) => base::ln_binomial(n, total as f64, tilt, 1.0 - tilt).ln,
+            None => point::ln_poisson(n, tilt),
+            Some(total) => point::ln_binomial(n, total as f64, tilt, 1.0 - tilt),
         };
         Self { counts, ln_factor: seen - point }
     }
