@@ -10,7 +10,7 @@ use theory::report::{Cell, Table};
 use theory::{ClassPrior, NumDraws, NumNegatives, Probability, Sampling, collision, files};
 
 /// Digits that a float carries.
-const FLOAT_DIGITS: usize = 17;
+const FLOAT_DIGITS: f64 = 17.0;
 
 #[derive(Args)]
 pub(super) struct CoverageArgs {
@@ -42,6 +42,14 @@ fn rounded_up(bound: f64) -> Cell {
     let up = |text: &str| format!("{:.1e}", text.parse::<f64>().unwrap_or(bound) * 1.06);
     let below = text.parse::<f64>().is_ok_and(|shown| shown < bound);
     decimal(if below { up(&text) } else { text })
+}
+
+/// p with two digits more than its error bound supports, so that printing adds nothing to the error.
+fn shown(p: Probability) -> Cell {
+    let bound = p.relative_error_bound();
+    let digits =
+        if bound > 0.0 { (2.0 - bound.log10()).ceil().clamp(1.0, FLOAT_DIGITS) } else { FLOAT_DIGITS };
+    decimal(p.to_decimal(digits as usize))
 }
 
 fn float(value: f64) -> Cell {
@@ -86,7 +94,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<()> {
             row.extend([decimal(p.numerator.to_string()), decimal(p.denominator.to_string())]);
         } else {
             let (p, method) = coverage::evaluate(&prior, sampling, num_draws)?;
-            row.extend([decimal(p.to_decimal(FLOAT_DIGITS)), decimal(p.opposite().to_decimal(FLOAT_DIGITS))]);
+            row.extend([p, p.opposite()].map(shown));
             row.extend([p.ln(), p.ln_complement()].map(float));
             row.extend([p.relative_error_bound(), p.complement_relative_error_bound()].map(rounded_up));
             row.push(Cell::text(method.name()));
@@ -129,8 +137,8 @@ pub(super) fn curve(args: &CurveArgs) -> Result<()> {
         let tau = collision::probability(&prior, sampling, negatives)?;
         let cost = collision::expected_ln1p(&prior, sampling, negatives)?;
         let mut row = vec![Cell::Integer(n as i64)];
-        row.extend([upsilon, tau].map(|p| decimal(p.to_decimal(FLOAT_DIGITS))));
-        row.extend([float(cost), decimal(upsilon.opposite().to_decimal(FLOAT_DIGITS))]);
+        row.extend([upsilon, tau].map(shown));
+        row.extend([float(cost), shown(upsilon.opposite())]);
         row.extend(
             [upsilon.relative_error_bound(), upsilon.complement_relative_error_bound()].map(rounded_up),
         );
@@ -258,7 +266,7 @@ pub(super) fn collision(args: &CollisionArgs) -> Result<()> {
         let tau = collision::probability(&prior, sampling, negatives)?;
         let cost = collision::expected_ln1p(&prior, sampling, negatives)?;
         let mut row = vec![Cell::Integer(k as i64), Cell::Integer(prior.num_classes() as i64)];
-        row.extend([tau, tau.opposite()].map(|p| decimal(p.to_decimal(FLOAT_DIGITS))));
+        row.extend([tau, tau.opposite()].map(shown));
         row.extend([tau.ln(), tau.ln_complement(), cost].map(float));
         if single && k <= MAX_SHOWN_LAW {
             let law = collision::law(&prior, sampling, negatives)?;

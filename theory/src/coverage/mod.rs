@@ -4,7 +4,11 @@
 //! υ_n = Σ_j (−1)^j binom(C, j) (1 − j/C)^n = C! S(n, C) / C^n. Any prior π: υ_n = n! \[zⁿ\] ∏_c (e^{π_c z} − 1).
 //! Without replacement from M_c items a class: υ_n = \[zⁿ\] ∏_c ((1+z)^{M_c} − 1) / binom(M, n).
 //!
-//! [`probability`] gives both tails in floating point with an error bound; [`exact::probability`] gives integers.
+#![doc = include_str!("../../docs/coverage.svg")]
+//!
+//! [`probability`] gives both tails in floating point with an error bound, [`exact::probability`] integers, [`curve()`] every
+//! n of a range, [`given_anchor`] the probability given the anchor's class (what bounds for unequal classes divide by),
+//! [`completion_probability`] P(T = n), [`expected_draws`], [`standard_deviation`] and [`quantile`] the law of T.
 //!
 //! Source: the coverage term of Nozawa & Sato (NeurIPS 2021); classical coupon collector.
 
