@@ -10,7 +10,8 @@
 //! Source: Ash, Goel, Krishnamurthy & Misra (AISTATS 2022), in the form of Bao et al.'s code, with the exact H_{C−1} where
 //! that code has ln n + 0.577; d(f) and the proof are ours.
 
-use super::{Bound, Outcome, Ratio, curl_coverage, uniform_prior};
+use super::anchor::ratio;
+use super::{Bound, Outcome, Ratio, curl_coverage, measured, outcome, uniform_prior};
 use crate::collision;
 use crate::losses::{LossComponents, Measure};
 
@@ -33,22 +34,35 @@ impl Bound for Ash {
         "equally frequent classes, any K ≥ 1; independent draws or distinct images"
     }
 
+    fn lower_needs(&self) -> &'static [Measure] {
+        &[Measure::FullSupLoss, Measure::Log1pCollisions, Measure::Gap]
+    }
+
+    fn lower_bound(&self, losses: &LossComponents) -> Outcome {
+        let parts = measured(losses, [Measure::FullSupLoss, Measure::Log1pCollisions, Measure::Gap]);
+        outcome(parts.and_then(|[supervised, collisions, gap]| {
+            Ok(ln_coefficient(losses)?.exp() * supervised + collisions + gap)
+        }))
+    }
+
     fn upper_needs(&self) -> &'static [Measure] {
         &curl_coverage::NUMERATOR
     }
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
-        Some(curl_coverage::numerator(losses).and_then(|numerator| {
-            let prior = uniform_prior(losses)?;
-            let negatives = losses.num_draws.negatives();
-            let ln_alone = collision::probability(&prior, losses.sampling, negatives)?.ln_complement();
-            if ln_alone == f64::NEG_INFINITY {
-                return Err(Outcome::Undefined("every batch has a collision: 1−τ = 0".into()));
-            }
-            let coefficient = 2.0 * coverage_cost(losses.num_classes, negatives.get());
-            Ok(Ratio { numerator: coefficient * numerator, ln_denominator: ln_alone })
-        }))
+        Some(curl_coverage::numerator(losses).and_then(|numerator| ratio(numerator, ln_coefficient(losses))))
     }
+}
+
+/// ln of (1−τ_K) / (2 max{1, 2 (C−1) H_{C−1} / K})
+fn ln_coefficient(losses: &LossComponents) -> Result<f64, Outcome> {
+    let prior = uniform_prior(losses)?;
+    let negatives = losses.num_draws.negatives();
+    let ln_alone = collision::probability(&prior, losses.sampling, negatives)?.ln_complement();
+    if ln_alone == f64::NEG_INFINITY {
+        return Err(Outcome::Undefined("every batch has a collision: 1−τ = 0".into()));
+    }
+    Ok(ln_alone - (2.0 * coverage_cost(losses.num_classes, negatives.get())).ln())
 }
 
 /// max{1, 2 (C−1) H_{C−1} / K}

@@ -39,6 +39,10 @@ impl Bound for Bao {
         "any K ≥ 1, any classes, unit features, independent draws; lower bound of L_sup: positives of the same class"
     }
 
+    fn supervised_lower_needs(&self) -> &'static [Measure] {
+        &[Measure::InfoNce]
+    }
+
     fn upper_needs(&self) -> &'static [Measure] {
         &[Measure::InfoNce, Measure::Gap]
     }

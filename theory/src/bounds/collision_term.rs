@@ -43,6 +43,14 @@ impl Bound for CollisionTerm {
         "any"
     }
 
+    fn other_needs(&self) -> &'static [Measure] {
+        if self.as_published {
+            &[Measure::Log1pCollisions, Measure::CollisionSpread]
+        } else {
+            &[Measure::CollisionUpper]
+        }
+    }
+
     fn other(&self, losses: &LossComponents) -> Option<Statement> {
         let value = if self.as_published {
             measured(losses, [Measure::Log1pCollisions, Measure::CollisionSpread]).map(|[a, b]| a + b)

@@ -7,7 +7,8 @@
 //!
 //! Source: Arora et al. (ICML 2019), as drawn by Bao et al. (ICML 2022); d(f) and the proof are ours.
 
-use super::{Bound, Outcome, Ratio, check_can_cover, measured, uniform_prior};
+use super::anchor::ratio;
+use super::{Bound, Outcome, Ratio, check_can_cover, measured, outcome, uniform_prior};
 use crate::losses::{LossComponents, Measure};
 use crate::{collision, coverage};
 
@@ -38,21 +39,35 @@ impl Bound for CurlCoverage {
         "equally frequent classes, K ≥ C−1"
     }
 
+    fn lower_needs(&self) -> &'static [Measure] {
+        &[Measure::FullSupLoss, Measure::Log1pCollisions, Measure::Gap]
+    }
+
+    fn lower_bound(&self, losses: &LossComponents) -> Outcome {
+        let parts = measured(losses, [Measure::FullSupLoss, Measure::Log1pCollisions, Measure::Gap]);
+        outcome(parts.and_then(|[supervised, collisions, gap]| {
+            Ok(ln_coefficient(losses)?.exp() * supervised + collisions + gap)
+        }))
+    }
+
     fn upper_needs(&self) -> &'static [Measure] {
         &NUMERATOR
     }
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
-        Some(numerator(losses).and_then(|numerator| {
-            let prior = uniform_prior(losses)?;
-            check_can_cover(losses)?;
-            let tau = collision::probability(&prior, losses.sampling, losses.num_draws.negatives())?;
-            let upsilon = coverage::probability(&prior, losses.sampling, losses.num_draws)?;
-            let ln_denominator = tau.ln_complement() + upsilon.ln();
-            if ln_denominator == f64::NEG_INFINITY {
-                return Err(Outcome::Undefined("every batch has a collision: 1−τ = 0".into()));
-            }
-            Ok(Ratio { numerator, ln_denominator })
-        }))
+        Some(numerator(losses).and_then(|numerator| ratio(numerator, ln_coefficient(losses))))
     }
+}
+
+/// ln((1−τ_K) υ_{K+1})
+fn ln_coefficient(losses: &LossComponents) -> Result<f64, Outcome> {
+    let prior = uniform_prior(losses)?;
+    check_can_cover(losses)?;
+    let tau = collision::probability(&prior, losses.sampling, losses.num_draws.negatives())?;
+    let upsilon = coverage::probability(&prior, losses.sampling, losses.num_draws)?;
+    let ln = tau.ln_complement() + upsilon.ln();
+    if ln == f64::NEG_INFINITY {
+        return Err(Outcome::Undefined("every batch has a collision: 1−τ = 0".into()));
+    }
+    Ok(ln)
 }

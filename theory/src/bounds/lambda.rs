@@ -5,7 +5,8 @@
 //!
 //! L_sup ≤ ( L_Info − d(f) − E\[1{not cover} l_sub\] ) / min_c υ_c,
 //!
-//! never above Eq. 10's, whose numerator has L_Info − d(f) − E ln(1+Col) ≥ 0 more.
+//! never above that of another λ, whose numerator over λ has (1−λ)/λ (L_Info − d(f) − E ln(1+Col)) ≥ 0 more.
+//! [`lambda_family`] gives both sides for any λ.
 //!
 //! Source: derived here.
 
@@ -55,4 +56,49 @@ impl Bound for Lambda {
             Ok(Ratio { numerator: info_nce - sub - gap, ln_denominator })
         }))
     }
+}
+
+/// Both sides of the family at one λ in \[0, 1\]: the lower bound of L_Info and the upper bound of L_sup.
+///
+/// λ = ½ is Eq. 10 of Nozawa & Sato, λ = 1 coverage alone, λ = 0 collisions alone, which bound no L_sup.
+///
+/// # Examples
+/// ```
+/// use theory::losses::{Estimate, Measure};
+/// use theory::{LossComponents, NumDraws, Sampling, bounds};
+/// let mut losses = LossComponents::new(2, NumDraws::new(2)?, 1.0, Sampling::WithReplacement)?;
+/// losses.class_counts = Some(vec![1, 1]); // υ = ½
+/// for (measure, value) in [
+///     (Measure::InfoNce, 1.0),
+///     (Measure::JointSupLoss, 0.3),
+///     (Measure::JointSubLoss, 0.0),
+///     (Measure::Log1pCollisions, 0.4),
+///     (Measure::Gap, 0.0),
+/// ] {
+///     losses.set(measure, Estimate::exact(value))?;
+/// }
+/// let (lower, upper) = bounds::lambda_family(&losses, 0.5);
+/// assert!((lower.value().unwrap() - 0.35).abs() < 1e-15); // ½ (0.3 + 0.4)
+/// assert!((upper.value().unwrap() - 3.2).abs() < 1e-14); // (2 · 1.0 − 0.4)/½
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn lambda_family(losses: &LossComponents, lambda: f64) -> (Outcome, Outcome) {
+    if !(0.0..=1.0).contains(&lambda) {
+        let outside = Outcome::NotApplicable(format!("λ = {lambda} is not in [0, 1]"));
+        return (outside.clone(), outside);
+    }
+    let lower = measured(
+        losses,
+        [Measure::JointSupLoss, Measure::JointSubLoss, Measure::Log1pCollisions, Measure::Gap],
+    );
+    let lower =
+        lower.map(|[sup, sub, collisions, gap]| lambda * (sup + sub) + (1.0 - lambda) * collisions + gap);
+    let upper = measured(losses, nozawa_sato::NUMERATOR).and_then(|[info_nce, sub, collisions, gap]| {
+        if lambda == 0.0 {
+            return Err(Outcome::NotApplicable("λ = 0 says nothing about L_sup".into()));
+        }
+        let numerator = (info_nce - gap - (1.0 - lambda) * collisions) / lambda - sub;
+        Ok(Ratio { numerator, ln_denominator: nozawa_sato::ln_smallest_coverage(losses)? }.value())
+    });
+    (outcome(lower), outcome(upper))
 }

@@ -5,14 +5,16 @@
 //! Y = the classes that the batch shows, Col the number of negatives of the anchor's class,
 //! A = Σ_{k: c_k ≠ c} e^{z·(μ_{c_k} − μ_c)/t}, and d(f) = (1/t) E min(0, z·(μ_c − f̄(x))) ≤ 0.
 //!
-//! Each bound is one file and one entry of [`all`]. The derivation stands at the head of the file, and everything but
-//! the mutual-information ceiling and the NSCL gap follows from the master inequality (`master.rs`):
+//! Each bound is one file and one entry of [`all`]. The derivation stands at the head of the file, and every
+//! upper bound of L_sup that is called a theorem follows from the master inequality (`master.rs`):
 //!
 //! L_Info ≥ E ln(1 + Col + A) + d(f).
 //!
 //! Common conditions: the two views are independent given the image; μ_c and f̄ are population means of the same law as
 //! the features, μ_c not normalised again; the negatives' views are independent of the anchor's two views given the
-//! labels. "Uniform" is said of the negatives: the anchor's own law may be anything.
+//! labels (negatives chosen by their similarity to the anchor are not). Positives are two views of one image, or, for
+//! independent draws, two independent images of one class. "Uniform" is said of the negatives: the anchor's own law may
+//! be anything.
 //!
 //! | key | classes of the negatives | K for the upper bound | joint law of the negatives |
 //! |---|---|---|---|
@@ -68,10 +70,12 @@ mod specht_measured;
 mod submodular;
 mod wang;
 
+pub use lambda::lambda_family;
 pub use specht::{ln_specht_ratio, variance_constant};
 
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Measure, Positives};
 use crate::prior::ClassPrior;
+use crate::sampling::Sampling;
 
 /// What evaluating one side of a bound gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,6 +190,16 @@ pub trait Bound: Sync {
         &[]
     }
 
+    /// The measures that the lower bound of L_sup needs; empty where there is none.
+    fn supervised_lower_needs(&self) -> &'static [Measure] {
+        &[]
+    }
+
+    /// The measures that the statement on another quantity needs.
+    fn other_needs(&self) -> &'static [Measure] {
+        &[]
+    }
+
     /// Whether it is a theorem.
     fn standing(&self) -> Standing {
         Standing::Theorem
@@ -223,7 +237,8 @@ pub trait Bound: Sync {
         None
     }
 
-    /// Whether the lower bound of L_Info is linear in the measures, so that it can be paired with L_Info batch by batch.
+    /// Whether L_Info is compared with the lower bound batch by batch: for the bounds of the literature, which are linear in
+    /// quantities of one batch.
     fn is_paired(&self) -> bool {
         false
     }
@@ -269,6 +284,10 @@ pub fn is_vacuous(upper_bound: f64, num_classes: u64) -> bool {
 
 /// The means of these measures, or a sentence that names the first one that is missing.
 fn measured<const N: usize>(losses: &LossComponents, names: [Measure; N]) -> Result<[f64; N], Outcome> {
+    if losses.positives == Positives::SameClass && losses.sampling == Sampling::WithoutReplacement {
+        // Negatives of the anchor's class then leave out an image that the positive may show: the master inequality fails.
+        return Err(Outcome::NotApplicable("positives of the same class need independent draws".into()));
+    }
     let mut values = [0.0; N];
     for (value, name) in values.iter_mut().zip(names) {
         *value = losses.get(name).ok_or_else(|| Outcome::NotApplicable(format!("needs {name}")))?;
@@ -285,6 +304,11 @@ fn prior_of(losses: &LossComponents) -> Result<ClassPrior, Outcome> {
             "needs at least 2 classes and 1 negative, got C = {classes} and K = {negatives}"
         )));
     }
+    if prior.num_classes() != losses.num_classes {
+        let (counts, classes) = (prior.num_classes(), losses.num_classes);
+        return Err(Outcome::NotApplicable(format!("{counts} class_counts where num_classes is {classes}")));
+    }
+    losses.sampling.check(&prior, losses.num_draws)?;
     Ok(prior)
 }
 

@@ -6,7 +6,7 @@
 //!
 //! 0 ≤ L_DCL − L_NSCL ≤ ln(1 + n_max e^{2/t}/(N − n_max)).
 //!
-//! The published form has t = 1. Where the denominator leaves out the anchor, n_max − 1 holds in place of n_max.
+//! Batches of n < N can exceed it: a batch may hold few samples of other classes. The published form has t = 1. Where the denominator leaves out the anchor, n_max − 1 holds in place of n_max.
 //!
 //! Source: Luthra, Yang & Galanti (2025, arXiv 2506.04411), Theorem 1; any t and the proof are ours.
 
@@ -38,17 +38,23 @@ impl Bound for NsclGap {
         }
     }
 
+    fn other_needs(&self) -> &'static [Measure] {
+        if self.measured { &[Measure::NsclGap] } else { &[] }
+    }
+
     fn other(&self, losses: &LossComponents) -> Option<Statement> {
         if self.measured {
             let value = measured(losses, [Measure::NsclGap]).map(|[value]| value);
-            return Some(Statement { what: "L_DCL − L_NSCL =", outcome: outcome(value) });
+            return Some(Statement { what: "L_DCL − L_NSCL, batches of n =", outcome: outcome(value) });
         }
         let bound = prior_of(losses).and_then(|prior| {
             let (Some(total), Some(largest)) = (prior.population(), prior.groups()[0].count) else {
                 return Err(Outcome::NotApplicable("needs class_counts".into()));
             };
-            Ok((largest as f64 / (total - largest) as f64 * (2.0 / losses.temperature).exp()).ln_1p())
+            let ln_ratio = (largest as f64 / (total - largest) as f64).ln() + 2.0 / losses.temperature;
+            // ln(1 + e^x), also where e^x overflows.
+            Ok(ln_ratio.max(0.0) + (-ln_ratio.abs()).exp().ln_1p())
         });
-        Some(Statement { what: "L_DCL − L_NSCL ≤", outcome: outcome(bound) })
+        Some(Statement { what: "L_DCL − L_NSCL, whole set as one batch ≤", outcome: outcome(bound) })
     }
 }

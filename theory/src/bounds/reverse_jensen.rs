@@ -6,7 +6,7 @@
 //! Source: Bao, Nagano & Nozawa (ICML 2022), whose positives have no augmentation gap and whose features no temperature;
 //! the form with both, and for unequal classes, is derived here.
 
-use super::specht::Candidates;
+use super::specht::{Candidates, LOWER_NEEDS};
 use super::{Bound, Outcome, measured, outcome};
 use crate::losses::{LossComponents, Measure};
 
@@ -29,6 +29,17 @@ impl Bound for ReverseJensen {
 
     fn conditions(&self) -> &'static str {
         "any K ≥ 1, any classes (rarest class), unit features; independent draws or distinct images"
+    }
+
+    fn lower_needs(&self) -> &'static [Measure] {
+        &LOWER_NEEDS
+    }
+
+    fn lower_bound(&self, losses: &LossComponents) -> Outcome {
+        outcome(measured(losses, LOWER_NEEDS).and_then(|[supervised, gap]| {
+            Ok(supervised + Candidates::new(losses)?.ln_rarest - 2.0 * ln_cosh(1.0 / losses.temperature)
+                + gap)
+        }))
     }
 
     fn upper_needs(&self) -> &'static [Measure] {

@@ -53,8 +53,24 @@ impl Bound for Specht {
         "any K ≥ 1, any classes (rarest class), unit features; independent draws or distinct images"
     }
 
+    fn lower_needs(&self) -> &'static [Measure] {
+        &LOWER_NEEDS
+    }
+
     fn upper_needs(&self) -> &'static [Measure] {
         &NEEDS
+    }
+
+    fn supervised_lower_needs(&self) -> &'static [Measure] {
+        if self.keep_positive { &[] } else { &[Measure::InfoNce] }
+    }
+
+    fn lower_bound(&self, losses: &LossComponents) -> Outcome {
+        outcome(measured(losses, LOWER_NEEDS).and_then(|[supervised, gap]| {
+            let law = Candidates::new(losses)?;
+            let height = if self.keep_positive { law.height(supervised) } else { supervised + law.ln_rarest };
+            Ok(height - smallest_gap(losses) + gap)
+        }))
     }
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
@@ -79,6 +95,8 @@ impl Bound for Specht {
 }
 
 const NEEDS: [Measure; 2] = [Measure::InfoNce, Measure::Gap];
+/// What the same inequality needs as a lower bound of L_Info.
+pub(super) const LOWER_NEEDS: [Measure; 2] = [Measure::FullSupLoss, Measure::Gap];
 
 /// Positives must be two independent images of one class.
 pub(super) fn same_class(losses: &LossComponents) -> Result<(), Outcome> {
@@ -119,6 +137,16 @@ impl Candidates {
         })
     }
 
+    /// ln(`positive` + e^{`ln_rarest`} e^L).
+    fn height(&self, supervised: f64) -> f64 {
+        let exponent = supervised + self.ln_rarest;
+        if self.positive == 0.0 {
+            return exponent;
+        }
+        let difference = exponent - self.positive.ln();
+        exponent.max(self.positive.ln()) + (-difference.abs()).exp().ln_1p()
+    }
+
     /// The L with `positive` + e^{`ln_rarest`} e^L = e^`height`.
     fn invert(&self, height: f64) -> f64 {
         // ln(e^h − p) = h + ln(1 − p e^{−h})
@@ -143,7 +171,7 @@ pub fn ln_specht_ratio(temperature: f64) -> f64 {
 
 /// G(t) = max_{1≤a≤h} (h−a)(1/a − 1 + ln a)/(a−1), h = e^{2/t}: reverse Jensen for the mean of K variables costs at most G/K.
 ///
-/// By search in ln a, to a relative error below 1e-9; +∞ where h overflows.
+/// By search in ln a, to a relative error below 1e-8 for t ≤ 1e6; +∞ where h overflows.
 ///
 /// # Examples
 /// ```

@@ -18,6 +18,15 @@ use crate::losses::{LossComponents, Measure};
 pub(super) struct SpechtMeasured;
 
 const NEEDS: [Measure; 3] = [Measure::InfoNce, Measure::Gap, Measure::LogitVariance];
+const LOWER_NEEDS: [Measure; 3] = [Measure::FullSupLoss, Measure::Gap, Measure::LogitVariance];
+
+/// ln(K/C), less what reverse Jensen costs.
+fn offset(losses: &LossComponents, variance: f64) -> Result<f64, Outcome> {
+    uniform_prior(losses)?;
+    let negatives = losses.num_draws.negatives().get() as f64;
+    let measured_gap = curvature((-2.0 / losses.temperature).exp()) * variance / negatives;
+    Ok(Candidates::new(losses)?.ln_rarest - measured_gap.min(smallest_gap(losses)))
+}
 
 impl Bound for SpechtMeasured {
     fn key(&self) -> &'static str {
@@ -36,17 +45,26 @@ impl Bound for SpechtMeasured {
         "equally frequent classes, any K ≥ 1, unit features; independent draws or distinct images"
     }
 
+    fn lower_needs(&self) -> &'static [Measure] {
+        &LOWER_NEEDS
+    }
+
+    fn lower_bound(&self, losses: &LossComponents) -> Outcome {
+        outcome(
+            measured(losses, LOWER_NEEDS)
+                .and_then(|[supervised, gap, variance]| Ok(supervised + offset(losses, variance)? + gap)),
+        )
+    }
+
     fn upper_needs(&self) -> &'static [Measure] {
         &NEEDS
     }
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
-        outcome(measured(losses, NEEDS).and_then(|[info_nce, gap, variance]| {
-            uniform_prior(losses)?;
-            let negatives = losses.num_draws.negatives().get() as f64;
-            let measured_gap = curvature((-2.0 / losses.temperature).exp()) * variance / negatives;
-            Ok(info_nce - gap - Candidates::new(losses)?.ln_rarest + measured_gap.min(smallest_gap(losses)))
-        }))
+        outcome(
+            measured(losses, NEEDS)
+                .and_then(|[info_nce, gap, variance]| Ok(info_nce - gap - offset(losses, variance)?)),
+        )
     }
 }
 

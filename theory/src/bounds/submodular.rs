@@ -6,9 +6,10 @@
 //! submodularity gives E F(S) ≥ s/(C−1) F(all); so E F(S) ≥ q F(all) with q = E|S|/(C−1) = P(a given other class is shown):
 //! 1 − (1−1/C)^K for independent draws. Hence L_Info ≥ q L_sup + d(f), and L_sub → 0 forces L_sup → 0 at any K.
 //!
-//! Unequal classes: the indicators of "class j is shown" are negatively associated (Joag-Dev & Proschan 1983), which for
-//! submodular F gives at least the expectation under independent indicators of the same means; lowering all means to
-//! the smallest, q = P(the rarest class is shown), and using exchangeability again gives E F(S) ≥ q F(all).
+//! Unequal classes: the indicators of "class j is shown" are negatively associated (Joag-Dev & Proschan 1983), hence smaller
+//! in the supermodular order than independent indicators of the same means (Christofides & Vaggelatou 2004), so that for
+//! submodular F the expectation is at least that under independence; lowering all means to the smallest,
+//! q = P(the rarest class is shown), and using exchangeability again gives E F(S) ≥ q F(all).
 //! 1 − Σ π_c (1−π_c)^K in place of q would be wrong by several nats.
 //!
 //! It carries the small-K message of Nozawa & Sato (solving all sub-class problems solves the supervised one) with a

@@ -42,6 +42,10 @@ impl Bound for Wang {
         "published for t = 1 and positives of the same class"
     }
 
+    fn supervised_lower_needs(&self) -> &'static [Measure] {
+        &NEEDS
+    }
+
     fn upper_needs(&self) -> &'static [Measure] {
         &NEEDS
     }
