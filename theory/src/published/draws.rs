@@ -18,8 +18,8 @@ pub(super) fn section(counts: Option<&ClassPrior>) -> Result<(&'static str, Sect
         let source = record.text("source")?;
         let uniform = record.text("prior")? == "uniform";
         let prior = if uniform { Some(ClassPrior::uniform(classes)?) } else { counts.cloned() };
-        // Quoted as "about": to the hundred.
-        let about = source.contains("about");
+        // To which unit the figure is quoted: 1, or 100 for "about".
+        let unit = record.number("unit")?;
         let exact = prior.as_ref().map(coverage::expected_draws);
         // E[K+1] of two classes is the integer 3: a last digit too many must not round it up to 4.
         let rounded_up = exact.map(|e| (e * (1.0 - 1e-13)).ceil());
@@ -27,8 +27,8 @@ pub(super) fn section(counts: Option<&ClassPrior>) -> Result<(&'static str, Sect
             (Some(prior), _) if prior.num_classes() != classes => {
                 Some(format!("the counts have {} classes, not {classes}", prior.num_classes()))
             }
-            (_, Some(exact)) if about => {
-                ((exact - value).abs() > 50.0).then(|| format!("{exact:.0} is not about {value}"))
+            (_, Some(exact)) if unit > 1.0 => {
+                ((exact - value).abs() > 0.5 * unit).then(|| format!("{exact:.0} is not about {value}"))
             }
             _ => rounded_up.filter(|&up| up != value).map(|up| format!("rounded up: {up}")),
         };

@@ -49,7 +49,8 @@ pub(super) fn section(rows: &[Row], sampling: Sampling) -> Result<(&'static str,
     let text = format!(
         "Every bound of `theory bounds` that applies, rebuilt from the two-decimal rows with exact υ and τ of {how}. L_sup is not \
          printed: 2·(½ υ L_sup)/υ with υ without replacement, where υ ≥ 1/2, good to a few percent. A value above ln C is \
-         vacuous. A bound 'as published' may lie below L_sup."
+         vacuous. A bound 'as published' may lie below L_sup; here it too is given the exact υ and τ in place of counted ones (its \
+         float constants stand in the section on the half-subtraction). `bao` is proved for equally frequent classes, as here."
     );
     Ok((key, Section { title: format!("Upper bounds of L_sup, {how}"), text, table }))
 }

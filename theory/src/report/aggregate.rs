@@ -31,6 +31,7 @@ pub fn group(rows: &[LossComponents]) -> Vec<Group<'_>> {
             && (a.num_classes, &a.class_counts) == (b.num_classes, &b.class_counts)
             && a.temperature == b.temperature
             && a.sampling == b.sampling
+            && (a.positives, a.fbar_views) == (b.positives, b.fbar_views)
     };
     let mut groups: Vec<Group<'_>> = Vec::new();
     for row in rows {

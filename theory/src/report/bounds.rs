@@ -42,6 +42,7 @@ fn evaluate(bound: &dyn Bound, side: Side, row: &LossComponents) -> Outcome {
     }
 }
 
+/// The relation of a side, as in `L_sup ≤`.
 fn relation(bound: &dyn Bound, side: Side, row: &LossComponents) -> &'static str {
     match side {
         Side::InfoNce => "L_Info ≥",
@@ -66,7 +67,12 @@ pub fn bounds_table(rows: &[LossComponents]) -> Table {
     let upper = sided(rows, |side| matches!(side, Side::Supervised));
     let others = sided(rows, |side| matches!(side, Side::SupervisedBelow | Side::Other));
     let name = |&(bound, side): &(&dyn Bound, Side)| {
-        format!("{} ({})", relation(bound, side, &rows[0]), bound.key())
+        let relation = relation(bound, side, &rows[0]);
+        match bound.standing() {
+            // The key of what is computed as published says so itself.
+            Standing::Theorem | Standing::AsPublished(_) => format!("{relation} ({})", bound.key()),
+            standing => format!("{}: {relation} ({})", standing.name(), bound.key()),
+        }
     };
     let several = group(rows).iter().any(|g| g.rows.len() > 1);
     let mut headers = vec!["L_Info".to_string()];

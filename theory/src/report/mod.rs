@@ -104,13 +104,14 @@ type Describe = fn(&LossComponents) -> Cell;
 
 /// What was trained and measured, as far as it differs between groups.
 fn description(groups: &[Group<'_>]) -> Vec<(&'static str, Describe)> {
-    let describe: [(&str, Describe); 7] = [
+    let describe: [(&str, Describe); 8] = [
         ("dataset", |row| Cell::text(&row.run.dataset)),
         ("encoder", |row| Cell::text(&row.run.encoder)),
         ("loss", |row| Cell::text(&row.run.loss)),
         ("epochs", |row| integer(row.run.epochs)),
         ("t", |row| Cell::number(row.temperature)),
         ("sampling", |row| Cell::text(row.sampling.name())),
+        ("positives", |row| Cell::text(row.positives.name())),
         ("train K", |row| integer(row.run.train_negatives)),
     ];
     let differs = |of: Describe| groups.iter().any(|g| of(g.rows[0]) != of(groups[0].rows[0]));

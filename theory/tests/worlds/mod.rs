@@ -432,7 +432,7 @@ pub const ROUNDING: f64 = 1e-9;
 
 /// Whether a margin refutes a bound; NaN does.
 pub fn is_violated(margin: f64) -> bool {
-    !(margin >= -ROUNDING)
+    margin.is_nan() || margin < -ROUNDING
 }
 
 /// Moves one view at a time to where a bound's margin shrinks: an adversary for this bound.

@@ -79,7 +79,8 @@ impl<'a> Content<'a> {
             bounds: bounds.filter(|(_, _, bars)| !bars.is_empty()).collect(),
             supervised: groups.iter().map(|g| over_seeds(g, |row| row.get(Measure::FullSupLoss))).collect(),
             accuracies: accuracies.filter(|(_, _, values)| values.iter().any(Option::is_some)).collect(),
-            trivial: (groups[0].rows[0].num_classes as f64).ln(),
+            // With several C the largest: below it at least one bound says nothing.
+            trivial: groups.iter().map(|g| (g.rows[0].num_classes as f64).ln()).fold(0.0, f64::max),
         }
     }
 
