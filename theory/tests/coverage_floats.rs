@@ -201,3 +201,19 @@ fn extreme_requests() {
     assert!(ClassPrior::from_counts(vec![3, 0]).unwrap_err().to_string().contains("can never be drawn"));
     assert!(ClassPrior::from_weights(vec![1.0, 0.0]).unwrap_err().to_string().contains("must be positive"));
 }
+
+#[test]
+fn zeros_of_a_class_factor_on_the_circle() {
+    // 18 and 2 items, 9 draws: the circle has r = 1, and at a node t = 2π/3 the factor (1+z)^18 − 1 is exactly 0.
+    for (counts, n) in [([18, 2], 9), ([12, 3], 7), ([30, 10], 20), ([6, 6], 5)] {
+        let prior = ClassPrior::from_counts(counts.to_vec()).unwrap();
+        let draws = NumDraws::new(n).unwrap();
+        let found = coverage::probability(&prior, Sampling::WithoutReplacement, draws).unwrap();
+        let truth = exact::probability(&prior, Sampling::WithoutReplacement, draws).unwrap().value();
+        let bound = found.relative_error_bound();
+        assert!(
+            bound < 1e-13 && (found.value() / truth - 1.0).abs() <= bound + 1e-16,
+            "{counts:?} {bound:e}"
+        );
+    }
+}

@@ -77,13 +77,29 @@ pub(super) fn class_factor(group: &LargeGroup, h: f64, y: f64) -> Factor {
     // Sizes that re and im were added from, and |1+d|⁻¹, by which ln(1+d) magnifies their errors.
     let real = group.odds * (growth * (1.0 + h) + versine);
     let imaginary = group.odds * (growth + 1.0) * y.abs();
-    let magnified = 7.0 / ((1.0 + re) * (1.0 + re) + im * im);
-    let (size, other) = (1.0 + re.abs(), im.abs());
+    let square = (1.0 + re) * (1.0 + re) + im * im;
+    let uncertain = 70.0 * f64::EPSILON * (1.0 + real + imaginary);
+    if square < uncertain * uncertain {
+        return Factor::vanishing(uncertain);
+    }
+    // d ln(1+d) = δd/(1+d); the sizes of 1+d are themselves known to 8 ε.
+    let magnified = 7.0 / square;
+    let (size, other) =
+        ((1.0 + re).abs() + 8.0 * f64::EPSILON * (1.0 + real), im.abs() + 8.0 * f64::EPSILON * imaginary);
     Factor {
         ln_ratio,
         argument,
-        error: magnified * (real * size + imaginary * other),
-        argument_error: magnified * (imaginary * size + real * other),
+        error: magnified * (real * size + imaginary * other) + ln_ratio.abs(),
+        argument_error: magnified * (imaginary * size + real * other) + argument.abs(),
+    }
+}
+
+impl Factor {
+    /// A factor whose modulus is below `bound`, with no digit: near a zero of 1 − e^{−z}. Taken as `bound` itself with an
+    /// error of several times that.
+    fn vanishing(bound: f64) -> Self {
+        let error = 4.0 / f64::EPSILON;
+        Self { ln_ratio: bound.ln(), argument: 0.0, error, argument_error: error }
     }
 }
 
@@ -93,6 +109,10 @@ fn far_factor(a: f64, h: f64, y: f64) -> Factor {
     let x = a - h;
     let (ln_modulus, argument) = ln_one_minus_exp_complex(x, y);
     let here = ln_one_minus_exp(a);
+    let uncertain = 70.0 * f64::EPSILON * (1.0 + a + h + y.abs());
+    if ln_modulus < uncertain.ln() {
+        return Factor::vanishing(uncertain * (-here).exp());
+    }
     let slope = (-x - ln_modulus).exp().min(1e300);
     let error = 8.0 * (ln_modulus.abs() + here.abs() + slope * (a + h + y.abs()));
     Factor { ln_ratio: ln_modulus - here, argument, error, argument_error: error + 4.0 * argument.abs() }
