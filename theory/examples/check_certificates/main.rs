@@ -53,7 +53,10 @@ fn main() -> ExitCode {
             let p99 = errors[(errors.len() - 1) * 99 / 100];
             let bound = region.iter().map(|(_, o)| o.bound).fold(0.0, f64::max);
             let tightest = region.iter().filter(|(_, o)| o.error > 0.0).map(|(_, o)| o.error / o.bound);
-            let bad: Vec<_> = region.iter().filter(|(_, o)| o.error > o.bound).collect();
+            let bad: Vec<_> = region
+                .iter()
+                .filter(|(_, o)| o.bound.is_nan() || o.error.is_nan() || o.error > o.bound)
+                .collect();
             println!(
                 "{:<12} {name:<16} {:>7} {:>10.1e} {p99:>10.1e} {bound:>10.1e} {:>11.2} {:>10.1} {:>6}",
                 if complement { "1 - upsilon" } else { "upsilon" },
