@@ -230,6 +230,11 @@ impl Probability {
     }
 }
 
+/// ln(1 − e^{−a}) for a > 0.
+pub(crate) fn ln_one_minus_exp(a: f64) -> f64 {
+    if a > std::f64::consts::LN_2 { (-(-a).exp()).ln_1p() } else { (-(-a).exp_m1()).ln() }
+}
+
 /// e^ln in decimal: `0.7838`, or scientific such as `1.5036e-22` outside [1e-4, 1), with `digits` significant digits.
 ///
 /// Works far outside the range of `f64`; `-inf` gives `0`.

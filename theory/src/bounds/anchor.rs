@@ -9,6 +9,7 @@ use crate::collision;
 use crate::coverage;
 use crate::losses::LossComponents;
 use crate::prior::{ClassPrior, Group};
+use crate::probability::ln_one_minus_exp;
 use crate::sampling::{NumDraws, NumNegatives, Sampling};
 
 /// The law of the negatives' labels.
@@ -43,7 +44,7 @@ impl Negatives {
             (Some(total), Some(own)) => coverage::ln_none_of(total - 1, own, self.count.get()).0,
             _ => self.count.get() as f64 * rarest.ln_others(),
         };
-        positive(ln_one_minus(ln_missing), "no negative shows another class")
+        positive(ln_one_minus_exp(-ln_missing), "no negative shows another class")
     }
 
     /// ln P(Col = 0), given the anchor's class.
@@ -62,7 +63,7 @@ impl Negatives {
                 (Some(_), ..) => 0.0,
                 _ => self.count.get() as f64 * (-other.probability / group.others).ln_1p(),
             };
-            self.ln_no_collision(group) + ln_one_minus(ln_missing)
+            self.ln_no_collision(group) + ln_one_minus_exp(-ln_missing)
         };
         positive(self.smallest(of_group), "every batch has a collision: 1−τ = 0")
     }
@@ -90,11 +91,6 @@ impl Negatives {
     fn smallest(&self, of: impl Fn(&Group) -> f64) -> f64 {
         self.prior.groups().iter().map(of).fold(f64::INFINITY, f64::min)
     }
-}
-
-/// ln(1 − e^x) for x ≤ 0.
-fn ln_one_minus(x: f64) -> f64 {
-    if x > -std::f64::consts::LN_2 { (-x.exp_m1()).ln() } else { (-x.exp()).ln_1p() }
 }
 
 fn positive(ln: f64, otherwise: &str) -> Result<f64, Outcome> {

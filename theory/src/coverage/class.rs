@@ -1,6 +1,7 @@
 //! What one class contributes to the contour sum: ln of (1 − e^{−z})/(1 − e^{−a}) and its bounds, without cancellation.
 
 use super::tilt::Tilt;
+use crate::probability::ln_one_minus_exp;
 
 /// Beyond this a class factor is taken apart differently, so that nothing overflows.
 const FAR: f64 = 300.0;
@@ -173,11 +174,6 @@ fn ln_one_minus_exp_complex(x: f64, y: f64) -> (f64, f64) {
         0.5 * (small * small + 4.0 * e * half_sine_squared).ln()
     };
     (ln_modulus, argument)
-}
-
-/// ln(1 − e^{−a}) for a > 0.
-pub(super) fn ln_one_minus_exp(a: f64) -> f64 {
-    if a > std::f64::consts::LN_2 { (-(-a).exp()).ln_1p() } else { (-(-a).exp_m1()).ln() }
 }
 
 /// ln of a decreasing bound of |e^{w L(z)} − 1| / (e^{w L(r)} − 1).

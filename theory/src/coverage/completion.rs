@@ -4,8 +4,7 @@
 //! only those: P(T = n) = Σ_c π_c (n−1)! \[z^{n−1}\] ∏_{d≠c} (e^{π_d z} − 1), a sum of positive terms; uniform:
 //! (C!/Cⁿ) S(n−1, C−1). Without replacement Σ_c M_c/(M−n+1) \[z^{n−1}\] ∏_{d≠c} ((1+z)^{M_d} − 1) / binom(M, n−1).
 
-use super::contour::Scaled;
-use super::urn::{self, Urn};
+use super::urn::{self, Scaled, Urn};
 use crate::double_double::Dd;
 use crate::error::Result;
 use crate::prior::ClassPrior;

@@ -21,27 +21,19 @@
 //! the sine of the phase), assuming that exp, ln, sin, cos, atan2, expm1, ln1p err by at most 1 ulp.
 
 use super::class::{
-    LargeGroup, angle_minus_linear, class_factor, class_majorant, ln_one_minus_exp, neighbours, sin_cos,
-    sin_minus,
+    LargeGroup, angle_minus_linear, class_factor, class_majorant, neighbours, sin_cos, sin_minus,
 };
 use super::series::SmallClasses;
 use super::tilt::{Side, Tilt, aliasing, ln_product, saddle};
-use super::urn::{Base, Urn};
+use super::urn::{Base, Scaled, Urn};
 use crate::double_double::Dd;
+use crate::probability::ln_one_minus_exp;
 use std::f64::consts::PI;
 
 const EPS: f64 = f64::EPSILON;
 
 /// What aliasing and dropped nodes may each add to the relative error: a fraction of one rounding.
 const NEGLIGIBLE: f64 = 3e-17;
-
-/// factor · e^exponent, with a bound of its relative error.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scaled {
-    pub factor: f64,
-    pub exponent: Dd,
-    pub error: f64,
-}
 
 /// υ or 1−υ, for C < n and, without replacement, n < M − min M_c; other n have closed forms.
 pub(super) fn solve(urn: &Urn, side: Side) -> Scaled {

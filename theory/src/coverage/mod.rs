@@ -12,6 +12,7 @@
 //!
 //! Source: the coverage term of Nozawa & Sato (NeurIPS 2021); classical coupon collector.
 
+mod answer;
 mod class;
 mod completion;
 mod conditional;

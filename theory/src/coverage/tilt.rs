@@ -4,8 +4,8 @@
 //! binomial count per class that is required, and an ordinary one for the weight w₀ of the classes that are not.
 //! Upper: H(rz)/H(r), H = e^{WL} (1 − ∏ (1 − e^{−w_c L})).
 
-use super::class::ln_one_minus_exp;
 use super::urn::{Base, Urn};
+use crate::probability::ln_one_minus_exp;
 
 /// Which of the two probabilities a contour sum gives.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -16,6 +16,7 @@
 //!
 //! Source: the program is of Awasthi, Dikkala & Kamath (ICML 2022); reduction, evaluation and certificate derived here.
 
+pub use super::grouped::{GroupedGram, Options, TIE};
 use super::loss::{Anchor, Nodes, excess};
 use super::program::Program;
 use super::{Method, Optimum, check};
@@ -24,50 +25,11 @@ use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumNegatives, Sampling};
 
-/// Inner products above 1 − `TIE` count as ties of the mean classifier: classes that coincide at the optimum are found
-/// close to each other, not equal.
-pub const TIE: f64 = 1e-5;
-
 /// Groups of equally likely classes above which the program is refused.
 pub const MAX_GROUPS: usize = 500;
 
 /// Temperatures that the program accepts: exponentials down to e^{−2/t} = e^{−200}.
 pub const TEMPERATURES: std::ops::RangeInclusive<f64> = 0.01..=100.0;
-
-/// When to stop.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Options {
-    /// The gap to reach, in nats, times the mean softmax weight of the other classes' negatives, E\[A/(1+Col+A)\] ≤ 1: so that the optimum
-    /// is found where it moves the loss by less than the tolerance itself.
-    pub tolerance: f64,
-    /// Steps after which the solver stops, whatever the gap; it also stops where the gap has not fallen for 200 steps.
-    pub max_iterations: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { tolerance: 1e-8, max_iterations: 2000 }
-    }
-}
-
-/// A Gram matrix with one entry per pair of groups of equally likely classes; its diagonal is 1.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GroupedGram {
-    pub(super) groups: usize,
-    /// h_a on the diagonal, M_ab beside it.
-    pub(super) entries: Vec<f64>,
-}
-
-impl GroupedGram {
-    /// Inner product of two *different* classes, one of group `a` and one of group `b`, in the order of [`ClassPrior::groups`].
-    ///
-    /// # Panics
-    /// If a group does not exist.
-    pub fn between(&self, a: usize, b: usize) -> f64 {
-        assert!(a < self.groups && b < self.groups, "groups {a} and {b} of {}", self.groups);
-        self.entries[a * self.groups + b]
-    }
-}
 
 /// What [`solve`] found.
 #[derive(Debug, Clone, PartialEq)]

@@ -74,6 +74,7 @@
 mod components;
 mod descent;
 pub mod gram;
+mod grouped;
 mod loss;
 mod program;
 pub mod simplex;

@@ -15,7 +15,7 @@
 //! Source: derived here; weak duality of semidefinite programs.
 
 use super::descent::{Spheres, State};
-use super::gram::{GroupedGram, Options, TIE};
+use super::grouped::{GroupedGram, Options, TIE};
 use super::loss::{Anchor, Nodes, excess};
 use crate::prior::ClassPrior;
 use crate::sampling::NumNegatives;
