@@ -207,7 +207,7 @@ fn one_file_a_section_and_one_page() {
     let (code, _, stderr) = run(&["published", "--out", folder.path().to_str().unwrap()]);
     assert!(code == 2 && stderr.contains("no report"), "{stderr}");
     let (code, _, stderr) = run(&["published", "--section", "figures"]);
-    assert!(code == 2 && stderr.contains("'figures' is none of coverage, sampling"), "{stderr}");
+    assert!(code == 2 && stderr.contains("'figures' is none of printed, coverage, sampling"), "{stderr}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use theory::report::Format;
 
 #[derive(Args)]
 pub(super) struct PublishedArgs {
-    /// Print only this section (may be repeated): coverage, sampling, saturation, identities, half_subtraction, curl_bar,
+    /// Print only this section (may be repeated): printed, coverage, sampling, saturation, identities, half_subtraction, curl_bar,
     /// expected_draws, upper_bounds_independent, upper_bounds_without_replacement, lower_bounds
     #[arg(long, value_name = "NAME")]
     section: Vec<String>,

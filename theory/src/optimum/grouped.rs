@@ -29,7 +29,7 @@ pub struct GroupedGram {
 }
 
 impl GroupedGram {
-    /// Inner product of two *different* classes, one of group `a` and one of group `b`, in the order of [`ClassPrior::groups`].
+    /// Inner product of two *different* classes, one of group `a` and one of group `b`, in the order of [`crate::ClassPrior::groups`].
     ///
     /// # Panics
     /// If a group does not exist.
