@@ -11,14 +11,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error(Box<ErrorKind>);
 
 /// The kinds of [`Error`]; more may be added.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// An argument lies outside the domain of the function.
-    #[error("{0}")]
     Argument(String),
     /// A file or text has content that cannot be accepted.
-    #[error("{place}: {message}")]
     Data {
         /// File, line and column as far as they are known.
         place: Place,
@@ -26,7 +24,6 @@ pub enum ErrorKind {
         message: String,
     },
     /// The operating system refused to read or write.
-    #[error("{path}: {source}", path = path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -34,7 +31,6 @@ pub enum ErrorKind {
         source: std::io::Error,
     },
     /// A figure could not be drawn.
-    #[error("cannot draw {figure}: {message}")]
     Figure {
         /// Name of the figure.
         figure: String,
@@ -42,6 +38,20 @@ pub enum ErrorKind {
         message: String,
     },
 }
+
+impl std::fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Argument(message) => f.write_str(message),
+            Self::Data { place, message } => write!(f, "{place}: {message}"),
+            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Figure { figure, message } => write!(f, "cannot draw {figure}: {message}"),
+        }
+    }
+}
+
+/// Without a source: the message already holds what the operating system said, and a chain would print it twice.
+impl std::error::Error for ErrorKind {}
 
 /// A place in a file or text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,5 +104,16 @@ impl Error {
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         Self(Box::new(kind))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_path_and_reason_once() {
+        let error = anyhow::Error::from(Error::io(Path::new("a/b"), std::io::Error::other("no")));
+        assert_eq!(format!("{error:#}"), "a/b: no");
     }
 }

@@ -1,40 +1,155 @@
-//! Files that are either the old one or the new one, never half of either.
+//! Files that are either the old one or the new one, never half of either; texts of a bounded size.
 
-use crate::error::{Error, Result};
-use std::io::Write;
-use std::path::Path;
+use crate::error::{Error, Place, Result};
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Links that are followed before they count as a circle.
+const MAX_LINKS: usize = 40;
+
+/// How the name of an unfinished file begins and ends.
+const UNFINISHED: (&str, &str) = (".", ".partial");
 
 /// Writes `content` to `path`: a temporary file beside it, synchronised, then renamed.
 ///
-/// A link is followed. What is no regular file (a pipe, `/dev/stdout`) is written to as it is.
+/// A link is followed, also one whose target does not exist yet. What is no regular file (a pipe, `/dev/stdout`) is
+/// written to as it is. An old file keeps its permissions; a new one has those that the process gives to new files.
 ///
 /// # Errors
 /// The operating system refuses; the old file is then untouched.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
-    let io = |e| Error::io(path, e);
-    if let Ok(found) = std::fs::metadata(path)
-        && !found.is_file()
-    {
-        let mut target = std::fs::OpenOptions::new().write(true).open(path).map_err(io)?;
-        return target.write_all(content).map_err(io);
+    write_all(&[(path, content)])
+}
+
+/// [`write_atomically`] for several files: all are written beside their places before the first is put there, in order.
+///
+/// # Errors
+/// The operating system refuses one of them; all old files are then untouched, unless it was the renaming that failed.
+pub fn write_all(files: &[(&Path, &[u8])]) -> Result<()> {
+    let staged =
+        files.iter().map(|(path, content)| Staged::new(path, content)).collect::<Result<Vec<_>>>()?;
+    staged.into_iter().try_for_each(Staged::put)
+}
+
+/// Whether a file is what an interrupted [`write_atomically`] left.
+pub(crate) fn is_unfinished(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1))
+}
+
+/// Content that waits for its place.
+enum Staged<'a> {
+    /// A complete file beside `target`; `path` is what the caller called it.
+    Beside { file: tempfile::NamedTempFile, target: PathBuf, path: &'a Path },
+    /// Something that cannot be replaced, opened.
+    Special { file: std::fs::File, path: &'a Path, content: &'a [u8] },
+}
+
+impl<'a> Staged<'a> {
+    fn new(path: &'a Path, content: &'a [u8]) -> Result<Self> {
+        let io = |e| Error::io(path, e);
+        let old = std::fs::metadata(path).ok();
+        if old.as_ref().is_some_and(|old| !old.is_file()) {
+            let file = std::fs::OpenOptions::new().write(true).open(path).map_err(io)?;
+            return Ok(Self::Special { file, path, content });
+        }
+        let target = resolved(path).map_err(io)?;
+        let folder = match target.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        if !folder.exists() {
+            return Err(io(std::io::Error::new(std::io::ErrorKind::NotFound, "its folder does not exist")));
+        }
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
+        #[cfg(unix)]
+        if old.is_none() {
+            // A temporary file is private; a result is as readable as the process wants new files to be.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        // The message of the library names the temporary file, which tells the user nothing.
+        let mut file = builder.tempfile_in(folder).map_err(|e| io(e.kind().into()))?;
+        if let Some(old) = old {
+            file.as_file().set_permissions(old.permissions()).map_err(io)?;
+        }
+        // Not through `file`, whose errors name it, too.
+        file.as_file_mut().write_all(content).map_err(io)?;
+        file.as_file().sync_all().map_err(io)?;
+        Ok(Self::Beside { file, target, path })
     }
-    let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let path = resolved.as_path();
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+
+    fn put(self) -> Result<()> {
+        match self {
+            Self::Beside { file, target, path } => {
+                file.persist(target).map(drop).map_err(|e| Error::io(path, e.error))
+            }
+            Self::Special { mut file, path, content } => {
+                file.write_all(content).map_err(|e| Error::io(path, e))
+            }
+        }
+    }
+}
+
+/// Where the links of `path` lead, whether anything stands there or not.
+fn resolved(path: &Path) -> std::io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        if !std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+            return Ok(path);
+        }
+        let target = std::fs::read_link(&path)?;
+        path = path.parent().map_or(target.clone(), |folder| folder.join(&target));
+    }
+    Err(std::io::Error::other(format!("more than {MAX_LINKS} links lead to each other")))
+}
+
+/// Whether writing to both would write to one file.
+///
+/// # Errors
+/// The operating system refuses to follow a link.
+pub fn is_same_file(a: &Path, b: &Path) -> Result<bool> {
+    let place = |path: &Path| -> Result<PathBuf> {
+        let target = resolved(path).map_err(|e| Error::io(path, e))?;
+        let folder =
+            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // A folder that does not exist has no other name that matters: nothing can be written there.
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+        Ok(folder.join(target.file_name().unwrap_or_default()))
     };
-    let mut file = tempfile::Builder::new().prefix(".").suffix(".partial").tempfile_in(folder).map_err(io)?;
-    file.write_all(content).map_err(io)?;
-    #[cfg(unix)]
-    {
-        // A temporary file is private; a result is as readable as any other file.
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(io)?;
+    Ok(place(a)? == place(b)?)
+}
+
+/// Reads a text of at most `max_bytes` bytes.
+///
+/// # Errors
+/// The operating system refuses; the file is larger; it is not UTF-8, where the line is named.
+pub(crate) fn read_text(path: &Path, max_bytes: u64) -> Result<String> {
+    let io = |e| Error::io(path, e);
+    let at = |line, message: String| {
+        Error::data(Place { file: path.display().to_string(), line, column: None }, message)
+    };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    if length > max_bytes {
+        return Err(at(None, format!("{length} bytes exceed the limit of {max_bytes}")));
     }
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|e| io(e.error))?;
-    Ok(())
+    // What is no regular file has no length.
+    file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(at(None, format!("more than the limit of {max_bytes} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let bytes = e.as_bytes();
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            return at(Some(1), "the text is UTF-16: save it as UTF-8".into());
+        }
+        let good = e.utf8_error().valid_up_to();
+        let line = 1 + bytes[..good].iter().filter(|byte| **byte == b'\n').count() as u64;
+        at(Some(line), format!("byte {:#04x} is not UTF-8 text", bytes[good]))
+    })
 }
 
 #[cfg(test)]
@@ -49,10 +164,66 @@ mod tests {
         std::os::unix::fs::symlink(&file, &link).unwrap();
         write_atomically(&link, b"new").unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), b"new");
+        // A dangling link, relative to its own folder, makes its target.
+        std::fs::remove_file(&file).unwrap();
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        assert!(
+            is_same_file(&link, &file).unwrap() && !is_same_file(&link, &folder.path().join("x")).unwrap()
+        );
+        write_atomically(&link, b"newer").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"newer");
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+        let circle = folder.path().join("circle");
+        std::os::unix::fs::symlink("circle", &circle).unwrap();
+        assert!(write_atomically(&circle, b"x").unwrap_err().to_string().contains("links"));
         write_atomically(Path::new("/dev/null"), b"x").unwrap();
         assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
         assert!(write_atomically(folder.path(), b"x").is_err());
+    }
+
+    #[test]
+    fn permissions_are_those_of_the_old_file_or_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (file, plain) = (folder.path().join("file"), folder.path().join("plain"));
+        std::fs::write(&plain, "x").unwrap();
+        write_atomically(&file, b"x").unwrap();
+        assert_eq!(mode(&file), mode(&plain));
+        for private in [0o600, 0o640, 0o755] {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(private)).unwrap();
+            write_atomically(&file, b"y").unwrap();
+            assert_eq!(mode(&file), private);
+        }
+    }
+
+    #[test]
+    fn several_files_are_written_together_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, bad) = (folder.path().join("good"), folder.path().join("none/bad"));
+        let error = write_all(&[(&good, b"x"), (&bad, b"x")]).unwrap_err().to_string();
+        assert_eq!(error, format!("{}: its folder does not exist", bad.display()));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        write_all(&[(&good, b"x"), (&folder.path().join("other"), b"y")]).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn texts_have_a_size_and_an_encoding() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("text");
+        let error = |content: &[u8]| {
+            std::fs::write(&file, content).unwrap();
+            read_text(&file, 10).unwrap_err().to_string()
+        };
+        assert!(error(b"12345678901").ends_with("text: 11 bytes exceed the limit of 10"));
+        assert!(error(b"ab\nc\xe9").ends_with("text, line 2: byte 0xe9 is not UTF-8 text"));
+        assert!(error(b"\xff\xfe3\0").ends_with("text, line 1: the text is UTF-16: save it as UTF-8"));
+        std::fs::write(&file, "1234567890").unwrap();
+        assert_eq!(read_text(&file, 10).unwrap(), "1234567890");
+        let endless = read_text(Path::new("/dev/zero"), 10).unwrap_err().to_string();
+        assert_eq!(endless, "/dev/zero: more than the limit of 10 bytes");
     }
 }

@@ -5,6 +5,9 @@
 
 use crate::double_double::Dd;
 use crate::error::{Error, Place, Result};
+use crate::files;
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use std::num::IntErrorKind;
 use std::path::Path;
 
 /// The largest number of classes that a prior accepts (2²⁴; ImageNet-21k has 21,841).
@@ -12,6 +15,9 @@ pub const MAX_CLASSES: usize = 1 << 24;
 
 /// The largest total count that a prior accepts: totals must be exact in `f64`.
 pub const MAX_TOTAL: u64 = 1 << 53;
+
+/// The largest file of counts that is read, in bytes: as many classes as allowed fit with room to spare.
+pub const MAX_COUNTS_BYTES: u64 = 1 << 28;
 
 /// Classes that share one probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -151,10 +157,10 @@ impl ClassPrior {
     /// Reads counts: integers one a line (or several, with blanks between them), or one JSON array of integers.
     ///
     /// # Errors
-    /// Unreadable file, or content that is not a list of positive integers; the line is named.
+    /// Unreadable file, one of more than [`MAX_COUNTS_BYTES`], or content that is not a list of positive integers within
+    /// the limits of [`from_counts`](Self::from_counts); the line is named.
     pub fn read_counts(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        Self::parse_counts(&text, &path.display().to_string())
+        Self::parse_counts(&files::read_text(path, MAX_COUNTS_BYTES)?, &path.display().to_string())
     }
 
     /// [`read_counts`](Self::read_counts) on a text; `name` stands in error messages.
@@ -166,27 +172,30 @@ impl ClassPrior {
             Error::data(Place { file: name.into(), line: line.map(|n| n as u64), column: None }, message)
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let counts: Vec<u64> = if text.trim_start().starts_with('[') {
-            serde_json::from_str(text)
-                .map_err(|e| at(Some(e.line()), format!("not a JSON array of non-negative integers: {e}")))?
+        let mut counts = Counts::default();
+        if text.trim_start().starts_with('[') {
+            let mut reader = serde_json::Deserializer::from_str(text);
+            let read = reader.deserialize_seq(&mut counts).and_then(|()| reader.end());
+            read.map_err(|e| {
+                // The place stands before the message.
+                let message = e.to_string();
+                let place = format!(" at line {} column {}", e.line(), e.column());
+                at(Some(e.line()), message.strip_suffix(&place).unwrap_or(&message).into())
+            })?;
         } else {
-            let mut counts = Vec::new();
             for (index, line) in text.trim_end().lines().enumerate() {
                 let mut words = line.split_whitespace().peekable();
                 if words.peek().is_none() {
                     return Err(at(Some(index + 1), "the line is empty".into()));
                 }
                 for word in words {
-                    let count = word.parse().map_err(|_| {
-                        let shown: String = word.chars().take(40).collect();
-                        at(Some(index + 1), format!("'{shown}' is not a non-negative integer"))
-                    })?;
-                    counts.push(count);
+                    parse_count(word)
+                        .and_then(|count| counts.push(count))
+                        .map_err(|message| at(Some(index + 1), message))?;
                 }
             }
-            counts
-        };
-        Self::from_counts(counts).map_err(|e| at(None, e.to_string()))
+        }
+        Self::from_counts(counts.counts).map_err(|e| at(None, e.to_string()))
     }
 
     /// Number of classes C.
@@ -240,6 +249,67 @@ impl ClassPrior {
     }
 }
 
+/// Counts that are being read: the first that cannot be accepted is refused where it stands.
+#[derive(Default)]
+struct Counts {
+    counts: Vec<u64>,
+    total: u64,
+}
+
+impl Counts {
+    fn push(&mut self, count: u64) -> std::result::Result<(), String> {
+        if count == 0 {
+            return Err("count 0: a class without items can never be drawn, so remove it".into());
+        }
+        if self.counts.len() == MAX_CLASSES {
+            return Err(format!("count {count} is that of one class more than the limit of {MAX_CLASSES}"));
+        }
+        self.total = self.total.saturating_add(count);
+        if self.total > MAX_TOTAL {
+            return Err(format!("with count {count} the counts add up to more than {MAX_TOTAL} items"));
+        }
+        self.counts.push(count);
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Counts {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a positive integer")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> std::result::Result<(), A::Error> {
+        while array.next_element_seed(&mut *self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, count: u64) -> std::result::Result<(), E> {
+        self.push(count).map_err(E::custom)
+    }
+}
+
+/// One element: an error of its visitor stands where the element ends, not where the array does.
+impl<'de> DeserializeSeed<'de> for &mut Counts {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_u64(self)
+    }
+}
+
+/// A count, or why `word` is none.
+fn parse_count(word: &str) -> std::result::Result<u64, String> {
+    word.parse().map_err(|e: std::num::ParseIntError| {
+        let shown: String = word.chars().take(40).collect();
+        match e.kind() {
+            IntErrorKind::PosOverflow => format!("'{shown}' exceeds the limit of {MAX_TOTAL}"),
+            _ => format!("'{shown}' is not a positive integer"),
+        }
+    })
+}
+
 fn check_size(num_classes: usize) -> Result<()> {
     match num_classes {
         0 => Err(Error::argument("a prior needs at least 1 class, got 0")),
@@ -271,19 +341,48 @@ mod tests {
 
     #[test]
     fn bad_counts_name_the_line() {
+        let zero = "count 0: a class without items can never be drawn, so remove it";
+        let float = "invalid type: floating point `4.5`, expected a positive integer";
         for (text, expected) in [
-            ("3\nfour\n", "c.txt, line 2: 'four' is not a non-negative integer"),
-            ("3\n-4", "c.txt, line 2: '-4' is not a non-negative integer"),
+            ("3\nfour\n", "c.txt, line 2: 'four' is not a positive integer"),
+            ("3\n-4", "c.txt, line 2: '-4' is not a positive integer"),
             ("3\n\n4", "c.txt, line 2: the line is empty"),
+            ("3\n5 0\n4", &format!("c.txt, line 2: {zero}")),
+            ("[3,\n0\n]", &format!("c.txt, line 2: {zero}")),
+            ("[3,\n\n4.5]", &format!("c.txt, line 3: {float}")),
+            ("[3, 4", "c.txt, line 1: EOF while parsing a list"),
+            ("[3]\n4", "c.txt, line 2: trailing characters"),
             (
-                "3\n0\n4",
-                "c.txt: class 1 has count 0: it can never be drawn, so remove it or give it at least 1 item",
+                "1\n18446744073709551616",
+                "c.txt, line 2: '18446744073709551616' exceeds the limit of 9007199254740992",
+            ),
+            (
+                "1\n9007199254740992",
+                "c.txt, line 2: with count 9007199254740992 the counts add up to more than 9007199254740992 items",
             ),
             ("", "c.txt: a prior needs at least 1 class, got 0"),
+            ("[]", "c.txt: a prior needs at least 1 class, got 0"),
         ] {
             assert_eq!(ClassPrior::parse_counts(text, "c.txt").unwrap_err().to_string(), expected);
         }
+        assert!(
+            ClassPrior::from_counts(vec![3, 0]).unwrap_err().to_string().starts_with("class 1 has count 0")
+        );
         assert!(ClassPrior::from_weights(vec![1.0, f64::NAN]).is_err());
         assert!(ClassPrior::uniform(0).is_err());
+    }
+
+    #[test]
+    fn too_much_is_refused_before_it_is_kept() {
+        let text = format!("{}\n1 7\n", "1 ".repeat(MAX_CLASSES - 1));
+        let error = ClassPrior::parse_counts(&text, "c").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("c, line 2: count 7 is that of one class more than the limit of {MAX_CLASSES}")
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MAX_COUNTS_BYTES + 1).unwrap();
+        let error = ClassPrior::read_counts(file.path()).unwrap_err().to_string();
+        assert!(error.ends_with("268435457 bytes exceed the limit of 268435456"), "{error}");
     }
 }

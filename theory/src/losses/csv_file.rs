@@ -36,14 +36,16 @@ const DESCRIPTION: &[&str] = &[
 /// Columns without which no row means anything.
 const REQUIRED: &[&str] = &["num_classes", "num_draws", "temperature", "sampling"];
 
+/// The largest `losses.csv` that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 30;
+
 /// Reads a `losses.csv`.
 ///
 /// # Errors
 /// Unreadable file; a missing or doubled column; a cell that is no number, not finite or outside its domain; a cut
 /// row. The message names the line and the column.
 pub fn read(path: &Path) -> Result<Vec<LossComponents>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-    read_from(&text, &path.display().to_string())
+    read_from(&files::read_text(path, MAX_BYTES)?, &path.display().to_string())
 }
 
 /// [`read`] from a text; `name` stands in error messages.
