@@ -5,6 +5,7 @@ mod probabilities;
 mod published;
 mod results;
 mod simulate;
+mod usage;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -134,8 +135,8 @@ impl OutputArgs {
 
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    let done = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(done.map_err(|e| theory::Error::io(Path::new("standard output"), e))?)
 }
 
 /// `N`, `A..B` or `A..B:STEP`, both ends included, or a list of such parts with commas.
@@ -146,32 +147,37 @@ struct Range {
     single: bool,
 }
 
-/// Values that one range may have.
-const MAX_RANGE: u64 = 10_000_000;
+/// Values that one range may have: a row of a table takes up to a kilobyte.
+const MAX_RANGE: u64 = 1_000_000;
+
+fn parse_number(text: &str) -> std::result::Result<u64, String> {
+    text.trim().parse::<u64>().map_err(|e| match e.kind() {
+        std::num::IntErrorKind::PosOverflow => format!("'{text}' exceeds the limit of {}", u64::MAX),
+        _ => format!("'{text}' is not a non-negative integer"),
+    })
+}
 
 fn parse_range(text: &str) -> std::result::Result<Range, String> {
-    let number =
-        |s: &str| s.trim().parse::<u64>().map_err(|_| format!("'{s}' is not a non-negative integer"));
     let mut values = Vec::new();
     for part in text.split(',') {
         let Some((first, rest)) = part.split_once("..") else {
-            values.push(number(part)?);
+            values.push(parse_number(part)?);
             continue;
         };
         let (last, step) = rest.split_once(':').unwrap_or((rest, "1"));
-        let (first, last, step) = (number(first)?, number(last)?, number(step)?);
+        let (first, last, step) = (parse_number(first)?, parse_number(last)?, parse_number(step)?);
         if step == 0 {
-            return Err("the step of a range must be at least 1".into());
+            return Err("the step of a range must be at least 1, got 0".into());
         }
         if first > last {
             return Err(format!("the range {first}..{last} runs backwards"));
         }
         if (last - first) / step >= MAX_RANGE {
-            return Err(format!("the range {part} has more than {MAX_RANGE} values"));
+            return Err(format!("the range has more values than the limit of {MAX_RANGE}"));
         }
-        values.extend((first..=last).step_by(step as usize));
+        values.extend((first..=last).step_by(usize::try_from(step).unwrap_or(usize::MAX)));
         if values.len() as u64 > MAX_RANGE {
-            return Err(format!("{text} has more than {MAX_RANGE} values"));
+            return Err(format!("the ranges have more values than the limit of {MAX_RANGE}"));
         }
     }
     let single = text.trim().parse::<u64>().is_ok();
@@ -180,7 +186,10 @@ fn parse_range(text: &str) -> std::result::Result<Range, String> {
 
 /// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match usage::parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let done = match cli.command {
         Command::Coverage(args) => probabilities::coverage(&args),
         Command::Curve(args) => probabilities::curve(&args),
@@ -193,12 +202,14 @@ pub(crate) fn main() -> ExitCode {
         Command::Published(args) => published::published(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
-    let broken_pipe = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
-    if error.chain().filter_map(|e| e.downcast_ref()).any(broken_pipe) {
+    let kind = error.downcast_ref::<theory::Error>().map(theory::Error::kind);
+    if let Some(ErrorKind::Io { source, .. }) = kind
+        && source.kind() == std::io::ErrorKind::BrokenPipe
+    {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error:#}");
-    match error.downcast_ref::<theory::Error>().map(theory::Error::kind) {
+    eprintln!("error: {}", usage::one_line(&format!("{error:#}")));
+    match kind {
         Some(ErrorKind::Argument(_)) => ExitCode::from(2),
         _ => ExitCode::FAILURE,
     }
@@ -218,7 +229,8 @@ mod tests {
         assert_eq!(parse_range("4..10:3").unwrap().values, [4, 7, 10]);
         assert_eq!(parse_range("16,32").unwrap().values, [16, 32]);
         assert_eq!(parse_range("5").unwrap(), Range { values: vec![5], single: true });
-        for bad in ["9..3", "3..9:0", "a..b", "", "1..99999999"] {
+        assert_eq!(parse_range("1..1000000").unwrap().values.len(), 1_000_000);
+        for bad in ["1..1000001", "1..700000,1..300001", "9..3", "3..9:0", "a..b", "", "1..99999999"] {
             assert!(parse_range(bad).is_err(), "{bad}");
         }
     }

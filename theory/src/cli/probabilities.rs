@@ -26,10 +26,20 @@ pub(super) struct CoverageArgs {
     #[arg(long, requires = "exact")]
     force: bool,
     /// Significant digits of the exact decimal
-    #[arg(long, value_name = "D", default_value_t = 30, requires = "exact", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "D", default_value_t = 30, requires = "exact", value_parser = parse_digits)]
     digits: u32,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// The most digits that are printed.
+const MAX_DIGITS: u64 = 100_000;
+
+fn parse_digits(text: &str) -> std::result::Result<u32, String> {
+    match super::parse_number(text)? {
+        digits @ 1..=MAX_DIGITS => Ok(digits as u32),
+        _ => Err(format!("'{text}' is outside 1..{MAX_DIGITS}")),
+    }
 }
 
 fn decimal(text: String) -> Cell {
@@ -119,8 +129,15 @@ pub(super) struct CurveArgs {
 }
 
 pub(super) fn curve(args: &CurveArgs) -> Result<()> {
-    let (prior, sampling) = args.prior.load()?;
     let format = args.figure.as_deref().map(figure::Format::of_path).transpose()?;
+    if let (Some(figure), Some(table)) = (&args.figure, &args.output.out)
+        && files::is_same_file(figure, table)?
+    {
+        return Err(
+            theory::Error::argument(format!("--figure and --out both name {}", table.display())).into()
+        );
+    }
+    let (prior, sampling) = args.prior.load()?;
     let mut points: [Vec<(f64, f64)>; 3] = Default::default();
     let mut table = Table::new([
         "draws",
@@ -148,15 +165,19 @@ pub(super) fn curve(args: &CurveArgs) -> Result<()> {
             curve.push((n as f64, value));
         }
     }
-    if let (Some(path), Some(format)) = (&args.figure, format) {
-        let file = figure::lines(&curves(&prior, sampling, points), format)?;
-        files::write_atomically(path, &file)?;
-        // A figure beside a table on the terminal must not mix with it.
-        if args.output.out.is_some() {
-            args.output.say(&format!("wrote {}", path.display()))?;
-        }
-    }
-    args.output.print(&table)
+    let (Some(path), Some(format)) = (&args.figure, format) else {
+        return args.output.print(&table);
+    };
+    let figure = figure::lines(&curves(&prior, sampling, points), format)?;
+    let Some(out) = &args.output.out else {
+        files::write_atomically(path, &figure)?;
+        // A table on the terminal must not mix with a message.
+        return args.output.print(&table);
+    };
+    let table = table.to_text(args.output.format);
+    files::write_all(&[(out, table.as_bytes()), (path, &figure)])?;
+    args.output.say(&format!("wrote {}", out.display()))?;
+    args.output.say(&format!("wrote {}", path.display()))
 }
 
 /// The figure of `curve`.

@@ -7,6 +7,9 @@ use theory::ClassPrior;
 use theory::published;
 use theory::report::Format;
 
+/// The section whose values the figures show.
+const SECTION_OF_FIGURES: &str = "upper_bounds_without_replacement";
+
 #[derive(Args)]
 pub(super) struct PublishedArgs {
     /// Print only this section (may be repeated): printed, coverage, sampling, saturation, identities, half_subtraction, curl_bar,
@@ -19,8 +22,8 @@ pub(super) struct PublishedArgs {
     /// table, csv, json, markdown or latex
     #[arg(long, default_value = "table", value_parser = |s: &str| s.parse::<Format>().map_err(|e| e.to_string()))]
     format: Format,
-    /// Write one file per section (CSV unless --format says otherwise), figures, published.html and published.md into this
-    /// folder; new, empty, or of an earlier run
+    /// Write one file per section (CSV unless --format says otherwise), the figures of the upper bounds without replacement,
+    /// published.html and published.md into this folder; new, empty, or of an earlier run
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Say nothing but the result
@@ -34,7 +37,9 @@ pub(super) fn published(args: &PublishedArgs) -> Result<()> {
     let Some(folder) = &args.out else {
         return super::print(&document.to_text(args.format));
     };
-    let page = document.write(folder, "published", args.format, &published::figures()?)?;
+    let has_figures = document.sections.iter().any(|(key, _)| *key == SECTION_OF_FIGURES);
+    let figures = if has_figures { published::figures()? } else { Vec::new() };
+    let page = document.write(folder, "published", args.format, &figures)?;
     if !args.quiet {
         super::print(&format!("wrote {}\n", page.display()))?;
     }

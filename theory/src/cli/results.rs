@@ -1,7 +1,7 @@
 //! `bounds` and `report`: what measured losses say.
 
 use super::{OutputArgs, losses_file};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use theory::losses;
@@ -42,14 +42,13 @@ pub(super) struct ReportArgs {
 
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
     let rows = losses::read(&losses_file(&args.losses))?;
-    report::prepare_folder(&args.out)?;
+    report::check_folder(&args.out)?;
     report::write(
         &args.out,
         "Bounds against the number of negatives",
         &rows,
         &report::standard_sections(&rows),
-    )
-    .with_context(|| format!("report in {}", args.out.display()))?;
+    )?;
     if !args.quiet {
         super::print(&format!("wrote {}\n", args.out.join("report.html").display()))?;
     }

@@ -1,8 +1,7 @@
 //! Several titled tables as one output: text in five formats, or a folder with one file per table and one page.
 
-use super::{Figure, Format, Section, html, prepare_folder_with};
+use super::{Figure, Format, Section, check_folder_for, html, write_files};
 use crate::error::{Error, Result};
-use crate::files;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -66,7 +65,7 @@ impl Document {
     /// The folder holds something else; the operating system refuses to write.
     pub fn write(&self, folder: &Path, name: &str, format: Format, figures: &[Figure]) -> Result<PathBuf> {
         let page_name = format!("{name}.html");
-        prepare_folder_with(folder, &page_name)?;
+        check_folder_for(folder, &page_name)?;
         let extension = match format {
             Format::Table | Format::Csv => "csv",
             Format::Json => "json",
@@ -74,18 +73,17 @@ impl Document {
             Format::Latex => "tex",
         };
         let table_format = if format == Format::Table { Format::Csv } else { format };
+        let mut files = Vec::new();
         for (key, section) in &self.sections {
-            let text = section.table.to_text(table_format);
-            files::write_atomically(&folder.join(format!("{key}.{extension}")), text.as_bytes())?;
+            files.push((format!("{key}.{extension}"), section.table.to_text(table_format).into_bytes()));
         }
         for figure in figures {
-            files::write_atomically(&folder.join(format!("{}.svg", figure.name)), figure.svg.as_bytes())?;
-            files::write_atomically(&folder.join(format!("{}.png", figure.name)), &figure.png)?;
+            files.push((format!("{}.svg", figure.name), figure.svg.clone().into_bytes()));
+            files.push((format!("{}.png", figure.name), figure.png.clone()));
         }
-        let markdown = self.to_text(Format::Markdown);
-        files::write_atomically(&folder.join(format!("{name}.md")), markdown.as_bytes())?;
-        let page = folder.join(page_name);
-        files::write_atomically(&page, html::document(self, figures).as_bytes())?;
+        files.push((format!("{name}.md"), self.to_text(Format::Markdown).into_bytes()));
+        let page = folder.join(&page_name);
+        write_files(folder, (page_name, html::document(self, figures).into_bytes()), files)?;
         Ok(page)
     }
 }

@@ -161,32 +161,52 @@ pub fn standard_sections(rows: &[LossComponents]) -> Vec<Section> {
     sections.into_iter().filter(|s| !s.table.rows().is_empty()).collect()
 }
 
-/// Makes the folder of a report, or accepts one that is empty or holds an earlier report.
+/// Accepts a folder for a report: one that does not exist yet, is empty, or holds an earlier report; makes nothing.
 ///
 /// # Errors
 /// The path is no folder, or the folder holds something else; the operating system refuses.
-pub fn prepare_folder(folder: &Path) -> Result<()> {
-    prepare_folder_with(folder, "report.html")
+pub fn check_folder(folder: &Path) -> Result<()> {
+    check_folder_for(folder, "report.html")
 }
 
 /// The same for a report whose page has this name.
-fn prepare_folder_with(folder: &Path, page_name: &str) -> Result<()> {
-    if folder.exists() && !folder.is_dir() {
-        return Err(Error::argument(format!("{} exists and is no folder", folder.display())));
-    }
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    let empty = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?.next().is_none();
-    let page = std::fs::read_to_string(folder.join(page_name)).unwrap_or_default();
-    if empty || page.contains(html::GENERATOR) {
+fn check_folder_for(folder: &Path, page_name: &str) -> Result<()> {
+    if !folder.exists() {
         return Ok(());
     }
-    Err(Error::argument(format!(
-        "{} exists and holds no report of this program: choose another folder",
-        folder.display()
-    )))
+    if !folder.is_dir() {
+        return Err(Error::argument(format!("{} exists and is no folder", folder.display())));
+    }
+    let io = |e| Error::io(folder, e);
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        // What an interrupted run left does not make the folder somebody else's.
+        if !files::is_unfinished(&entry.map_err(io)?.file_name()) {
+            let page = std::fs::read_to_string(folder.join(page_name)).unwrap_or_default();
+            return if page.contains(html::GENERATOR) { Ok(()) } else { Err(foreign(folder)) };
+        }
+    }
+    Ok(())
 }
 
-/// Writes the report on `rows` into `folder`, which must exist.
+fn foreign(folder: &Path) -> Error {
+    Error::argument(format!(
+        "{} exists and holds no report of this program: choose another folder",
+        folder.display()
+    ))
+}
+
+/// Writes the files of a report into `folder`, which is made: all of them beside their places first, then the page, by
+/// which the folder is known, goes to its place, and the others follow.
+fn write_files(folder: &Path, page: (String, Vec<u8>), others: Vec<(String, Vec<u8>)>) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    let all: Vec<_> =
+        std::iter::once(page).chain(others).map(|(name, content)| (folder.join(name), content)).collect();
+    let all: Vec<(&Path, &[u8])> =
+        all.iter().map(|(path, content)| (path.as_path(), content.as_slice())).collect();
+    files::write_all(&all)
+}
+
+/// Writes the report on `rows` into `folder`, which is made once everything is drawn.
 ///
 /// # Errors
 /// No rows; the figure cannot be drawn; the operating system refuses to write.
@@ -205,18 +225,41 @@ pub fn write(folder: &Path, title: &str, rows: &[LossComponents], sections: &[Se
         )
         .collect::<Vec<_>>()
         .join("\n");
-    let html = page(title, &figure.svg, rows, &table, sections);
-    losses::write(&folder.join("losses.csv"), rows)?;
-    let csv = bounds_table(rows).to_text(Format::Csv);
-    let outputs: [(&str, &[u8]); 5] = [
-        ("bounds.svg", figure.svg.as_bytes()),
-        ("bounds.png", &figure.png),
-        ("bounds.csv", csv.as_bytes()),
-        ("bounds.md", markdown.as_bytes()),
-        ("report.html", html.as_bytes()),
+    let page = page(title, &figure.svg, rows, &table, sections).into_bytes();
+    let others = [
+        ("losses.csv", losses::write_to(rows).into_bytes()),
+        ("bounds.svg", figure.svg.into_bytes()),
+        ("bounds.png", figure.png),
+        ("bounds.csv", bounds_table(rows).to_text(Format::Csv).into_bytes()),
+        ("bounds.md", markdown.into_bytes()),
     ];
-    for (name, content) in outputs {
-        files::write_atomically(&folder.join(name), content)?;
+    let others = others.into_iter().map(|(name, content)| (name.to_string(), content));
+    write_files(folder, ("report.html".into(), page), others.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_an_interrupted_run_is_accepted_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own");
+        check_folder(&own).unwrap();
+        assert!(!own.exists(), "a check makes nothing");
+        std::fs::create_dir(&own).unwrap();
+        std::fs::write(own.join(".a1b2c3.partial"), "half").unwrap();
+        check_folder(&own).unwrap();
+        let page = ("report.html".to_string(), html::GENERATOR.as_bytes().to_vec());
+        std::fs::create_dir(own.join("blocked")).unwrap();
+        assert!(check_folder(&own).is_err(), "somebody else's");
+        let files = |name: &str| vec![(name.to_string(), b"x".to_vec())];
+        write_files(&own, page.clone(), files("a")).unwrap();
+        check_folder(&own).unwrap();
+        // One file that cannot be written keeps all others from their places.
+        let other = folder.path().join("other");
+        assert!(write_files(&other, page, files("none/a")).is_err());
+        assert_eq!(std::fs::read_dir(&other).unwrap().count(), 0);
+        check_folder(&other).unwrap();
     }
-    Ok(())
 }

@@ -70,6 +70,29 @@ impl Cell {
     }
 }
 
+impl Cell {
+    /// ln 1 and rounded sums may be −0, which says no more than 0 and looks like an error.
+    fn drop_sign_of_zero(&mut self) {
+        let shown = |text: &mut String| {
+            if text
+                .strip_prefix('-')
+                .is_some_and(|rest| rest.starts_with('0') && rest.chars().all(|c| matches!(c, '0' | '.')))
+            {
+                text.remove(0);
+            }
+        };
+        match self {
+            Self::Estimate(e) | Self::Vacuous(e) => {
+                e.mean += 0.0;
+                e.deviation = e.deviation.map(|deviation| deviation + 0.0);
+            }
+            Self::Decimal(text) => shown(text),
+            Self::List(texts) => texts.iter_mut().for_each(shown),
+            Self::Missing | Self::Text(_) | Self::Note(_) | Self::Flag(_) | Self::Integer(_) => {}
+        }
+    }
+}
+
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let estimate = |f: &mut fmt::Formatter<'_>, e: &MeanAndDeviation| {
@@ -122,9 +145,10 @@ impl Table {
         self
     }
 
-    /// Adds a row; it is filled up with missing cells, or cut, to the width of the header.
+    /// Adds a row; it is filled up with missing cells, or cut, to the width of the header. A negative zero loses its sign.
     pub fn push(&mut self, mut row: Vec<Cell>) {
         row.resize(self.headers.len(), Cell::Missing);
+        row.iter_mut().for_each(Cell::drop_sign_of_zero);
         self.rows.push(row);
     }
 
@@ -267,6 +291,20 @@ mod tests {
         table.push(vec![Cell::Integer(16), Cell::Vacuous(value)]);
         table.push(vec![Cell::Integer(32)]);
         table
+    }
+
+    #[test]
+    fn no_zero_is_negative() {
+        let mut table = Table::new(["a", "b", "c", "d"]);
+        let list = Cell::List(vec!["-0.0".into(), "-0.01".into(), "-".into()]);
+        table.push(vec![
+            Cell::number(-0.0),
+            Cell::Decimal("-0.0".into()),
+            Cell::Decimal("-0.5".into()),
+            list,
+        ]);
+        assert_eq!(table.to_text(Format::Csv), "a,b,c,d\n0.0,0.0,-0.5,0.0;-0.01;-\n");
+        assert!(table.to_text(Format::Table).contains("0.000  0.0"));
     }
 
     #[test]
