@@ -15,7 +15,7 @@
 //! | [`collision`] | τ = P(a negative has the anchor's class), the law of Col, E ln(1+Col) |
 //! | [`simulate`] | the same by Monte Carlo, with intervals, down to probabilities of 1e-400 |
 //! | [`losses`] | `losses.csv`: what is measured of an encoder |
-//! | [`bounds`] | the bounds, one page each in the source, and under which conditions they hold |
+//! | [`bounds`] | the bounds, a page with the derivation each, and under which conditions they hold |
 //! | [`optimum`] | the least loss that any encoder can reach, and whether more negatives spoil it |
 //! | [`published`] | the printed tables of Nozawa & Sato beside exact values |
 //! | [`report`] | tables and figures of bounds against K |

@@ -5,8 +5,8 @@
 //! Y = the classes that the batch shows, Col the number of negatives of the anchor's class,
 //! A = Σ_{k: c_k ≠ c} e^{z·(μ_{c_k} − μ_c)/t}, and d(f) = (1/t) E min(0, z·(μ_c − f̄(x))) ≤ 0.
 //!
-//! Each bound is one file and one entry of [`all`]. The derivation stands at the head of the file, and every
-//! upper bound of L_sup that is called a theorem follows from the master inequality (`master.rs`):
+//! Each bound is one page of this module, with its derivation, and one entry of [`all`]. Every
+//! upper bound of L_sup that is called a theorem follows from the master inequality ([`master`]):
 //!
 //! L_Info ≥ E ln(1 + Col + A) + d(f).
 //!
@@ -50,25 +50,25 @@
 //! ```
 
 mod anchor;
-mod ash;
-mod bao;
-mod collision_term;
-mod coverage_collision;
-mod curl;
-mod curl_as_published;
-mod curl_coverage;
-mod inverted;
-mod lambda;
-mod master;
-mod mutual_information;
-mod nozawa_sato;
-mod nozawa_sato_as_published;
-mod nscl;
-mod reverse_jensen;
-mod specht;
-mod specht_measured;
-mod submodular;
-mod wang;
+pub mod ash;
+pub mod bao;
+pub mod collision_term;
+pub mod coverage_collision;
+pub mod curl;
+pub mod curl_as_published;
+pub mod curl_coverage;
+pub mod inverted;
+pub mod lambda;
+pub mod master;
+pub mod mutual_information;
+pub mod nozawa_sato;
+pub mod nozawa_sato_as_published;
+pub mod nscl;
+pub mod reverse_jensen;
+pub mod specht;
+pub mod specht_measured;
+pub mod submodular;
+pub mod wang;
 
 pub use lambda::lambda_family;
 pub use specht::{ln_specht_ratio, variance_constant};
