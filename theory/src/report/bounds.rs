@@ -161,8 +161,12 @@ pub fn bounds_by_draws(rows: &[LossComponents]) -> Table {
             let wanted = |side: Side| matches!(side, Side::InfoNce) == (measure == Measure::InfoNce);
             line(quantity, "measured", &measured(measure), "");
             for (bound, side) in sided(rows, wanted) {
-                let relation = relation(bound, side, &rows[0]);
-                line(relation, bound.key(), &|g| bound_cell(g, bound, side), bound.standing().name());
+                let relation = match bound.standing() {
+                    Standing::FormOnly(_) => format!("form only: {}", relation(bound, side, &rows[0])),
+                    Standing::Unproved(_) => format!("unproved: {}", relation(bound, side, &rows[0])),
+                    _ => relation(bound, side, &rows[0]).to_string(),
+                };
+                line(&relation, bound.key(), &|g| bound_cell(g, bound, side), bound.standing().name());
             }
         }
     }
