@@ -83,14 +83,21 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<()> {
         headers.extend(["exact_numerator", "exact_denominator"]);
     }
     let mut table = Table::new(headers).single(args.draws.single);
-    for &n in &args.draws.values {
-        let num_draws = NumDraws::new(n)?;
+    let draws = args.draws.values.iter().map(|&n| NumDraws::new(n)).collect::<theory::Result<Vec<_>>>()?;
+    if args.exact {
+        let cost = exact::Cost::new(&prior, sampling, draws.iter().copied(), args.digits)?;
+        if !args.force {
+            let refused = |e| theory::Error::argument(format!("{e}; --force computes it whatever it costs"));
+            cost.check().map_err(refused)?;
+        }
+    }
+    for num_draws in draws {
+        let n = num_draws.get();
         let mut row = vec![Cell::Integer(n as i64), Cell::Integer(prior.num_classes() as i64)];
         if args.exact {
             let digits = args.digits as usize;
-            let p = if args.force { exact::probability_at_any_cost } else { exact::probability }(
-                &prior, sampling, num_draws,
-            )?;
+            // The cost of the whole request is accepted above.
+            let p = exact::probability_at_any_cost(&prior, sampling, num_draws)?;
             let q = p.complement();
             // The decimal is rounded half up: half a unit of its last digit.
             let rounding = format!("5e-{digits}");

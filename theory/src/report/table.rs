@@ -200,7 +200,9 @@ impl Table {
             let dashes: Vec<String> = widths.iter().map(|&w| "-".repeat(w)).collect();
             text += &line(&dashes);
         }
-        text + &rows.iter().map(|row| line(row)).collect::<String>()
+        // Line by line: exact integers make tables of hundreds of megabytes.
+        rows.iter().for_each(|row| text += &line(row));
+        text
     }
 
     fn csv(&self) -> String {

@@ -135,7 +135,8 @@ impl ExactProbability {
         }
         let missing = self.complement();
         if &missing.numerator * 2u32 < self.denominator {
-            return (-missing.value()).ln_1p();
+            // Not −0 for p = 1.
+            return (-missing.value()).ln_1p() + 0.0;
         }
         let (top, bottom) = (Leading::new(&self.numerator, 64), Leading::new(&self.denominator, 64));
         let ratio = top.bits.to_f64().unwrap_or(f64::MAX) / bottom.bits.to_f64().unwrap_or(f64::MAX);

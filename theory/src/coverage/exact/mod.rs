@@ -19,13 +19,14 @@ mod sums;
 mod transform;
 mod weights;
 
+pub use cost::Cost;
 pub use fraction::ExactProbability;
 pub use stirling::stirling_second;
 
 use crate::error::Result;
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
-use cost::{Plan, Route};
+use cost::{Plan, Planner, Route};
 use fraction::Factors;
 use num_bigint::BigUint;
 use num_traits::Zero;
@@ -80,9 +81,9 @@ pub fn probability_of_completion(prior: &ClassPrior, num_draws: NumDraws) -> Res
         return probability(prior, sampling, num_draws);
     }
     if prior.is_uniform() {
-        let plan = Plan::new(prior, sampling, num_draws)?;
+        let plan = Planner::new(prior, sampling)?.plan(num_draws);
         plan.check()?;
-        plan.check_size(num_draws)?;
+        plan.check_size()?;
         let numerator = stirling::surjections(n - 1, c - 1) * c;
         return Ok(ExactProbability::with_factors(numerator, multiply::power(c, n), Factors::Of(c)));
     }
@@ -99,9 +100,9 @@ fn compute(
     check: impl Fn(&Plan) -> Result<()>,
 ) -> Result<ExactProbability> {
     sampling.check(prior, num_draws)?;
-    let plan = Plan::new(prior, sampling, num_draws)?;
+    let plan = Planner::new(prior, sampling)?.plan(num_draws);
     check(&plan)?;
-    plan.check_size(num_draws)?;
+    plan.check_size()?;
     let (classes, draws) = (prior.num_classes(), num_draws.get());
     if plan.route == Route::Uniform {
         return Ok(ExactProbability::with_factors(
@@ -111,13 +112,12 @@ fn compute(
         ));
     }
     let total = prior.population().unwrap_or(0);
-    let groups = cost::groups(prior);
-    let numerator = if draws < classes {
+    let numerator = if plan.is_zero {
         BigUint::zero()
     } else if plan.route == Route::Series {
-        series::outcomes(&groups, draws, sampling, plan.bits)
+        series::outcomes(&cost::groups(prior), draws, sampling, plan.bits)
     } else {
-        sums::outcomes(&groups, draws, sampling, plan.bits)
+        sums::outcomes(&cost::groups(prior), draws, sampling, plan.bits)
     };
     Ok(match sampling {
         Sampling::WithReplacement => {

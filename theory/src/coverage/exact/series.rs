@@ -17,9 +17,9 @@ pub(super) fn work(groups: &[(u64, u64)], draws: u64) -> f64 {
     3.0 * draws as f64 * classes as f64 + (groups.len() as f64 - 2.0).max(0.0) * free * free / 2.0
 }
 
-/// Words of memory of the tables of one thread.
-pub(super) fn table_words(draws: u64) -> f64 {
-    4.0 * LANES as f64 * draws as f64
+/// Bytes of the tables of one thread: falling products, a factor, and a product before and after it.
+pub(super) fn table_bytes(draws: u64) -> f64 {
+    4.0 * size_of::<Residues>() as f64 * draws as f64
 }
 
 /// The number of outcomes that show every class: words of n letters, or subsets of n items; at most `bits` bits, n ≥ C.

@@ -47,6 +47,10 @@ pub fn stirling_second(num_draws: u64, num_classes: u64) -> BigUint {
 /// C! S(n, C): the ways in which n draws show each of C classes. Sizes as for [`stirling_second`].
 pub(super) fn surjections(num_draws: u64, num_classes: u64) -> BigUint {
     check_range(num_draws, num_classes);
+    if num_draws < num_classes {
+        // Not 0 · C!
+        return BigUint::zero();
+    }
     match closed_form(num_draws, num_classes) {
         Some(value) => value * factorial(num_classes),
         None if is_small(num_draws, num_classes) => surjections_by_grouping(num_draws as u32, num_classes),

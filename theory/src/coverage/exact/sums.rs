@@ -7,6 +7,7 @@
 
 use super::grouping::largest_factors;
 use super::lift::integer;
+use super::moduli::primes;
 use super::power::Power;
 use super::residues::{Accumulator, LANES, Moduli, Residues};
 use crate::sampling::Sampling;
@@ -121,11 +122,15 @@ pub(super) fn work(num_sums: f64, num_classes: u64, total: u64, draws: u64, samp
     kernel(num_sums, total, draws, sampling).1 + num_sums * (2.0 + words.ceil())
 }
 
-/// Words of memory of the tables of one thread.
-pub(super) fn table_words(num_sums: f64, total: u64, draws: u64, sampling: Sampling) -> f64 {
+/// Bytes of what all threads share beside the sums, and of the table of one thread.
+pub(super) fn table_bytes(num_sums: f64, total: u64, draws: u64, sampling: Sampling) -> (f64, f64) {
+    let (power, residues) = (size_of::<Power>() as f64, size_of::<Residues>() as f64);
+    let m = total as f64;
     match kernel(num_sums, total, draws, sampling).0 {
-        Kernel::PowerTable => total as f64 * (LANES as f64 + 0.5),
-        _ => num_sums * LANES as f64,
+        // π(M) < 1.26 M/ln M (Rosser & Schoenfeld 1962), once as a prime, once as a power; four bytes a largest factor.
+        Kernel::PowerTable => (4.0 * m + 1.26 * m / m.max(3.0).ln() * (power + 8.0), residues * (m + 1.0)),
+        Kernel::Powers => (power * num_sums, residues * num_sums),
+        Kernel::FactorialTables | Kernel::FallingProducts => (0.0, residues * num_sums),
     }
 }
 
@@ -139,15 +144,17 @@ pub(super) fn outcomes(groups: &[(u64, u64)], draws: u64, sampling: Sampling, bi
         Kernel::FactorialTables => total,
         Kernel::FallingProducts => draws,
     };
-    // Of a table, only the places of primes are read.
+    // Of a table, only the primes need a power.
     let powers: Vec<Power> = match kernel {
         Kernel::Powers => sums.sums.iter().map(|&t| Power::new(t, draws)).collect(),
-        Kernel::PowerTable => (0..=total).map(|t| Power::new(t, draws)).collect(),
+        Kernel::PowerTable => primes(total).into_iter().map(|p| Power::new(p, draws)).collect(),
         _ => Vec::new(),
     };
     let largest = if kernel == Kernel::PowerTable { largest_factors(total) } else { Vec::new() };
     integer(bits, bound, Vec::new, |table: &mut Vec<Residues>, moduli| {
         table.clear();
+        // The model of the costs leaves no room for growth by doubling.
+        table.reserve_exact(if kernel == Kernel::PowerTable { total as usize + 1 } else { sums.sums.len() });
         let bottom = match kernel {
             Kernel::Powers => {
                 table.extend(powers.iter().map(|power| power.residues(moduli)));
@@ -155,11 +162,14 @@ pub(super) fn outcomes(groups: &[(u64, u64)], draws: u64, sampling: Sampling, bi
             }
             Kernel::PowerTable => {
                 table.extend([[0; LANES], moduli.one()]);
+                let mut prime_powers = powers.iter();
                 for t in 2..=total as usize {
                     let p = largest[t] as usize;
-                    let value =
-                        if p == t { powers[t].residues(moduli) } else { moduli.mul(table[p], table[t / p]) };
-                    table.push(value);
+                    let own = if p == t { prime_powers.next() } else { None };
+                    table.push(match own {
+                        Some(power) => power.residues(moduli),
+                        None => moduli.mul(table[p], table[t / p]),
+                    });
                 }
                 [1; LANES]
             }

@@ -165,6 +165,8 @@ fn decimals_are_quotients_of_integers() {
 
 #[test]
 fn logarithms_near_one_and_near_zero() {
+    let certain = value(&uniform(1), Sampling::WithReplacement, 3).ln();
+    assert!(certain == 0.0 && certain.is_sign_positive());
     let p = value(&uniform(4), Sampling::WithReplacement, 512);
     assert!((p.ln() / -4.299588057062e-64 - 1.0).abs() < 1e-12, "{}", p.ln());
     let p = value(&uniform(1000), Sampling::WithReplacement, 1024);
@@ -208,6 +210,43 @@ fn impossible_requests_say_their_cost() {
     let error =
         probability_at_any_cost(&uniform(1 << 20), BOTH[0], NumDraws::new(1 << 30).unwrap()).unwrap_err();
     assert!(error.to_string().contains("bits"), "{error}");
+    let one = probability_at_any_cost(&uniform(1), BOTH[0], NumDraws::new(1 << 32).unwrap()).unwrap_err();
+    assert_eq!(one.to_string(), "4294967296 draws exceed 2^32 - 1, the limit of exact values");
     // Too few draws cost nothing, whatever the classes.
     assert!(value(&unequal, Sampling::WithReplacement, 999).numerator.is_zero());
+    assert!(value(&uniform(1 << 24), Sampling::WithReplacement, 2).numerator.is_zero());
+}
+
+#[test]
+fn the_cost_of_a_range_is_the_sum() {
+    let cost = |draws: &[u64], digits| {
+        let draws = draws.iter().map(|&n| NumDraws::new(n).unwrap());
+        Cost::new(&uniform(1000), Sampling::WithReplacement, draws, digits).unwrap()
+    };
+    let (one, other, both) = (cost(&[5000], 30), cost(&[9000], 30), cost(&[5000, 9000], 30));
+    assert!((both.seconds - one.seconds - other.seconds).abs() < 1e-12 && both.values == 2);
+    // Of the memory, what a value keeps: its integers, each of n log₁₀ C digits; what it works with is given back.
+    assert!(both.bytes > other.bytes + 2.0 * 15_000.0 && both.bytes < one.bytes + other.bytes);
+    assert!(cost(&[5000], 100_000).seconds > one.seconds && cost(&[5000], 100_000).bytes > one.bytes + 2e5);
+    // An integer that is 0 is not printed: half of a sure one's.
+    let few = |draws| Cost::new(&uniform(1 << 20), BOTH[0], [NumDraws::new(draws).unwrap()], 30).unwrap();
+    assert!(few((1 << 20) - 1).seconds < 0.7 * few(1 << 20).seconds);
+    // Every draw of a range is checked before the first is computed.
+    let counts = ClassPrior::from_counts(vec![2; 5]).unwrap();
+    let draws = [5, 11].map(|n| NumDraws::new(n).unwrap());
+    let error = Cost::new(&counts, Sampling::WithoutReplacement, draws, 30).unwrap_err().to_string();
+    assert!(error.contains("11 draws") && error.contains("10 items"), "{error}");
+}
+
+#[test]
+fn the_memory_of_the_tables_is_that_of_their_elements() {
+    // Every sum up to M occurs: a table of powers, of which only those of primes are stored.
+    for total in [1000, 50_000] {
+        let (shared, own) = sums::table_bytes(total as f64, total, 1000, BOTH[0]);
+        let stored = 4 * (total + 1) + 40 * moduli::primes(total).len() as u64;
+        assert!(shared >= stored as f64 && shared < 1.4 * stored as f64, "{total}: {shared} {stored}");
+        assert_eq!(own, 32.0 * (total + 1) as f64);
+    }
+    // Sums far apart: one power and one residue of each.
+    assert_eq!(sums::table_bytes(8.0, 1 << 40, 1000, BOTH[0]), (32.0 * 8.0, 32.0 * 8.0));
 }
