@@ -17,16 +17,24 @@ fn json(args: &[&str]) -> serde_json::Value {
     serde_json::from_str(&stdout).unwrap()
 }
 
+/// Exactly one line, on the standard error stream.
 fn fails(args: &[&str], code: i32, words: &[&str]) {
     let (found, stdout, stderr) = run(args);
     assert_eq!(found, code, "{args:?}: {stderr}");
     assert!(stdout.is_empty(), "{stdout}");
-    // clap adds a pointer to --help after its line.
-    let lines: Vec<&str> = stderr.lines().filter(|l| !l.is_empty() && !l.contains("--help")).collect();
-    assert_eq!(lines.len(), 1, "{stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.ends_with('\n'), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
     for word in words {
         assert!(stderr.contains(word), "{args:?}: no '{word}' in: {stderr}");
     }
+}
+
+/// The same with `--out` in a folder of its own, which stays empty.
+fn fails_and_writes_nothing(args: &[&str], code: i32, words: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("result");
+    fails(&[args, &["--out", out.to_str().unwrap()]].concat(), code, words);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?}");
 }
 
 #[test]
@@ -80,33 +88,211 @@ fn every_format_prints() {
 
 #[test]
 fn bad_arguments_and_bad_counts() {
-    fails(&["coverage", "--classes", "5", "--draws", "9..3"], 2, &["9..3", "backwards"]);
-    fails(&["coverage", "--classes", "5", "--draws", "0"], 2, &["at least 1, got 0"]);
-    fails(&["coverage", "--classes", "0", "--draws", "4"], 2, &["got 0"]);
-    fails(&["coverage", "--classes", "5", "--draws", "9", "--without-replacement"], 2, &["--per-class"]);
-    let few = ["coverage", "--classes", "5", "--per-class", "2", "--without-replacement", "--draws", "11"];
-    fails(&few, 2, &["11 draws", "10 items"]);
+    let coverage = |args: &[&str], words: &[&str]| {
+        fails_and_writes_nothing(&[&["coverage"], args].concat(), 2, words);
+    };
+    coverage(&["--classes", "5", "--draws", "9..3"], &["--draws '9..3'", "backwards"]);
+    coverage(&["--classes", "5", "--draws", "0"], &["at least 1, got 0"]);
+    coverage(&["--classes", "0", "--draws", "4"], &["got 0"]);
+    coverage(&["--classes", "16777217", "--draws", "4"], &["16777217", "limit of 16777216"]);
+    coverage(&["--classes", "5", "--draws", "9", "--without-replacement"], &["--per-class"]);
+    let few = ["--classes", "5", "--per-class", "2", "--without-replacement", "--draws"];
+    for draws in ["11", "9..11"] {
+        coverage(&[&few[..], &[draws]].concat(), &["11 draws", "10 items"]);
+        coverage(&[&few[..], &[draws, "--exact"]].concat(), &["11 draws", "10 items"]);
+    }
+    fails(&["collision", "--classes", "10", "--negatives", "2000000000000000"], 2, &["limit"]);
+
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("counts.txt");
     let name = file.to_str().unwrap();
+    let too_many = "1\n".repeat((1 << 24) + 1);
     for (content, words) in [
-        ("3\nfour\n", ["line 2", "four"]),
-        ("3\n-1\n", ["line 2", "-1"]),
-        ("3\n0\n", ["class 1", "count 0"]),
+        ("3\nfour\n", ["line 2", "'four'"]),
+        ("3\n-1\n", ["line 2", "'-1'"]),
+        ("3\n0\n", ["line 2", "count 0"]),
+        ("[3,\n0]", ["line 2", "count 0"]),
         ("3\n\n4\n", ["line 2", "empty"]),
-        ("[3, 4.5]", ["line 1", "integers"]),
+        ("[3, 4.5]", ["line 1", "`4.5`"]),
         ("", ["at least 1 class", "got 0"]),
+        (&too_many, ["line 16777217", "limit of 16777216"]),
+        ("3\u{0}\n", ["line 1", "not a positive integer"]),
     ] {
         std::fs::write(&file, content).unwrap();
-        fails(&["coverage", "--counts", name, "--draws", "4"], 1, &words);
+        let words = [&[name][..], &words].concat();
+        fails_and_writes_nothing(&["coverage", "--counts", name, "--draws", "4"], 1, &words);
     }
-    fails(
-        &["coverage", "--classes", "1000000", "--draws", "9000000", "--exact"],
-        2,
-        &["seconds of one core"],
-    );
-    fails(&["collision", "--classes", "10", "--negatives", "2000000000000000"], 2, &["limit"]);
-    fails(&["coverage", "--counts", "/nowhere/counts.txt", "--draws", "4"], 1, &["/nowhere/counts.txt"]);
+    std::fs::write(&file, "[3,\n4.5]").unwrap();
+    let (_, _, stderr) = run(&["coverage", "--counts", name, "--draws", "4"]);
+    assert_eq!(stderr.matches("line").count(), 1, "{stderr}");
+    // A byte order mark is no error.
+    std::fs::write(&file, "\u{feff}3\r\n1\r\n").unwrap();
+    assert_eq!(json(&["coverage", "--counts", name, "--draws", "4"])["classes"], 2);
+}
+
+#[test]
+fn usage_errors_are_one_line() {
+    let coverage = ["coverage", "--classes", "5", "--draws"];
+    for (args, words) in [
+        (&["-5"][..], &["--draws '-5' is not a non-negative integer"][..]),
+        (&["-5..3"], &["--draws", "'-5'"]),
+        (&["4,x"], &["--draws", "'x'"]),
+        (&["1..2:0"], &["--draws", "at least 1, got 0"]),
+        (&["1..1000001"], &["--draws", "limit of 1000000"]),
+        (&["18446744073709551616"], &["--draws", "limit of 18446744073709551615"]),
+        (&[], &["value is required for '--draws <N|RANGE>'"]),
+        (&["9", "-5"], &["'-5'"]),
+        (&["9", "--format", "xml"], &["--format 'xml' is none of table"]),
+        (&["9", "--format", "a\nb"], &["--format", "a b"]),
+        (&["9", "--exact", "--digits", "0"], &["--digits '0'", "1..100000"]),
+        (&["9", "--exact", "--digits", "x"], &["--digits 'x' is not"]),
+        (&["9", "--digits", "5"], &["--exact"]),
+        (&["9", "--counts", "x"], &["--classes", "--counts"]),
+        (&["9", "--drawz"], &["--drawz"]),
+    ] {
+        fails_and_writes_nothing(&[&coverage[..], args].concat(), 2, words);
+    }
+    let simulate = ["simulate", "--classes", "5", "--draws", "9"];
+    for (args, words) in [
+        (&["--samples", "abc"][..], &["--samples 'abc' is not a non-negative integer"][..]),
+        (&["--samples", "-3"], &["--samples '-3'"]),
+        (&["--samples", "9", "--seed", "-1"], &["--seed '-1' is not a non-negative integer"]),
+        (&["--samples", "9", "--level", "half"], &["--level 'half' is not a number"]),
+        (&["--samples", "9", "--level", "-0.5"], &["-0.5"]),
+        (&["--samples", "9", "--method", "slow"], &["--method", "'slow'", "plain, rare"]),
+        (&[], &["--samples"]),
+    ] {
+        fails_and_writes_nothing(&[&simulate[..], args].concat(), 2, words);
+    }
+    fails(&["coverage", "--classes", "5"], 2, &["--draws <N|RANGE>"]);
+    fails(&["covrage"], 2, &["'covrage'", "'coverage'"]);
+    fails(&["published", "--section", "no\nne"], 2, &["'no ne'"]);
+
+    let (code, stdout, stderr) = run(&["--version"]);
+    assert!(code == 0 && stdout.starts_with("theory ") && stderr.is_empty());
+    let (code, stdout, stderr) = run(&["coverage", "--help"]);
+    assert!(code == 0 && stdout.contains("Example: theory coverage") && stderr.is_empty());
+    let (code, _, stderr) = run(&[]);
+    assert!(code == 2 && stderr.contains("Usage: theory") && stderr.contains("published"), "{stderr}");
+}
+
+#[test]
+fn refusals_of_the_system_name_the_path_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (here, missing, below) = (path(""), path("none.txt"), path("none/x"));
+    std::fs::write(path("utf16.txt"), b"\xff\xfe3\0\n\0").unwrap();
+    std::fs::write(path("latin1.txt"), b"3\n\xe9\n").unwrap();
+    let (utf16, latin1, file_below) = (path("utf16.txt"), path("latin1.txt"), path("utf16.txt/x"));
+    let prior = ["coverage", "--classes", "5", "--draws", "9"];
+    let once = |args: &[&str], named: &str, words: &[&str]| {
+        fails(args, 1, words);
+        let (_, _, stderr) = run(args);
+        let counts = (stderr.matches(named).count(), stderr.matches("os error").count());
+        assert!(counts.0 == 1 && counts.1 <= 1 && !stderr.contains(".partial"), "{stderr}");
+    };
+    for (out, words) in [(&here, "irectory"), (&below, "folder does not exist"), (&file_below, "directory")] {
+        once(&[&prior[..], &["--out", out]].concat(), out, &[words]);
+    }
+    for (counts, words) in [
+        (&missing, "No such file"),
+        (&here, "irectory"),
+        (&utf16, "line 1: the text is UTF-16"),
+        (&latin1, "line 2: byte 0xe9 is not UTF-8"),
+    ] {
+        once(&["coverage", "--counts", counts, "--draws", "9"], counts, &[words]);
+        once(&["published", "--counts", counts], counts, &[words]);
+    }
+    once(&["bounds", &missing], &missing, &["No such file"]);
+    once(&["report", &missing, "--out", &path("report")], &missing, &["No such file"]);
+    std::fs::write(path("losses.csv"), losses::write_to(&[sample(7)])).unwrap();
+    once(&["report", &here, "--out", &file_below], &file_below, &["irectory"]);
+    let huge = std::fs::File::create(path("huge.txt")).unwrap();
+    huge.set_len((1 << 28) + 1).unwrap();
+    once(&["coverage", "--counts", &path("huge.txt"), "--draws", "9"], &path("huge.txt"), &["268435456"]);
+    let names = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(names, 4, "utf16.txt, latin1.txt, losses.csv, huge.txt and nothing else");
+}
+
+#[test]
+fn exact_requests_are_refused_as_a_whole() {
+    let range = ["coverage", "--classes", "1000", "--draws", "1000..30000", "--exact"];
+    fails_and_writes_nothing(&range, 2, &["29001 exact values", "seconds of one core", "GB", "--force"]);
+    // Each of them alone is allowed.
+    let (code, _, stderr) = run(&["coverage", "--classes", "1000", "--draws", "30000", "--exact", "-q"]);
+    assert_eq!(code, 0, "{stderr}");
+    let one = ["coverage", "--classes", "1000000", "--draws", "9000000", "--exact"];
+    fails_and_writes_nothing(&one, 2, &["the exact value", "seconds of one core"]);
+    let long = ["coverage", "--classes", "1", "--draws", "4294967296", "--exact"];
+    fails_and_writes_nothing(&long, 2, &["4294967296 draws exceed 2^32 - 1"]);
+    fails_and_writes_nothing(&[&long[..], &["--force"]].concat(), 2, &["4294967296 draws exceed 2^32 - 1"]);
+    let small = json(&["coverage", "--classes", "3", "--draws", "2..4", "--exact", "--force"]);
+    assert_eq!((&small[0]["exact_numerator"], &small[2]["exact_numerator"]), (&"0".into(), &"36".into()));
+}
+
+#[test]
+fn no_zero_is_negative() {
+    for args in [
+        &["coverage", "--classes", "1", "--draws", "3"][..],
+        &["coverage", "--classes", "1", "--draws", "3", "--exact"],
+        &["coverage", "--classes", "5", "--draws", "3", "--exact"],
+        &["coverage", "--classes", "5", "--draws", "3"],
+        &["collision", "--classes", "1", "--negatives", "3"],
+        &["curve", "--classes", "1", "--draws", "1..3"],
+        &["collector", "--classes", "1"],
+        &["optimum", "--classes", "1", "--negatives", "3", "--temperature", "1"],
+    ] {
+        for format in ["csv", "json", "table"] {
+            let (code, stdout, stderr) = run(&[args, &["--format", format]].concat());
+            assert!(code == 0 && !stdout.contains("-0.0") && !stdout.contains("-0,"), "{stdout}{stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_curve_and_its_figure_are_written_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let curve = |figure: &str, out: &str| {
+        ["curve", "--classes", "4", "--draws", "4..8", "--format", "csv", "--figure", figure, "--out", out]
+            .map(String::from)
+    };
+    let fails = |args: [String; 11], code, words: &[&str]| {
+        fails(&args.each_ref().map(String::as_str), code, words);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is written");
+    };
+    fails(curve(&path("g.svg"), &path("none/t.csv")), 1, &["none/t.csv", "folder does not exist"]);
+    fails(curve(&path("none/g.svg"), &path("t.csv")), 1, &["none/g.svg", "folder does not exist"]);
+    fails(curve(&path("g.svg"), &path("g.svg")), 2, &["--figure and --out", "g.svg"]);
+    fails(curve(&path("g.svg"), &path("./g.svg")), 2, &["--figure and --out", "g.svg"]);
+    let (code, stdout, _) = run(&curve(&path("g.svg"), &path("t.csv")).each_ref().map(String::as_str));
+    assert_eq!((code, stdout.lines().count()), (0, 2));
+    assert!(std::fs::read_to_string(path("t.csv")).unwrap().starts_with("draws,"));
+    assert!(std::fs::read_to_string(path("g.svg")).unwrap().starts_with("<svg"));
+    // An old file and a link to it are one.
+    std::os::unix::fs::symlink("g.svg", path("t.svg")).unwrap();
+    let (code, _, stderr) = run(&curve(&path("g.svg"), &path("t.svg")).each_ref().map(String::as_str));
+    assert!(code == 2 && stderr.contains("--figure and --out"), "{stderr}");
+}
+
+#[test]
+fn results_have_the_permissions_of_the_process_or_of_the_old_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("curve.csv");
+    let write = |umask: &str| {
+        let script = format!("umask {umask}; exec \"$0\" coverage --classes 3 --draws 4 -q --out \"$1\"");
+        let done = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_theory")]).arg(&file).output();
+        assert!(done.unwrap().status.success());
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(write("077"), 0o600);
+    assert_eq!(write("022"), 0o600, "a private file stays private");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(write("022"), 0o644);
+    assert_eq!(write("077"), 0o644);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(write("002"), 0o664);
 }
 
 fn sample(seed: u64) -> LossComponents {
@@ -158,8 +344,18 @@ fn bounds_and_report_from_a_file() {
         assert!(out.join(name).exists(), "{name}");
     }
     assert_eq!(losses::read(&out.join("losses.csv")).unwrap(), [sample(7), sample(11)]);
-    // Its own folder is written again; somebody else's is not.
-    assert_eq!(run(&["report", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "-q"]).0, 0);
+    // Its own folder is written again, whatever an interrupted run left of it; somebody else's is not.
+    let again = || run(&["report", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "-q"]);
+    assert_eq!(again(), (0, String::new(), String::new()));
+    for name in ["bounds.svg", "bounds.png", "bounds.csv", "bounds.md", "losses.csv"] {
+        std::fs::remove_file(out.join(name)).unwrap();
+    }
+    assert_eq!(again().0, 0);
+    assert!(out.join("bounds.png").exists());
+    let unfinished = folder.path().join("unfinished");
+    std::fs::create_dir(&unfinished).unwrap();
+    std::fs::write(unfinished.join(".Ab3d5F.partial"), "half a page").unwrap();
+    assert_eq!(run(&["report", file.to_str().unwrap(), "--out", unfinished.to_str().unwrap(), "-q"]).0, 0);
     let before = std::fs::read(&file).unwrap();
     fails(&["report", file.to_str().unwrap(), "--out", folder.path().to_str().unwrap()], 2, &["no report"]);
     assert_eq!(std::fs::read(&file).unwrap(), before);

@@ -206,6 +206,31 @@ fn one_file_a_section_and_one_page() {
     std::fs::write(folder.path().join("mine.txt"), "mine").unwrap();
     let (code, _, stderr) = run(&["published", "--out", folder.path().to_str().unwrap()]);
     assert!(code == 2 && stderr.contains("no report"), "{stderr}");
+    // One section alone: its table and the page, and the figures where they show its values.
+    for (section, names) in [
+        ("coverage", &["coverage.csv", "published.html", "published.md"][..]),
+        (
+            "upper_bounds_without_replacement",
+            &[
+                "ag_news_erase.png",
+                "ag_news_erase.svg",
+                "cifar10.png",
+                "cifar10.svg",
+                "cifar100.png",
+                "cifar100.svg",
+                "published.html",
+                "published.md",
+                "upper_bounds_without_replacement.csv",
+            ],
+        ),
+    ] {
+        let out = folder.path().join(section);
+        let args = ["published", "--section", section, "-q", "--out", out.to_str().unwrap()];
+        assert_eq!(run(&args), (0, String::new(), String::new()));
+        let entries = std::fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let found: std::collections::BTreeSet<String> = entries.collect();
+        assert!(found.iter().eq(names), "{found:?}");
+    }
     let (code, _, stderr) = run(&["published", "--section", "figures"]);
     assert!(code == 2 && stderr.contains("'figures' is none of printed, coverage, sampling"), "{stderr}");
 }

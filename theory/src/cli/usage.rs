@@ -1,16 +1,16 @@
 //! Arguments that cannot be used: one line on the standard error stream, exit code 2.
 
-use super::{Range, parse_number};
+use super::parse_number;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Parser};
 use std::any::TypeId;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// What was typed; or the exit code, once help, the version or an error is printed.
 pub(super) fn parse<P: Parser>() -> Result<P, ExitCode> {
-    let mut command = command::<P>();
-    let parsed = command
-        .try_get_matches_from_mut(std::env::args_os())
+    let parsed = command::<P>()
+        .try_get_matches_from(with_negative_values(std::env::args_os()))
         .and_then(|mut matches| P::from_arg_matches_mut(&mut matches));
     parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
@@ -27,7 +27,32 @@ pub(super) fn parse<P: Parser>() -> Result<P, ExitCode> {
     })
 }
 
-/// The command, with numbers parsed here: `--draws -5` then names the argument and the value.
+/// The arguments with `--draws -5` as `--draws=-5`, so that the message names argument and value.
+///
+/// Left alone, clap takes −5 for an unknown option; told to allow hyphens, it takes the next option for a value that was
+/// forgotten.
+fn with_negative_values(typed: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    for argument in typed {
+        let is_negative = argument
+            .to_str()
+            .and_then(|text| text.strip_prefix('-'))
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '.'));
+        let is_value = |last: &&mut OsString| {
+            last.to_str().is_some_and(|name| name.len() > 2 && name.starts_with("--") && !name.contains('='))
+        };
+        match arguments.last_mut().filter(is_value).filter(|_| is_negative) {
+            Some(last) => {
+                last.push("=");
+                last.push(argument);
+            }
+            None => arguments.push(argument),
+        }
+    }
+    arguments
+}
+
+/// The command, with numbers parsed here: the messages of the standard library do not say what is wanted.
 fn command<P: Parser>() -> Command {
     P::command().mut_subcommands(|command| command.mut_args(numeric))
 }
@@ -35,12 +60,11 @@ fn command<P: Parser>() -> Command {
 fn numeric(arg: Arg) -> Arg {
     let id = arg.get_value_parser().type_id();
     if id == TypeId::of::<u64>() {
-        arg.allow_hyphen_values(true).value_parser(parse_number)
+        arg.value_parser(parse_number)
     } else if id == TypeId::of::<f64>() {
-        let parse = |text: &str| text.trim().parse::<f64>().map_err(|_| format!("'{text}' is not a number"));
-        arg.allow_hyphen_values(true).value_parser(parse)
-    } else if id == TypeId::of::<u32>() || id == TypeId::of::<Range>() {
-        arg.allow_hyphen_values(true)
+        arg.value_parser(|text: &str| {
+            text.trim().parse::<f64>().map_err(|_| format!("'{text}' is not a number"))
+        })
     } else {
         arg
     }
