@@ -126,6 +126,89 @@ fn impossible_and_certain_coverage() {
 }
 
 #[test]
+fn what_is_certain_needs_one_sample_only() {
+    // 10!/10¹⁰, 0 and 1: no interval wider than a point, with or without a second sample.
+    for samples in [1, 2] {
+        let of = |prior: &ClassPrior, sampling, draws| {
+            let found = simulate::rare_coverage(prior, sampling, n(draws), plan(samples)).unwrap();
+            assert!(found.is_certain() && found.samples() == samples && found.relative_variance() == 0.0);
+            assert_eq!(found.ln_interval(0.95).unwrap(), (found.ln(), found.ln()));
+            found.ln()
+        };
+        assert!((of(&uniform(10), WITH, 10) - 3.6288e-4f64.ln()).abs() < 1e-14);
+        assert_eq!(of(&uniform(10), WITH, 9), f64::NEG_INFINITY);
+        assert_eq!(of(&counts(&[2, 3]), WITHOUT, 4), 0.0);
+    }
+    assert!(!simulate::rare_coverage(&uniform(10), WITH, n(20), plan(16)).unwrap().is_certain());
+}
+
+#[test]
+fn so_many_draws_need_more_samples() {
+    // υ = 1 to all digits. 2 samples used to say 0 at n = 4·10¹⁵, and 100 samples anything at 10¹⁰.
+    let thousand = uniform(1000);
+    for (draws, samples, needed) in
+        [(4_000_000_000_000_000, 2, "2137"), (10_000_000_000, 2136, "2137"), (7709, 15, "16")]
+    {
+        let refused =
+            simulate::rare_coverage(&thousand, WITH, n(draws), plan(samples)).unwrap_err().to_string();
+        assert!(refused.contains(&format!("at least {needed} are needed")), "{refused}");
+    }
+    // One class of 10⁻¹⁰: υ = 1 − e⁻¹, for 40 seeds. A right program misses 8 or more once in some 1000 times.
+    let mut weights = vec![(1.0 - 1e-10) / 999.0; 999];
+    weights.push(1e-10);
+    let one_rare = ClassPrior::from_weights(weights).unwrap();
+    for (prior, most) in [(thousand, 0.0), (one_rare, 1.0)] {
+        let truth = exact(&prior, WITH, 10_000_000_000).ln();
+        let mut missed = 0;
+        for seed in 0..40 {
+            let plan = Plan::new(2137, seed).unwrap();
+            let found = simulate::rare_coverage(&prior, WITH, n(10_000_000_000), plan).unwrap();
+            let (low, high) = found.ln_interval(0.95).unwrap();
+            assert!(found.ln() <= 0.0 && low <= found.ln() && found.ln() <= high && high <= 0.0, "{found:?}");
+            missed += u64::from(truth < low || high < truth);
+        }
+        assert!(missed < 8, "{missed} missed, ln υ = {truth}");
+        let expected = most * (1.0 - (-1.0f64).exp()).ln();
+        assert!((truth - expected).abs() < 1e-6, "{truth}");
+    }
+}
+
+#[test]
+fn weights_that_hardly_scatter_do_not_claim_certainty() {
+    // Two classes of 0.99 and 0.01: the drawn class nearly always has count 1, so that most seeds saw equal weights.
+    let prior = ClassPrior::from_weights(vec![0.99, 0.01]).unwrap();
+    let truth = exact(&prior, WITH, 4).ln();
+    let held = (0..100).filter(|&seed| {
+        let found = simulate::rare_coverage(&prior, WITH, n(4), Plan::new(20, seed).unwrap()).unwrap();
+        let (low, high) = found.ln_interval(0.95).unwrap();
+        low <= truth && truth <= high
+    });
+    assert!(held.count() >= 90);
+    // 100 batches of 3 labels from 10⁶ classes nearly never collide, yet E ln(1+Col) = 2·10⁻⁶ ln 2.
+    let few = simulate::batches(&uniform(1_000_000), WITH, n(3), plan(100)).unwrap();
+    let (low, high) = few.ln1p_collisions.interval(0.95).unwrap();
+    assert!(low == 0.0 && high > 1.4e-6 && high < 0.02, "{low} {high}");
+}
+
+#[test]
+fn results_along_a_range_are_independent() {
+    // Col of one batch of 101 and one of 102 labels, for 400 seeds: |r| < 4/√400 but once in 10⁴ times. The same labels up
+    // to the last one would give r = 0.99.
+    const SEEDS: u64 = 400;
+    let collisions = |draws| -> Vec<f64> {
+        let of = |seed| simulate::batches(&uniform(10), WITH, n(draws), Plan::new(1, seed).unwrap()).unwrap();
+        (0..SEEDS).map(|seed| of(seed).ln1p_collisions.estimate()).collect()
+    };
+    let (x, y) = (collisions(101), collisions(102));
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / SEEDS as f64;
+    let covariance = |v: &[f64], w: &[f64]| -> f64 {
+        v.iter().zip(w).map(|(a, b)| (a - mean(v)) * (b - mean(w))).sum::<f64>()
+    };
+    let r = covariance(&x, &y) / (covariance(&x, &x) * covariance(&y, &y)).sqrt();
+    assert!(r.abs() < Z / (SEEDS as f64).sqrt(), "r = {r}");
+}
+
+#[test]
 fn rare_coverage_meets_the_exact_values_at_any_depth() {
     let geometric =
         |c: u32| ClassPrior::from_weights((0..c).map(|i| 0.98f64.powi(i as i32)).collect()).unwrap();
@@ -249,6 +332,10 @@ fn the_command_prints_estimate_interval_and_method() {
     let quantities: Vec<_> =
         many.as_array().unwrap().iter().map(|row| row["quantity"].as_str().unwrap()).collect();
     assert_eq!(quantities, ["upsilon", "tau", "expected_log1p_collisions"].repeat(2));
+    let certain = json(&["--classes", "10", "--draws", "9..10", "--samples", "1", "--method", "rare"]);
+    assert_eq!(ends(&certain[0]), [0.0, 0.0], "{certain}");
+    assert_eq!(ends(&certain[1]), [3.6288e-4; 2], "{certain}");
+    assert_eq!(certain[1]["method"], "certain, not simulated");
     let deep = json(&["--classes", "1000", "--draws", "1100", "--samples", "500", "--method", "rare"]);
     assert!(deep["estimate"].as_str().unwrap().ends_with("e-318"), "{deep}");
     // The examples of --help run.
@@ -269,6 +356,8 @@ fn the_command_refuses_bad_arguments_with_code_2() {
     for (more, word) in [
         (vec!["0"], "at least 1 sample"),
         (vec!["99999999999999"], "hours"),
+        (vec!["18446744073709551615"], "limit of 9007199254740992"),
+        (vec!["9", "--method", "rare"], "at least 16 are needed"),
         (vec!["9", "--level", "1.5"], "between 0 and 1"),
         (vec!["9", "--without-replacement"], "--without-replacement needs"),
         (vec!["9", "--method", "rare", "--collisions"], "--method plain only"),
@@ -279,14 +368,30 @@ fn the_command_refuses_bad_arguments_with_code_2() {
     }
     let (code, _, stderr) = run(&["--classes", "10", "--draws", "0", "--samples", "5"]);
     assert!(code == 2 && stderr.contains("at least 1, got 0"), "{stderr}");
+    // Before the first sample: what would take hours of sampling is refused at once for what is wrong elsewhere.
+    let long = ["--classes", "1000", "--samples", "1000000000"];
+    for (more, word) in [
+        (vec!["--draws", "7709", "--level", "7"], "between 0 and 1, got 7"),
+        (vec!["--draws", "7709,0"], "at least 1, got 0"),
+        (vec!["--draws", "7709", "--method", "rare", "--collisions"], "--method plain only"),
+        (vec!["--draws", "7709,7710"], "summed over 2 numbers of draws, are 1.5e13 labels"),
+        (vec!["--draws", "9000,9007199254740992", "--collisions"], "summed over 2 numbers of draws"),
+        (vec!["--per-class", "9", "--without-replacement", "--draws", "7709,9001"], "only 9000 items"),
+    ] {
+        let (code, stdout, stderr) = run(&[&long[..], &more].concat());
+        assert_eq!((code, stdout.as_str()), (2, ""), "{more:?}");
+        assert!(stderr.contains(word) && stderr.lines().count() == 1, "{more:?}: {stderr}");
+    }
 }
 
 #[test]
 fn requests_that_make_no_sense_are_refused() {
     assert!(Plan::new(0, 7).unwrap_err().to_string().contains("at least 1 sample"));
+    assert!(Plan::new((1 << 53) + 1, 7).unwrap_err().to_string().contains("limit of 9007199254740992"));
+    assert_eq!(Plan::new(1 << 53, 7).unwrap().samples(), 1 << 53);
     let too_much = simulate::coverage(&uniform(1000), WITH, n(7709), plan(1 << 40)).unwrap_err().to_string();
     assert!(
-        too_much.contains("hours") && too_much.contains("1e13") && too_much.contains("1297185108"),
+        too_much.contains("hours") && too_much.contains("1e13") && too_much.contains("1335921304"),
         "{too_much}"
     );
     let many = NumDraws::new(1 << 53).unwrap();

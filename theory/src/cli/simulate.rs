@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use theory::probability::decimal_from_ln;
 use theory::report::{Cell, Table};
-use theory::simulate::{self, Mean, Plan, Proportion};
+use theory::simulate::{self, Estimator, Mean, Plan, Proportion};
 use theory::{ClassPrior, NumDraws, Sampling};
 
 /// Digits of a value known through its logarithm.
@@ -83,15 +83,44 @@ impl Found {
     }
 }
 
+/// What the arguments mean, once nothing is left to refuse.
+struct Request {
+    estimator: Estimator,
+    num_draws: Vec<NumDraws>,
+    plan: Plan,
+}
+
+impl Request {
+    fn new(args: &SimulateArgs, prior: &ClassPrior, sampling: Sampling) -> theory::Result<Self> {
+        simulate::check_level(args.level)?;
+        let estimator = match (args.method, args.collisions) {
+            (Method::Plain, false) => Estimator::Coverage,
+            (Method::Plain, true) => Estimator::Batches,
+            (Method::Rare, false) => Estimator::RareCoverage,
+            (Method::Rare, true) => {
+                return Err(theory::Error::argument(
+                    "--method rare draws no anchors: --collisions goes with --method plain only",
+                ));
+            }
+        };
+        let plan = Plan::new(args.samples, args.seed)?;
+        let num_draws: Vec<_> =
+            args.draws.values.iter().map(|&n| NumDraws::new(n)).collect::<theory::Result<_>>()?;
+        simulate::check_request(estimator, prior, sampling, &num_draws, plan)?;
+        Ok(Self { estimator, num_draws, plan })
+    }
+}
+
 fn estimates(
-    args: &SimulateArgs,
+    request: &Request,
     prior: &ClassPrior,
     sampling: Sampling,
     num_draws: NumDraws,
+    level: f64,
 ) -> theory::Result<Vec<Found>> {
-    let (plan, level) = (Plan::new(args.samples, args.seed)?, args.level);
-    match args.method {
-        Method::Plain if args.collisions => {
+    let plan = request.plan;
+    match request.estimator {
+        Estimator::Batches => {
             let found = simulate::batches(prior, sampling, num_draws, plan)?;
             Ok(vec![
                 Found::proportion("upsilon", found.coverage, level)?,
@@ -99,14 +128,11 @@ fn estimates(
                 Found::mean("expected_log1p_collisions", found.ln1p_collisions, level)?,
             ])
         }
-        Method::Plain => {
+        Estimator::Coverage => {
             let found = simulate::coverage(prior, sampling, num_draws, plan)?;
             Ok(vec![Found::proportion("upsilon", found, level)?])
         }
-        Method::Rare if args.collisions => Err(theory::Error::argument(
-            "--method rare draws no anchors: --collisions goes with --method plain only",
-        )),
-        Method::Rare => {
+        Estimator::RareCoverage => {
             let found = simulate::rare_coverage(prior, sampling, num_draws, plan)?;
             let (low, high) = found.ln_interval(level)?;
             Ok(vec![Found {
@@ -114,7 +140,7 @@ fn estimates(
                 estimate: decimal_from_ln(found.ln(), LOG_DIGITS),
                 interval: [low, high].map(|ln| decimal_from_ln(ln, LOG_DIGITS)),
                 relative_standard_error: found.relative_standard_error(),
-                method: "tilted counts, Student",
+                method: if found.is_certain() { "certain, not simulated" } else { "tilted counts, Student" },
             }])
         }
     }
@@ -122,6 +148,7 @@ fn estimates(
 
 pub(super) fn simulate(args: &SimulateArgs) -> Result<()> {
     let (prior, sampling) = args.prior.load()?;
+    let request = Request::new(args, &prior, sampling)?;
     let headers = [
         "quantity",
         "draws",
@@ -135,12 +162,12 @@ pub(super) fn simulate(args: &SimulateArgs) -> Result<()> {
         "method",
     ];
     let mut table = Table::new(headers).single(args.draws.single && !args.collisions);
-    for &n in &args.draws.values {
-        for found in estimates(args, &prior, sampling, NumDraws::new(n)?)? {
+    for &num_draws in &request.num_draws {
+        for found in estimates(&request, &prior, sampling, num_draws, args.level)? {
             let error = found.relative_standard_error;
             table.push(vec![
                 Cell::text(found.quantity),
-                Cell::Integer(n as i64),
+                Cell::Integer(num_draws.get() as i64),
                 Cell::Integer(prior.num_classes() as i64),
                 Cell::Integer(args.samples as i64),
                 Cell::Decimal(args.seed.to_string()),

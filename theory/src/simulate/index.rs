@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn full_words_agree_with_division() {
         // The same digits from ⌊x T / 2⁶⁴⌋ by division, and the same low part from x T mod 2⁶⁴.
-        let mut rng = super::super::generator(3, super::super::Purpose::Coverage, 0);
+        let mut rng = super::super::test_generator(3);
         for _ in 0..1000 {
             let word = rng.next_u64();
             let (digits, low) = split::<6, 64>(word, [1000; 6]);

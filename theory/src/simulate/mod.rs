@@ -5,7 +5,8 @@
 //!
 //! A [`Plan`] says how many samples and from which seed. Samples are cut into blocks whose size depends on the request
 //! alone, and block b draws from its own generator: xoshiro256++, its 256-bit state read from stream b of ChaCha8 keyed with
-//! the seed and the purpose. So a result is a function of the request and the seed, and never of the number of threads.
+//! the seed, the purpose and n. So a result is a function of the request and the seed, never of the number of threads, and
+//! results for different n are independent. [`check_request`] refuses what would take hours before the first sample.
 
 mod alias;
 mod index;
@@ -13,21 +14,25 @@ mod interval;
 mod plain;
 mod point;
 mod rare;
+mod request;
 mod sum_law;
+mod tilt;
 
 pub(crate) use interval::student_quantile;
-pub use interval::{Mean, Proportion};
+pub use interval::{Mean, Proportion, check_level};
 pub use plain::{Batches, batches, coverage};
 pub use rare::{RareEstimate, rare_coverage};
+pub use request::{Estimator, check_request};
 
 use crate::error::{Error, Result};
+use crate::sampling::NumDraws;
 use rand_chacha::ChaCha8Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
 
-/// Labels that one request may draw: about 10¹³ ns, three hours of one core.
-const MAX_LABELS: f64 = 1e13;
+/// More samples would not be exact in `f64`.
+const MAX_SAMPLES: u64 = 1 << 53;
 
 /// Labels of one block: a fraction of a millisecond, so that a few hundred samples already occupy several cores.
 const LABELS_PER_BLOCK: u64 = 1 << 18;
@@ -46,12 +51,15 @@ impl Plan {
     /// `samples` independent samples from `seed`.
     ///
     /// # Errors
-    /// No sample.
+    /// No sample, or more than 2⁵³.
     pub fn new(samples: u64, seed: u64) -> Result<Self> {
-        if samples == 0 {
-            return Err(Error::argument("a simulation needs at least 1 sample, got 0"));
+        match samples {
+            0 => Err(Error::argument("a simulation needs at least 1 sample, got 0")),
+            _ if samples > MAX_SAMPLES => {
+                Err(Error::argument(format!("{samples} samples exceed the limit of {MAX_SAMPLES}")))
+            }
+            _ => Ok(Self { samples, seed }),
         }
-        Ok(Self { samples, seed })
     }
 
     /// Number of samples.
@@ -64,27 +72,12 @@ impl Plan {
         self.seed
     }
 
-    /// Refuses what would run for hours: `labels` are drawn for each sample, at about 1 ns each.
-    fn check_cost(self, labels: f64) -> Result<()> {
-        let total = self.samples as f64 * labels;
-        if total <= MAX_LABELS {
-            return Ok(());
-        }
-        Err(Error::argument(format!(
-            "{} samples of about {labels:.0} labels are {total:.1e} labels, some {:.1} hours of one core; the limit is \
-             {MAX_LABELS:.0e} labels, here {:.0} samples",
-            self.samples,
-            total * 1e-9 / 3600.0,
-            (MAX_LABELS / labels).floor(),
-        )))
-    }
-
     /// Runs blocks of samples on all threads and hands their results to `merge` in the order of the blocks.
     ///
     /// `run` gets a workspace of its thread, the generator of its block, and the number of samples to draw.
     fn run<W, T: Send>(
         self,
-        purpose: Purpose,
+        stream: Stream,
         labels_per_sample: u64,
         workspace: impl Fn() -> W + Sync + Send,
         run: impl Fn(&mut W, &mut Xoshiro256PlusPlus, u64) -> T + Sync + Send,
@@ -98,7 +91,7 @@ impl Plan {
             first = wave.end;
             let one = |space: &mut W, block: u64| {
                 let samples = per_block.min(self.samples - block * per_block);
-                run(space, &mut generator(self.seed, purpose, block), samples)
+                run(space, &mut generator(self.seed, stream, block), samples)
             };
             let results: Vec<T> = wave.into_par_iter().map_init(&workspace, one).collect();
             results.into_iter().for_each(&mut merge);
@@ -106,7 +99,7 @@ impl Plan {
     }
 }
 
-/// What random numbers are for: each purpose has streams of its own.
+/// Each purpose has streams of its own.
 #[derive(Debug, Clone, Copy)]
 enum Purpose {
     Coverage = 1,
@@ -114,16 +107,27 @@ enum Purpose {
     Rare = 3,
 }
 
+/// What random numbers are for, and the n that they are for: along a range of n every result has streams of its own.
+#[derive(Debug, Clone, Copy)]
+struct Stream(Purpose, NumDraws);
+
 /// The generator of one block.
-fn generator(seed: u64, purpose: Purpose, block: u64) -> Xoshiro256PlusPlus {
+fn generator(seed: u64, Stream(purpose, num_draws): Stream, block: u64) -> Xoshiro256PlusPlus {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8] = purpose as u8;
+    key[16..24].copy_from_slice(&num_draws.get().to_le_bytes());
     let mut mixer = ChaCha8Rng::from_seed(key);
     mixer.set_stream(block);
     let mut state = [0; 32];
     mixer.fill_bytes(&mut state);
     Xoshiro256PlusPlus::from_seed(state)
+}
+
+/// A generator for tests of what draws from one.
+#[cfg(test)]
+fn test_generator(seed: u64) -> Xoshiro256PlusPlus {
+    Xoshiro256PlusPlus::seed_from_u64(seed)
 }
 
 #[cfg(test)]
@@ -132,21 +136,23 @@ mod tests {
 
     #[test]
     fn the_first_words_of_a_seed_do_not_change() {
-        let words = |seed, purpose, block| -> [u64; 2] {
-            let mut rng = generator(seed, purpose, block);
+        let words = |seed, purpose, draws, block| -> [u64; 2] {
+            let mut rng = generator(seed, Stream(purpose, NumDraws::new(draws).unwrap()), block);
             [rng.next_u64(), rng.next_u64()]
         };
         let all = [
-            words(7, Purpose::Coverage, 0),
-            words(7, Purpose::Coverage, 1),
-            words(7, Purpose::Batches, 0),
-            words(8, Purpose::Coverage, 0),
+            words(7, Purpose::Coverage, 27, 0),
+            words(7, Purpose::Coverage, 27, 1),
+            words(7, Purpose::Batches, 27, 0),
+            words(8, Purpose::Coverage, 27, 0),
+            words(7, Purpose::Coverage, 28, 0),
         ];
         let expected = [
-            [13628241679712535582, 2627908328278139509],
-            [423005863501219028, 1074895222107599443],
-            [16127805965012441223, 16295711751841303965],
-            [14746652855070666732, 9716424037683724823],
+            [6380172555661865288, 5710860315532216348],
+            [12485663005495154303, 12769398467997199093],
+            [16289931223927575286, 9320060698397804125],
+            [6375889650607805593, 7429241911479180645],
+            [9698772094793386872, 542506672152780859],
         ];
         assert_eq!(all, expected);
     }
@@ -155,7 +161,8 @@ mod tests {
     fn blocks_add_up_and_keep_their_order() {
         let plan = Plan::new(10_000, 1).unwrap();
         let mut sizes = Vec::new();
-        plan.run(Purpose::Rare, 100, || (), |(), _, samples| samples, |samples| sizes.push(samples));
+        let stream = Stream(Purpose::Rare, NumDraws::new(1).unwrap());
+        plan.run(stream, 100, || (), |(), _, samples| samples, |samples| sizes.push(samples));
         assert_eq!(sizes.iter().sum::<u64>(), 10_000);
         assert_eq!(sizes, [2621, 2621, 2621, 2137]);
     }

@@ -13,11 +13,13 @@
 
 use super::alias::AliasLabels;
 use super::index::UniformLabels;
-use super::{Mean, Plan, Proportion, Purpose};
+use super::request::{Estimator, check_request};
+use super::{Mean, Plan, Proportion, Purpose, Stream};
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
 use rand_xoshiro::rand_core::RngCore;
+use std::f64::consts::LN_2;
 
 /// Words between two looks at whether a batch is complete.
 const WORDS_PER_LOOK: u64 = 32;
@@ -39,7 +41,7 @@ pub struct Batches {
 /// core; at most n labels a batch, fewer where it is complete before, none where n < C, since no such batch is complete.
 ///
 /// # Errors
-/// Draws that `sampling` does not allow; more than 10¹³ labels in all; without replacement, C·M above 2⁶⁴.
+/// Draws that `sampling` does not allow; more than 10¹³ labels expected in all; without replacement, C·M above 2⁶⁴.
 ///
 /// # Examples
 /// ```
@@ -57,16 +59,18 @@ pub fn coverage(
     num_draws: NumDraws,
     plan: Plan,
 ) -> Result<Proportion> {
-    let source = Source::new(prior, sampling, num_draws)?;
+    check_request(Estimator::Coverage, prior, sampling, &[num_draws], plan)?;
     if num_draws.get() < prior.num_classes() {
         return Proportion::new(0, plan.samples());
     }
-    plan.check_cost(source.cost(num_draws))?;
+    let source = Source::new(prior, sampling);
     let (classes, draws) = (prior.num_classes() as usize, num_draws.get());
+    // E T ≤ H_C/π_min, as if every class were as rare as the rarest: blocks of a batch that ends early hold more batches.
+    let collector = (1.0 + (classes as f64).ln()) / prior.min_probability();
     let mut successes = 0;
     plan.run(
-        Purpose::Coverage,
-        draws,
+        Stream(Purpose::Coverage, num_draws),
+        draws.min(collector as u64),
         || Seen::new(classes, &source),
         |seen, rng, samples| (0..samples).filter(|_| source.covers(rng, seen, draws)).count() as u64,
         |count| successes += count,
@@ -92,13 +96,12 @@ pub fn coverage(
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn batches(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, plan: Plan) -> Result<Batches> {
-    let source = Source::new(prior, sampling, num_draws)?;
-    // With fewer draws than classes, clearing the marks of C classes is what takes the time.
-    plan.check_cost(source.cost(num_draws).max(0.25 * prior.num_classes() as f64))?;
+    check_request(Estimator::Batches, prior, sampling, &[num_draws], plan)?;
+    let source = Source::new(prior, sampling);
     let (classes, draws) = (prior.num_classes() as usize, num_draws.get());
     let (mut covered, mut collided, mut mean) = (0, 0, Mean::EMPTY);
     plan.run(
-        Purpose::Batches,
+        Stream(Purpose::Batches, num_draws),
         draws,
         || Seen::new(classes, &source),
         |seen, rng, samples| {
@@ -120,16 +123,40 @@ pub fn batches(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, plan
     Ok(Batches {
         coverage: Proportion::new(covered, plan.samples())?,
         collision: Proportion::new(collided, plan.samples())?,
-        ln1p_collisions: mean,
+        // Col ≤ K. The largest step between neighbouring values, from no collision to one, may be the one not seen.
+        ln1p_collisions: mean.knowing((0.0, (draws as f64).ln()), LN_2 * LN_2),
     })
+}
+
+/// Refuses a population whose numbered points would not fit one word.
+pub(super) fn check_table(prior: &ClassPrior, sampling: Sampling) -> Result<()> {
+    let (classes, total) = (prior.num_classes(), prior.population().unwrap_or(0));
+    if sampling == Sampling::WithReplacement || u128::from(classes) * u128::from(total) <= 1 << 64 {
+        return Ok(());
+    }
+    Err(Error::argument(format!(
+        "{classes} classes times {total} items exceed 2^64: such a population is simulated with replacement only"
+    )))
+}
+
+/// Labels that a whole batch takes, rejected ones included.
+pub(super) fn labels(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> f64 {
+    let n = num_draws.get() as f64;
+    match (sampling, prior.population()) {
+        (Sampling::WithoutReplacement, Some(total)) => {
+            let total = total as f64;
+            total * ((total + 0.5) / (total - n + 0.5)).ln()
+        }
+        _ => n,
+    }
 }
 
 /// Where labels come from.
 enum Source {
     Uniform(UniformLabels),
     Alias(AliasLabels),
-    /// Items of a finite population; the total is M.
-    Population(AliasLabels, u64),
+    /// Items of a finite population.
+    Population(AliasLabels),
 }
 
 /// Which classes a batch has shown.
@@ -170,38 +197,19 @@ impl Seen {
 }
 
 impl Source {
-    fn new(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> Result<Self> {
-        sampling.check(prior, num_draws)?;
-        match (sampling, prior.counts(), prior.population()) {
-            (Sampling::WithoutReplacement, Some(counts), Some(total)) => {
-                let table = AliasLabels::from_counts(counts);
-                if !table.fits_one_word() {
-                    return Err(Error::argument(format!(
-                        "{} classes times {total} items exceed 2^64: such a population is simulated with replacement only",
-                        counts.len()
-                    )));
-                }
-                Ok(Self::Population(table, total))
+    /// For a request that was checked.
+    fn new(prior: &ClassPrior, sampling: Sampling) -> Self {
+        match (sampling, prior.counts()) {
+            (Sampling::WithoutReplacement, Some(counts)) => {
+                Self::Population(AliasLabels::from_counts(counts))
             }
-            _ if prior.is_uniform() => Ok(Self::Uniform(UniformLabels::new(prior.num_classes()))),
-            (_, Some(counts), _) => Ok(Self::Alias(AliasLabels::from_counts(counts))),
+            _ if prior.is_uniform() => Self::Uniform(UniformLabels::new(prior.num_classes())),
+            (_, Some(counts)) => Self::Alias(AliasLabels::from_counts(counts)),
             _ => {
                 let probabilities: Vec<f64> =
                     (0..prior.num_classes() as usize).map(|class| prior.probability(class)).collect();
-                Ok(Self::Alias(AliasLabels::from_probabilities(&probabilities)))
+                Self::Alias(AliasLabels::from_probabilities(&probabilities))
             }
-        }
-    }
-
-    /// Labels that one batch takes, rejected ones included.
-    fn cost(&self, num_draws: NumDraws) -> f64 {
-        let n = num_draws.get() as f64;
-        match self {
-            Self::Population(_, total) => {
-                let total = *total as f64;
-                total * ((total + 0.5) / (total - n + 0.5)).ln()
-            }
-            _ => n,
         }
     }
 
@@ -227,7 +235,7 @@ impl Source {
                 };
                 until_complete(seen, draws, head.next_multiple_of(labels.per_word()), step, draw)
             }
-            Self::Population(labels, _) => {
+            Self::Population(labels) => {
                 let step = WORDS_PER_LOOK * labels.per_word();
                 let draw = |seen: &mut Seen, count| draw_items(labels, rng, seen, count, |_| ());
                 until_complete(seen, draws, head, step, draw)
@@ -256,7 +264,7 @@ impl Source {
                     collisions += u64::from(c == anchor);
                 });
             }
-            Self::Population(labels, _) => {
+            Self::Population(labels) => {
                 draw_items(labels, rng, seen, 1, |c| anchor = c);
                 draw_items(labels, rng, seen, draws - 1, |c| collisions += u64::from(c == anchor));
             }

@@ -7,22 +7,23 @@
 //! and λ is chosen so that E Σ X_c = n. Without replacement X_c is Binomial(M_c, θ) given ≥ 1 and the denominator is
 //! P(Binomial(M, θ) = n). Only P(Σ X_c = n) is simulated. Every other class, in the order of their probabilities, is drawn;
 //! the sum R of the rest has a law that is computed once, and the mean of P(R = n − S) over the drawn sums S is an unbiased
-//! estimate. If R has the share f of the variance of the whole sum, the relative variance of one sample is 1/√(f(2−f)) − 1 for
-//! normal sums: 0.15 at f = ½, where drawing all classes but one (f = 1/C) leaves some √(C/2).
+//! estimate.
+//!
+//! Scatter. The relative variance ρ of one sample follows from the share that R has in the variance of the whole sum
+//! (`tilt`); S samples are accepted only where ρ/S ≤ 0.01, a relative standard error of 10 %.
+//!
+//! Interval. Student's, where the scatter of one sample more at each end of the range [0, max_r P(R = r)] is added to the
+//! scatter seen: drawn classes that nearly always have the same count would otherwise leave samples that all agree.
 //!
 //! Source: B. Levin, "A representation for multinomial cumulative distribution functions", Annals of Statistics 9 (1981).
 
-use super::alias::AliasLabels;
 use super::point;
-use super::sum_law::{ClassCount, Law};
-use super::{Mean, Plan, Purpose};
+use super::request::{Cost, Estimator, check_request};
+use super::tilt::{Tilt, TiltedSum};
+use super::{Mean, Plan, Purpose, Stream};
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
-use rand_xoshiro::rand_core::RngCore;
-
-/// Variance of the computed sum above which fewer classes enter it: its law then has 30,000 terms, its convolutions 10⁹.
-const MAX_COMPUTED_VARIANCE: f64 = 1e6;
 
 /// Terms that all laws of single classes together may have: 2²⁶ take about a second and 2 GiB.
 const MAX_TERMS: f64 = (1u64 << 26) as f64;
@@ -31,56 +32,73 @@ const MAX_TERMS: f64 = (1u64 << 26) as f64;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RareEstimate {
     ln_factor: f64,
-    weights: Mean,
+    samples: u64,
+    /// None where υ = e^`ln_factor` for certain.
+    weights: Option<Mean>,
 }
 
 impl RareEstimate {
-    fn exact(ln: f64, plan: Plan) -> Self {
-        Self { ln_factor: ln, weights: Mean::constant(plan.samples(), 1.0) }
+    /// Whether the value needed no random number: its interval is a point, whatever the number of samples.
+    pub fn is_certain(self) -> bool {
+        self.weights.is_none()
     }
 
-    /// ln of the estimate; −∞ where the event is impossible.
+    /// ln of the estimate, cut at 0, which the mean of the samples may exceed where υ is near 1; −∞ where the event is
+    /// impossible.
     pub fn ln(self) -> f64 {
-        self.ln_factor + self.weights.estimate().ln()
+        self.weights.map_or(self.ln_factor, |weights| (self.ln_factor + weights.estimate().ln()).min(0.0))
     }
 
-    /// Standard error of the estimate relative to it, which is the standard error of its logarithm; 0 where nothing is left to chance.
+    /// Standard error of the estimate relative to it, which is the standard error of its logarithm; 0 where the value is
+    /// certain, infinite where no sample had weight.
     pub fn relative_standard_error(self) -> f64 {
-        self.weights.standard_error() / self.weights.estimate()
+        (self.relative_variance() / self.samples as f64).sqrt()
     }
 
     /// Variance of one sample relative to the square of the mean.
     pub fn relative_variance(self) -> f64 {
-        self.weights.variance() / self.weights.estimate().powi(2)
+        self.weights.map_or(0.0, |weights| match weights.estimate() {
+            0.0 => f64::INFINITY,
+            mean => weights.variance() / (mean * mean),
+        })
     }
 
     /// Number of samples.
     pub fn samples(self) -> u64 {
-        self.weights.samples()
+        self.samples
     }
 
-    /// Logarithms of the ends of Student's interval for υ at this level (0.95 say), cut to [0, 1].
+    /// Logarithms of the ends of Student's interval for υ at this level (0.95 say), cut to [0, 1]; (−∞, 0) where no sample
+    /// had weight.
     ///
-    /// The samples are bounded and of one size, so the interval covers nearly as often as it says from some tens of samples on.
+    /// It covers about as often as it says from the smallest number of samples that [`rare_coverage`] accepts; the example
+    /// `check_intervals` counts.
     ///
     /// # Errors
     /// A level outside (0, 1).
     pub fn ln_interval(self, level: f64) -> Result<(f64, f64)> {
-        let (low, high) = self.weights.interval(level)?;
-        Ok((self.ln_factor + low.max(0.0).ln(), (self.ln_factor + high.ln()).min(0.0)))
+        let Some(weights) = self.weights else {
+            return super::check_level(level).map(|()| (self.ln_factor, self.ln_factor));
+        };
+        let (low, high) = weights.interval(level)?;
+        if weights.estimate() == 0.0 {
+            return Ok((f64::NEG_INFINITY, 0.0));
+        }
+        Ok(((self.ln_factor + low.ln()).min(0.0), (self.ln_factor + high.ln()).min(0.0)))
     }
 }
 
 /// Estimates υ, the probability that `num_draws` draws show every class, however small, from tilted samples.
 ///
-/// Unbiased up to rounding. The relative variance of one sample is about 0.15 (tests: below 0.5), at any depth, while the
-/// variance V of Σ X_c stays below 2·10⁶ (V < n), and about √(V/2·10⁶) beyond: 6 at n = 10⁸, C = 1000. So 1,000 samples
-/// give two digits at υ = 1e-318. No random number is drawn where
+/// The mean of the samples is unbiased up to rounding; the estimate is that mean, cut to 1. The relative variance ρ of one
+/// sample is about 0.15 (tests: below 0.5), at any depth, while the variance V of Σ X_c stays below 2·10⁶ (V < n), and about
+/// √(V/2·10⁶) beyond: 6 at n = 10⁸ and 21 at n = 10¹⁰ for C = 1000. So 1,000 samples give two digits at υ = 1e-318. At
+/// least 100 ρ samples are needed: 16 for small V, 2139 at n = 10¹⁰. No random number is drawn where
 /// the value is certain (n < C, n = C, one class, or so many draws from a population that none can be missing).
 ///
 /// # Errors
-/// Draws that `sampling` does not allow; more than 10¹³ class counts in all; classes drawn so often that their laws would
-/// not fit in memory.
+/// Draws that `sampling` does not allow; fewer samples than 100 ρ, whose interval would not hold what it says; more than
+/// 10¹³ class counts in all; classes drawn so often that their laws would not fit in memory.
 ///
 /// # Examples
 /// ```
@@ -100,25 +118,16 @@ pub fn rare_coverage(
     num_draws: NumDraws,
     plan: Plan,
 ) -> Result<RareEstimate> {
-    sampling.check(prior, num_draws)?;
-    let (classes, draws) = (prior.num_classes(), num_draws.get());
-    let population = if sampling == Sampling::WithoutReplacement { prior.population() } else { None };
-    let smallest = prior.groups()[prior.groups().len() - 1].count.unwrap_or(1);
-    if draws < classes {
-        return Ok(RareEstimate::exact(f64::NEG_INFINITY, plan));
+    check_request(Estimator::RareCoverage, prior, sampling, &[num_draws], plan)?;
+    let estimate = |ln_factor, weights| RareEstimate { ln_factor, samples: plan.samples(), weights };
+    if let Some(ln) = certain(prior, sampling, num_draws) {
+        return Ok(estimate(ln, None));
     }
-    if classes == 1 || population.is_some_and(|total| draws > total - smallest) {
-        return Ok(RareEstimate::exact(0.0, plan));
-    }
-    if draws == classes {
-        return Ok(RareEstimate::exact(ln_each_once(prior, population), plan));
-    }
-    let tilt = Tilt::new(prior, population, draws);
-    let sum = TiltedSum::new(&tilt.counts, draws)?;
-    plan.check_cost(sum.drawn_classes as f64)?;
+    let tilt = Tilt::new(prior, sampling, num_draws);
+    let sum = TiltedSum::new(&tilt, num_draws);
     let mut weights = Mean::EMPTY;
     plan.run(
-        Purpose::Rare,
+        Stream(Purpose::Rare, num_draws),
         sum.drawn_classes,
         || (),
         |(), rng, samples| {
@@ -128,7 +137,59 @@ pub fn rare_coverage(
         },
         |part| weights.merge(part),
     );
-    Ok(RareEstimate { ln_factor: tilt.ln_factor, weights })
+    let largest = sum.rest.mass.iter().fold(0.0, |x: f64, &y| x.max(y));
+    let mean = weights.estimate();
+    let unseen = mean * mean + (largest - mean) * (largest - mean);
+    Ok(estimate(tilt.ln_factor, Some(weights.knowing((0.0, largest), unseen))))
+}
+
+/// What samples of this n cost.
+///
+/// # Errors
+/// Laws too long; too few samples for an interval.
+pub(super) fn cost(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, plan: Plan) -> Result<Cost> {
+    if certain(prior, sampling, num_draws).is_some() {
+        return Ok(Cost::NOTHING);
+    }
+    let tilt = Tilt::new(prior, sampling, num_draws);
+    let (groups, terms) = (tilt.counts.len() as f64, tilt.terms());
+    if terms > MAX_TERMS {
+        return Err(Error::argument(format!(
+            "{groups} sizes of classes in {num_draws} draws need laws of {terms:.0} terms; the limit is {MAX_TERMS:.0}"
+        )));
+    }
+    let split = tilt.split();
+    let (needed, samples) = (split.needed_samples(), plan.samples());
+    if (samples as f64) < needed {
+        return Err(Error::argument(format!(
+            "{samples} samples of class counts are too few for an interval at {num_draws} draws from {} classes: at least \
+             {needed:.0} are needed there",
+            prior.num_classes()
+        )));
+    }
+    // Measured: the search of the tilt, the laws of single classes, and their convolutions.
+    Ok(Cost {
+        sample: split.drawn_classes() as f64,
+        preparation: 8e3 * groups + 20.0 * terms + 0.2 * split.products(),
+    })
+}
+
+pub(super) fn population(prior: &ClassPrior, sampling: Sampling) -> Option<u64> {
+    if sampling == Sampling::WithoutReplacement { prior.population() } else { None }
+}
+
+/// ln υ where nothing is left to chance.
+fn certain(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> Option<f64> {
+    let (classes, draws) = (prior.num_classes(), num_draws.get());
+    let population = population(prior, sampling);
+    let smallest = prior.groups()[prior.groups().len() - 1].count.unwrap_or(1);
+    if draws < classes {
+        return Some(f64::NEG_INFINITY);
+    }
+    if classes == 1 || population.is_some_and(|total| draws > total - smallest) {
+        return Some(0.0);
+    }
+    (draws == classes).then(|| ln_each_once(prior, population))
 }
 
 /// n = C: n! ∏ π_c, or ∏ M_c / binom(M, n).
@@ -153,96 +214,33 @@ fn ln_each_once(prior: &ClassPrior, population: Option<u64>) -> f64 {
     }
 }
 
-/// The tilted law of every group of classes, and ln(υ / P(Σ X = n)).
-struct Tilt {
-    counts: Vec<(ClassCount, u64)>,
-    ln_factor: f64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Tilt {
-    fn new(prior: &ClassPrior, population: Option<u64>, draws: u64) -> Self {
-        let at = |tilt: f64| -> Vec<(ClassCount, u64)> {
-            let count = |g: &crate::prior::Group| match population {
-                None => ClassCount::Poisson { rate: tilt * g.probability },
-                Some(_) => ClassCount::Binomial { items: g.count.unwrap_or(1), theta: tilt },
-            };
-            prior.groups().iter().map(|g| (count(g), g.multiplicity)).collect()
+    #[test]
+    fn estimates_stay_between_0_and_1() {
+        let of = |ln_factor, values: &[f64]| {
+            let mut weights = Mean::EMPTY;
+            values.iter().for_each(|&w| weights.push(w));
+            let samples = values.len() as u64;
+            RareEstimate { ln_factor, samples, weights: Some(weights.knowing((0.0, 1.0), 0.5)) }
         };
-        let n = draws as f64;
-        // λ < Σ E X_c < λ + C, so λ lies in (n−C, n); θ lies in (0, 1). The identity holds for every tilt: no need to be exact.
-        let (mut low, mut high) = match population {
-            None => ((draws - prior.num_classes()) as f64, n),
-            Some(_) => (0.0, 1.0),
-        };
-        for _ in 0..100 {
-            let middle = 0.5 * (low + high);
-            if high - low < 1e-12 * middle {
-                break;
-            }
-            let mean: f64 = at(middle).iter().map(|(count, m)| *m as f64 * count.mean()).sum();
-            if mean < n { low = middle } else { high = middle }
-        }
-        let tilt = 0.5 * (low + high);
-        let counts = at(tilt);
-        let seen: f64 = counts.iter().map(|(count, m)| *m as f64 * count.ln_seen()).sum();
-        let point = match population {
-            None => point::ln_poisson(n, tilt),
-            Some(total) => point::ln_binomial(n, total as f64, tilt, 1.0 - tilt),
-        };
-        Self { counts, ln_factor: seen - point }
-    }
-}
-
-/// Σ X_c = n, part of the classes drawn and the rest integrated out.
-struct TiltedSum {
-    /// Per group: the law of X − `lowest`, and how many classes are drawn from it.
-    drawn: Vec<(AliasLabels, u64)>,
-    drawn_classes: u64,
-    /// n less the smallest values that the drawn classes can have.
-    target: u64,
-    rest: Law,
-}
-
-impl TiltedSum {
-    fn new(counts: &[(ClassCount, u64)], draws: u64) -> Result<Self> {
-        // A law reaches 15 standard deviations to both sides.
-        let terms: f64 = counts.iter().map(|(count, _)| 30.0 * count.variance().sqrt() + 30.0).sum();
-        if terms > MAX_TERMS {
-            return Err(Error::argument(format!(
-                "{} sizes of classes in {draws} draws need laws of {terms:.0} terms; the limit is {MAX_TERMS:.0}",
-                counts.len()
-            )));
-        }
-        let variance: f64 = counts.iter().map(|(count, m)| *m as f64 * count.variance()).sum();
-        let share = (MAX_COMPUTED_VARIANCE / variance).min(0.5);
-        // The likeliest class, which varies most, is always among those computed.
-        let computed_before = |classes: u64| (share * classes as f64).ceil() as u64;
-        let (mut drawn, mut laws) = (Vec::new(), Vec::new());
-        let (mut before, mut drawn_classes, mut target) = (0, 0, draws);
-        for &(count, multiplicity) in counts {
-            let computed = computed_before(before + multiplicity) - computed_before(before);
-            before += multiplicity;
-            let law = count.law();
-            let left = multiplicity - computed;
-            if left > 0 {
-                drawn.push((AliasLabels::from_probabilities(&law.mass), left));
-                drawn_classes += left;
-                target = target.saturating_sub(left * law.lowest);
-            }
-            if computed > 0 {
-                laws.push(law.times(computed));
-            }
-        }
-        laws.sort_by_key(|law| law.mass.len());
-        Ok(Self { drawn, drawn_classes, target, rest: Law::sum(laws) })
-    }
-
-    /// P(R = n − S) for freshly drawn S.
-    fn weight(&self, rng: &mut impl RngCore) -> f64 {
-        let mut sum = 0;
-        for (law, classes) in &self.drawn {
-            law.for_each(rng, *classes, |above_lowest| sum += above_lowest as u64);
-        }
-        self.target.checked_sub(sum).map_or(0.0, |value| self.rest.at(value))
+        // No sample had weight: nothing is known.
+        let nothing = of(-3.0, &[0.0; 50]);
+        assert_eq!(nothing.ln_interval(0.95).unwrap(), (f64::NEG_INFINITY, 0.0));
+        assert_eq!((nothing.ln(), nothing.relative_standard_error()), (f64::NEG_INFINITY, f64::INFINITY));
+        // A mean of e^0.1 · 0.95 > 1 is cut.
+        let above = of(0.1, &[0.9, 1.0, 0.95, 0.95]);
+        assert_eq!(above.ln(), 0.0);
+        let (low, high) = above.ln_interval(0.5).unwrap();
+        assert!(low < 0.0 && high == 0.0, "{low} {high}");
+        let certain = RareEstimate { ln_factor: -1.5, samples: 1, weights: None };
+        assert_eq!(certain.ln_interval(0.95).unwrap(), (-1.5, -1.5));
+        assert!(
+            certain.is_certain()
+                && certain.relative_standard_error() == 0.0
+                && certain.ln_interval(7.0).is_err()
+        );
     }
 }

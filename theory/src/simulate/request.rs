@@ -1,0 +1,168 @@
+//! What a request costs, as a whole and before its first sample.
+//!
+//! Cost is counted in labels, about 1 ns each on one core. A whole batch takes n labels; without replacement, where items
+//! that were taken before are rejected, about M ln(M/(M−n)). A batch that ends with its last class takes min(T, n) labels
+//! for the collector's time T, and E min(T, n) ≤ min(E T, n): with or without replacement, because until a class was seen
+//! none of its items is rejected. A tilted sample takes one count for each class that is drawn.
+
+use super::{Plan, plain, rare};
+use crate::coverage;
+use crate::error::{Error, Result};
+use crate::prior::ClassPrior;
+use crate::sampling::{NumDraws, Sampling};
+use rayon::prelude::*;
+
+/// Labels that one request may draw: about 10¹³ ns, three hours of one core.
+const MAX_LABELS: f64 = 1e13;
+
+/// What is simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Estimator {
+    /// [`coverage`](super::coverage()).
+    Coverage,
+    /// [`batches`](super::batches()).
+    Batches,
+    /// [`rare_coverage`](super::rare_coverage()).
+    RareCoverage,
+}
+
+/// Labels of one sample, and the work before the first sample in the same unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Cost {
+    pub(super) sample: f64,
+    pub(super) preparation: f64,
+}
+
+impl Cost {
+    pub(super) const NOTHING: Self = Self { sample: 0.0, preparation: 0.0 };
+
+    fn plus(self, other: Self) -> Self {
+        Self { sample: self.sample + other.sample, preparation: self.preparation + other.preparation }
+    }
+
+    fn total(self, plan: Plan) -> f64 {
+        plan.samples() as f64 * self.sample + self.preparation
+    }
+}
+
+/// Refuses what the estimator would refuse at some of these numbers of draws, and what would run for hours at all of them.
+///
+/// For a request over a range of n: each estimator checks only its own n, when its turn comes.
+///
+/// # Errors
+/// Those of the estimator; more than 10¹³ labels, or class counts, for all n together.
+///
+/// # Examples
+/// ```
+/// use theory::simulate::{self, Estimator, Plan};
+/// use theory::{ClassPrior, NumDraws, Sampling};
+/// let (ten, plan) = (ClassPrior::uniform(10)?, Plan::new(4_000_000_000, 7)?);
+/// let draws = |n: u64| (0..n).map(|_| NumDraws::new(1000)).collect::<theory::Result<Vec<_>>>();
+/// let check = |draws: &[NumDraws], estimator| {
+///     simulate::check_request(estimator, &ten, Sampling::WithReplacement, draws, plan)
+/// };
+/// // Two whole batches are 2000 labels, times 4·10⁹ are 8·10¹²; three are too many.
+/// assert!(check(&draws(2)?, Estimator::Batches).is_ok() && check(&draws(3)?, Estimator::Batches).is_err());
+/// // Coverage is decided after 29.3 labels on average.
+/// assert!(check(&draws(3)?, Estimator::Coverage).is_ok());
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn check_request(
+    estimator: Estimator,
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: &[NumDraws],
+    plan: Plan,
+) -> Result<()> {
+    num_draws.iter().try_for_each(|&n| sampling.check(prior, n))?;
+    if estimator != Estimator::RareCoverage {
+        plain::check_table(prior, sampling)?;
+    }
+    let add = |costs: &mut dyn Iterator<Item = Cost>| costs.fold(Cost::NOTHING, Cost::plus);
+    let whole = |n: NumDraws| plain::labels(prior, sampling, n);
+    let plain = |labels: &dyn Fn(NumDraws) -> f64| {
+        add(&mut num_draws.iter().map(|&n| Cost { sample: labels(n), preparation: 0.0 }))
+    };
+    let cost = match estimator {
+        // With fewer draws than classes, clearing the marks of C classes is what takes the time.
+        Estimator::Batches => plain(&|n| whole(n).max(0.25 * prior.num_classes() as f64)),
+        Estimator::Coverage => {
+            let possible = |n: NumDraws| n.get() >= prior.num_classes();
+            let at_most = plain(&|n| if possible(n) { whole(n) } else { 0.0 });
+            if at_most.total(plan) <= MAX_LABELS {
+                at_most
+            } else {
+                let collector = coverage::expected_draws(prior);
+                plain(&|n| if possible(n) { whole(n).min(collector) } else { 0.0 })
+            }
+        }
+        Estimator::RareCoverage => {
+            let costs: Vec<Cost> =
+                num_draws.par_iter().map(|&n| rare::cost(prior, sampling, n, plan)).collect::<Result<_>>()?;
+            add(&mut costs.into_iter())
+        }
+    };
+    let total = cost.total(plan);
+    if total <= MAX_LABELS {
+        return Ok(());
+    }
+    let mut remarks = String::new();
+    if num_draws.len() > 1 {
+        remarks += &format!(", summed over {} numbers of draws,", num_draws.len());
+    }
+    if cost.preparation > 0.01 * total {
+        remarks += &format!(" and work like {:.1e} labels before them", cost.preparation);
+    }
+    Err(Error::argument(format!(
+        "{} samples of about {:.0} labels{remarks} are {total:.1e} labels, some {:.1} hours of one core; the limit is \
+         {MAX_LABELS:.0e} labels, here {:.0} samples",
+        plan.samples(),
+        cost.sample,
+        total * 1e-9 / 3600.0,
+        ((MAX_LABELS - cost.preparation).max(0.0) / cost.sample).floor(),
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draws(values: &[u64]) -> Vec<NumDraws> {
+        values.iter().map(|&n| NumDraws::new(n).unwrap()).collect()
+    }
+
+    fn refusal(estimator: Estimator, sampling: Sampling, values: &[u64], samples: u64) -> Option<String> {
+        let prior = ClassPrior::from_counts(vec![1 << 20; 10]).unwrap();
+        let plan = Plan::new(samples, 7).unwrap();
+        check_request(estimator, &prior, sampling, &draws(values), plan).err().map(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_range_is_charged_as_a_whole() {
+        const WITH: Sampling = Sampling::WithReplacement;
+        const WITHOUT: Sampling = Sampling::WithoutReplacement;
+        // 6·10⁹ samples of 1000 labels are 6·10¹²: two such n are 1.2·10¹³.
+        let samples = 6_000_000_000;
+        for sampling in [WITH, WITHOUT] {
+            assert_eq!(refusal(Estimator::Batches, sampling, &[1000], samples), None);
+            let twice = refusal(Estimator::Batches, sampling, &[1000, 1000], samples).unwrap();
+            assert!(twice.contains("2 numbers of draws") && twice.contains("1.2e13"), "{twice}");
+            // E T = 10 H_10 = 29.3: batches that end early cost that, however many draws they may make.
+            assert_eq!(refusal(Estimator::Coverage, sampling, &[1_000_000; 50], samples), None);
+            let many = refusal(Estimator::Coverage, sampling, &[1_000_000; 60], samples).unwrap();
+            assert!(many.contains("about 1757 labels, summed over 60"), "{many}");
+            // No batch of 9 labels shows 10 classes.
+            assert_eq!(refusal(Estimator::Coverage, sampling, &[9; 100_000], samples), None);
+            // Five of ten classes are drawn.
+            assert_eq!(refusal(Estimator::RareCoverage, sampling, &[20; 333], samples), None);
+            assert!(refusal(Estimator::RareCoverage, sampling, &[20; 334], samples).is_some());
+        }
+        for estimator in [Estimator::Coverage, Estimator::Batches, Estimator::RareCoverage] {
+            let last = refusal(estimator, WITHOUT, &[20, 30, 10 << 20, (10 << 20) + 1], 20).unwrap();
+            assert!(last.contains("10485761 draws without replacement"), "{last}");
+        }
+        // A law of 10⁷ terms for each n, at 20 labels a term.
+        let laws = refusal(Estimator::RareCoverage, WITH, &[1 << 40; 60_000], 1_000).unwrap();
+        assert!(laws.contains("before them"), "{laws}");
+    }
+}
