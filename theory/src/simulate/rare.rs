@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
 
-/// Terms that all laws of single classes together may have: 2²⁶ take about a second and 2 GiB.
+/// Terms that all laws of single classes together may have: 2²⁶ take some ten seconds, most of it for 3.5 GB of memory.
 const MAX_TERMS: f64 = (1u64 << 26) as f64;
 
 /// An estimate of a coverage probability of any size.
@@ -71,8 +71,9 @@ impl RareEstimate {
     /// Logarithms of the ends of Student's interval for υ at this level (0.95 say), cut to [0, 1]; (−∞, 0) where no sample
     /// had weight.
     ///
-    /// It covers about as often as it says from the smallest number of samples that [`rare_coverage`] accepts; the example
-    /// `check_intervals` counts.
+    /// The example `check_intervals` counts how often it holds υ: 94 to 97 % for 95 %, from 100 samples on and, where many
+    /// draws need more, from the smallest number that [`rare_coverage`] accepts. It holds υ more often where samples hardly
+    /// scatter, and below 100 samples.
     ///
     /// # Errors
     /// A level outside (0, 1).
@@ -93,7 +94,7 @@ impl RareEstimate {
 /// The mean of the samples is unbiased up to rounding; the estimate is that mean, cut to 1. The relative variance ρ of one
 /// sample is about 0.15 (tests: below 0.5), at any depth, while the variance V of Σ X_c stays below 2·10⁶ (V < n), and about
 /// √(V/2·10⁶) beyond: 6 at n = 10⁸ and 21 at n = 10¹⁰ for C = 1000. So 1,000 samples give two digits at υ = 1e-318. At
-/// least 100 ρ samples are needed: 16 for small V, 2139 at n = 10¹⁰. No random number is drawn where
+/// least 100 ρ samples are needed: 16 for small V, 2137 at n = 10¹⁰. No random number is drawn where
 /// the value is certain (n < C, n = C, one class, or so many draws from a population that none can be missing).
 ///
 /// # Errors

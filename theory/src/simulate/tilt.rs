@@ -2,8 +2,8 @@
 //!
 //! Scatter. If R has the share f of the variance V of the whole sum, a sample is w = φ_{fV}(D) with D ~ N(0, (1−f)V) for
 //! normal sums, so E w² / (E w)² = 1/√(f(2−f)) and the relative variance of one sample is ρ = 1/√(f(2−f)) − 1: 0.15 at f = ½.
-//! Where V is so large that the law of half the sum would be too long, f falls, and most samples have no weight at all:
-//! about the share √(2f) counts.
+//! Where V is so large that the law of half the sum would be too long, f falls, and most samples have next to no weight:
+//! S of them are worth S (E w)² / E w² = S √(f(2−f)).
 
 use super::alias::AliasLabels;
 use super::point;
@@ -16,7 +16,7 @@ use rand_xoshiro::rand_core::RngCore;
 /// Variance of the computed sum above which fewer classes enter it: its law then has 30,000 terms, its convolutions 10⁹.
 const MAX_COMPUTED_VARIANCE: f64 = 1e6;
 
-/// Largest predicted relative variance of an estimate. Below, some 70 samples or more have weight, however large V is.
+/// Largest predicted relative variance ρ/S of an estimate: where V is large, samples worth some 95 of one size.
 const MAX_RELATIVE_VARIANCE: f64 = 0.01;
 
 /// The tilted law of every group of classes, and ln(υ / P(Σ X = n)).
