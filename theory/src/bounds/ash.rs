@@ -10,8 +10,7 @@
 //! Source: Ash, Goel, Krishnamurthy & Misra (AISTATS 2022), in the form of Bao et al.'s code, with the exact H_{C−1} where
 //! that code has ln n + 0.577; d(f) and the proof are ours.
 
-use super::anchor::ratio;
-use super::{Bound, Outcome, Ratio, curl_coverage, measured, outcome, uniform_prior};
+use super::{Bound, Outcome, Ratio, coefficient, uniform_prior};
 use crate::collision;
 use crate::losses::{LossComponents, Measure};
 
@@ -35,22 +34,19 @@ impl Bound for Ash {
     }
 
     fn lower_needs(&self) -> &'static [Measure] {
-        &[Measure::FullSupLoss, Measure::Log1pCollisions, Measure::Gap]
+        &coefficient::LOWER
     }
 
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
-        let parts = measured(losses, [Measure::FullSupLoss, Measure::Log1pCollisions, Measure::Gap]);
-        outcome(parts.and_then(|[supervised, collisions, gap]| {
-            Ok(ln_coefficient(losses)?.exp() * supervised + collisions + gap)
-        }))
+        coefficient::lower_bound(losses, ln_coefficient)
     }
 
     fn upper_needs(&self) -> &'static [Measure] {
-        &curl_coverage::NUMERATOR
+        &coefficient::UPPER
     }
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
-        Some(curl_coverage::numerator(losses).and_then(|numerator| ratio(numerator, ln_coefficient(losses))))
+        Some(coefficient::ratio(losses, ln_coefficient))
     }
 }
 

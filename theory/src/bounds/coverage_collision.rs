@@ -9,8 +9,8 @@
 //!
 //! Source: derived here; the trade-off is that of Ash et al. (AISTATS 2022), whose coefficient is larger.
 
-use super::anchor::{Negatives, ratio};
-use super::{Bound, Outcome, Ratio, curl_coverage, measured, outcome, prior_of};
+use super::anchor::Negatives;
+use super::{Bound, Outcome, Ratio, coefficient, prior_of};
 use crate::losses::{LossComponents, Measure};
 
 pub(super) struct CoverageCollision;
@@ -33,22 +33,19 @@ impl Bound for CoverageCollision {
     }
 
     fn lower_needs(&self) -> &'static [Measure] {
-        &[Measure::FullSupLoss, Measure::Log1pCollisions, Measure::Gap]
+        &coefficient::LOWER
     }
 
     fn upper_needs(&self) -> &'static [Measure] {
-        &curl_coverage::NUMERATOR
+        &coefficient::UPPER
     }
 
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
-        let parts = measured(losses, [Measure::FullSupLoss, Measure::Log1pCollisions, Measure::Gap]);
-        outcome(parts.and_then(|[supervised, collisions, gap]| {
-            Ok(ln_coefficient(losses)?.exp() * supervised + collisions + gap)
-        }))
+        coefficient::lower_bound(losses, ln_coefficient)
     }
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
-        Some(curl_coverage::numerator(losses).and_then(|numerator| ratio(numerator, ln_coefficient(losses))))
+        Some(coefficient::ratio(losses, ln_coefficient))
     }
 }
 

@@ -7,20 +7,11 @@
 //!
 //! Source: Arora et al. (ICML 2019), as drawn by Bao et al. (ICML 2022); d(f) and the proof are ours.
 
-use super::anchor::ratio;
-use super::{Bound, Outcome, Ratio, check_can_cover, measured, outcome, uniform_prior};
+use super::{Bound, Outcome, Ratio, check_can_cover, coefficient, uniform_prior};
 use crate::losses::{LossComponents, Measure};
 use crate::{collision, coverage};
 
 pub(super) struct CurlCoverage;
-
-pub(super) const NUMERATOR: [Measure; 3] = [Measure::InfoNce, Measure::Log1pCollisions, Measure::Gap];
-
-/// L_Info − E ln(1+Col) − d(f).
-pub(super) fn numerator(losses: &LossComponents) -> Result<f64, Outcome> {
-    let [info_nce, collisions, gap] = measured(losses, NUMERATOR)?;
-    Ok(info_nce - collisions - gap)
-}
 
 impl Bound for CurlCoverage {
     fn key(&self) -> &'static str {
@@ -40,22 +31,19 @@ impl Bound for CurlCoverage {
     }
 
     fn lower_needs(&self) -> &'static [Measure] {
-        &[Measure::FullSupLoss, Measure::Log1pCollisions, Measure::Gap]
+        &coefficient::LOWER
     }
 
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
-        let parts = measured(losses, [Measure::FullSupLoss, Measure::Log1pCollisions, Measure::Gap]);
-        outcome(parts.and_then(|[supervised, collisions, gap]| {
-            Ok(ln_coefficient(losses)?.exp() * supervised + collisions + gap)
-        }))
+        coefficient::lower_bound(losses, ln_coefficient)
     }
 
     fn upper_needs(&self) -> &'static [Measure] {
-        &NUMERATOR
+        &coefficient::UPPER
     }
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
-        Some(numerator(losses).and_then(|numerator| ratio(numerator, ln_coefficient(losses))))
+        Some(coefficient::ratio(losses, ln_coefficient))
     }
 }
 

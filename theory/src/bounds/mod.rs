@@ -52,6 +52,7 @@
 mod anchor;
 pub mod ash;
 pub mod bao;
+mod coefficient;
 pub mod collision_term;
 pub mod coverage_collision;
 pub mod curl;
