@@ -6,6 +6,7 @@
 //! - [`augment`]: random views of a sample;
 //! - [`model`]: encoders with a projection head;
 //! - [`loss`]: NT-Xent, and InfoNCE with K sampled negatives;
+//! - [`ops`]: the tensor operations of a training step;
 //! - [`optim`]: SGD with momentum, LARS, learning-rate schedules;
 //! - [`measure`]: loss components, mean classifier, linear probe, k nearest neighbours;
 //! - [`run`]: configuration, training loop, run folders, the `reproduce` sweep.
@@ -19,6 +20,7 @@ pub mod loss;
 pub mod matrix;
 pub mod measure;
 pub mod model;
+pub mod ops;
 pub mod optim;
 pub mod rng;
 pub mod run;

@@ -1,0 +1,258 @@
+//! The two inner products that every convolution here is made of, as register tiles over `pulp`'s vectors.
+//!
+//! [`Gather`] (forward, input gradient): out\[p, j\] = Σ_s Σ_{k < run} src\[offset(p) + segment(s) + k\] · w\[s·run + k, j\]. A window of
+//! a channels-last image is one contiguous run for each kernel row, so a convolution needs no im2col: scalars are read
+//! from the image where they lie.
+//! [`Outer`] (weight gradient): w\[m, j\] += Σ_p scalar\[p, m\] · src\[offset(p) + segment(s) + j\].
+//!
+//! Each output value is summed in one order by fused multiply-adds, whatever tile it falls in: splitting the work
+//! differently does not change a bit.
+
+use pulp::{Simd, WithSimd, bytemuck};
+
+/// Columns of a packed panel, in vectors.
+const PANEL_VECTORS: usize = 2;
+/// Vectors of a tile of the outer product.
+const OUTER_VECTORS: usize = 3;
+
+/// Columns of a packed panel on this processor.
+pub struct PanelWidth;
+
+impl WithSimd for PanelWidth {
+    type Output = usize;
+
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        PANEL_VECTORS * S::F32_LANES
+    }
+}
+
+/// Floats that may be read past the last run of a source of [`Outer`].
+pub const SLACK: usize = 64;
+
+#[inline(always)]
+#[allow(unsafe_code)] // unaligned vector loads
+unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
+    // SAFETY: the caller promises F32_LANES readable floats.
+    unsafe { from.cast::<S::f32s>().read_unaligned() }
+}
+
+#[inline(always)]
+#[allow(unsafe_code)] // unaligned vector stores
+unsafe fn store<S: Simd>(value: S::f32s, to: *mut f32) {
+    // SAFETY: the caller promises F32_LANES writable floats.
+    unsafe { to.cast::<S::f32s>().write_unaligned(value) }
+}
+
+/// See the head of the file.
+pub struct Gather<'a> {
+    /// Image data with its zero border.
+    pub src: &'a [f32],
+    /// offset(p): where the window of each output pixel begins.
+    pub src_offsets: &'a [usize],
+    /// Where the first of the `columns` values of each output pixel goes.
+    pub dst: *mut f32,
+    /// Offset in `dst` of each output pixel.
+    pub dst_offsets: &'a [usize],
+    /// Offset of each kernel row within a window.
+    pub segments: &'a [usize],
+    /// Length of each segment.
+    pub run: usize,
+    /// Panels \[⌈columns/width⌉\]\[segments·run\]\[width\], zero beyond the last column.
+    pub packed: &'a [f32],
+    /// Values per output pixel.
+    pub columns: usize,
+}
+
+impl WithSimd for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if S::REGISTER_COUNT >= 32 { self.run::<S, 8>(simd) } else { self.run::<S, 6>(simd) }
+    }
+}
+
+impl Gather<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(&self, simd: S) {
+        let width = PANEL_VECTORS * S::F32_LANES;
+        let depth = self.segments.len() * self.run;
+        let pixels = self.src_offsets.len();
+        let reach = self.segments.last().map_or(0, |last| last + self.run);
+        assert!(self.src_offsets.iter().all(|offset| offset + reach <= self.src.len()));
+        assert!(self.packed.len() >= self.columns.div_ceil(width) * depth * width);
+        assert_eq!(self.dst_offsets.len(), pixels);
+        for panel in 0..self.columns.div_ceil(width) {
+            let first = panel * width;
+            let valid = (self.columns - first).min(width);
+            let packed = &self.packed[panel * depth * width..(panel + 1) * depth * width];
+            let mut p = 0;
+            while p + ROWS <= pixels {
+                self.tile::<S, ROWS>(simd, p, first, valid, packed);
+                p += ROWS;
+            }
+            while p < pixels {
+                self.tile::<S, 1>(simd, p, first, valid, packed);
+                p += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)] // the innermost loop: bounds are asserted once per call of `run`
+    fn tile<S: Simd, const ROWS: usize>(
+        &self,
+        simd: S,
+        first_pixel: usize,
+        first_column: usize,
+        valid: usize,
+        packed: &[f32],
+    ) {
+        let mut sums = [[simd.splat_f32s(0.0); PANEL_VECTORS]; ROWS];
+        let mut weights = packed.as_ptr();
+        // SAFETY: `run` asserted that offset + segment + run stays inside `src` for all pixels and that the panel holds
+        // segments·run rows; the creator of `Gather` owns `dst` at all destination offsets.
+        unsafe {
+            for segment in self.segments {
+                let windows: [*const f32; ROWS] = std::array::from_fn(|m| {
+                    self.src.as_ptr().add(self.src_offsets[first_pixel + m] + segment)
+                });
+                for k in 0..self.run {
+                    let row: [S::f32s; PANEL_VECTORS] =
+                        std::array::from_fn(|j| load::<S>(weights.add(j * S::F32_LANES)));
+                    weights = weights.add(PANEL_VECTORS * S::F32_LANES);
+                    for m in 0..ROWS {
+                        let scalar = simd.splat_f32s(*windows[m].add(k));
+                        for j in 0..PANEL_VECTORS {
+                            sums[m][j] = simd.mul_add_f32s(scalar, row[j], sums[m][j]);
+                        }
+                    }
+                }
+            }
+            for m in 0..ROWS {
+                let out = self.dst.add(self.dst_offsets[first_pixel + m] + first_column);
+                if valid == PANEL_VECTORS * S::F32_LANES {
+                    for j in 0..PANEL_VECTORS {
+                        store::<S>(sums[m][j], out.add(j * S::F32_LANES));
+                    }
+                } else {
+                    let lanes: &[f32] = bytemuck::cast_slice(&sums[m]);
+                    std::ptr::copy_nonoverlapping(lanes.as_ptr(), out, valid);
+                }
+            }
+        }
+    }
+}
+
+/// See the head of the file.
+pub struct Outer<'a> {
+    /// scalar\[p, ·\]: rows of `scalar_stride` values.
+    pub scalars: &'a [f32],
+    /// Values from one row of `scalars` to the next.
+    pub scalar_stride: usize,
+    /// The rows m of the result.
+    pub rows: std::ops::Range<usize>,
+    /// Image data with its zero border and [`SLACK`] more values.
+    pub src: &'a [f32],
+    /// offset(p).
+    pub src_offsets: &'a [usize],
+    /// Offset of each kernel row within a window.
+    pub segments: &'a [usize],
+    /// Length of each segment.
+    pub run: usize,
+    /// The result \[rows\]\[segments·run\].
+    pub dst: *mut f32,
+}
+
+impl WithSimd for Outer<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if S::REGISTER_COUNT >= 32 { self.run::<S, 8>(simd) } else { self.run::<S, 4>(simd) }
+    }
+}
+
+impl Outer<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(&self, simd: S) {
+        let reach = self.segments.last().map_or(0, |last| last + self.run) + OUTER_VECTORS * S::F32_LANES;
+        assert!(self.src_offsets.iter().all(|offset| offset + reach <= self.src.len()));
+        assert!(
+            self.scalars.len() + self.scalar_stride
+                >= self.src_offsets.len() * self.scalar_stride + self.rows.end
+        );
+        for (s, segment) in self.segments.iter().enumerate() {
+            let mut column = 0;
+            while column < self.run {
+                let vectors = (self.run - column).div_ceil(S::F32_LANES).min(OUTER_VECTORS);
+                let valid = (self.run - column).min(vectors * S::F32_LANES);
+                let target = s * self.run + column;
+                let mut row = self.rows.start;
+                while row < self.rows.end {
+                    let full = row + ROWS <= self.rows.end;
+                    match (full, vectors) {
+                        (true, 3) => self.tile::<S, ROWS, 3>(simd, row, segment + column, target, valid),
+                        (true, 2) => self.tile::<S, ROWS, 2>(simd, row, segment + column, target, valid),
+                        (true, _) => self.tile::<S, ROWS, 1>(simd, row, segment + column, target, valid),
+                        (false, 3) => self.tile::<S, 1, 3>(simd, row, segment + column, target, valid),
+                        (false, 2) => self.tile::<S, 1, 2>(simd, row, segment + column, target, valid),
+                        (false, _) => self.tile::<S, 1, 1>(simd, row, segment + column, target, valid),
+                    }
+                    row += if full { ROWS } else { 1 };
+                }
+                column += vectors * S::F32_LANES;
+            }
+        }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)] // the innermost loop: bounds are asserted once per call of `run`
+    fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        first_row: usize,
+        shift: usize,
+        target: usize,
+        valid: usize,
+    ) {
+        let depth = self.segments.len() * self.run;
+        // SAFETY: `run` asserted that offset + segment + run + one tile stays inside `src` and that `scalars` holds a row
+        // per pixel; the creator owns `dst` for all its rows, and partial tiles touch `valid` columns only.
+        unsafe {
+            let out = self.dst.add((first_row - self.rows.start) * depth + target);
+            let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+            for (m, row) in sums.iter_mut().enumerate() {
+                if valid == VECTORS * S::F32_LANES {
+                    *row = std::array::from_fn(|j| load::<S>(out.add(m * depth + j * S::F32_LANES)));
+                } else {
+                    let lanes: &mut [f32] = bytemuck::cast_slice_mut(row);
+                    std::ptr::copy_nonoverlapping(out.add(m * depth), lanes.as_mut_ptr(), valid);
+                }
+            }
+            let mut scalars = self.scalars.as_ptr().add(first_row);
+            let vectors = self.src.as_ptr().add(shift);
+            for &offset in self.src_offsets {
+                let row: [S::f32s; VECTORS] =
+                    std::array::from_fn(|j| load::<S>(vectors.add(offset + j * S::F32_LANES)));
+                for m in 0..ROWS {
+                    let scalar = simd.splat_f32s(*scalars.add(m));
+                    for j in 0..VECTORS {
+                        sums[m][j] = simd.mul_add_f32s(scalar, row[j], sums[m][j]);
+                    }
+                }
+                scalars = scalars.wrapping_add(self.scalar_stride);
+            }
+            for (m, row) in sums.iter().enumerate() {
+                if valid == VECTORS * S::F32_LANES {
+                    for j in 0..VECTORS {
+                        store::<S>(row[j], out.add(m * depth + j * S::F32_LANES));
+                    }
+                } else {
+                    let lanes: &[f32] = bytemuck::cast_slice(row);
+                    std::ptr::copy_nonoverlapping(lanes.as_ptr(), out.add(m * depth), valid);
+                }
+            }
+        }
+    }
+}
