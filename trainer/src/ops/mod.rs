@@ -1,8 +1,21 @@
-//! Tensor operations of a training step where candle's are slow: forward and backward, CPU and CUDA side by side.
+//! The operations of a training step, each with an explicit forward and backward pass.
 //!
-//! Image tensors are channels-last, \[N, H, W, C\]; convolution weights \[C_out, KH, KW, C_in\]; linear weights \[out, in\]. On
-//! the CPU everything is f32. Work is split into chunks that depend on shapes only, and partial sums are added in a fixed
-//! order: the same bits with any number of threads.
+//! Images are channels-last, x \[N, H, W, C\]; weights of a convolution \[C_out, KH, KW, C_in\], of a linear layer
+//! \[out, in\]. On the CPU everything is f32.
+//!
+//! A function here runs without candle's graph and writes parameter gradients straight into their place in one flat
+//! tensor. The structs that implement candle's custom operations also work inside its autograd, where an argument that
+//! nothing tracks gets no gradient; they serve tests and small models.
+//!
+//! Work is cut into chunks whose bounds depend on shapes alone, and partial sums are combined in a fixed order: the
+//! number of threads changes no bit. Processors with other vector widths may differ in the last bits.
+//!
+//! Non-contiguous inputs are accepted (and gathered first); a tensor that is overwritten must be row-major.
 
+pub mod batch_norm;
 pub mod conv;
-mod storage;
+pub(crate) mod gemm;
+pub(crate) mod parallel;
+mod shared;
+#[cfg(test)]
+mod testing;

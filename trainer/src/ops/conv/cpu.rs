@@ -11,9 +11,11 @@
 
 use super::geometry::{Geometry, Residue};
 use super::tile::{Gather, Outer, PanelWidth, SLACK};
-use crate::ops::storage::{Shared, uninitialised};
+use crate::ops::parallel::filled;
+use crate::ops::shared::Shared;
 use pulp::Arch;
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Scratch of padded images for one task, in floats: about a quarter of a second-level cache.
 const SCRATCH: usize = 64 << 10;
@@ -98,7 +100,8 @@ pub fn forward(geometry: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
     let src_offsets = window_offsets(&g, border, group);
     let dst_offsets: Vec<usize> = (0..group * pixels).map(|p| p * g.out_channels).collect();
     let (image, out_image) = (g.height * g.width * g.in_channels, pixels * g.out_channels);
-    uninitialised(g.batch * out_image, |y| {
+    let write = |y: &mut [MaybeUninit<f32>]| {
+        let y = Shared::new(y);
         let groups = g.batch.div_ceil(group);
         (0..groups).into_par_iter().for_each_init(
             || vec![0.0; group * padded],
@@ -113,7 +116,8 @@ pub fn forward(geometry: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
                 arch.dispatch(Gather {
                     src: scratch,
                     src_offsets: &src_offsets[..images.len() * pixels],
-                    dst: y.at(images.start * out_image),
+                    dst: y.at(images.start * out_image).cast(),
+                    accumulate: false,
                     dst_offsets: &dst_offsets[..images.len() * pixels],
                     segments: &segments,
                     run: g.kernel[1] * g.in_channels,
@@ -122,7 +126,12 @@ pub fn forward(geometry: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
                 });
             },
         );
-    })
+    };
+    #[allow(unsafe_code)] // the output is not zeroed first
+    // SAFETY: every pixel of every image is written by its group.
+    unsafe {
+        filled(g.batch * out_image, write)
+    }
 }
 
 /// Where the window of each output pixel of `images` padded images begins.
@@ -152,6 +161,20 @@ struct Class {
 
 /// dx\[n, h, v, c\] = Σ dy\[n, i, j, o\] · w\[o, r, q, c\] over i·s + r = h + p, j·s + q = v + p.
 pub fn input_gradient(geometry: &Geometry, dy: &[f32], weight: &[f32]) -> Vec<f32> {
+    let length = geometry.input_shape().iter().product();
+    #[allow(unsafe_code)] // the output is not zeroed first
+    // SAFETY: the classes together are all pixels of every image.
+    unsafe {
+        filled(length, |dx| scatter(geometry, dy, weight, &Shared::new(dx), false))
+    }
+}
+
+/// sum ← sum + dx.
+pub fn add_input_gradient(geometry: &Geometry, dy: &[f32], weight: &[f32], sum: &mut [f32]) {
+    scatter(geometry, dy, weight, &Shared::new(sum), true);
+}
+
+fn scatter<T: Send>(geometry: &Geometry, dy: &[f32], weight: &[f32], dx: &Shared<'_, T>, accumulate: bool) {
     let g = *geometry;
     let (out_height, out_width) = (g.out_height(), g.out_width());
     let residues = |length, kernel| -> Vec<Residue> {
@@ -178,30 +201,29 @@ pub fn input_gradient(geometry: &Geometry, dy: &[f32], weight: &[f32]) -> Vec<f3
     }
     let arch = Arch::new();
     let (image, out_image) = (g.height * g.width * g.in_channels, out_height * out_width * g.out_channels);
-    uninitialised(g.batch * image, |dx| {
-        let groups = g.batch.div_ceil(group);
-        (0..groups).into_par_iter().for_each_init(
-            || vec![0.0; group * padded],
-            |scratch, index| {
-                let images = index * group..((index + 1) * group).min(g.batch);
-                let source = &dy[images.start * out_image..images.end * out_image];
-                pad(source, [out_height, out_width, g.out_channels], border, scratch);
-                for class in &classes {
-                    let pixels = images.len() * class.rows.count * class.columns.count;
-                    arch.dispatch(Gather {
-                        src: scratch,
-                        src_offsets: &class.src_offsets[..pixels],
-                        dst: dx.at(images.start * image),
-                        dst_offsets: &class.dst_offsets[..pixels],
-                        segments: &class.segments,
-                        run: class.run,
-                        packed: &class.packed,
-                        columns: g.in_channels,
-                    });
-                }
-            },
-        );
-    })
+    let groups = g.batch.div_ceil(group);
+    (0..groups).into_par_iter().for_each_init(
+        || vec![0.0; group * padded],
+        |scratch, index| {
+            let images = index * group..((index + 1) * group).min(g.batch);
+            let source = &dy[images.start * out_image..images.end * out_image];
+            pad(source, [out_height, out_width, g.out_channels], border, scratch);
+            for class in &classes {
+                let pixels = images.len() * class.rows.count * class.columns.count;
+                arch.dispatch(Gather {
+                    src: scratch,
+                    src_offsets: &class.src_offsets[..pixels],
+                    dst: dx.at(images.start * image).cast(),
+                    accumulate,
+                    dst_offsets: &class.dst_offsets[..pixels],
+                    segments: &class.segments,
+                    run: class.run,
+                    packed: &class.packed,
+                    columns: g.in_channels,
+                });
+            }
+        },
+    );
 }
 
 fn class(
@@ -302,7 +324,7 @@ pub fn weight_gradient(geometry: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32
     if split.chunks == 1 {
         dw.fill(0.0);
     }
-    let target = Shared::new(if split.chunks > 1 { &mut partial } else { &mut *dw });
+    let target = Shared::new(if split.chunks > 1 { &mut partial[..] } else { &mut *dw });
     (0..split.chunks * split.blocks).into_par_iter().for_each_init(
         || vec![0.0; group * padded + SLACK],
         |scratch, task| {

@@ -14,7 +14,7 @@ mod tile;
 
 pub use geometry::Geometry;
 
-use super::storage::{values, values_mut};
+use super::parallel::{contiguous, contiguous_mut};
 use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
 
 /// y = x ⋆ w.
@@ -39,7 +39,7 @@ impl CustomOp2 for Conv2d {
         w_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let geometry = Geometry::new(x_layout.dims(), w_layout.dims(), self.stride, self.padding)?;
-        let y = cpu::forward(&geometry, &values(x, x_layout)?, &values(w, w_layout)?);
+        let y = cpu::forward(&geometry, &contiguous(x, x_layout)?, &contiguous(w, w_layout)?);
         Ok((CpuStorage::F32(y), (&geometry.output_shape()).into()))
     }
 
@@ -57,9 +57,16 @@ impl CustomOp2 for Conv2d {
     }
 }
 
-/// dx from (dy, w).
+/// dx from (dy, w): as a new tensor, or added to a tensor by `inplace_op3`.
 #[derive(Debug, Clone, Copy)]
 pub struct Conv2dInputGradient(pub Geometry);
+
+impl Conv2dInputGradient {
+    fn check(&self, dy: &Layout, w: &Layout) -> Result<()> {
+        expect("output gradient", dy, self.0.output_shape())?;
+        expect("weight", w, self.0.weight_shape())
+    }
+}
 
 impl CustomOp2 for Conv2dInputGradient {
     fn name(&self) -> &'static str {
@@ -73,10 +80,31 @@ impl CustomOp2 for Conv2dInputGradient {
         w: &CpuStorage,
         w_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        expect("output gradient", dy_layout, self.0.output_shape())?;
-        expect("weight", w_layout, self.0.weight_shape())?;
-        let dx = cpu::input_gradient(&self.0, &values(dy, dy_layout)?, &values(w, w_layout)?);
+        self.check(dy_layout, w_layout)?;
+        let dx = cpu::input_gradient(&self.0, &contiguous(dy, dy_layout)?, &contiguous(w, w_layout)?);
         Ok((CpuStorage::F32(dx), (&self.0.input_shape()).into()))
+    }
+}
+
+impl InplaceOp3 for Conv2dInputGradient {
+    fn name(&self) -> &'static str {
+        "conv2d-channels-last-add-input-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        sum: &mut CpuStorage,
+        sum_layout: &Layout,
+        dy: &CpuStorage,
+        dy_layout: &Layout,
+        w: &CpuStorage,
+        w_layout: &Layout,
+    ) -> Result<()> {
+        self.check(dy_layout, w_layout)?;
+        expect("sum", sum_layout, self.0.input_shape())?;
+        let sum = contiguous_mut("convolution", sum, sum_layout)?;
+        cpu::add_input_gradient(&self.0, &contiguous(dy, dy_layout)?, &contiguous(w, w_layout)?, sum);
+        Ok(())
     }
 }
 
@@ -105,7 +133,7 @@ impl CustomOp2 for Conv2dWeightGradient {
     ) -> Result<(CpuStorage, Shape)> {
         self.check(x_layout, dy_layout)?;
         let mut dw = vec![0.0; self.0.depth() * self.0.out_channels];
-        cpu::weight_gradient(&self.0, &values(x, x_layout)?, &values(dy, dy_layout)?, &mut dw);
+        cpu::weight_gradient(&self.0, &contiguous(x, x_layout)?, &contiguous(dy, dy_layout)?, &mut dw);
         Ok((CpuStorage::F32(dw), (&self.0.weight_shape()).into()))
     }
 }
@@ -128,9 +156,9 @@ impl InplaceOp3 for Conv2dWeightGradient {
         expect("weight gradient", dw_layout, self.0.weight_shape())?;
         cpu::weight_gradient(
             &self.0,
-            &values(x, x_layout)?,
-            &values(dy, dy_layout)?,
-            values_mut(dw, dw_layout)?,
+            &contiguous(x, x_layout)?,
+            &contiguous(dy, dy_layout)?,
+            contiguous_mut("convolution", dw, dw_layout)?,
         );
         Ok(())
     }
@@ -344,6 +372,17 @@ mod tests {
         let found = flat(&buffer);
         assert_eq!(found[1..found.len() - 1], flat(&direct));
         assert_eq!((found[0], found[found.len() - 1]), (7.0, 7.0));
+    }
+
+    #[test]
+    fn the_input_gradient_is_added() {
+        for shape in [CASES[2], CASES[4], CASES[9]] {
+            let (geometry, [x, w, dy]) = case(shape, 13);
+            let sum = x.copy().unwrap();
+            sum.inplace_op3(&dy, &w, &Conv2dInputGradient(geometry)).unwrap();
+            let dx = dy.apply_op2_no_bwd(&w, &Conv2dInputGradient(geometry)).unwrap();
+            assert_eq!(flat(&sum), flat(&(&x + &dx).unwrap()));
+        }
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Gather<'a> {
     pub dst: *mut f32,
     /// Offset in `dst` of each output pixel.
     pub dst_offsets: &'a [usize],
+    /// Whether to add to what `dst` holds instead of replacing it.
+    pub accumulate: bool,
     /// Offset of each kernel row within a window.
     pub segments: &'a [usize],
     /// Length of each segment.
@@ -121,23 +123,28 @@ impl Gather<'_> {
                     let row: [S::f32s; PANEL_VECTORS] =
                         std::array::from_fn(|j| load::<S>(weights.add(j * S::F32_LANES)));
                     weights = weights.add(PANEL_VECTORS * S::F32_LANES);
-                    for m in 0..ROWS {
-                        let scalar = simd.splat_f32s(*windows[m].add(k));
-                        for j in 0..PANEL_VECTORS {
-                            sums[m][j] = simd.mul_add_f32s(scalar, row[j], sums[m][j]);
+                    for (sums, window) in sums.iter_mut().zip(windows) {
+                        let scalar = simd.splat_f32s(*window.add(k));
+                        for (sum, weight) in sums.iter_mut().zip(row) {
+                            *sum = simd.mul_add_f32s(scalar, weight, *sum);
                         }
                     }
                 }
             }
-            for m in 0..ROWS {
+            for (m, row) in sums.iter_mut().enumerate() {
                 let out = self.dst.add(self.dst_offsets[first_pixel + m] + first_column);
                 if valid == PANEL_VECTORS * S::F32_LANES {
-                    for j in 0..PANEL_VECTORS {
-                        store::<S>(sums[m][j], out.add(j * S::F32_LANES));
+                    for (j, sum) in row.iter_mut().enumerate() {
+                        let out = out.add(j * S::F32_LANES);
+                        if self.accumulate {
+                            *sum = simd.add_f32s(load::<S>(out), *sum);
+                        }
+                        store::<S>(*sum, out);
                     }
                 } else {
-                    let lanes: &[f32] = bytemuck::cast_slice(&sums[m]);
-                    std::ptr::copy_nonoverlapping(lanes.as_ptr(), out, valid);
+                    for (j, &sum) in bytemuck::cast_slice::<_, f32>(row)[..valid].iter().enumerate() {
+                        *out.add(j) = if self.accumulate { *out.add(j) + sum } else { sum };
+                    }
                 }
             }
         }
@@ -235,18 +242,18 @@ impl Outer<'_> {
             for &offset in self.src_offsets {
                 let row: [S::f32s; VECTORS] =
                     std::array::from_fn(|j| load::<S>(vectors.add(offset + j * S::F32_LANES)));
-                for m in 0..ROWS {
+                for (m, sums) in sums.iter_mut().enumerate() {
                     let scalar = simd.splat_f32s(*scalars.add(m));
-                    for j in 0..VECTORS {
-                        sums[m][j] = simd.mul_add_f32s(scalar, row[j], sums[m][j]);
+                    for (sum, vector) in sums.iter_mut().zip(row) {
+                        *sum = simd.mul_add_f32s(scalar, vector, *sum);
                     }
                 }
                 scalars = scalars.wrapping_add(self.scalar_stride);
             }
             for (m, row) in sums.iter().enumerate() {
                 if valid == VECTORS * S::F32_LANES {
-                    for j in 0..VECTORS {
-                        store::<S>(row[j], out.add(m * depth + j * S::F32_LANES));
+                    for (j, &sum) in row.iter().enumerate() {
+                        store::<S>(sum, out.add(m * depth + j * S::F32_LANES));
                     }
                 } else {
                     let lanes: &[f32] = bytemuck::cast_slice(row);

@@ -1,0 +1,323 @@
+//! Batch normalisation on slices: two passes over memory forward, two backward, each parallel over chunks of rows.
+//!
+//! Inside a chunk, x − mean is formed before anything is multiplied, so that a mean far from 0 costs no digits.
+
+use crate::ops::parallel::{filled, for_each, map, rows_per_chunk, simd};
+use std::mem::MaybeUninit;
+
+/// Per-channel numbers of the forward pass: y = (x − mean)·scale + shift, with scale = γ·inv_std and shift = β.
+pub struct Channels {
+    pub mean: Vec<f32>,
+    pub inv_std: Vec<f32>,
+    pub scale: Vec<f32>,
+    pub shift: Vec<f32>,
+}
+
+impl Channels {
+    /// From `statistics` \[2, C\] and `affine` \[2, C\].
+    pub fn new(statistics: &[f32], affine: &[f32]) -> Self {
+        let channels = statistics.len() / 2;
+        let (mean, inv_std) = statistics.split_at(channels);
+        let (gamma, beta) = affine.split_at(channels);
+        let scale = gamma.iter().zip(inv_std).map(|(g, s)| g * s).collect();
+        Self { mean: mean.to_vec(), inv_std: inv_std.to_vec(), scale, shift: beta.to_vec() }
+    }
+}
+
+/// Mean and Σ(x − mean)² of every channel of a chunk, by two passes; the second corrects the mean of the first.
+#[inline(always)]
+fn chunk_moments(x: &[f32], channels: usize) -> Vec<f32> {
+    let rows = (x.len() / channels) as f32;
+    let mut moments = vec![0f32; 2 * channels];
+    let (mean, squares) = moments.split_at_mut(channels);
+    // Four rows per visit: a quarter of the traffic to the accumulators, and a shallower sum.
+    let mut blocks = x.chunks_exact(4 * channels);
+    for block in &mut blocks {
+        let (a, rest) = block.split_at(channels);
+        let (b, rest) = rest.split_at(channels);
+        let (c, d) = rest.split_at(channels);
+        for ((((m, a), b), c), d) in mean.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *m += (a + b) + (c + d);
+        }
+    }
+    for row in blocks.remainder().chunks_exact(channels) {
+        for (m, x) in mean.iter_mut().zip(row) {
+            *m += x;
+        }
+    }
+    for m in mean.iter_mut() {
+        *m /= rows;
+    }
+    let mut rest = vec![0f32; channels];
+    for row in x.chunks_exact(channels) {
+        for (((q, r), m), x) in squares.iter_mut().zip(&mut rest).zip(&*mean).zip(row) {
+            let d = x - m;
+            *r += d;
+            *q += d * d;
+        }
+    }
+    for ((m, q), r) in mean.iter_mut().zip(squares).zip(&rest) {
+        let shift = r / rows;
+        *m += shift;
+        *q = (*q - r * shift).max(0.0);
+    }
+    moments
+}
+
+/// \[2, C\]: mean, then 1/√(biased variance + ε).
+pub fn statistics(x: &[f32], channels: usize, epsilon: f64) -> Vec<f32> {
+    let chunk = rows_per_chunk(channels) * channels;
+    let partial =
+        map(x.chunks(chunk), |x| ((x.len() / channels) as f64, simd(|| chunk_moments(x, channels))));
+    let rows = (x.len() / channels) as f64;
+    let mut mean = vec![0f64; channels];
+    for (count, moments) in &partial {
+        for (m, x) in mean.iter_mut().zip(moments) {
+            *m += count * f64::from(*x);
+        }
+    }
+    for m in &mut mean {
+        *m /= rows;
+    }
+    // Σ(x − mean)² = Σ_k [M2_k + n_k (mean_k − mean)²]: Chan, Golub & LeVeque 1983, for all chunks at once.
+    let mut squares = vec![0f64; channels];
+    for (count, moments) in &partial {
+        let (chunk_mean, chunk_squares) = moments.split_at(channels);
+        for (((q, m), x), s) in squares.iter_mut().zip(&mean).zip(chunk_mean).zip(chunk_squares) {
+            *q += f64::from(*s) + count * (f64::from(*x) - m).powi(2);
+        }
+    }
+    let mean = mean.iter().map(|m| *m as f32);
+    mean.chain(squares.iter().map(|q| (1.0 / (q / rows + epsilon).sqrt()) as f32)).collect()
+}
+
+#[inline(always)]
+fn rectified<const RELU: bool>(value: f32) -> f32 {
+    // Not `max`, which would turn a NaN into 0 and hide a diverged run.
+    if RELU && value < 0.0 { 0.0 } else { value }
+}
+
+#[inline(always)]
+fn apply_chunk<const RELU: bool>(
+    x: &[f32],
+    residual: Option<&[f32]>,
+    c: &Channels,
+    y: &mut [MaybeUninit<f32>],
+) {
+    let channels = c.mean.len();
+    let rows = x.chunks_exact(channels).zip(y.chunks_exact_mut(channels));
+    if let Some(residual) = residual {
+        for ((x, y), residual) in rows.zip(residual.chunks_exact(channels)) {
+            let coefficients = c.mean.iter().zip(&c.scale).zip(&c.shift);
+            for (((y, x), r), ((mean, scale), shift)) in y.iter_mut().zip(x).zip(residual).zip(coefficients) {
+                y.write(rectified::<RELU>((x - mean) * scale + shift + r));
+            }
+        }
+    } else {
+        for (x, y) in rows {
+            let coefficients = c.mean.iter().zip(&c.scale).zip(&c.shift);
+            for ((y, x), ((mean, scale), shift)) in y.iter_mut().zip(x).zip(coefficients) {
+                y.write(rectified::<RELU>((x - mean) * scale + shift));
+            }
+        }
+    }
+}
+
+/// y = relu?((x − mean)·scale + shift \[+ residual\]).
+#[allow(unsafe_code)] // Output without zeroing.
+pub fn apply(x: &[f32], residual: Option<&[f32]>, channels: &Channels, relu: bool) -> Vec<f32> {
+    let width = channels.mean.len();
+    let chunk = rows_per_chunk(width) * width;
+    // SAFETY: the chunks of y cover it, x has the same length and the same chunks, and `apply_chunk` writes one element
+    // of y for each of x.
+    unsafe {
+        filled(x.len(), |y| {
+            let jobs = x.chunks(chunk).zip(y.chunks_mut(chunk)).enumerate();
+            for_each(jobs, |(index, (x, y))| {
+                let residual = residual.map(|r| &r[index * chunk..][..x.len()]);
+                simd(|| match relu {
+                    true => apply_chunk::<true>(x, residual, channels, y),
+                    false => apply_chunk::<false>(x, residual, channels, y),
+                });
+            });
+        })
+    }
+}
+
+/// Adds chunk sums in f64, in the order of the chunks; dγ row, then dβ row.
+fn combine(partial: &[Vec<f32>], channels: usize) -> Vec<f32> {
+    let mut total = vec![0f64; 2 * channels];
+    for sums in partial {
+        for (t, s) in total.iter_mut().zip(sums) {
+            *t += f64::from(*s);
+        }
+    }
+    total.into_iter().map(|t| t as f32).collect()
+}
+
+#[inline(always)]
+fn reduce_chunk<const RELU: bool>(dy: &[f32], x: &[f32], c: &Channels) -> Vec<f32> {
+    let channels = c.mean.len();
+    let mut sums = vec![0f32; 2 * channels];
+    let (products, gradients) = sums.split_at_mut(channels);
+    for (dy, x) in dy.chunks_exact(channels).zip(x.chunks_exact(channels)) {
+        let coefficients = c.mean.iter().zip(&c.scale).zip(&c.shift);
+        let sums = products.iter_mut().zip(&mut *gradients);
+        for (((dy, x), ((mean, scale), shift)), (product, gradient)) in
+            dy.iter().zip(x).zip(coefficients).zip(sums)
+        {
+            let centred = x - mean;
+            // The very expression of the forward pass: the same bits, hence the same sign.
+            let g = if RELU && centred * scale + shift <= 0.0 { 0.0 } else { *dy };
+            *gradient += g;
+            *product += g * centred;
+        }
+    }
+    for (product, inv_std) in products.iter_mut().zip(&c.inv_std) {
+        *product *= inv_std;
+    }
+    sums
+}
+
+/// \[2, C\]: dγ = Σ g·x̂ and dβ = Σ g, where g = dy·\[y > 0\] if `relu` (y recomputed from x) and dy otherwise.
+pub fn reduce(dy: &[f32], x: &[f32], channels: &Channels, relu: bool) -> Vec<f32> {
+    let width = channels.mean.len();
+    let chunk = rows_per_chunk(width) * width;
+    let partial = map(dy.chunks(chunk).zip(x.chunks(chunk)), |(dy, x)| {
+        simd(|| match relu {
+            true => reduce_chunk::<true>(dy, x, channels),
+            false => reduce_chunk::<false>(dy, x, channels),
+        })
+    });
+    combine(&partial, width)
+}
+
+#[inline(always)]
+fn masked_reduce_chunk(dy: &mut [f32], x: &[f32], y: &[f32], c: &Channels) -> Vec<f32> {
+    let channels = c.mean.len();
+    let mut sums = vec![0f32; 2 * channels];
+    let (products, gradients) = sums.split_at_mut(channels);
+    let rows = dy.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(y.chunks_exact(channels));
+    for ((dy, x), y) in rows {
+        let sums = products.iter_mut().zip(&mut *gradients);
+        for ((((dy, x), y), mean), (product, gradient)) in dy.iter_mut().zip(x).zip(y).zip(&c.mean).zip(sums)
+        {
+            let g = if *y <= 0.0 { 0.0 } else { *dy };
+            *dy = g;
+            *gradient += g;
+            *product += g * (x - mean);
+        }
+    }
+    for (product, inv_std) in products.iter_mut().zip(&c.inv_std) {
+        *product *= inv_std;
+    }
+    sums
+}
+
+/// dy ← g = dy·\[y > 0\] and the \[2, C\] sums of [`reduce`].
+pub fn masked_reduce(dy: &mut [f32], x: &[f32], y: &[f32], channels: &Channels) -> Vec<f32> {
+    let width = channels.mean.len();
+    let chunk = rows_per_chunk(width) * width;
+    let jobs = dy.chunks_mut(chunk).zip(x.chunks(chunk)).zip(y.chunks(chunk));
+    let partial = map(jobs, |((dy, x), y)| simd(|| masked_reduce_chunk(dy, x, y, channels)));
+    combine(&partial, width)
+}
+
+/// Per-channel numbers of dx = scale·(g − offset − (x − mean)·slope).
+pub struct Backward<'a> {
+    channels: &'a Channels,
+    offset: Vec<f32>,
+    slope: Vec<f32>,
+}
+
+impl<'a> Backward<'a> {
+    /// From the sums of [`reduce`] over this many rows.
+    pub fn new(channels: &'a Channels, sums: &[f32], rows: usize) -> Self {
+        let (dgamma, dbeta) = sums.split_at(channels.mean.len());
+        let rows = rows as f32;
+        let slope = dgamma.iter().zip(&channels.inv_std).map(|(d, s)| d * s / rows).collect();
+        Self { channels, offset: dbeta.iter().map(|d| d / rows).collect(), slope }
+    }
+
+    #[inline(always)]
+    fn element<const RELU: bool>(dy: f32, x: f32, [mean, scale, shift, offset, slope]: [f32; 5]) -> f32 {
+        let centred = x - mean;
+        let g = if RELU && centred * scale + shift <= 0.0 { 0.0 } else { dy };
+        scale * (g - offset - centred * slope)
+    }
+
+    #[inline(always)]
+    fn coefficients(&self) -> impl Iterator<Item = [f32; 5]> {
+        let c = self.channels;
+        let forward = c.mean.iter().zip(&c.scale).zip(&c.shift);
+        let pairs = forward.zip(&self.offset).zip(&self.slope);
+        pairs.map(|((((mean, scale), shift), offset), slope)| [*mean, *scale, *shift, *offset, *slope])
+    }
+
+    #[inline(always)]
+    fn chunk_in_place<const RELU: bool>(&self, g: &mut [f32], x: &[f32]) {
+        let channels = self.offset.len();
+        for (g, x) in g.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+            for ((g, x), c) in g.iter_mut().zip(x).zip(self.coefficients()) {
+                *g = Self::element::<RELU>(*g, *x, c);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn chunk<const RELU: bool>(&self, g: &[f32], x: &[f32], dx: &mut [MaybeUninit<f32>]) {
+        let channels = self.offset.len();
+        let rows = g.chunks_exact(channels).zip(x.chunks_exact(channels));
+        for ((g, x), dx) in rows.zip(dx.chunks_exact_mut(channels)) {
+            for (((g, x), dx), c) in g.iter().zip(x).zip(dx).zip(self.coefficients()) {
+                dx.write(Self::element::<RELU>(*g, *x, c));
+            }
+        }
+    }
+
+    /// dx over g; `relu` masks g by the recomputed output first.
+    pub fn in_place(&self, g: &mut [f32], x: &[f32], relu: bool) {
+        let chunk = rows_per_chunk(self.offset.len()) * self.offset.len();
+        for_each(g.chunks_mut(chunk).zip(x.chunks(chunk)), |(g, x)| {
+            simd(|| match relu {
+                true => self.chunk_in_place::<true>(g, x),
+                false => self.chunk_in_place::<false>(g, x),
+            });
+        });
+    }
+
+    /// dx as a new vector; `relu` masks g by the recomputed output first.
+    #[allow(unsafe_code)] // Output without zeroing.
+    pub fn new_gradient(&self, g: &[f32], x: &[f32], relu: bool) -> Vec<f32> {
+        let chunk = rows_per_chunk(self.offset.len()) * self.offset.len();
+        // SAFETY: the chunks of dx cover it, g and x have the same length and chunks, and one element is written for each.
+        unsafe {
+            filled(g.len(), |dx| {
+                for_each(g.chunks(chunk).zip(x.chunks(chunk)).zip(dx.chunks_mut(chunk)), |((g, x), dx)| {
+                    simd(|| match relu {
+                        true => self.chunk::<true>(g, x, dx),
+                        false => self.chunk::<false>(g, x, dx),
+                    });
+                });
+            })
+        }
+    }
+}
+
+/// running ← (1 − momentum)·running + momentum·(mean, unbiased variance), over \[2, C\].
+pub fn update_running(running: &mut [f32], statistics: &[f32], rows: usize, epsilon: f64, momentum: f64) {
+    let channels = statistics.len() / 2;
+    let correction = rows as f64 / (rows as f64 - 1.0);
+    for (index, (running, new)) in running.iter_mut().zip(statistics).enumerate() {
+        let new = f64::from(*new);
+        let new = if index < channels { new } else { ((new * new).recip() - epsilon).max(0.0) * correction };
+        *running = ((1.0 - momentum) * f64::from(*running) + momentum * new) as f32;
+    }
+}
+
+/// (mean, variance) -> (mean, 1/√(variance + ε)), over \[2, C\].
+pub fn frozen(running: &[f32], epsilon: f64) -> Vec<f32> {
+    let (mean, variance) = running.split_at(running.len() / 2);
+    let inv_std = variance.iter().map(|v| (1.0 / (f64::from(*v) + epsilon).sqrt()) as f32);
+    mean.iter().copied().chain(inv_std).collect()
+}
