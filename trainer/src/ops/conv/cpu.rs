@@ -1,4 +1,5 @@
-//! Convolution and its two gradients on the CPU: a direct convolution of channels-last images.
+//! Convolution and its two gradients on the CPU: a direct convolution of channels-last images, or, where
+//! [`winograd::fits`], Winograd's.
 //!
 //! Images are copied with their zero border into a scratch of a few images that stays in cache; weights are packed into
 //! panels of a register tile's width once per call. The input gradient is a convolution of the output gradient with the
@@ -11,6 +12,7 @@
 
 use super::geometry::{Geometry, Residue};
 use super::tile::{Gather, Outer, PanelWidth, SLACK};
+use super::winograd;
 use crate::ops::parallel::filled;
 use crate::ops::shared::Shared;
 use pulp::Arch;
@@ -73,6 +75,12 @@ fn pack(
 /// y\[n, i, j, o\] = Σ_{r, q, c} x\[n, i·s + r − p, j·s + q − p, c\] · w\[o, r, q, c\]; x outside the image is 0.
 pub fn forward(geometry: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
     let g = *geometry;
+    if winograd::fits(&g) {
+        let length = g.output_shape().iter().product();
+        #[allow(unsafe_code)] // the output is not zeroed first
+        // SAFETY: the tiles together are all output pixels.
+        return unsafe { filled(length, |y| winograd::forward(&g, x, weight, y)) };
+    }
     let (out_height, out_width, depth) = (g.out_height(), g.out_width(), g.depth());
     let arch = Arch::new();
     let width = arch.dispatch(PanelWidth);
@@ -176,6 +184,9 @@ pub fn add_input_gradient(geometry: &Geometry, dy: &[f32], weight: &[f32], sum: 
 
 fn scatter<T: Send>(geometry: &Geometry, dy: &[f32], weight: &[f32], dx: &Shared<'_, T>, accumulate: bool) {
     let g = *geometry;
+    if winograd::fits(&g) {
+        return winograd::input_gradient(&g, dy, weight, dx, accumulate);
+    }
     let (out_height, out_width) = (g.out_height(), g.out_width());
     let residues = |length, kernel| -> Vec<Residue> {
         (0..g.stride).map(|class| Residue::new(class, length, kernel, g.stride, g.padding)).collect()
@@ -303,6 +314,9 @@ impl Split {
 /// dw\[o, r, q, c\] = Σ_{n, i, j} dy\[n, i, j, o\] · x\[n, i·s + r − p, j·s + q − p, c\], written to `dw`.
 pub fn weight_gradient(geometry: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let g = *geometry;
+    if winograd::fits(&g) {
+        return winograd::weight_gradient(&g, x, dy, dw);
+    }
     let pixels = g.out_height() * g.out_width();
     let border = Border {
         top: g.padding,

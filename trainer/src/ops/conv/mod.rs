@@ -11,6 +11,7 @@
 mod cpu;
 mod geometry;
 mod tile;
+mod winograd;
 
 pub use geometry::Geometry;
 
@@ -177,7 +178,7 @@ mod tests {
     use crate::rng::{Purpose, normal, stream};
     use candle_core::{Device, Var};
 
-    const CASES: [([usize; 4], [usize; 3], usize, usize); 14] = [
+    const CASES: [([usize; 4], [usize; 3], usize, usize); 19] = [
         // input [N, H, W, C_in], [C_out, KH, KW], stride, padding
         ([1, 5, 5, 1], [1, 1, 1], 1, 0),
         ([1, 7, 4, 3], [5, 3, 3], 1, 1),
@@ -193,6 +194,12 @@ mod tests {
         ([2, 5, 6, 3], [4, 3, 1], 2, 3),
         ([33, 1, 1, 3], [6, 1, 1], 1, 2),
         ([1, 4, 4, 64], [96, 3, 3], 3, 2),
+        // Winograd's
+        ([1, 6, 5, 32], [32, 3, 3], 1, 0),
+        ([2, 7, 9, 64], [48, 3, 3], 1, 1),
+        ([3, 8, 8, 32], [64, 3, 3], 1, 1),
+        ([1, 3, 4, 48], [80, 3, 3], 1, 2),
+        ([9, 1, 1, 32], [32, 3, 3], 1, 1),
     ];
 
     fn random(shape: &[usize], seed: u64) -> Tensor {
@@ -337,7 +344,12 @@ mod tests {
 
     #[test]
     fn threads_do_not_change_a_bit() {
-        for shape in [CASES[2], ([19, 6, 6, 24], [40, 3, 3], 1, 1), ([5, 4, 4, 128], [260, 3, 3], 1, 1)] {
+        for shape in [
+            CASES[2],
+            ([19, 6, 6, 24], [40, 3, 3], 1, 1),
+            ([5, 4, 4, 128], [264, 3, 3], 1, 1),
+            ([9, 9, 8, 64], [96, 3, 3], 1, 1),
+        ] {
             let (_, [x, w, dy]) = case(shape, 7);
             let with = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -376,7 +388,7 @@ mod tests {
 
     #[test]
     fn the_input_gradient_is_added() {
-        for shape in [CASES[2], CASES[4], CASES[9]] {
+        for shape in [CASES[2], CASES[4], CASES[9], CASES[15]] {
             let (geometry, [x, w, dy]) = case(shape, 13);
             let sum = x.copy().unwrap();
             sum.inplace_op3(&dy, &w, &Conv2dInputGradient(geometry)).unwrap();

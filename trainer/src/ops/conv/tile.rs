@@ -120,8 +120,10 @@ impl Gather<'_> {
                     self.src.as_ptr().add(self.src_offsets[first_pixel + m] + segment)
                 });
                 for k in 0..self.run {
-                    let row: [S::f32s; PANEL_VECTORS] =
-                        std::array::from_fn(|j| load::<S>(weights.add(j * S::F32_LANES)));
+                    let mut row = [simd.splat_f32s(0.0); PANEL_VECTORS];
+                    for (j, value) in row.iter_mut().enumerate() {
+                        *value = load::<S>(weights.add(j * S::F32_LANES));
+                    }
                     weights = weights.add(PANEL_VECTORS * S::F32_LANES);
                     for (sums, window) in sums.iter_mut().zip(windows) {
                         let scalar = simd.splat_f32s(*window.add(k));
@@ -131,7 +133,9 @@ impl Gather<'_> {
                     }
                 }
             }
-            for (m, row) in sums.iter_mut().enumerate() {
+            // A copy: taking the address of the sums themselves would store them to memory at every step.
+            let mut results = sums;
+            for (m, row) in results.iter_mut().enumerate() {
                 let out = self.dst.add(self.dst_offsets[first_pixel + m] + first_column);
                 if valid == PANEL_VECTORS * S::F32_LANES {
                     for (j, sum) in row.iter_mut().enumerate() {
@@ -228,8 +232,8 @@ impl Outer<'_> {
         // per pixel; the creator owns `dst` for all its rows, and partial tiles touch `valid` columns only.
         unsafe {
             let out = self.dst.add((first_row - self.rows.start) * depth + target);
-            let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-            for (m, row) in sums.iter_mut().enumerate() {
+            let mut start = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+            for (m, row) in start.iter_mut().enumerate() {
                 if valid == VECTORS * S::F32_LANES {
                     *row = std::array::from_fn(|j| load::<S>(out.add(m * depth + j * S::F32_LANES)));
                 } else {
@@ -237,11 +241,15 @@ impl Outer<'_> {
                     std::ptr::copy_nonoverlapping(out.add(m * depth), lanes.as_mut_ptr(), valid);
                 }
             }
+            // Copies: taking the address of the sums themselves would store them to memory at every step.
+            let mut sums = start;
             let mut scalars = self.scalars.as_ptr().add(first_row);
             let vectors = self.src.as_ptr().add(shift);
             for &offset in self.src_offsets {
-                let row: [S::f32s; VECTORS] =
-                    std::array::from_fn(|j| load::<S>(vectors.add(offset + j * S::F32_LANES)));
+                let mut row = [simd.splat_f32s(0.0); VECTORS];
+                for (j, value) in row.iter_mut().enumerate() {
+                    *value = load::<S>(vectors.add(offset + j * S::F32_LANES));
+                }
                 for (m, sums) in sums.iter_mut().enumerate() {
                     let scalar = simd.splat_f32s(*scalars.add(m));
                     for (sum, vector) in sums.iter_mut().zip(row) {
@@ -250,7 +258,8 @@ impl Outer<'_> {
                 }
                 scalars = scalars.wrapping_add(self.scalar_stride);
             }
-            for (m, row) in sums.iter().enumerate() {
+            let results = sums;
+            for (m, row) in results.iter().enumerate() {
                 if valid == VECTORS * S::F32_LANES {
                     for (j, &sum) in row.iter().enumerate() {
                         store::<S>(sum, out.add(m * depth + j * S::F32_LANES));
