@@ -1,18 +1,18 @@
-//! c = a·b (+ c) on slices: one fixed grid of blocks, each a single-threaded product of the `gemm` crate.
+//! c = a·b on slices, by the `gemm` crate on the current pool.
 //!
-//! The blocks tile c and depend on its shape alone, and every block sums over the whole inner dimension in the same
-//! order whichever thread runs it: the number of threads changes no bit.
+//! Its threads share out blocks of c, and each element is one chain of fused multiply-adds over the inner dimension, cut
+//! by cache sizes and shapes only: the number of threads changes no bit (a test here asserts it; so would an upgrade of
+//! the crate have to).
 
-use super::parallel::for_each;
 use gemm::Parallelism;
 use std::mem::MaybeUninit;
 
 /// A matrix in a slice: element (i, j) at `values[i·row_stride + j·column_stride]`.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
-    pub values: &'a [f32],
-    pub row_stride: usize,
-    pub column_stride: usize,
+    values: &'a [f32],
+    row_stride: usize,
+    column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
@@ -27,172 +27,118 @@ impl<'a> Matrix<'a> {
     }
 
     fn holds(&self, rows: usize, columns: usize) -> bool {
+        let last = |count: usize, stride: usize| count.saturating_sub(1) * stride;
         rows == 0
             || columns == 0
-            || (rows - 1) * self.row_stride + (columns - 1) * self.column_stride < self.values.len()
+            || last(rows, self.row_stride) + last(columns, self.column_stride) < self.values.len()
     }
 }
 
-/// Rows and columns of a block of c, and how the product of a block is formed.
-#[derive(Clone, Copy, Debug)]
-pub struct Blocks {
-    pub rows: usize,
-    pub columns: usize,
+/// How c lies in its slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Rows one after another.
+    Rows,
+    /// Columns one after another.
+    Columns,
 }
 
-#[derive(Clone, Copy)]
-struct Destination(*mut f32);
-// The blocks written through this pointer are disjoint.
-#[allow(unsafe_code)] // Blocks of a row-major matrix are not slices, so threads need the pointer.
-// SAFETY: `multiply` hands every thread other elements.
-unsafe impl Send for Destination {}
-#[allow(unsafe_code)] // As above.
-// SAFETY: as above.
-unsafe impl Sync for Destination {}
-
-impl Destination {
-    fn pointer(self) -> *mut f32 {
-        self.0
-    }
-}
-
-/// c \[m, n\] row-major ← a \[m, k\]·b \[k, n\]; every element of c is written.
+/// c \[m, n\] ← a \[m, k\]·b \[k, n\]; every element of c is written.
 ///
 /// # Panics
-/// Slices shorter than the shapes: a mistake of the caller inside this crate, which checks shapes before.
-pub fn multiply(c: &mut [MaybeUninit<f32>], a: Matrix, b: Matrix, [m, n, k]: [usize; 3], blocks: Blocks) {
+/// Slices that do not hold the shapes: the operations check shapes before.
+pub fn multiply(c: &mut [MaybeUninit<f32>], order: Order, a: Matrix, b: Matrix, [m, n, k]: [usize; 3]) {
     assert!(c.len() == m * n && a.holds(m, k) && b.holds(k, n), "shapes checked by the caller");
-    let destination = Destination(c.as_mut_ptr().cast());
-    let across = n.div_ceil(blocks.columns.max(1));
-    let down = m.div_ceil(blocks.rows.max(1));
-    for_each(0..across * down, |index| {
-        let (row, column) = (index / across * blocks.rows, index % across * blocks.columns);
-        let (rows, columns) = (blocks.rows.min(m - row), blocks.columns.min(n - column));
-        #[allow(unsafe_code)] // The interface of the `gemm` crate.
-        // SAFETY: the assertion above keeps all three matrices in bounds; the blocks of c are disjoint; with
-        // `read_dst` false c is only written.
-        unsafe {
-            gemm::gemm(
-                rows,
-                columns,
-                k,
-                destination.pointer().add(row * n + column),
-                1,
-                n as isize,
-                false,
-                a.values.as_ptr().add(row * a.row_stride),
-                a.column_stride as isize,
-                a.row_stride as isize,
-                b.values.as_ptr().add(column * b.column_stride),
-                b.column_stride as isize,
-                b.row_stride as isize,
-                0f32,
-                1f32,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
-        }
-    });
+    let (row_stride, column_stride) = match order {
+        Order::Rows => (n as isize, 1),
+        Order::Columns => (1, m as isize),
+    };
+    let threads = match rayon::current_num_threads() {
+        1 => Parallelism::None,
+        threads => Parallelism::Rayon(threads),
+    };
+    #[allow(unsafe_code)] // The interface of the `gemm` crate.
+    // SAFETY: the assertion keeps all three matrices in bounds; with `read_dst` false c is only written.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.as_mut_ptr().cast::<f32>(),
+            column_stride,
+            row_stride,
+            false,
+            a.values.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.values.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            0f32,
+            1f32,
+            false,
+            false,
+            false,
+            threads,
+        );
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::parallel::filled;
+    use crate::ops::parallel::overwritten;
     use crate::ops::testing::*;
 
-    fn product(a: Matrix, b: Matrix, shape: [usize; 3], blocks: Blocks) -> Vec<f32> {
-        #[allow(unsafe_code)]
-        // SAFETY: `multiply` writes every element.
-        unsafe {
-            filled(shape[0] * shape[1], |c| multiply(c, a, b, shape, blocks))
+    /// y = x wᵀ, dw = gᵀ x, dx = g w: the three products of a layer.
+    fn products(m: usize, n: usize, k: usize, order: Order) -> [(Vec<f32>, f64); 3] {
+        let (x, w, g) = (flat(&random(1, &[m, k])), flat(&random(2, &[n, k])), flat(&random(3, &[m, n])));
+        let (x, w, g) = (Matrix::new(&x, k), Matrix::new(&w, k), Matrix::new(&g, n));
+        let run = |a, b, shape: [usize; 3]| {
+            let mut c = vec![f32::NAN; shape[0] * shape[1]];
+            let start = std::time::Instant::now();
+            multiply(overwritten(&mut c), order, a, b, shape);
+            (c, start.elapsed().as_secs_f64())
+        };
+        [run(x, w.transposed(), [m, n, k]), run(g.transposed(), x, [n, k, m]), run(g, w, [m, k, n])]
+    }
+
+    #[test]
+    fn threads_change_no_bit() {
+        // Every path of the crate: tiny, one row, one column, several blocks of the inner dimension, ragged edges.
+        for (m, n, k) in
+            [(3, 5, 7), (1, 30, 700), (30, 1, 900), (37, 129, 1040), (300, 257, 130), (128, 64, 2)]
+        {
+            for order in [Order::Rows, Order::Columns] {
+                assert_same_bits(|| products(m, n, k, order).into_iter().flat_map(|(c, _)| c).collect());
+            }
         }
     }
 
     #[test]
-    #[ignore = "measurement: cargo test --lib ops::gemm -- --ignored --nocapture"]
+    fn a_product_by_hand() {
+        let (a, b) = ([1f32, 2.0, 3.0, 4.0], [5f32, 6.0, 7.0, 8.0]);
+        let mut c = [f32::NAN; 4];
+        let (a, b) = (Matrix::new(&a, 2), Matrix::new(&b, 2));
+        multiply(overwritten(&mut c), Order::Rows, a, b, [2, 2, 2]);
+        assert_eq!(c, [19.0, 22.0, 43.0, 50.0]);
+        multiply(overwritten(&mut c), Order::Columns, a, b.transposed(), [2, 2, 2]);
+        assert_eq!(c, [17.0, 39.0, 23.0, 53.0]);
+    }
+
+    #[test]
+    #[ignore = "measurement: cargo test -p trainer --lib ops::gemm -- --ignored --nocapture"]
     fn speed() {
-        for (m, n, k) in [(128usize, 1024usize, 3072usize), (128, 512, 1024), (256, 1024, 3072)] {
-            let (x, w, g) = (flat(&random(1, &[m, k])), flat(&random(2, &[n, k])), flat(&random(3, &[m, n])));
-            let time = |what: String, run: &mut dyn FnMut()| {
-                let mut best = f64::INFINITY;
-                for _ in 0..12 {
-                    let start = std::time::Instant::now();
-                    run();
-                    best = best.min(start.elapsed().as_secs_f64());
+        for (m, n, k) in [(128, 1024, 3072), (128, 512, 1024), (128, 512, 512), (256, 1024, 3072)] {
+            for order in [Order::Rows, Order::Columns] {
+                let mut best = [f64::INFINITY; 3];
+                for _ in 0..15 {
+                    for (best, (_, seconds)) in best.iter_mut().zip(products(m, n, k, order)) {
+                        *best = best.min(seconds);
+                    }
                 }
-                println!(
-                    "{m}x{k} · {k}x{n} {what}: {:.2} ms, {:.0} GFLOP/s",
-                    1e3 * best,
-                    2e-9 * (m * n * k) as f64 / best
-                );
-            };
-            let (xm, wm, gm) = (Matrix::new(&x, k), Matrix::new(&w, k), Matrix::new(&g, n));
-            let whole = |c: &mut Vec<f32>, cs: isize, rs: isize, threads: Parallelism| {
-                #[allow(unsafe_code)]
-                // SAFETY: shapes as allocated.
-                unsafe {
-                    gemm::gemm(
-                        m,
-                        n,
-                        k,
-                        c.as_mut_ptr(),
-                        cs,
-                        rs,
-                        false,
-                        x.as_ptr(),
-                        1,
-                        k as isize,
-                        w.as_ptr(),
-                        k as isize,
-                        1,
-                        0f32,
-                        1f32,
-                        false,
-                        false,
-                        false,
-                        threads,
-                    );
-                }
-            };
-            let mut c = vec![0f32; m * n];
-            time("forward, gemm's own threads".into(), &mut || {
-                whole(&mut c, 1, n as isize, Parallelism::Rayon(0))
-            });
-            time("forward transposed, gemm's own threads".into(), &mut || {
-                whole(&mut c, m as isize, 1, Parallelism::Rayon(0))
-            });
-            time("forward, 1 thread".into(), &mut || whole(&mut c, 1, n as isize, Parallelism::None));
-            time("forward transposed, 1 thread".into(), &mut || {
-                whole(&mut c, m as isize, 1, Parallelism::None)
-            });
-            for (rows, columns) in [(m, 64), (m, 128), (m, 256), (m, 512), (64, 512), (32, 1024), (64, 1024)]
-            {
-                let blocks = Blocks { rows, columns };
-                time(format!("forward {blocks:?}"), &mut || {
-                    drop(product(xm, wm.transposed(), [m, n, k], blocks))
-                });
-            }
-            for (rows, columns) in [(n, 64), (n, 128), (n, 256), (n, 512)] {
-                let blocks = Blocks { rows, columns };
-                time(format!("forward transposed {blocks:?} (m x n)"), &mut || {
-                    drop(product(wm, xm.transposed(), [n, m, k], Blocks { rows: columns, columns: m }))
-                });
-                let _ = rows;
-            }
-            for (rows, columns) in
-                [(32, k), (64, k), (128, k), (256, k), (n, 384), (n, 768), (128, 768), (256, 1024)]
-            {
-                let blocks = Blocks { rows, columns };
-                time(format!("dW {blocks:?}"), &mut || drop(product(gm.transposed(), xm, [n, k, m], blocks)));
-            }
-            for (rows, columns) in [(m, 384), (m, 768), (m, 1536), (32, k), (64, k), (64, 768)] {
-                let blocks = Blocks { rows, columns };
-                time(format!("dx {blocks:?}"), &mut || {
-                    drop(product(gm, Matrix::new(&w, k), [m, k, n], blocks))
-                });
+                let speed = best.map(|seconds| (2e-9 * (m * n * k) as f64 / seconds).round());
+                println!("batch {m}, {k} -> {n}, {order:?}: GFLOP/s of y, dW, dx: {speed:?}");
             }
         }
     }

@@ -15,6 +15,7 @@
 pub mod batch_norm;
 pub mod conv;
 pub(crate) mod gemm;
+pub mod linear;
 pub(crate) mod parallel;
 mod shared;
 #[cfg(test)]

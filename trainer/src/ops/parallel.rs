@@ -56,6 +56,13 @@ pub unsafe fn filled(length: usize, fill: impl FnOnce(&mut [MaybeUninit<f32>])) 
     values
 }
 
+/// A slice that is about to be overwritten, as the kernels that write fresh vectors take it.
+#[allow(unsafe_code)] // One kernel for outputs that exist and outputs that do not.
+pub fn overwritten(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: same layout; the kernels of this module write numbers and nothing uninitialised.
+    unsafe { &mut *(std::ptr::from_mut(values) as *mut [MaybeUninit<f32>]) }
+}
+
 /// The elements of a tensor in row-major order: borrowed where they lie so, gathered otherwise.
 ///
 /// # Errors

@@ -1,0 +1,119 @@
+//! A linear layer on slices: three products, and what surrounds them fused into single passes.
+
+use crate::ops::gemm::{Matrix, Order, multiply};
+use crate::ops::parallel::{filled, for_each, map, rows_per_chunk, simd};
+use std::mem::MaybeUninit;
+
+/// Columns of y that one visit of a row writes: a cache line.
+const TILE: usize = 16;
+
+/// Rows r, … of y from yᵀ \[out, m\], with bias and ReLU.
+#[inline(always)]
+fn finish(
+    transposed: &[f32],
+    m: usize,
+    first: usize,
+    bias: Option<&[f32]>,
+    relu: bool,
+    y: &mut [MaybeUninit<f32>],
+) {
+    let outputs = transposed.len() / m;
+    let rows = y.len() / outputs;
+    for start in (0..outputs).step_by(TILE) {
+        let end = (start + TILE).min(outputs);
+        for row in 0..rows {
+            for column in start..end {
+                let value = transposed[column * m + first + row] + bias.map_or(0.0, |b| b[column]);
+                // Not `max`, which would turn a NaN into 0 and hide a diverged run.
+                y[row * outputs + column].write(if relu && value < 0.0 { 0.0 } else { value });
+            }
+        }
+    }
+}
+
+/// y \[m, out\] = relu?(x wᵀ + b) for x \[m, in\], w \[out, in\].
+///
+/// Formed as yᵀ: then neither operand is repacked whole, 1.4 times as fast as y itself for 3072 -> 1024 at batch 128. The
+/// pass that turns yᵀ adds the bias and rectifies.
+#[allow(unsafe_code)] // Outputs without zeroing.
+pub fn forward(
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    [m, outputs, inputs]: [usize; 3],
+    relu: bool,
+) -> Vec<f32> {
+    let (a, b) = (Matrix::new(x, inputs), Matrix::new(w, inputs).transposed());
+    // SAFETY: `multiply` writes every element.
+    let transposed =
+        unsafe { filled(m * outputs, |y| multiply(y, Order::Columns, a, b, [m, outputs, inputs])) };
+    let chunk = rows_per_chunk(outputs);
+    // SAFETY: the chunks cover y, and `finish` writes every row of its chunk.
+    unsafe {
+        filled(m * outputs, |y| {
+            for_each(y.chunks_mut(chunk * outputs).enumerate(), |(index, y)| {
+                simd(|| finish(&transposed, m, index * chunk, bias, relu, y));
+            });
+        })
+    }
+}
+
+/// dx \[m, in\] = g w.
+#[allow(unsafe_code)] // Output without zeroing.
+pub fn input_gradient(g: &[f32], w: &[f32], [m, outputs, inputs]: [usize; 3]) -> Vec<f32> {
+    let (a, b) = (Matrix::new(g, outputs), Matrix::new(w, inputs));
+    // SAFETY: `multiply` writes every element.
+    unsafe { filled(m * inputs, |dx| multiply(dx, Order::Rows, a, b, [m, inputs, outputs])) }
+}
+
+/// dw \[out, in\] = gᵀ x.
+pub fn weight_gradient(dw: &mut [MaybeUninit<f32>], g: &[f32], x: &[f32], [m, outputs, inputs]: [usize; 3]) {
+    let (a, b) = (Matrix::new(g, outputs).transposed(), Matrix::new(x, inputs));
+    multiply(dw, Order::Rows, a, b, [outputs, inputs, m]);
+}
+
+fn combine(partial: &[Vec<f32>], columns: usize) -> Vec<f32> {
+    let mut total = vec![0f64; columns];
+    for sums in partial {
+        for (t, s) in total.iter_mut().zip(sums) {
+            *t += f64::from(*s);
+        }
+    }
+    total.into_iter().map(|t| t as f32).collect()
+}
+
+#[inline(always)]
+fn sum_rows(g: &[f32], columns: usize) -> Vec<f32> {
+    let mut sums = vec![0f32; columns];
+    for row in g.chunks_exact(columns) {
+        for (s, g) in sums.iter_mut().zip(row) {
+            *s += g;
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn mask_rows(dy: &mut [f32], y: &[f32], columns: usize) -> Vec<f32> {
+    let mut sums = vec![0f32; columns];
+    for (dy, y) in dy.chunks_exact_mut(columns).zip(y.chunks_exact(columns)) {
+        for ((s, dy), y) in sums.iter_mut().zip(dy).zip(y) {
+            *dy = if *y <= 0.0 { 0.0 } else { *dy };
+            *s += *dy;
+        }
+    }
+    sums
+}
+
+/// Σ over rows of g \[m, columns\].
+pub fn column_sums(g: &[f32], columns: usize) -> Vec<f32> {
+    let chunk = rows_per_chunk(columns) * columns;
+    combine(&map(g.chunks(chunk), |g| simd(|| sum_rows(g, columns))), columns)
+}
+
+/// dy ← dy·\[y > 0\], and the column sums of that.
+pub fn mask(dy: &mut [f32], y: &[f32], columns: usize) -> Vec<f32> {
+    let chunk = rows_per_chunk(columns) * columns;
+    let jobs = dy.chunks_mut(chunk).zip(y.chunks(chunk));
+    combine(&map(jobs, |(dy, y)| simd(|| mask_rows(dy, y, columns))), columns)
+}
