@@ -16,7 +16,9 @@ pub mod batch_norm;
 pub mod conv;
 pub(crate) mod gemm;
 pub mod linear;
+pub mod normalise;
 pub(crate) mod parallel;
 mod shared;
 #[cfg(test)]
 mod testing;
+pub(crate) mod vector;

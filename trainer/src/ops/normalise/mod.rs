@@ -1,0 +1,127 @@
+//! Rows scaled to unit length: u = z/‖z‖ over the last dimension, dz = (du − u (u·du)) / ‖z‖.
+//!
+//! A zero row stays zero and gets a zero gradient. Squares are summed in f32: elements between 1e-18 and 1e18.
+
+pub(super) mod cpu;
+
+use super::parallel::{contiguous, expect_shape, rows_and_columns};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+
+/// u = z/‖z‖ for every row of z \[…, d\].
+///
+/// # Errors
+/// Fewer than two dimensions.
+pub fn forward(z: &Tensor) -> Result<Tensor> {
+    z.apply_op1_no_bwd(&Normalise)
+}
+
+/// dz from z \[…, d\] and the gradient `du` of its normalised rows.
+///
+/// # Errors
+/// Shapes that differ.
+pub fn backward(z: &Tensor, du: &Tensor) -> Result<Tensor> {
+    z.apply_op2_no_bwd(du, &Gradient)
+}
+
+/// z -> z/‖z‖, also for candle's autograd.
+#[derive(Debug, Clone, Copy)]
+pub struct Normalise;
+
+impl CustomOp1 for Normalise {
+    fn name(&self) -> &'static str {
+        "normalise"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (_, width) = rows_and_columns(self.name(), layout)?;
+        Ok((CpuStorage::F32(cpu::forward(&contiguous(storage, layout)?, width)), layout.shape().clone()))
+    }
+
+    fn bwd(&self, z: &Tensor, _: &Tensor, du: &Tensor) -> Result<Option<Tensor>> {
+        z.track_op().then(|| backward(&z.detach(), &du.detach())).transpose()
+    }
+}
+
+/// (z, du) -> dz.
+struct Gradient;
+
+impl CustomOp2 for Gradient {
+    fn name(&self) -> &'static str {
+        "normalise-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (_, width) = rows_and_columns(self.name(), l1)?;
+        expect_shape(self.name(), "the gradient", l2.dims(), l1.dims())?;
+        let dz = cpu::backward(&contiguous(s1, l1)?, &contiguous(s2, l2)?, width);
+        Ok((CpuStorage::F32(dz), l1.shape().clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::*;
+    use candle_core::{Device, Var};
+
+    fn value(z: &[f64], du: &[f64], width: usize) -> f64 {
+        let rows = z.chunks(width).zip(du.chunks(width));
+        rows.map(|(z, du)| {
+            let norm = z.iter().map(|v| v * v).sum::<f64>().sqrt();
+            z.iter().zip(du).map(|(z, du)| z * du / norm).sum::<f64>()
+        })
+        .sum()
+    }
+
+    #[test]
+    fn the_gradient_agrees_with_finite_differences() {
+        for shape in [[1, 5], [7, 19], [2, 1]] {
+            let (z, du) = (random(1, &shape), random(2, &shape));
+            let expected = finite_differences(&flat64(&z), |z| value(z, &flat64(&du), shape[1]));
+            if shape[1] == 1 {
+                // One dimension: u = ±1 whatever z is, and dz = (du − du)/|z| up to a few roundings of its terms.
+                let terms = flat(&(&du / &z).unwrap());
+                for (dz, term) in flat(&backward(&z, &du).unwrap()).iter().zip(terms) {
+                    assert!(dz.abs() <= 4.0 * f32::EPSILON * term.abs(), "{dz} of {term}");
+                }
+            } else {
+                assert_close(&flat(&backward(&z, &du).unwrap()), &expected, 1e-6, "dz");
+            }
+        }
+    }
+
+    #[test]
+    fn autograd_agrees_with_candle() {
+        let (z, du) = (Var::from_tensor(&random(1, &[9, 20])).unwrap(), random(2, &[9, 20]));
+        let norm = z.sqr().unwrap().sum_keepdim(1).unwrap().sqrt().unwrap();
+        let (ours, theirs) = (z.apply_op1(Normalise).unwrap(), z.broadcast_div(&norm).unwrap());
+        assert_close(&flat(&ours), &flat64(&theirs), 1e-6, "u");
+        let gradient =
+            |u: Tensor| (u * &du).unwrap().sum_all().unwrap().backward().unwrap().get(&z).unwrap().clone();
+        assert_close(&flat(&gradient(ours)), &flat64(&gradient(theirs)), 1e-6, "dz");
+    }
+
+    #[test]
+    fn a_zero_row_stays_zero() {
+        let z = Tensor::new(&[[0f32, 0.0], [3.0, 4.0]], &Device::Cpu).unwrap();
+        assert_eq!(flat(&forward(&z).unwrap())[..2], [0.0, 0.0]);
+        assert_eq!(flat(&backward(&z, &z).unwrap())[..2], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn strides_and_threads_change_no_bit() {
+        let (z, du) = (random(1, &[700, 50]), random(2, &[700, 50]));
+        let run =
+            |z: &Tensor, du: &Tensor| [flat(&forward(z).unwrap()), flat(&backward(z, du).unwrap())].concat();
+        assert_eq!(run(&z, &du), run(&strided(&z), &strided(&du)));
+        assert_same_bits(|| run(&z, &du));
+        assert!(forward(&random(1, &[4])).unwrap_err().to_string().contains("[4]"));
+        assert!(backward(&z, &random(1, &[700, 49])).is_err());
+    }
+}
