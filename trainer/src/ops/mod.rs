@@ -15,6 +15,7 @@
 pub mod batch_norm;
 pub mod conv;
 pub(crate) mod gemm;
+pub mod info_nce;
 pub mod linear;
 pub mod normalise;
 pub(crate) mod parallel;

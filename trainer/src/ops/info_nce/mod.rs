@@ -1,0 +1,179 @@
+//! NT-Xent (Chen et al. 2020) of features that are not normalised yet, with its gradient in the same call.
+//!
+//! z \[2n, d\]: the first views of n samples, then their second views, so i⁺ = (i + n) mod 2n. With u = z/‖z‖ and
+//! s_ij = u_i·u_j/t:
+//!
+//! - loss = (1/2n) Σ_i [ ln Σ_{j≠i} e^{s_ij} − s_{i i⁺} ], which is [`nt_xent`](crate::loss::nt_xent) of the unit rows;
+//! - G_ij = (p_ij − \[j = i⁺\]) / (2n t) with p_ij = e^{s_ij} / Σ_{k≠i} e^{s_ik} and G_ii = 0; du = (G + Gᵀ) u;
+//! - dz = (du − u (u·du)) / ‖z‖; a zero row counts as u = 0 and gets the gradient 0.
+//!
+//! s is symmetric, so row i of G + Gᵀ follows from row i of s and the 2n normalisers: two passes over s, no transposition.
+
+mod cpu;
+
+use super::parallel::contiguous;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+/// The loss (a scalar) and dz \[2n, d\].
+///
+/// Accuracy: f32; stable for any t, since the sums are shifted by their maximum.
+///
+/// # Errors
+/// z not \[2n, d\] with n ≥ 1; a temperature that is not positive and finite.
+pub fn loss_and_gradient(z: &Tensor, temperature: f64) -> Result<(Tensor, Tensor)> {
+    unpack(&z.apply_op1_no_bwd(&NtXent { temperature })?, z)
+}
+
+/// The loss (a scalar) inside candle's graph.
+///
+/// # Errors
+/// As [`loss_and_gradient`].
+pub fn nt_xent(z: &Tensor, temperature: f64) -> Result<Tensor> {
+    Ok(unpack(&z.apply_op1(NtXent { temperature })?, z)?.0)
+}
+
+fn unpack(packed: &Tensor, z: &Tensor) -> Result<(Tensor, Tensor)> {
+    let length = z.elem_count();
+    Ok((packed.narrow(0, length, 1)?.reshape(())?, packed.narrow(0, 0, length)?.reshape(z.shape())?))
+}
+
+/// z \[2n, d\] -> \[2n·d + 1\]: dz, then the loss. In autograd only the loss counts as a function of z.
+#[derive(Debug, Clone, Copy)]
+struct NtXent {
+    temperature: f64,
+}
+
+impl CustomOp1 for NtXent {
+    fn name(&self) -> &'static str {
+        "nt-xent"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let &[views, width] = layout.dims() else {
+            bail!("nt-xent: features need shape [2n, d], not {:?}", layout.dims())
+        };
+        if views < 2 || views % 2 == 1 || width == 0 {
+            bail!("nt-xent: features need two views of every sample, shape [2n, d], not {:?}", layout.dims())
+        }
+        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            bail!("nt-xent: the temperature must be positive, not {}", self.temperature)
+        }
+        let packed = cpu::loss_and_gradient(&contiguous(storage, layout)?, width, self.temperature);
+        let length = packed.len();
+        Ok((CpuStorage::F32(packed), length.into()))
+    }
+
+    fn bwd(&self, z: &Tensor, packed: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        if !z.track_op() {
+            return Ok(None);
+        }
+        let (factor, _) = unpack(&gradient.detach(), z)?;
+        let (_, dz) = unpack(&packed.detach(), z)?;
+        Ok(Some(dz.broadcast_mul(&factor)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::*;
+    use candle_core::{Device, Var};
+
+    /// The definition in f64.
+    fn reference(z: &[f64], width: usize, temperature: f64) -> f64 {
+        let rows: Vec<Vec<f64>> = z
+            .chunks(width)
+            .map(|row| {
+                let norm = row.iter().map(|v| v * v).sum::<f64>().sqrt();
+                row.iter().map(|v| v / norm).collect()
+            })
+            .collect();
+        let views = rows.len();
+        let logit = |i: usize, j: usize| -> f64 {
+            rows[i].iter().zip(&rows[j]).map(|(a, b)| a * b).sum::<f64>() / temperature
+        };
+        let anchor = |i: usize| {
+            let shift = (0..views).filter(|j| *j != i).map(|j| logit(i, j)).fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = (0..views).filter(|j| *j != i).map(|j| (logit(i, j) - shift).exp()).sum();
+            shift + sum.ln() - logit(i, (i + views / 2) % views)
+        };
+        (0..views).map(anchor).sum::<f64>() / views as f64
+    }
+
+    #[test]
+    fn loss_and_gradient_agree_with_finite_differences() {
+        for (views, width, temperature) in [(4, 3, 0.5), (10, 7, 0.5), (6, 17, 0.1), (34, 5, 2.0)] {
+            let z = random(views as u64, &[views, width]);
+            let (loss, dz) = loss_and_gradient(&z, temperature).unwrap();
+            let value = |z: &[f64]| reference(z, width, temperature);
+            assert_close(&flat(&loss), &[value(&flat64(&z))], 1e-6, "loss");
+            assert_close(&flat(&dz), &finite_differences(&flat64(&z), value), 1e-5, "dz");
+        }
+    }
+
+    #[test]
+    fn it_is_the_loss_that_was_there_before() {
+        let (views, width, temperature) = (140, 33, 0.2);
+        let z = Var::from_tensor(&random(3, &[views, width])).unwrap();
+        let norm = z.sqr().unwrap().sum_keepdim(1).unwrap().sqrt().unwrap();
+        let unit = z.broadcast_div(&norm).unwrap();
+        let (first, second) =
+            (unit.narrow(0, 0, views / 2).unwrap(), unit.narrow(0, views / 2, views / 2).unwrap());
+        let theirs = crate::loss::nt_xent(&first, &second, temperature).unwrap();
+        let ours = (nt_xent(&z, temperature).unwrap() * 3.0).unwrap();
+        let (loss, dz) = loss_and_gradient(&z, temperature).unwrap();
+        assert_close(&flat(&loss), &flat64(&theirs), 1e-6, "loss");
+        let theirs = theirs.backward().unwrap();
+        assert_close(&flat(&dz), &flat64(theirs.get(&z).unwrap()), 1e-5, "dz");
+        let ours = (ours.backward().unwrap().get(&z).unwrap() / 3.0).unwrap();
+        assert_close(&flat(&ours), &flat64(theirs.get(&z).unwrap()), 1e-5, "autograd");
+    }
+
+    #[test]
+    fn the_gradient_is_orthogonal_to_every_row() {
+        // The loss does not depend on the length of a row.
+        let z = random(3, &[40, 33]);
+        let (_, dz) = loss_and_gradient(&z, 0.5).unwrap();
+        for along in flat(&(&z * dz).unwrap().sum(1).unwrap()) {
+            assert!(along.abs() < 1e-7, "{along}");
+        }
+    }
+
+    #[test]
+    fn extremes() {
+        // One sample: the positive is the only candidate.
+        let (loss, dz) = loss_and_gradient(&random(1, &[2, 5]), 0.5).unwrap();
+        assert!(flat(&loss)[0].abs() < 1e-6 && flat(&dz).iter().all(|v| v.abs() < 1e-6));
+        // All rows equal: ln(2n − 1). A tiny temperature: nothing overflows.
+        let (loss, _) =
+            loss_and_gradient(&Tensor::ones((6, 4), candle_core::DType::F32, &Device::Cpu).unwrap(), 0.5)
+                .unwrap();
+        assert_close(&flat(&loss), &[5f64.ln()], 1e-6, "equal rows");
+        let (loss, dz) = loss_and_gradient(&random(1, &[12, 5]), 1e-3).unwrap();
+        assert!(flat(&loss)[0].is_finite() && flat(&dz).iter().all(|v| v.is_finite()));
+        // A zero row.
+        let z = Tensor::new(&[[0f32, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], &Device::Cpu).unwrap();
+        let (loss, dz) = loss_and_gradient(&z, 0.5).unwrap();
+        assert!(flat(&loss)[0].is_finite() && flat(&dz).iter().all(|v| v.is_finite()));
+        assert_eq!(flat(&dz)[..2], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn strides_and_threads_change_no_bit() {
+        let z = random(1, &[300, 50]);
+        let run = |z: &Tensor| {
+            let (loss, dz) = loss_and_gradient(z, 0.5).unwrap();
+            [flat(&loss), flat(&dz)].concat()
+        };
+        assert_eq!(run(&z), run(&strided(&z)));
+        assert_same_bits(|| run(&z));
+    }
+
+    #[test]
+    fn refusals_name_the_value() {
+        let refused = |shape: &[usize], t| loss_and_gradient(&random(1, shape), t).unwrap_err().to_string();
+        assert!(refused(&[5, 3], 0.5).contains("[5, 3]"));
+        assert!(refused(&[4], 0.5).contains("[4]"));
+        assert!(refused(&[4, 3], -1.0).contains("-1"));
+    }
+}
