@@ -19,6 +19,7 @@ pub mod info_nce;
 pub mod linear;
 pub mod normalise;
 pub(crate) mod parallel;
+pub mod pool;
 mod shared;
 #[cfg(test)]
 mod testing;
