@@ -18,6 +18,7 @@ pub(crate) mod gemm;
 pub mod info_nce;
 pub mod linear;
 pub mod normalise;
+pub mod optimiser;
 pub(crate) mod parallel;
 pub mod pool;
 mod shared;

@@ -1,0 +1,152 @@
+//! Optimiser steps over one flat tensor: parameters w, then the optimiser's state, \[w | v\] or \[w | m | v\].
+//!
+//! With the gradient ∇, decay λ (0 in segments that do not decay), rate η and step k = 1, 2, …:
+//!
+//! - SGD: v ← μv + (∇ + λw), w ← w − ηv.
+//! - LARS (You et al. 2017, as apex's LARC without clipping): as SGD, but in segments that adapt ∇ + λw is scaled by
+//!   trust·‖w‖/(‖∇‖ + λ‖w‖), norms over the segment; by 1 where ‖w‖ or ‖∇‖ is 0. As
+//!   [`optim`](crate::optim).
+//! - AdamW (Loshchilov & Hutter 2019, as `torch.optim.AdamW`): w ← (1 − ηλ)w, m ← β₁m + (1 − β₁)∇, v ← β₂v + (1 − β₂)∇²,
+//!   w ← w − η/(1 − β₁ᵏ) · m / (√(v/(1 − β₂ᵏ)) + ε).
+//!
+//! State starts at zero. Everything is one pass over memory; LARS reads w and ∇ once more for the norms.
+
+mod cpu;
+
+use super::parallel::{contiguous, contiguous_mut, expect_shape};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
+use std::sync::Arc;
+
+/// How a gradient moves parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rule {
+    /// SGD with momentum μ.
+    Sgd {
+        /// μ.
+        momentum: f64,
+    },
+    /// SGD with momentum μ and layer-wise adapted rates.
+    Lars {
+        /// The trust coefficient.
+        trust: f64,
+        /// μ.
+        momentum: f64,
+    },
+    /// Adam with decoupled weight decay.
+    AdamW {
+        /// Decay of the mean gradient.
+        beta1: f64,
+        /// Decay of the mean square.
+        beta2: f64,
+        /// ε.
+        epsilon: f64,
+    },
+}
+
+impl Rule {
+    /// Numbers of state per parameter.
+    pub fn num_states(self) -> usize {
+        match self {
+            Self::Sgd { .. } | Self::Lars { .. } => 1,
+            Self::AdamW { .. } => 2,
+        }
+    }
+}
+
+/// A run of parameters that are treated alike: one tensor of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Index of the first parameter.
+    pub start: usize,
+    /// How many.
+    pub length: usize,
+    /// Whether weight decay applies.
+    pub decays: bool,
+    /// Whether LARS adapts the rate.
+    pub adapts: bool,
+}
+
+/// A rule over the segments of one flat tensor; parameters outside every segment stay.
+#[derive(Debug, Clone)]
+pub struct Optimiser {
+    rule: Rule,
+    weight_decay: f64,
+    segments: Arc<[Segment]>,
+}
+
+impl Optimiser {
+    /// An optimiser of these segments.
+    ///
+    /// # Errors
+    /// Segments that are not in order or overlap; coefficients outside their range (0 ≤ μ, β < 1; others not negative).
+    pub fn new(rule: Rule, weight_decay: f64, segments: &[Segment]) -> Result<Self> {
+        for pair in segments.windows(2) {
+            if pair[0].start.checked_add(pair[0].length).is_none_or(|end| end > pair[1].start) {
+                bail!("optimiser: segment {:?} does not end before {:?}", pair[0], pair[1])
+            }
+        }
+        let fractions: &[(&str, f64)] = match &rule {
+            Rule::Sgd { momentum } | Rule::Lars { momentum, .. } => &[("momentum", *momentum)],
+            Rule::AdamW { beta1, beta2, .. } => &[("beta1", *beta1), ("beta2", *beta2)],
+        };
+        if let Some((name, value)) = fractions.iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
+            bail!("optimiser: {name} must be in [0, 1), not {value}")
+        }
+        let (name, value) = match rule {
+            Rule::Sgd { .. } => ("momentum", 0.0),
+            Rule::Lars { trust, .. } => ("trust", trust),
+            Rule::AdamW { epsilon, .. } => ("epsilon", epsilon),
+        };
+        for (name, value) in [(name, value), ("weight decay", weight_decay)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                bail!("optimiser: {name} must be at least 0, not {value}")
+            }
+        }
+        Ok(Self { rule, weight_decay, segments: segments.into() })
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// Step number `step` = 1, 2, … at this rate: overwrites `state` \[P·(1 + states)\] using `gradient` \[P\].
+    ///
+    /// # Errors
+    /// Shapes that do not fit each other or the segments; step 0; a rate that is not finite.
+    pub fn step(&self, state: &Tensor, gradient: &Tensor, rate: f64, step: u64) -> Result<()> {
+        state.inplace_op2(gradient, &Step { optimiser: self, rate, step })
+    }
+}
+
+/// state <- one step, with source gradient.
+struct Step<'a> {
+    optimiser: &'a Optimiser,
+    rate: f64,
+    step: u64,
+}
+
+impl InplaceOp2 for Step<'_> {
+    fn name(&self) -> &'static str {
+        "optimiser-step"
+    }
+
+    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
+        let Optimiser { rule, weight_decay, segments } = self.optimiser;
+        let parameters = l2.shape().elem_count();
+        expect_shape(self.name(), "the gradient", l2.dims(), &[parameters])?;
+        expect_shape(self.name(), "the state", l1.dims(), &[parameters * (1 + rule.num_states())])?;
+        if let Some(last) = segments.last().filter(|s| s.start + s.length > parameters) {
+            bail!("optimiser: {last:?} ends outside {parameters} parameters")
+        }
+        if self.step == 0 || !self.rate.is_finite() {
+            bail!("optimiser: step {} at rate {}: steps count from 1, rates are finite", self.step, self.rate)
+        }
+        let state = contiguous_mut(self.name(), s1, l1)?;
+        cpu::step(state, &contiguous(s2, l2)?, segments, *rule, *weight_decay, self.rate, self.step);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
