@@ -1,5 +1,6 @@
 //! The command line of `trainer`.
 
+mod bench;
 mod commands;
 
 use anyhow::Result;
@@ -30,6 +31,9 @@ enum Command {
         after_help = "Example: trainer measure --run runs/n128 --draws 16,128 --temperature 0.5 --out runs/n128-measured"
     )]
     Measure(commands::MeasureArgs),
+    /// Time one training step, stage by stage
+    #[command(after_help = "Example: trainer bench --net small --batch 128 --steps 10 --threads 2")]
+    Bench(bench::BenchArgs),
 }
 
 /// Tells the tensor library how many threads to use, before it starts any.
@@ -61,11 +65,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Reproduce(_) => 1,
         Command::Train(args) => commands::threads(args.threads),
         Command::Measure(args) => commands::threads(args.threads),
+        Command::Bench(args) => args.threads(),
     });
     let done = match command {
         Command::Reproduce(args) => commands::reproduce(&args),
         Command::Train(args) => commands::train(&args),
         Command::Measure(args) => commands::measure(&args),
+        Command::Bench(args) => bench::bench(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     let broken_pipe = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;

@@ -34,6 +34,11 @@ impl Images {
         self.side * self.side
     }
 
+    /// \[height, width, channels\] of an image.
+    pub fn shape(&self) -> [usize; 3] {
+        [self.side, self.side, 1]
+    }
+
     /// Pixels of image `index`.
     pub fn image(&self, index: usize) -> &[f32] {
         let size = self.pixels_per_image();

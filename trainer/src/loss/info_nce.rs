@@ -3,9 +3,10 @@
 //! With the batch fixed, K alone moves: every sample is seen equally often, and the number of steps and the learning rate
 //! are the same for all K.
 
-use super::MASKED;
+use super::{Loss, MASKED};
 use crate::error::{Error, Result};
-use candle_core::{D, Device, Tensor};
+use crate::ops::normalise::Normalise;
+use candle_core::{D, Device, Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -35,13 +36,18 @@ pub fn negative_mask(num_samples: usize, num_negatives: usize, rng: &mut ChaCha8
     Ok(Tensor::from_vec(mask, (num_samples, num_samples), &Device::Cpu)?)
 }
 
-/// InfoNCE of unit features at temperature t: anchors `first`, candidates `second` \[n, d\], where `mask` \[n, n\] is 0.
+/// InfoNCE of features \[2n, d\] at temperature t: anchors are the unit rows of view 1, candidates those of view 2 where
+/// `mask` \[n, n\] is 0.
 ///
 /// # Errors
-/// Shapes that differ.
-pub fn sampled_info_nce(first: &Tensor, second: &Tensor, mask: &Tensor, temperature: f64) -> Result<Tensor> {
+/// Shapes that do not fit.
+pub fn sampled_info_nce(features: &Tensor, mask: &Tensor, temperature: f64) -> Result<Loss> {
+    let features = Var::from_tensor(features)?;
+    let n = features.dim(0)? / 2;
+    let unit = features.apply_op1(Normalise)?;
+    let (first, second) = (unit.narrow(0, 0, n)?, unit.narrow(0, n, n)?);
     let logits = (first.matmul(&second.t()?)? / temperature)?;
     let normaliser = (logits + mask)?.log_sum_exp(D::Minus1)?.mean_all()?;
     let positive = ((first * second)?.sum(1)?.mean_all()? / temperature)?;
-    Ok((normaliser - positive)?)
+    Loss::from_graph(&(normaliser - positive)?, &features)
 }

@@ -1,4 +1,6 @@
-//! Contrastive losses on unit features, in nats, averaged over anchors.
+//! Contrastive losses of head features, in nats, averaged over anchors, each with its gradient.
+//!
+//! Features \[2n, d\] are view 1 of n samples, then view 2 of the same; a loss normalises their rows.
 
 mod info_nce;
 mod nt_xent;
@@ -6,15 +8,38 @@ mod nt_xent;
 pub use info_nce::{negative_mask, sampled_info_nce};
 pub use nt_xent::nt_xent;
 
+use crate::error::Result;
+use candle_core::{Tensor, Var};
+
+/// A loss and its gradient.
+#[derive(Debug, Clone)]
+pub struct Loss {
+    /// A scalar.
+    pub value: Tensor,
+    /// With respect to the features, of their shape.
+    pub gradient: Tensor,
+}
+
+impl Loss {
+    /// A loss that candle's autograd differentiates.
+    fn from_graph(value: &Tensor, features: &Var) -> Result<Self> {
+        let mut gradients = value.backward()?;
+        let gradient = match gradients.remove(features) {
+            Some(gradient) => gradient,
+            None => features.zeros_like()?,
+        };
+        Ok(Self { value: value.detach(), gradient })
+    }
+}
+
 /// What stands in place of a logit that does not take part; finite, so that no gradient becomes NaN.
 const MASKED: f32 = -1e9;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::normalise;
     use crate::rng::{Purpose, normal, stream};
-    use candle_core::{Device, Tensor, Var};
+    use candle_core::Device;
 
     fn features(rows: usize, seed: u64) -> Vec<Vec<f64>> {
         let mut rng = stream(seed, Purpose::Evaluation, 0);
@@ -51,7 +76,7 @@ mod tests {
                     (0..12).filter(|&j| j != i).map(|j| (dot(&all[i], &all[j]) / t).exp()).sum();
                 sum -= dot(&all[i], &all[(i + 6) % 12]) / t - denominator.ln();
             }
-            let found = value(&nt_xent(&tensor(&first), &tensor(&second), t).unwrap());
+            let found = value(&nt_xent(&tensor(&all), t).unwrap().value);
             assert!((found - sum / 12.0).abs() < 1e-5, "t={t}: {found} {}", sum / 12.0);
         }
     }
@@ -59,11 +84,12 @@ mod tests {
     #[test]
     fn identical_features_give_the_logarithm_of_the_candidates() {
         let same = vec![vec![0.6, 0.8]; 8];
-        let found = value(&nt_xent(&tensor(&same), &tensor(&same), 0.5).unwrap());
+        let both = tensor(&[same.clone(), same].concat());
+        let found = value(&nt_xent(&both, 0.5).unwrap().value);
         assert!((found - 15f64.ln()).abs() < 1e-5); // 2n−1 candidates
         let mut rng = stream(1, Purpose::Negatives, 0);
         let mask = negative_mask(8, 3, &mut rng).unwrap();
-        let found = value(&sampled_info_nce(&tensor(&same), &tensor(&same), &mask, 0.5).unwrap());
+        let found = value(&sampled_info_nce(&both, &mask, 0.5).unwrap().value);
         assert!((found - 4f64.ln()).abs() < 1e-5); // K+1 candidates
     }
 
@@ -81,7 +107,8 @@ mod tests {
             let denominator: f64 = candidates.iter().map(|&j| (dot(&first[i], &second[j]) / t).exp()).sum();
             sum -= dot(&first[i], &second[i]) / t - denominator.ln();
         }
-        let found = value(&sampled_info_nce(&tensor(&first), &tensor(&second), &mask, t).unwrap());
+        let both = tensor(&[first, second].concat());
+        let found = value(&sampled_info_nce(&both, &mask, t).unwrap().value);
         assert!((found - sum / 7.0).abs() < 1e-5);
     }
 
@@ -100,23 +127,18 @@ mod tests {
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        let (first, second) = (features(4, 6), features(4, 7));
+        let features = [features(4, 6), features(4, 7)].concat();
         let mask = negative_mask(4, 2, &mut stream(5, Purpose::Negatives, 0)).unwrap();
-        type Loss<'a> = &'a dyn Fn(&Tensor, &Tensor) -> Tensor;
-        let losses: [Loss<'_>; 2] =
-            [&|a, b| nt_xent(a, b, 0.5).unwrap(), &|a, b| sampled_info_nce(a, b, &mask, 0.5).unwrap()];
+        type Function<'a> = &'a dyn Fn(&Tensor) -> Loss;
+        let losses: [Function<'_>; 2] =
+            [&|z| nt_xent(z, 0.5).unwrap(), &|z| sampled_info_nce(z, &mask, 0.5).unwrap()];
         for loss in losses {
-            let run = |rows: &[Vec<f64>]| {
-                loss(&normalise(&tensor(rows)).unwrap(), &normalise(&tensor(&second)).unwrap())
-            };
-            let var = Var::from_tensor(&tensor(&first)).unwrap();
-            let total = loss(&normalise(var.as_tensor()).unwrap(), &normalise(&tensor(&second)).unwrap());
-            let gradient = total.backward().unwrap().get(&var).unwrap().to_vec2::<f32>().unwrap();
-            for (i, j) in [(0, 0), (1, 3), (3, 4)] {
+            let gradient = loss(&tensor(&features)).gradient.to_vec2::<f32>().unwrap();
+            for (i, j) in [(0, 0), (1, 3), (3, 4), (6, 1)] {
                 let shifted = |h: f64| {
-                    let mut rows = first.clone();
+                    let mut rows = features.clone();
                     rows[i][j] += h;
-                    value(&run(&rows))
+                    value(&loss(&tensor(&rows)).value)
                 };
                 let numeric = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
                 assert!((numeric - f64::from(gradient[i][j])).abs() < 1e-3, "{numeric} {}", gradient[i][j]);
@@ -126,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_small_temperature_does_not_overflow() {
-        let (first, second) = (features(6, 1), features(6, 2));
-        assert!(value(&nt_xent(&tensor(&first), &tensor(&second), 0.01).unwrap()).is_finite());
+        let both = tensor(&[features(6, 1), features(6, 2)].concat());
+        assert!(value(&nt_xent(&both, 0.01).unwrap().value).is_finite());
     }
 }

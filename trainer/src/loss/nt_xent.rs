@@ -3,25 +3,19 @@
 //! Each of the 2n views is an anchor with one positive (the other view of its sample) and 2n−2 negatives (both views of
 //! the other n−1 samples).
 
-use super::MASKED;
+use super::Loss;
 use crate::error::Result;
-use candle_core::{D, Tensor};
+use crate::ops::info_nce::loss_and_gradient;
+use candle_core::Tensor;
 
-/// NT-Xent of unit features `first`, `second` \[n, d\] at temperature t, averaged over the 2n anchors.
+/// NT-Xent of features \[2n, d\] at temperature t, averaged over the 2n anchors.
 ///
-/// −ln \[ e^{z·z⁺/t} / Σ_{j ≠ anchor} e^{z·z_j/t} \], 2n−1 candidates each. Accuracy: f32; stable for any t, since the
-/// log-sum-exp is shifted by its maximum.
+/// −ln \[ e^{u·u⁺/t} / Σ_{j ≠ anchor} e^{u·u_j/t} \] with unit rows u, 2n−1 candidates each. Accuracy: f32; stable for any t,
+/// since the log-sum-exp is shifted by its maximum.
 ///
 /// # Errors
-/// Shapes that differ.
-pub fn nt_xent(first: &Tensor, second: &Tensor, temperature: f64) -> Result<Tensor> {
-    let n = first.dim(0)?;
-    let all = Tensor::cat(&[first, second], 0)?;
-    let logits = (all.matmul(&all.t()?)? / temperature)?;
-    let mut diagonal = vec![0f32; 4 * n * n];
-    diagonal.iter_mut().step_by(2 * n + 1).for_each(|v| *v = MASKED);
-    let mask = Tensor::from_vec(diagonal, (2 * n, 2 * n), first.device())?;
-    let normaliser = (logits + mask)?.log_sum_exp(D::Minus1)?.mean_all()?;
-    let positive = ((first * second)?.sum(1)?.mean_all()? / temperature)?;
-    Ok((normaliser - positive)?)
+/// An odd number of rows; a temperature that is not positive.
+pub fn nt_xent(features: &Tensor, temperature: f64) -> Result<Loss> {
+    let (value, gradient) = loss_and_gradient(features, temperature)?;
+    Ok(Loss { value, gradient })
 }

@@ -1,7 +1,11 @@
 //! Encoders with a projection head, and the parameters behind them.
 
+mod architecture;
+mod layer;
 mod network;
 mod parameters;
+mod unit;
 
-pub use network::{Architecture, ENCODER_FEATURES, HEAD_FEATURES, Network, Output, normalise};
-pub use parameters::{Builder, Parameter, Parameters, Role};
+pub use architecture::Architecture;
+pub use network::{Network, Output, Tape};
+pub use parameters::{Builder, Parameter, Parameters, Role, Slot};

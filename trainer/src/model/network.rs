@@ -1,112 +1,48 @@
-//! Two small encoders for 8×8 images, each with the same projection head.
-//!
-//! `mlp`: 64 → 256 → 256 linear layers, each with batch normalisation and ReLU. `conv`: 3×3 convolutions 1 → 16 → 32 → 64
-//! with strides 1, 2, 2, each with batch normalisation and ReLU, then the 2×2×64 map flattened to 256.
-//! Head: 256 → 256 with batch normalisation and ReLU, then 256 → 64 linear.
+//! An encoder with its projection head, trained by explicit backward passes.
 
-use super::{Builder, Parameters};
+use super::layer::Mode;
+use super::unit::{Unit, UnitTape};
+use super::{Architecture, Builder, Parameters};
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, stream};
-use candle_core::{Tensor, Var};
-use candle_nn::{BatchNorm, Linear, Module, ModuleT};
-use serde::{Deserialize, Serialize};
-
-/// Features of the encoder, before the head.
-pub const ENCODER_FEATURES: usize = 256;
-/// Features of the projection head.
-pub const HEAD_FEATURES: usize = 64;
-
-/// Which encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Architecture {
-    /// Two linear layers.
-    Mlp,
-    /// Three convolutions.
-    Conv,
-}
-
-impl Architecture {
-    /// Name in `losses.csv`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mlp => "mlp",
-            Self::Conv => "conv",
-        }
-    }
-}
-
-enum Layer {
-    Linear(Linear, BatchNorm),
-    Conv { weight: Var, stride: usize, norm: BatchNorm },
-}
-
-impl Layer {
-    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        let normalised = match self {
-            Self::Linear(linear, norm) => norm.forward_t(&linear.forward(x)?, train)?,
-            Self::Conv { weight, stride, norm } => {
-                norm.forward_t(&x.conv2d(weight.as_tensor(), 1, *stride, 1, 1)?, train)?
-            }
-        };
-        Ok(normalised.relu()?)
-    }
-}
+use candle_core::{Device, Tensor};
 
 /// What a forward pass gives.
 pub struct Output {
-    /// Encoder features \[batch, 256\].
+    /// Encoder features \[N, encoder_features\].
     pub encoder: Tensor,
-    /// Head features \[batch, 64\], not normalised.
+    /// Head features \[N, head_features\], not normalised.
     pub head: Tensor,
 }
+
+/// What the backward pass needs of a forward pass, unit by unit.
+pub struct Tape(Vec<UnitTape>);
 
 /// An encoder and its projection head.
 pub struct Network {
     architecture: Architecture,
-    side: usize,
-    encoder: Vec<Layer>,
-    head: Layer,
-    projection: Linear,
+    /// \[height, width, channels\] of an image.
+    image: [usize; 3],
+    encoder: Vec<Unit>,
+    head: Vec<Unit>,
     parameters: Parameters,
 }
 
 impl Network {
-    /// A freshly initialised network for side × side images.
+    /// A freshly initialised network for images \[height, width, channels\].
     ///
     /// # Errors
-    /// The convolutions take 8×8 images only.
-    pub fn new(architecture: Architecture, side: usize, seed: u64) -> Result<Self> {
-        let mut parameters = Parameters::default();
+    /// Images that the architecture does not take; a device without room.
+    pub fn new(architecture: Architecture, image: [usize; 3], seed: u64, device: &Device) -> Result<Self> {
         let mut rng = stream(seed, Purpose::Initialisation, 0);
-        let mut builder = Builder::new(&mut parameters, &mut rng);
-        let mut dense = |name: &str, inputs: usize, outputs: usize| -> Result<Layer> {
-            let linear = builder.linear(name, inputs, outputs)?;
-            Ok(Layer::Linear(linear, builder.batch_norm(&format!("{name}.norm"), outputs)?))
-        };
-        let encoder = match architecture {
-            Architecture::Mlp => vec![
-                dense("encoder.0", side * side, ENCODER_FEATURES)?,
-                dense("encoder.1", ENCODER_FEATURES, ENCODER_FEATURES)?,
-            ],
-            Architecture::Conv => {
-                if side != 8 {
-                    return Err(Error::argument(format!(
-                        "the conv encoder takes 8×8 images, not {side}×{side}"
-                    )));
-                }
-                let mut conv = |index: usize, inputs: usize, outputs: usize, stride| -> Result<Layer> {
-                    let weight = builder.weight(&format!("encoder.{index}"), &[outputs, inputs, 3, 3])?;
-                    let norm = builder.batch_norm(&format!("encoder.{index}.norm"), outputs)?;
-                    Ok(Layer::Conv { weight, stride, norm })
-                };
-                vec![conv(0, 1, 16, 1)?, conv(1, 16, 32, 2)?, conv(2, 32, 64, 2)?]
-            }
-        };
-        let head_linear = builder.linear("head.0", ENCODER_FEATURES, ENCODER_FEATURES)?;
-        let head = Layer::Linear(head_linear, builder.batch_norm("head.0.norm", ENCODER_FEATURES)?);
-        let projection = builder.linear("head.1", ENCODER_FEATURES, HEAD_FEATURES)?;
-        Ok(Self { architecture, side, encoder, head, projection, parameters })
+        let mut builder = Builder::new(&mut rng);
+        let (encoder, head) = architecture.build(&mut builder, image)?;
+        Ok(Self { architecture, image, encoder, head, parameters: builder.finish(device)? })
+    }
+
+    /// Which architecture.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
     }
 
     /// The parameters.
@@ -114,71 +50,92 @@ impl Network {
         &self.parameters
     }
 
-    /// Features of a batch of images \[batch, side·side\]; with `train`, batch statistics are used and running ones
-    /// updated.
+    /// The parameters, for an optimiser that keeps its state beside them.
+    pub fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+
+    /// Multiplications of one training step per image: forward, and both gradients but that of the images themselves.
+    /// Counted as direct products, whatever the algorithm.
+    ///
+    /// # Errors
+    /// Images too small for a kernel.
+    pub fn multiplications_per_image(&self) -> Result<f64> {
+        let (mut shape, mut total, mut stem) = (self.image, 0.0, None);
+        for unit in self.encoder.iter().chain(&self.head) {
+            let (count, next) = unit.multiplications(shape)?;
+            if count > 0.0 {
+                stem.get_or_insert(count);
+            }
+            total += 3.0 * count;
+            shape = next;
+        }
+        Ok(total - stem.unwrap_or(0.0))
+    }
+
+    /// Features of images \[N, height·width·channels\] or \[N, height, width, channels\] with the running statistics.
     ///
     /// # Errors
     /// A batch of another shape.
-    pub fn forward(&self, images: &Tensor, train: bool) -> Result<Output> {
-        let mut x = match self.architecture {
-            Architecture::Mlp => images.clone(),
-            Architecture::Conv => images.reshape(((), 1, self.side, self.side))?,
-        };
-        for layer in &self.encoder {
-            x = layer.forward(&x, train)?;
-        }
-        let encoder = x.flatten_from(1)?;
-        let head = self.projection.forward(&self.head.forward(&encoder, train)?)?;
-        Ok(Output { encoder, head })
+    pub fn forward(&self, images: &Tensor) -> Result<Output> {
+        Ok(self.run(images, Mode::Evaluate, &mut |_| {})?)
     }
-}
 
-/// Rows of unit length: z/‖z‖, a zero row stays zero.
-///
-/// # Errors
-/// Not a matrix.
-pub fn normalise(z: &Tensor) -> Result<Tensor> {
-    let norms = (z.sqr()?.sum_keepdim(1)? + 1e-24)?.sqrt()?;
-    Ok(z.broadcast_div(&norms)?)
+    /// Features with the batch's own statistics, which also move the running ones, and the tape of the pass.
+    ///
+    /// # Errors
+    /// A batch of another shape, or of one image.
+    pub fn forward_train(&self, images: &Tensor) -> Result<(Output, Tape)> {
+        let mut tape = Vec::with_capacity(self.encoder.len() + self.head.len());
+        let output = self.run(images, Mode::Train, &mut |unit| tape.push(unit))?;
+        Ok((output, Tape(tape)))
+    }
+
+    /// Writes the gradients of all parameters for the gradient `d_head` of the head features, which is used up.
+    ///
+    /// # Errors
+    /// A gradient of another shape.
+    pub fn backward(&self, tape: Tape, d_head: Tensor) -> Result<()> {
+        let mut gradient = d_head;
+        let stem = self.encoder.iter().position(|unit| !matches!(unit, Unit::Flatten)).unwrap_or(0);
+        for (index, tape) in tape.0.into_iter().enumerate().rev() {
+            let unit = match index.checked_sub(self.encoder.len()) {
+                Some(index) => &self.head[index],
+                None => &self.encoder[index],
+            };
+            // Nobody needs the gradient of the images.
+            match unit.backward(&self.parameters, tape, gradient, index > stem)? {
+                Some(next) => gradient = next,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, images: &Tensor, mode: Mode, keep: &mut dyn FnMut(UnitTape)) -> Result<Output> {
+        let [height, width, channels] = self.image;
+        let (count, pixels) = (images.dim(0)?, height * width * channels);
+        if images.elem_count() != count * pixels {
+            let found = images.dims();
+            return Err(Error::argument(format!(
+                "images of shape {found:?} are not {height}×{width}×{channels}"
+            )));
+        }
+        let mut x = images.reshape((count, height, width, channels))?;
+        for unit in &self.encoder {
+            let (y, tape) = unit.forward(&self.parameters, &x, mode)?;
+            keep(tape);
+            x = y;
+        }
+        let encoder = x.clone();
+        for unit in &self.head {
+            let (y, tape) = unit.forward(&self.parameters, &x, mode)?;
+            keep(tape);
+            x = y;
+        }
+        Ok(Output { encoder, head: x })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use candle_core::Device;
-
-    #[test]
-    fn shapes_and_checkpoints() {
-        for architecture in [Architecture::Mlp, Architecture::Conv] {
-            let images = Tensor::from_vec(
-                (0..6 * 64).map(|i| (i % 17) as f32 / 17.0).collect(),
-                (6, 64),
-                &Device::Cpu,
-            );
-            let images = images.unwrap();
-            let network = Network::new(architecture, 8, 7).unwrap();
-            network.forward(&images, true).unwrap(); // moves the running statistics
-            let output = network.forward(&images, false).unwrap();
-            assert_eq!(output.encoder.dims(), [6, ENCODER_FEATURES]);
-            assert_eq!(output.head.dims(), [6, HEAD_FEATURES]);
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("model.safetensors");
-            network.parameters().save(&path).unwrap();
-            let other = Network::new(architecture, 8, 8).unwrap();
-            other.parameters().load(&path).unwrap();
-            let again = other.forward(&images, false).unwrap();
-            assert_eq!(again.head.to_vec2::<f32>().unwrap(), output.head.to_vec2::<f32>().unwrap());
-        }
-    }
-
-    #[test]
-    fn a_foreign_checkpoint_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.safetensors");
-        Network::new(Architecture::Conv, 8, 7).unwrap().parameters().save(&path).unwrap();
-        let error = Network::new(Architecture::Mlp, 8, 7).unwrap().parameters().load(&path).unwrap_err();
-        assert!(error.to_string().contains("encoder.0.weight"), "{error}");
-        std::fs::write(&path, b"nonsense").unwrap();
-        assert!(Network::new(Architecture::Mlp, 8, 7).unwrap().parameters().load(&path).is_err());
-    }
-}
+mod tests;

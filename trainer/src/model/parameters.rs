@@ -1,9 +1,11 @@
-//! Named parameters: initialised from our own stream, saved and loaded as safetensors.
+//! Named parameters in one flat tensor: initialised from our own stream, saved and loaded as safetensors.
+//!
+//! Values, gradients and the optimiser's state lie in the order of construction, so that one pass over flat memory
+//! updates all of them; a layer sees its parameter as a view.
 
 use crate::error::{Error, Result};
 use crate::rng::normal;
-use candle_core::{Device, Tensor, Var};
-use candle_nn::{BatchNorm, Linear};
+use candle_core::{DType, Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,21 +21,58 @@ pub enum Role {
     Buffer,
 }
 
-/// A named variable.
+/// A named part of the flat tensor of values or of buffers.
 #[derive(Debug, Clone)]
 pub struct Parameter {
     /// Name in the checkpoint, such as `encoder.0.weight`.
     pub name: String,
-    /// The value.
-    pub var: Var,
+    /// Its dimensions.
+    pub shape: Vec<usize>,
+    /// Where it begins among the trained values, or among the buffers.
+    pub start: usize,
     /// How an optimiser treats it.
     pub role: Role,
 }
 
+impl Parameter {
+    /// How many numbers it holds.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Where a layer finds one of its parameters.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    start: usize,
+    shape: Vec<usize>,
+}
+
+impl Slot {
+    /// Dimensions of the parameter.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn of(&self, flat: &Tensor) -> Result<Tensor> {
+        Ok(flat.narrow(0, self.start, self.shape.iter().product())?.reshape(&self.shape[..])?)
+    }
+}
+
 /// All parameters of a network, in the order of construction.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Parameters {
     list: Vec<Parameter>,
+    trained: usize,
+    /// \[values; optimiser state…\], a multiple of `trained` numbers.
+    state: Tensor,
+    gradients: Tensor,
+    buffers: Tensor,
 }
 
 impl Parameters {
@@ -42,9 +81,67 @@ impl Parameters {
         self.list.iter().filter(|p| p.role != Role::Buffer)
     }
 
-    /// How many numbers are trained.
+    /// P: how many numbers are trained.
     pub fn num_trained(&self) -> usize {
-        self.trained().map(|p| p.var.elem_count()).sum()
+        self.trained
+    }
+
+    /// Where the parameters live.
+    pub fn device(&self) -> &Device {
+        self.state.device()
+    }
+
+    /// The values behind a slot, a view.
+    ///
+    /// # Errors
+    /// The slot belongs to other parameters.
+    pub fn value(&self, slot: &Slot) -> Result<Tensor> {
+        slot.of(&self.state)
+    }
+
+    /// The gradient behind a slot, a view to be overwritten.
+    ///
+    /// # Errors
+    /// The slot belongs to other parameters.
+    pub fn gradient(&self, slot: &Slot) -> Result<Tensor> {
+        slot.of(&self.gradients)
+    }
+
+    /// The running statistics behind a slot, a view.
+    ///
+    /// # Errors
+    /// The slot belongs to other parameters.
+    pub fn buffer(&self, slot: &Slot) -> Result<Tensor> {
+        slot.of(&self.buffers)
+    }
+
+    /// All gradients \[P\].
+    pub fn gradients(&self) -> &Tensor {
+        &self.gradients
+    }
+
+    /// All values, then the optimiser's state.
+    pub fn flat(&self) -> &Tensor {
+        &self.state
+    }
+
+    /// Values and optimiser state \[(1 + copies)·P\], with room for this many copies of P numbers, zero when new.
+    ///
+    /// # Errors
+    /// The tensor library fails.
+    pub fn state_with(&mut self, copies: usize) -> Result<&Tensor> {
+        let length = (1 + copies) * self.trained;
+        if self.state.elem_count() != length {
+            let values = self.state.narrow(0, 0, self.trained)?;
+            let zeros = Tensor::zeros(length - self.trained, DType::F32, self.device())?;
+            self.state = Tensor::cat(&[&values, &zeros], 0)?;
+        }
+        Ok(&self.state)
+    }
+
+    fn tensor(&self, parameter: &Parameter) -> Result<Tensor> {
+        let flat = if parameter.role == Role::Buffer { &self.buffers } else { &self.state };
+        Slot { start: parameter.start, shape: parameter.shape.clone() }.of(flat)
     }
 
     /// Writes all values, running statistics included, atomically.
@@ -52,8 +149,10 @@ impl Parameters {
     /// # Errors
     /// The operating system refuses.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let tensors: HashMap<String, Tensor> =
-            self.list.iter().map(|p| (p.name.clone(), p.var.as_detached_tensor())).collect();
+        let mut tensors = HashMap::new();
+        for parameter in &self.list {
+            tensors.insert(parameter.name.clone(), self.tensor(parameter)?);
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         let file = tempfile::Builder::new()
             .prefix(".")
@@ -68,70 +167,99 @@ impl Parameters {
     /// Replaces all values by those of a file that [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// Unreadable file; a parameter that is missing there, or has another shape.
+    /// Unreadable file; a parameter that is missing there, or has another shape. Nothing is replaced then.
     pub fn load(&self, path: &Path) -> Result<()> {
         std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-        let tensors = candle_core::safetensors::load(path, &Device::Cpu)
+        let tensors = candle_core::safetensors::load(path, self.device())
             .map_err(|e| Error::data(path, format!("not a checkpoint: {e}")))?;
+        let mut values = Vec::with_capacity(self.list.len());
         for parameter in &self.list {
             let name = &parameter.name;
             let value = tensors
                 .get(name)
                 .ok_or_else(|| Error::data(path, format!("there is no parameter '{name}'")))?;
-            if value.dims() != parameter.var.dims() {
-                let (found, expected) = (value.dims(), parameter.var.dims());
+            if value.dims() != parameter.shape {
+                let (found, expected) = (value.dims(), &parameter.shape);
                 return Err(Error::data(
                     path,
                     format!("'{name}' has shape {found:?} instead of {expected:?}"),
                 ));
             }
-            parameter.var.set(value)?;
+            values.push(value.to_dtype(DType::F32)?.contiguous()?);
+        }
+        for (parameter, value) in self.list.iter().zip(values) {
+            self.tensor(parameter)?.slice_set(&value, 0, 0)?;
         }
         Ok(())
     }
 }
 
-/// Makes layers, drawing their initial weights from one stream in the order of construction.
+/// Collects parameters, drawing initial weights from one stream in the order of construction.
 pub struct Builder<'a> {
-    parameters: &'a mut Parameters,
+    list: Vec<Parameter>,
+    values: Vec<f32>,
+    buffers: Vec<f32>,
     rng: &'a mut ChaCha8Rng,
 }
 
 impl<'a> Builder<'a> {
-    /// A builder that appends to `parameters`.
-    pub fn new(parameters: &'a mut Parameters, rng: &'a mut ChaCha8Rng) -> Self {
-        Self { parameters, rng }
+    /// A builder without parameters.
+    pub fn new(rng: &'a mut ChaCha8Rng) -> Self {
+        Self { list: Vec::new(), values: Vec::new(), buffers: Vec::new(), rng }
     }
 
-    fn add(&mut self, name: String, values: Vec<f32>, shape: &[usize], role: Role) -> Result<Var> {
-        let var = Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
-        self.parameters.list.push(Parameter { name, var: var.clone(), role });
-        Ok(var)
+    fn add(
+        &mut self,
+        name: String,
+        values: impl IntoIterator<Item = f32>,
+        shape: &[usize],
+        role: Role,
+    ) -> Slot {
+        let flat = if role == Role::Buffer { &mut self.buffers } else { &mut self.values };
+        let start = flat.len();
+        flat.extend(values);
+        debug_assert_eq!(flat.len() - start, shape.iter().product::<usize>());
+        self.list.push(Parameter { name, shape: shape.to_vec(), start, role });
+        Slot { start, shape: shape.to_vec() }
     }
 
-    /// Weights of this shape from N(0, 2/fan_in) (He et al. 2015).
-    pub fn weight(&mut self, name: &str, shape: &[usize]) -> Result<Var> {
+    /// Weights of this shape, whose first dimension is the output, from N(0, 2/fan_in) (He et al. 2015).
+    pub fn weight(&mut self, name: &str, shape: &[usize]) -> Slot {
         let fan_in: usize = shape[1..].iter().product();
         let deviation = (2.0 / fan_in as f32).sqrt();
-        let values = (0..shape.iter().product()).map(|_| deviation * normal(self.rng)).collect();
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| deviation * normal(self.rng)).collect();
         self.add(format!("{name}.weight"), values, shape, Role::Weight)
     }
 
-    /// A linear layer without bias; batch normalisation or nothing follows it.
-    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
-        Ok(Linear::new(self.weight(name, &[outputs, inputs])?.as_tensor().clone(), None))
+    /// A bias, zero.
+    pub fn bias(&mut self, name: &str, outputs: usize) -> Slot {
+        self.add(format!("{name}.bias"), vec![0.0; outputs], &[outputs], Role::Exempt)
     }
 
-    /// Batch normalisation over dimension 1: scale 1, shift 0, running mean 0 and variance 1, momentum 0.1.
-    pub fn batch_norm(&mut self, name: &str, features: usize) -> Result<BatchNorm> {
-        let mut constant = |part: &str, value: f32, role| {
-            let var = self.add(format!("{name}.{part}"), vec![value; features], &[features], role);
-            var.map(|v| v.as_tensor().clone())
+    /// Batch normalisation of this many channels: \[2, C\] scales 1 and shifts 0, and \[2, C\] running means 0 and variances 1.
+    pub fn batch_norm(&mut self, name: &str, channels: usize) -> (Slot, Slot) {
+        let mut pair = |parts: [(&str, f32); 2], role| {
+            let slots = parts.map(|(part, value)| {
+                self.add(format!("{name}.{part}"), vec![value; channels], &[channels], role)
+            });
+            Slot { start: slots[0].start, shape: vec![2, channels] }
         };
-        let weight = constant("weight", 1.0, Role::Exempt)?;
-        let bias = constant("bias", 0.0, Role::Exempt)?;
-        let mean = constant("running_mean", 0.0, Role::Buffer)?;
-        let variance = constant("running_var", 1.0, Role::Buffer)?;
-        Ok(BatchNorm::new_with_momentum(features, mean, variance, weight, bias, 1e-5, 0.1)?)
+        let affine = pair([("weight", 1.0), ("bias", 0.0)], Role::Exempt);
+        (affine, pair([("running_mean", 0.0), ("running_var", 1.0)], Role::Buffer))
+    }
+
+    /// The parameters, on this device.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn finish(self, device: &Device) -> Result<Parameters> {
+        let (trained, buffers) = (self.values.len(), self.buffers.len());
+        Ok(Parameters {
+            list: self.list,
+            trained,
+            state: Tensor::from_vec(self.values, trained, device)?,
+            gradients: Tensor::zeros(trained, DType::F32, device)?,
+            buffers: Tensor::from_vec(self.buffers, buffers, device)?,
+        })
     }
 }

@@ -1,7 +1,7 @@
-//! SGD with momentum, LARS, and learning-rate schedules.
+//! SGD with momentum, LARS, AdamW, and learning-rate schedules.
 
+mod optimiser;
 mod schedule;
-mod sgd;
 
+pub use optimiser::{Optimiser, OptimiserKind};
 pub use schedule::Schedule;
-pub use sgd::{Optimiser, OptimiserKind};

@@ -7,7 +7,8 @@ use crate::matrix::Matrix;
 use crate::measure::{
     Evaluation, Views, class_means, collision_spread, knn_accuracy, linear_accuracy, mean_accuracy, measure,
 };
-use crate::model::{Network, normalise};
+use crate::model::Network;
+use crate::ops::normalise;
 use crate::rng::{Purpose, stream};
 use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
@@ -33,8 +34,9 @@ fn features(network: &Network, pixels: &[f32], size: usize) -> Result<Features> 
     let (mut encoder_cols, mut head_cols) = (0, 0);
     for chunk in pixels.chunks(CHUNK * size) {
         let images = Tensor::from_slice(chunk, (chunk.len() / size, size), &Device::Cpu)?;
-        let output = network.forward(&images, false)?;
-        let (e, h) = (Matrix::from_tensor(&output.encoder)?, Matrix::from_tensor(&normalise(&output.head)?)?);
+        let output = network.forward(&images)?;
+        let (e, h) =
+            (Matrix::from_tensor(&output.encoder)?, Matrix::from_tensor(&normalise::forward(&output.head)?)?);
         (encoder_cols, head_cols) = (e.cols, h.cols);
         encoder.extend(e.data);
         head.extend(h.data);
@@ -104,7 +106,7 @@ pub fn accuracies(network: &Network, split: &Split, means: &Matrix) -> Result<[A
 /// # Errors
 /// The tensor library fails.
 pub(super) fn untrained_accuracies(config: &Config, split: &Split) -> Result<[Accuracies; 2]> {
-    let network = Network::new(config.encoder, split.train.side, config.seed)?;
+    let network = Network::new(config.encoder, split.train.shape(), config.seed, &Device::Cpu)?;
     let means = ClassMeans::of(&network, config, &split.train, config.seed)?;
     accuracies(&network, split, &means.means)
 }
@@ -143,7 +145,7 @@ pub fn measure_run(
 ) -> Result<Vec<LossComponents>> {
     let config = run_config(path)?;
     let split = data::load(&config.dataset, config.evaluate_on)?;
-    let network = load_network(path, &config, split.train.side)?;
+    let network = load_network(path, &config, split.train.shape())?;
     let default = [NumDraws::new(config.evaluated_draws())?];
     let draws = draws.unwrap_or(&default);
     for &n in draws {

@@ -4,7 +4,7 @@ use super::{Config, Folder, FolderState, Marker, Negatives, Task};
 use crate::data::{self, Images};
 use crate::error::{Error, Result};
 use crate::loss::{negative_mask, nt_xent, sampled_info_nce};
-use crate::model::{Network, normalise};
+use crate::model::Network;
 use crate::optim::{Optimiser, Schedule};
 use crate::rng::{Purpose, permutation, stream};
 use candle_core::{Device, Tensor};
@@ -46,9 +46,9 @@ pub fn train(config: &Config, path: &Path, task: &Task) -> Result<Trained> {
         return Ok(Trained { folder, kept: true, final_loss });
     }
     theory::files::write_atomically(&folder.file("config.toml"), config.to_toml().as_bytes())?;
-    let network = Network::new(config.encoder, split.train.side, config.seed)?;
+    let mut network = Network::new(config.encoder, split.train.shape(), config.seed, &Device::Cpu)?;
     let mut optimiser =
-        Optimiser::new(config.optimiser, config.momentum, config.weight_decay, network.parameters());
+        Optimiser::new(config.optimiser, config.momentum, config.weight_decay, network.parameters())?;
     let schedule = Schedule {
         peak: config.peak_rate(),
         warmup_steps: config.warmup_epochs.min(config.epochs) * batches,
@@ -65,17 +65,15 @@ pub fn train(config: &Config, path: &Path, task: &Task) -> Result<Trained> {
         for (step, batch) in order.chunks_exact(config.batch_size).enumerate() {
             let step = epoch * batches + step;
             let images = two_views(config, &split.train, batch, &mut augment)?;
-            let features = normalise(&network.forward(&images, true)?.head)?;
-            let first = features.narrow(0, 0, batch.len())?;
-            let second = features.narrow(0, batch.len(), batch.len())?;
+            let (output, tape) = network.forward_train(&images)?;
             let loss = match config.negatives {
-                Negatives::Batch(_) => nt_xent(&first, &second, config.temperature)?,
+                Negatives::Batch(_) => nt_xent(&output.head, config.temperature)?,
                 Negatives::Count(k) => {
                     let mask = negative_mask(batch.len(), k, &mut choose)?;
-                    sampled_info_nce(&first, &second, &mask, config.temperature)?
+                    sampled_info_nce(&output.head, &mask, config.temperature)?
                 }
             };
-            let value = f64::from(loss.to_scalar::<f32>()?);
+            let value = f64::from(loss.value.to_scalar::<f32>()?);
             if !value.is_finite() {
                 return Err(Error::NonFinite(format!(
                     "the loss is {value} at step {step} (epoch {epoch}) of {}: lower learning_rate = {}",
@@ -84,7 +82,8 @@ pub fn train(config: &Config, path: &Path, task: &Task) -> Result<Trained> {
                 )));
             }
             sum += value;
-            optimiser.step(&loss.backward()?, schedule.rate(step))?;
+            network.backward(tape, loss.gradient)?;
+            optimiser.step(network.parameters_mut(), schedule.rate(step))?;
         }
         final_loss = sum / batches as f64;
         let rate = schedule.rate((epoch + 1) * batches - 1);
@@ -130,17 +129,17 @@ pub fn run_config(path: &Path) -> Result<Config> {
     Config::from_toml(&marker.settings, &[])
 }
 
-/// The trained network of a run folder, for side × side images.
+/// The trained network of a run folder, for images \[height, width, channels\].
 ///
 /// # Errors
 /// The folder holds no finished run.
-pub fn load_network(path: &Path, config: &Config, side: usize) -> Result<Network> {
+pub fn load_network(path: &Path, config: &Config, image: [usize; 3]) -> Result<Network> {
     let checkpoint = path.join(CHECKPOINT);
     if !checkpoint.exists() {
         let message = format!("{} holds an unfinished run: it has no {CHECKPOINT}", path.display());
         return Err(Error::argument(message));
     }
-    let network = Network::new(config.encoder, side, config.seed)?;
+    let network = Network::new(config.encoder, image, config.seed, &Device::Cpu)?;
     network.parameters().load(&checkpoint)?;
     Ok(network)
 }

@@ -4,8 +4,7 @@
 //!
 //! - SGD: v ← μv + (∇ + λw), w ← w − ηv.
 //! - LARS (You et al. 2017, as apex's LARC without clipping): as SGD, but in segments that adapt ∇ + λw is scaled by
-//!   trust·‖w‖/(‖∇‖ + λ‖w‖), norms over the segment; by 1 where ‖w‖ or ‖∇‖ is 0. As
-//!   [`optim`](crate::optim).
+//!   trust·‖w‖/(‖∇‖ + λ‖w‖), norms over the segment; by 1 where ‖w‖ or ‖∇‖ is 0.
 //! - AdamW (Loshchilov & Hutter 2019, as `torch.optim.AdamW`): w ← (1 − ηλ)w, m ← β₁m + (1 − β₁)∇, v ← β₂v + (1 − β₂)∇²,
 //!   w ← w − η/(1 − β₁ᵏ) · m / (√(v/(1 − β₂ᵏ)) + ε).
 //!

@@ -1,0 +1,136 @@
+//! The optimiser of a network: a rule of [`crate::ops::optimiser`] over its flat parameters.
+//!
+//! Weights decay, and LARS adapts their rate; biases and batch-norm parameters do neither.
+
+use crate::error::Result;
+use crate::model::{Parameters, Role};
+use crate::ops::optimiser::{self, Rule, Segment};
+use serde::{Deserialize, Serialize};
+
+/// Which optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimiserKind {
+    /// SGD with momentum.
+    Sgd,
+    /// SGD with momentum and layer-wise adapted rates (trust coefficient 0.001).
+    Lars,
+    /// Adam with decoupled weight decay (β₁ = 0.9, β₂ = 0.999, ε = 1e-8; the momentum is not used).
+    AdamW,
+}
+
+impl OptimiserKind {
+    fn rule(self, momentum: f64) -> Rule {
+        match self {
+            Self::Sgd => Rule::Sgd { momentum },
+            Self::Lars => Rule::Lars { trust: 0.001, momentum },
+            Self::AdamW => Rule::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+        }
+    }
+}
+
+/// An optimiser of one network's parameters.
+pub struct Optimiser {
+    inner: optimiser::Optimiser,
+    steps: u64,
+}
+
+impl Optimiser {
+    /// An optimiser of these parameters, whose state begins at zero.
+    ///
+    /// # Errors
+    /// A momentum outside \[0, 1), a negative weight decay.
+    pub fn new(
+        kind: OptimiserKind,
+        momentum: f64,
+        weight_decay: f64,
+        parameters: &Parameters,
+    ) -> Result<Self> {
+        let segments: Vec<Segment> = parameters
+            .trained()
+            .map(|parameter| {
+                let weight = parameter.role == Role::Weight;
+                let (start, length) = (parameter.start, parameter.len());
+                Segment { start, length, decays: weight, adapts: weight }
+            })
+            .collect();
+        let inner = optimiser::Optimiser::new(kind.rule(momentum), weight_decay, &segments)?;
+        Ok(Self { inner, steps: 0 })
+    }
+
+    /// One step along the gradients that the parameters hold, at this learning rate.
+    ///
+    /// # Errors
+    /// A rate that is not finite; parameters of another network.
+    pub fn step(&mut self, parameters: &mut Parameters, rate: f64) -> Result<()> {
+        self.steps += 1;
+        let states = self.inner.rule().num_states();
+        let state = parameters.state_with(states)?.clone();
+        Ok(self.inner.step(&state, parameters.gradients(), rate, self.steps)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Builder;
+    use crate::rng::{Purpose, stream};
+    use candle_core::Device;
+
+    /// Two steps on loss = Σ w² / 2, whose gradient is w; then the first three numbers are a weight, the last a bias.
+    fn two_steps(kind: OptimiserKind) -> (Vec<f64>, Vec<f64>) {
+        let mut rng = stream(1, Purpose::Initialisation, 0);
+        let mut builder = Builder::new(&mut rng);
+        let weight = builder.weight("w", &[1, 3]);
+        builder.bias("w", 1);
+        let mut parameters = builder.finish(&Device::Cpu).unwrap();
+        let values = |parameters: &Parameters| -> Vec<f64> {
+            let flat = parameters.value(&weight).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            flat.into_iter().map(f64::from).collect()
+        };
+        let start = values(&parameters);
+        let mut optimiser = Optimiser::new(kind, 0.9, 0.01, &parameters).unwrap();
+        for _ in 0..2 {
+            let gradient = parameters.value(&weight).unwrap().copy().unwrap();
+            parameters.gradient(&weight).unwrap().slice_set(&gradient, 0, 0).unwrap();
+            optimiser.step(&mut parameters, 0.1).unwrap();
+        }
+        (start, values(&parameters))
+    }
+
+    #[test]
+    fn momentum_by_hand() {
+        let (start, end) = two_steps(OptimiserKind::Sgd);
+        for (w0, found) in start.iter().zip(end) {
+            let v1 = 1.01 * w0;
+            let w1 = w0 - 0.1 * v1;
+            let w2 = w1 - 0.1 * (0.9 * v1 + 1.01 * w1);
+            assert!((w2 - found).abs() < 1e-6, "{w2} {found}");
+        }
+    }
+
+    #[test]
+    fn lars_by_hand() {
+        let (start, end) = two_steps(OptimiserKind::Lars);
+        // ∇ = w, so the update is 1.01 w · 0.001 / 1.01 = 0.001 w in each step.
+        for (w0, found) in start.iter().zip(end) {
+            let v1 = 0.001 * w0;
+            let w1 = w0 - 0.1 * v1;
+            let w2 = w1 - 0.1 * (0.9 * v1 + 0.001 * w1);
+            assert!((w2 - found).abs() < 1e-6, "{w2} {found}");
+        }
+    }
+
+    #[test]
+    fn adamw_by_hand() {
+        let (start, end) = two_steps(OptimiserKind::AdamW);
+        for (w0, found) in start.iter().zip(end) {
+            // In the first step m/√v is the sign of the gradient; the decay multiplies by 1 − 0.1·0.01.
+            let w1 = 0.999 * w0 - 0.1 * w0.signum();
+            let m = (0.9 * 0.1 * w0 + 0.1 * w1) / (1.0 - 0.81);
+            let v = (0.999 * 0.001 * w0 * w0 + 0.001 * w1 * w1) / (1.0 - 0.999f64.powi(2));
+            let w2 = 0.999 * w1 - 0.1 * m / (v.sqrt() + 1e-8);
+            assert!((w2 - found).abs() < 1e-5, "{w2} {found}");
+        }
+    }
+}
