@@ -14,6 +14,8 @@
 
 pub mod batch_norm;
 pub mod conv;
+#[cfg(test)]
+mod bench;
 pub(crate) mod gemm;
 pub mod info_nce;
 pub mod linear;

@@ -1,6 +1,8 @@
 //! Batch normalisation on slices: two passes over memory forward, two backward, each parallel over chunks of rows.
 //!
-//! Inside a chunk, x − mean is formed before anything is multiplied, so that a mean far from 0 costs no digits.
+//! Inside a chunk, x − mean is formed before anything is multiplied, so that a mean far from 0 costs no digits. A row is
+//! masked in a loop of its own: with all the slices of a formula in one loop, LLVM gives up proving that they do not
+//! overlap, and branches on random signs instead of selecting.
 
 use crate::ops::parallel::{filled, for_each, map, rows_per_chunk, simd};
 use std::mem::MaybeUninit;
@@ -155,28 +157,50 @@ fn combine(partial: &[Vec<f32>], channels: usize) -> Vec<f32> {
     total.into_iter().map(|t| t as f32).collect()
 }
 
+/// g ← dy where the recomputed output of the row is positive, else 0.
+#[inline(always)]
+fn mask_row(g: &mut [f32], x: &[f32], c: &Channels) {
+    let coefficients = c.mean.iter().zip(&c.scale).zip(&c.shift);
+    for ((g, x), ((mean, scale), shift)) in g.iter_mut().zip(x).zip(coefficients) {
+        // The very expression of the forward pass: the same bits, hence the same sign.
+        *g = if (x - mean) * scale + shift <= 0.0 { 0.0 } else { *g };
+    }
+}
+
+/// Adds a row to Σ g·(x − mean) and Σ g.
+#[inline(always)]
+fn accumulate(sums: &mut [f32], g: &[f32], x: &[f32], mean: &[f32]) {
+    let (products, gradients) = sums.split_at_mut(mean.len());
+    let sums = products.iter_mut().zip(gradients);
+    for (((g, x), mean), (product, gradient)) in g.iter().zip(x).zip(mean).zip(sums) {
+        *gradient += g;
+        *product += g * (x - mean);
+    }
+}
+
+/// Σ g·(x − mean) becomes Σ g·x̂.
+fn scaled(mut sums: Vec<f32>, inv_std: &[f32]) -> Vec<f32> {
+    for (product, inv_std) in sums.iter_mut().zip(inv_std) {
+        *product *= inv_std;
+    }
+    sums
+}
+
 #[inline(always)]
 fn reduce_chunk<const RELU: bool>(dy: &[f32], x: &[f32], c: &Channels) -> Vec<f32> {
     let channels = c.mean.len();
     let mut sums = vec![0f32; 2 * channels];
-    let (products, gradients) = sums.split_at_mut(channels);
+    let mut g = vec![0f32; channels];
     for (dy, x) in dy.chunks_exact(channels).zip(x.chunks_exact(channels)) {
-        let coefficients = c.mean.iter().zip(&c.scale).zip(&c.shift);
-        let sums = products.iter_mut().zip(&mut *gradients);
-        for (((dy, x), ((mean, scale), shift)), (product, gradient)) in
-            dy.iter().zip(x).zip(coefficients).zip(sums)
-        {
-            let centred = x - mean;
-            // The very expression of the forward pass: the same bits, hence the same sign.
-            let g = if RELU && centred * scale + shift <= 0.0 { 0.0 } else { *dy };
-            *gradient += g;
-            *product += g * centred;
+        if RELU {
+            g.copy_from_slice(dy);
+            mask_row(&mut g, x, c);
+            accumulate(&mut sums, &g, x, &c.mean);
+        } else {
+            accumulate(&mut sums, dy, x, &c.mean);
         }
     }
-    for (product, inv_std) in products.iter_mut().zip(&c.inv_std) {
-        *product *= inv_std;
-    }
-    sums
+    scaled(sums, &c.inv_std)
 }
 
 /// \[2, C\]: dγ = Σ g·x̂ and dβ = Σ g, where g = dy·\[y > 0\] if `relu` (y recomputed from x) and dy otherwise.
@@ -196,22 +220,14 @@ pub fn reduce(dy: &[f32], x: &[f32], channels: &Channels, relu: bool) -> Vec<f32
 fn masked_reduce_chunk(dy: &mut [f32], x: &[f32], y: &[f32], c: &Channels) -> Vec<f32> {
     let channels = c.mean.len();
     let mut sums = vec![0f32; 2 * channels];
-    let (products, gradients) = sums.split_at_mut(channels);
     let rows = dy.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(y.chunks_exact(channels));
     for ((dy, x), y) in rows {
-        let sums = products.iter_mut().zip(&mut *gradients);
-        for ((((dy, x), y), mean), (product, gradient)) in dy.iter_mut().zip(x).zip(y).zip(&c.mean).zip(sums)
-        {
-            let g = if *y <= 0.0 { 0.0 } else { *dy };
-            *dy = g;
-            *gradient += g;
-            *product += g * (x - mean);
+        for (dy, y) in dy.iter_mut().zip(y) {
+            *dy = if *y <= 0.0 { 0.0 } else { *dy };
         }
+        accumulate(&mut sums, dy, x, &c.mean);
     }
-    for (product, inv_std) in products.iter_mut().zip(&c.inv_std) {
-        *product *= inv_std;
-    }
-    sums
+    scaled(sums, &c.inv_std)
 }
 
 /// dy ← g = dy·\[y > 0\] and the \[2, C\] sums of [`reduce`].
@@ -240,26 +256,20 @@ impl<'a> Backward<'a> {
     }
 
     #[inline(always)]
-    fn element<const RELU: bool>(dy: f32, x: f32, [mean, scale, shift, offset, slope]: [f32; 5]) -> f32 {
-        let centred = x - mean;
-        let g = if RELU && centred * scale + shift <= 0.0 { 0.0 } else { dy };
-        scale * (g - offset - centred * slope)
-    }
-
-    #[inline(always)]
-    fn coefficients(&self) -> impl Iterator<Item = [f32; 5]> {
-        let c = self.channels;
-        let forward = c.mean.iter().zip(&c.scale).zip(&c.shift);
-        let pairs = forward.zip(&self.offset).zip(&self.slope);
-        pairs.map(|((((mean, scale), shift), offset), slope)| [*mean, *scale, *shift, *offset, *slope])
+    fn coefficients(&self) -> impl Iterator<Item = [f32; 4]> {
+        let pairs = self.channels.mean.iter().zip(&self.channels.scale).zip(&self.offset).zip(&self.slope);
+        pairs.map(|(((mean, scale), offset), slope)| [*mean, *scale, *offset, *slope])
     }
 
     #[inline(always)]
     fn chunk_in_place<const RELU: bool>(&self, g: &mut [f32], x: &[f32]) {
         let channels = self.offset.len();
         for (g, x) in g.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-            for ((g, x), c) in g.iter_mut().zip(x).zip(self.coefficients()) {
-                *g = Self::element::<RELU>(*g, *x, c);
+            if RELU {
+                mask_row(g, x, self.channels);
+            }
+            for ((g, x), [mean, scale, offset, slope]) in g.iter_mut().zip(x).zip(self.coefficients()) {
+                *g = scale * (*g - offset - (x - mean) * slope);
             }
         }
     }
@@ -267,10 +277,20 @@ impl<'a> Backward<'a> {
     #[inline(always)]
     fn chunk<const RELU: bool>(&self, g: &[f32], x: &[f32], dx: &mut [MaybeUninit<f32>]) {
         let channels = self.offset.len();
+        let mut masked = vec![0f32; channels];
         let rows = g.chunks_exact(channels).zip(x.chunks_exact(channels));
         for ((g, x), dx) in rows.zip(dx.chunks_exact_mut(channels)) {
-            for (((g, x), dx), c) in g.iter().zip(x).zip(dx).zip(self.coefficients()) {
-                dx.write(Self::element::<RELU>(*g, *x, c));
+            let g = if RELU {
+                masked.copy_from_slice(g);
+                mask_row(&mut masked, x, self.channels);
+                &masked
+            } else {
+                g
+            };
+            for (((g, x), dx), [mean, scale, offset, slope]) in
+                g.iter().zip(x).zip(dx).zip(self.coefficients())
+            {
+                dx.write(scale * (g - offset - (x - mean) * slope));
             }
         }
     }
