@@ -26,44 +26,108 @@ impl Channels {
     }
 }
 
-/// Mean and Σ(x − mean)² of every channel of a chunk, by two passes; the second corrects the mean of the first.
+/// Channels that a sum over rows takes at a time: their sums stay in one AVX-512 register.
+const LANES: usize = 16;
+type Lanes = [f32; LANES];
+
+/// Elements `at`, … of a row; zeros behind its end.
+#[inline(always)]
+fn lanes(row: &[f32], at: usize) -> Lanes {
+    let rest = &row[at..];
+    if let Some(whole) = rest.first_chunk::<LANES>() {
+        return *whole;
+    }
+    let mut padded = [0.0; LANES];
+    for (lane, value) in padded.iter_mut().zip(rest) {
+        *lane = *value;
+    }
+    padded
+}
+
+/// Writes what of a block lies before the end of a row.
+#[inline(always)]
+fn put(row: &mut [f32], at: usize, values: Lanes) {
+    for (to, value) in row[at..].iter_mut().zip(values) {
+        *to = value;
+    }
+}
+
+/// Calls `add` with a block of channels of every row: four rows at a time, then one by one (three blocks of zeros).
+#[inline(always)]
+fn by_four_rows(x: &[f32], channels: usize, at: usize, mut add: impl FnMut([Lanes; 4], usize)) {
+    let mut groups = x.chunks_exact(4 * channels);
+    for group in &mut groups {
+        let row = |index: usize| lanes(&group[index * channels..][..channels], at);
+        add([row(0), row(1), row(2), row(3)], 4);
+    }
+    for row in groups.remainder().chunks_exact(channels) {
+        add([lanes(row, at), [0.0; LANES], [0.0; LANES], [0.0; LANES]], 1);
+    }
+}
+
+/// Mean and Σ(x − mean)² of every channel of a chunk, by two passes; the second corrects the mean of the first. Sums are
+/// of four rows each, which keeps them shallow.
 #[inline(always)]
 fn chunk_moments(x: &[f32], channels: usize) -> Vec<f32> {
     let rows = (x.len() / channels) as f32;
     let mut moments = vec![0f32; 2 * channels];
-    let (mean, squares) = moments.split_at_mut(channels);
-    // Four rows per visit: a quarter of the traffic to the accumulators, and a shallower sum.
-    let mut blocks = x.chunks_exact(4 * channels);
-    for block in &mut blocks {
-        let (a, rest) = block.split_at(channels);
-        let (b, rest) = rest.split_at(channels);
-        let (c, d) = rest.split_at(channels);
-        for ((((m, a), b), c), d) in mean.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            *m += (a + b) + (c + d);
+    let (means, sums) = moments.split_at_mut(channels);
+    for at in (0..channels).step_by(LANES) {
+        let mut mean = [0f32; LANES];
+        by_four_rows(x, channels, at, |[a, b, c, d], _| {
+            for lane in 0..LANES {
+                mean[lane] += (a[lane] + b[lane]) + (c[lane] + d[lane]);
+            }
+        });
+        for lane in 0..LANES {
+            mean[lane] /= rows;
         }
-    }
-    for row in blocks.remainder().chunks_exact(channels) {
-        for (m, x) in mean.iter_mut().zip(row) {
-            *m += x;
+        let mut rest = [0f32; LANES];
+        let mut squares = [0f32; LANES];
+        by_four_rows(x, channels, at, |[a, b, c, d], count| {
+            for lane in 0..LANES {
+                let m = mean[lane];
+                let a = a[lane] - m;
+                let (b, c, d) =
+                    if count == 4 { (b[lane] - m, c[lane] - m, d[lane] - m) } else { (0.0, 0.0, 0.0) };
+                rest[lane] += (a + b) + (c + d);
+                squares[lane] += (a * a + b * b) + (c * c + d * d);
+            }
+        });
+        for lane in 0..LANES {
+            let shift = rest[lane] / rows;
+            mean[lane] += shift;
+            squares[lane] = (squares[lane] - rest[lane] * shift).max(0.0);
         }
-    }
-    for m in mean.iter_mut() {
-        *m /= rows;
-    }
-    let mut rest = vec![0f32; channels];
-    for row in x.chunks_exact(channels) {
-        for (((q, r), m), x) in squares.iter_mut().zip(&mut rest).zip(&*mean).zip(row) {
-            let d = x - m;
-            *r += d;
-            *q += d * d;
-        }
-    }
-    for ((m, q), r) in mean.iter_mut().zip(squares).zip(&rest) {
-        let shift = r / rows;
-        *m += shift;
-        *q = (*q - r * shift).max(0.0);
+        put(means, at, mean);
+        put(sums, at, squares);
     }
     moments
+}
+
+/// Mean and Σ(x − mean)² of all chunks together, in f64 and in the order of the chunks.
+///
+/// Σ(x − mean)² = Σ_k [M2_k + n_k (mean_k − mean)²]: Chan, Golub & LeVeque 1983, for all chunks at once.
+#[inline(always)]
+fn all_moments(partial: &[(f64, Vec<f32>)], channels: usize, rows: f64) -> (Vec<f64>, Vec<f64>) {
+    let mut mean = vec![0f64; channels];
+    for (count, moments) in partial {
+        for (m, x) in mean.iter_mut().zip(moments) {
+            *m += count * f64::from(*x);
+        }
+    }
+    for m in &mut mean {
+        *m /= rows;
+    }
+    let mut squares = vec![0f64; channels];
+    for (count, moments) in partial {
+        let (chunk_mean, chunk_squares) = moments.split_at(channels);
+        for (((q, m), x), s) in squares.iter_mut().zip(&mean).zip(chunk_mean).zip(chunk_squares) {
+            let distance = f64::from(*x) - m;
+            *q += f64::from(*s) + count * distance * distance;
+        }
+    }
+    (mean, squares)
 }
 
 /// \[2, C\]: mean, then 1/√(biased variance + ε).
@@ -72,23 +136,7 @@ pub fn statistics(x: &[f32], channels: usize, epsilon: f64) -> Vec<f32> {
     let partial =
         map(x.chunks(chunk), |x| ((x.len() / channels) as f64, simd(|| chunk_moments(x, channels))));
     let rows = (x.len() / channels) as f64;
-    let mut mean = vec![0f64; channels];
-    for (count, moments) in &partial {
-        for (m, x) in mean.iter_mut().zip(moments) {
-            *m += count * f64::from(*x);
-        }
-    }
-    for m in &mut mean {
-        *m /= rows;
-    }
-    // Σ(x − mean)² = Σ_k [M2_k + n_k (mean_k − mean)²]: Chan, Golub & LeVeque 1983, for all chunks at once.
-    let mut squares = vec![0f64; channels];
-    for (count, moments) in &partial {
-        let (chunk_mean, chunk_squares) = moments.split_at(channels);
-        for (((q, m), x), s) in squares.iter_mut().zip(&mean).zip(chunk_mean).zip(chunk_squares) {
-            *q += f64::from(*s) + count * (f64::from(*x) - m).powi(2);
-        }
-    }
+    let (mean, squares) = simd(|| all_moments(&partial, channels, rows));
     let mean = mean.iter().map(|m| *m as f32);
     mean.chain(squares.iter().map(|q| (1.0 / (q / rows + epsilon).sqrt()) as f32)).collect()
 }
@@ -149,12 +197,15 @@ pub fn apply(x: &[f32], residual: Option<&[f32]>, channels: &Channels, relu: boo
 /// Adds chunk sums in f64, in the order of the chunks; dγ row, then dβ row.
 fn combine(partial: &[Vec<f32>], channels: usize) -> Vec<f32> {
     let mut total = vec![0f64; 2 * channels];
-    for sums in partial {
-        for (t, s) in total.iter_mut().zip(sums) {
-            *t += f64::from(*s);
-        }
-    }
+    simd(|| partial.iter().for_each(|sums| add(&mut total, sums)));
     total.into_iter().map(|t| t as f32).collect()
+}
+
+#[inline(always)]
+fn add(total: &mut [f64], sums: &[f32]) {
+    for (t, s) in total.iter_mut().zip(sums) {
+        *t += f64::from(*s);
+    }
 }
 
 /// g ← dy where the recomputed output of the row is positive, else 0.
@@ -167,40 +218,35 @@ fn mask_row(g: &mut [f32], x: &[f32], c: &Channels) {
     }
 }
 
-/// Adds a row to Σ g·(x − mean) and Σ g.
-#[inline(always)]
-fn accumulate(sums: &mut [f32], g: &[f32], x: &[f32], mean: &[f32]) {
-    let (products, gradients) = sums.split_at_mut(mean.len());
-    let sums = products.iter_mut().zip(gradients);
-    for (((g, x), mean), (product, gradient)) in g.iter().zip(x).zip(mean).zip(sums) {
-        *gradient += g;
-        *product += g * (x - mean);
-    }
-}
-
-/// Σ g·(x − mean) becomes Σ g·x̂.
-fn scaled(mut sums: Vec<f32>, inv_std: &[f32]) -> Vec<f32> {
-    for (product, inv_std) in sums.iter_mut().zip(inv_std) {
-        *product *= inv_std;
-    }
-    sums
-}
-
+/// Σ g·x̂ and Σ g over a chunk.
 #[inline(always)]
 fn reduce_chunk<const RELU: bool>(dy: &[f32], x: &[f32], c: &Channels) -> Vec<f32> {
     let channels = c.mean.len();
     let mut sums = vec![0f32; 2 * channels];
-    let mut g = vec![0f32; channels];
-    for (dy, x) in dy.chunks_exact(channels).zip(x.chunks_exact(channels)) {
-        if RELU {
-            g.copy_from_slice(dy);
-            mask_row(&mut g, x, c);
-            accumulate(&mut sums, &g, x, &c.mean);
-        } else {
-            accumulate(&mut sums, dy, x, &c.mean);
+    let (products, gradients) = sums.split_at_mut(channels);
+    for at in (0..channels).step_by(LANES) {
+        let (mean, inv_std) = (lanes(&c.mean, at), lanes(&c.inv_std, at));
+        let (scale, shift) = (lanes(&c.scale, at), lanes(&c.shift, at));
+        let mut product = [0f32; LANES];
+        let mut gradient = [0f32; LANES];
+        for (dy, x) in dy.chunks_exact(channels).zip(x.chunks_exact(channels)) {
+            let (dy, x) = (lanes(dy, at), lanes(x, at));
+            for lane in 0..LANES {
+                let centred = x[lane] - mean[lane];
+                // The very expression of the forward pass: the same bits, hence the same sign.
+                let blocked = RELU && centred * scale[lane] + shift[lane] <= 0.0;
+                let g = if blocked { 0.0 } else { dy[lane] };
+                gradient[lane] += g;
+                product[lane] += g * centred;
+            }
         }
+        for lane in 0..LANES {
+            product[lane] *= inv_std[lane];
+        }
+        put(products, at, product);
+        put(gradients, at, gradient);
     }
-    scaled(sums, &c.inv_std)
+    sums
 }
 
 /// \[2, C\]: dγ = Σ g·x̂ and dβ = Σ g, where g = dy·\[y > 0\] if `relu` (y recomputed from x) and dy otherwise.
@@ -218,16 +264,10 @@ pub fn reduce(dy: &[f32], x: &[f32], channels: &Channels, relu: bool) -> Vec<f32
 
 #[inline(always)]
 fn masked_reduce_chunk(dy: &mut [f32], x: &[f32], y: &[f32], c: &Channels) -> Vec<f32> {
-    let channels = c.mean.len();
-    let mut sums = vec![0f32; 2 * channels];
-    let rows = dy.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(y.chunks_exact(channels));
-    for ((dy, x), y) in rows {
-        for (dy, y) in dy.iter_mut().zip(y) {
-            *dy = if *y <= 0.0 { 0.0 } else { *dy };
-        }
-        accumulate(&mut sums, dy, x, &c.mean);
+    for (dy, y) in dy.iter_mut().zip(y) {
+        *dy = if *y <= 0.0 { 0.0 } else { *dy };
     }
-    scaled(sums, &c.inv_std)
+    reduce_chunk::<false>(dy, x, c)
 }
 
 /// dy ← g = dy·\[y > 0\] and the \[2, C\] sums of [`reduce`].
