@@ -43,6 +43,20 @@ pub fn simd<R>(kernel: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(kernel)
 }
 
+/// Σ over chunks of their sums, in f64 and in the order of the chunks.
+pub fn add_in_order(partial: &[Vec<f32>], length: usize) -> Vec<f32> {
+    let mut total = vec![0f64; length];
+    simd(|| partial.iter().for_each(|sums| add(&mut total, sums)));
+    total.into_iter().map(|t| t as f32).collect()
+}
+
+#[inline(always)]
+fn add(total: &mut [f64], sums: &[f32]) {
+    for (t, s) in total.iter_mut().zip(sums) {
+        *t += f64::from(*s);
+    }
+}
+
 /// A vector of this length without a first pass that zeroes it.
 ///
 /// # Safety

@@ -4,7 +4,7 @@
 //! masked in a loop of its own: with all the slices of a formula in one loop, LLVM gives up proving that they do not
 //! overlap, and branches on random signs instead of selecting.
 
-use crate::ops::parallel::{filled, for_each, map, rows_per_chunk, simd};
+use crate::ops::parallel::{add_in_order, filled, for_each, map, rows_per_chunk, simd};
 use std::mem::MaybeUninit;
 
 /// Per-channel numbers of the forward pass: y = (x − mean)·scale + shift, with scale = γ·inv_std and shift = β.
@@ -79,8 +79,8 @@ fn chunk_moments(x: &[f32], channels: usize) -> Vec<f32> {
                 mean[lane] += (a[lane] + b[lane]) + (c[lane] + d[lane]);
             }
         });
-        for lane in 0..LANES {
-            mean[lane] /= rows;
+        for mean in &mut mean {
+            *mean /= rows;
         }
         let mut rest = [0f32; LANES];
         let mut squares = [0f32; LANES];
@@ -194,20 +194,6 @@ pub fn apply(x: &[f32], residual: Option<&[f32]>, channels: &Channels, relu: boo
     }
 }
 
-/// Adds chunk sums in f64, in the order of the chunks; dγ row, then dβ row.
-fn combine(partial: &[Vec<f32>], channels: usize) -> Vec<f32> {
-    let mut total = vec![0f64; 2 * channels];
-    simd(|| partial.iter().for_each(|sums| add(&mut total, sums)));
-    total.into_iter().map(|t| t as f32).collect()
-}
-
-#[inline(always)]
-fn add(total: &mut [f64], sums: &[f32]) {
-    for (t, s) in total.iter_mut().zip(sums) {
-        *t += f64::from(*s);
-    }
-}
-
 /// g ← dy where the recomputed output of the row is positive, else 0.
 #[inline(always)]
 fn mask_row(g: &mut [f32], x: &[f32], c: &Channels) {
@@ -259,7 +245,7 @@ pub fn reduce(dy: &[f32], x: &[f32], channels: &Channels, relu: bool) -> Vec<f32
             false => reduce_chunk::<false>(dy, x, channels),
         })
     });
-    combine(&partial, width)
+    add_in_order(&partial, 2 * width)
 }
 
 #[inline(always)]
@@ -276,7 +262,7 @@ pub fn masked_reduce(dy: &mut [f32], x: &[f32], y: &[f32], channels: &Channels) 
     let chunk = rows_per_chunk(width) * width;
     let jobs = dy.chunks_mut(chunk).zip(x.chunks(chunk)).zip(y.chunks(chunk));
     let partial = map(jobs, |((dy, x), y)| simd(|| masked_reduce_chunk(dy, x, y, channels)));
-    combine(&partial, width)
+    add_in_order(&partial, 2 * width)
 }
 
 /// Per-channel numbers of dx = scale·(g − offset − (x − mean)·slope).

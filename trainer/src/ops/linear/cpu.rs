@@ -1,7 +1,7 @@
 //! A linear layer on slices: three products, and what surrounds them fused into single passes.
 
 use crate::ops::gemm::{Matrix, Order, multiply};
-use crate::ops::parallel::{filled, for_each, map, rows_per_chunk, simd};
+use crate::ops::parallel::{add_in_order, filled, for_each, map, rows_per_chunk, simd};
 use std::mem::MaybeUninit;
 
 /// Columns of y that one visit of a row writes: a cache line.
@@ -72,16 +72,6 @@ pub fn weight_gradient(dw: &mut [MaybeUninit<f32>], g: &[f32], x: &[f32], [m, ou
     multiply(dw, Order::Rows, a, b, [outputs, inputs, m]);
 }
 
-fn combine(partial: &[Vec<f32>], columns: usize) -> Vec<f32> {
-    let mut total = vec![0f64; columns];
-    for sums in partial {
-        for (t, s) in total.iter_mut().zip(sums) {
-            *t += f64::from(*s);
-        }
-    }
-    total.into_iter().map(|t| t as f32).collect()
-}
-
 #[inline(always)]
 fn sum_rows(g: &[f32], columns: usize) -> Vec<f32> {
     let mut sums = vec![0f32; columns];
@@ -108,12 +98,12 @@ fn mask_rows(dy: &mut [f32], y: &[f32], columns: usize) -> Vec<f32> {
 /// Σ over rows of g \[m, columns\].
 pub fn column_sums(g: &[f32], columns: usize) -> Vec<f32> {
     let chunk = rows_per_chunk(columns) * columns;
-    combine(&map(g.chunks(chunk), |g| simd(|| sum_rows(g, columns))), columns)
+    add_in_order(&map(g.chunks(chunk), |g| simd(|| sum_rows(g, columns))), columns)
 }
 
 /// dy ← dy·\[y > 0\], and the column sums of that.
 pub fn mask(dy: &mut [f32], y: &[f32], columns: usize) -> Vec<f32> {
     let chunk = rows_per_chunk(columns) * columns;
     let jobs = dy.chunks_mut(chunk).zip(y.chunks(chunk));
-    combine(&map(jobs, |(dy, y)| simd(|| mask_rows(dy, y, columns))), columns)
+    add_in_order(&map(jobs, |(dy, y)| simd(|| mask_rows(dy, y, columns))), columns)
 }
