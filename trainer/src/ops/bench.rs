@@ -1,4 +1,5 @@
-//! How fast the operations are: `cargo test -p trainer --lib ops::bench -- --ignored --nocapture`.
+//! How fast the operations are: `cargo test --release -p trainer --lib ops::bench -- --ignored --nocapture`. Without
+//! `--release` the checks inside dependencies slow matrix products to a third.
 
 use super::testing::*;
 use super::*;

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "measurement: cargo test -p trainer --lib ops::gemm -- --ignored --nocapture"]
+    #[ignore = "measurement: cargo test --release -p trainer --lib ops::gemm -- --ignored --nocapture"]
     fn speed() {
         for (m, n, k) in [(128, 1024, 3072), (128, 512, 1024), (128, 512, 512), (256, 1024, 3072)] {
             for order in [Order::Rows, Order::Columns] {
