@@ -1,5 +1,7 @@
 //! Seeded random streams: one per purpose, so that a number drawn for one purpose never moves another.
 
+pub mod philox;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -1,3 +1,4 @@
 //! Random views of a sample.
 
 pub mod digits;
+pub mod simclr;

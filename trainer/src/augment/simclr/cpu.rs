@@ -1,0 +1,219 @@
+//! A view on the CPU: crop and enlarge, flip, jitter, grey, on planes of f32.
+//!
+//! Every number is computed by the same operations in the same order as in `kernel.cu`, so CPU and GPU give
+//! the same bits. The one sum, the mean of contrast, has a fixed order: lane l of [`LANES`] sums pixels l, l
+//! + LANES, …; then halves are added.
+
+use super::parameters::{CropBox, Parameters, Part, Sampler};
+
+/// Partial sums behind the mean of an image; threads of a block on the GPU.
+pub(super) const LANES: usize = 256;
+
+/// Buffers of one thread, kept between images.
+#[derive(Debug)]
+pub struct Scratch {
+    /// Red, green and blue of the view.
+    planes: Vec<f32>,
+    /// Rows of the box, stretched to the width of the view: \[rows of the box, 3, size\].
+    rows: Vec<f32>,
+    columns: Vec<Tap>,
+}
+
+impl Scratch {
+    /// Buffers for the images of a sampler.
+    pub fn new(sampler: &Sampler) -> Self {
+        Self {
+            planes: vec![0.0; sampler.view_len()],
+            rows: vec![0.0; 3 * sampler.height as usize * sampler.size()],
+            columns: Vec::with_capacity(sampler.size()),
+        }
+    }
+}
+
+/// Where an output pixel comes from along one axis: two input pixels and their weights.
+#[derive(Debug, Clone, Copy)]
+struct Tap {
+    low: usize,
+    high: usize,
+    weight_low: f32,
+    weight_high: f32,
+}
+
+/// Bilinear interpolation of `input` pixels to `output` (`align_corners=False`, no antialiasing): the centre
+/// of pixel i lies at (i + ½)·input/output − ½, not before the first pixel.
+#[inline]
+fn tap(i: usize, input: usize, output: usize) -> Tap {
+    let step = input as f32 / output as f32;
+    let place = step * (i as f32 + 0.5) - 0.5;
+    let place = if place > 0.0 { place } else { 0.0 };
+    let low = (place as usize).min(input - 1);
+    let high = (low + 1).min(input - 1);
+    let weight = place - low as f32;
+    let weight = if weight < 1.0 { weight } else { 1.0 };
+    Tap { low, high, weight_low: 1.0 - weight, weight_high: weight }
+}
+
+/// Writes the view \[size, size, 3\] of an image \[H, W, 3\] into `out`.
+pub fn apply(p: &Parameters, sampler: &Sampler, image: &[u8], scratch: &mut Scratch, out: &mut [f32]) {
+    crop(p.crop, p.flip, sampler, image, scratch);
+    let pixels = sampler.size() * sampler.size();
+    let (red, rest) = scratch.planes.split_at_mut(pixels);
+    let (green, blue) = rest.split_at_mut(pixels);
+    if p.jitter {
+        for part in p.order {
+            adjust(part, p.factors[part as usize], [red, green, blue]);
+        }
+    }
+    if p.grey {
+        for (i, pixel) in out.chunks_exact_mut(3).enumerate() {
+            pixel.fill(grey(red[i], green[i], blue[i]));
+        }
+    } else {
+        for (((pixel, &r), &g), &b) in out.chunks_exact_mut(3).zip(&*red).zip(&*green).zip(&*blue) {
+            (pixel[0], pixel[1], pixel[2]) = (r, g, b);
+        }
+    }
+}
+
+/// Fills the planes with the box, enlarged to size × size, in \[0, 1\].
+fn crop(b: CropBox, flip: bool, sampler: &Sampler, image: &[u8], scratch: &mut Scratch) {
+    let size = sampler.size();
+    let (height, width) = (b.height as usize, b.width as usize);
+    let line = 3 * sampler.width as usize;
+    let Scratch { planes, rows, columns } = scratch;
+    columns.clear();
+    columns.extend((0..size).map(|x| {
+        let tap = tap(if flip { size - 1 - x } else { x }, width, size);
+        Tap { low: 3 * tap.low, high: 3 * tap.high, ..tap }
+    }));
+    let source = &image[b.top as usize * line + 3 * b.left as usize..];
+    for (y, stretched) in rows.chunks_exact_mut(3 * size).take(height).enumerate() {
+        let source = &source[y * line..][..3 * width];
+        let (red, rest) = stretched.split_at_mut(size);
+        let (green, blue) = rest.split_at_mut(size);
+        for (((tap, r), g), b) in columns.iter().zip(red).zip(green).zip(blue) {
+            let (low, high) = (&source[tap.low..tap.low + 3], &source[tap.high..tap.high + 3]);
+            let mix = |c: usize| f32::from(low[c]) * tap.weight_low + f32::from(high[c]) * tap.weight_high;
+            (*r, *g, *b) = (mix(0), mix(1), mix(2));
+        }
+    }
+    for (c, plane) in planes.chunks_exact_mut(size * size).enumerate() {
+        for (y, out) in plane.chunks_exact_mut(size).enumerate() {
+            let tap = tap(y, height, size);
+            let low = &rows[(3 * tap.low + c) * size..][..size];
+            let high = &rows[(3 * tap.high + c) * size..][..size];
+            for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
+                *out = (low * tap.weight_low + high * tap.weight_high) / 255.0;
+            }
+        }
+    }
+}
+
+/// Applies one part of the jitter. A factor that changes nothing is skipped.
+fn adjust(part: Part, factor: f32, [red, green, blue]: [&mut [f32]; 3]) {
+    match part {
+        Part::Brightness => {
+            for v in [red, green, blue].into_iter().flatten() {
+                *v = clamp(factor * *v);
+            }
+        }
+        Part::Contrast if factor != 1.0 => {
+            let term = (1.0 - factor) * grey_mean(red, green, blue);
+            for v in [red, green, blue].into_iter().flatten() {
+                *v = clamp(factor * *v + term);
+            }
+        }
+        Part::Saturation => {
+            for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+                let term = (1.0 - factor) * grey(*r, *g, *b);
+                *r = clamp(factor * *r + term);
+                *g = clamp(factor * *g + term);
+                *b = clamp(factor * *b + term);
+            }
+        }
+        Part::Hue if factor != 0.0 => {
+            for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+                (*r, *g, *b) = turn_hue(factor, *r, *g, *b);
+            }
+        }
+        Part::Contrast | Part::Hue => {}
+    }
+}
+
+/// Luminance, with the three weights of ITU-R BT.601 as torchvision rounds them.
+#[inline(always)]
+fn grey(r: f32, g: f32, b: f32) -> f32 {
+    0.2989 * r + 0.587 * g + 0.114 * b
+}
+
+/// min(max(v, 0), 1), in the form that becomes two instructions.
+#[inline(always)]
+fn clamp(v: f32) -> f32 {
+    let v = if v > 0.0 { v } else { 0.0 };
+    if v < 1.0 { v } else { 1.0 }
+}
+
+fn grey_mean(red: &[f32], green: &[f32], blue: &[f32]) -> f32 {
+    let mut partial = [0.0; LANES];
+    let (reds, red_rest) = red.as_chunks::<LANES>();
+    let (greens, green_rest) = green.as_chunks::<LANES>();
+    let (blues, blue_rest) = blue.as_chunks::<LANES>();
+    for ((r, g), b) in reds.iter().zip(greens).zip(blues) {
+        for lane in 0..LANES {
+            partial[lane] += grey(r[lane], g[lane], b[lane]);
+        }
+    }
+    for (((sum, r), g), b) in partial.iter_mut().zip(red_rest).zip(green_rest).zip(blue_rest) {
+        *sum += grey(*r, *g, *b);
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (low, high) = partial.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(a, b)| *a += *b);
+        half /= 2;
+    }
+    partial[0] / red.len() as f32
+}
+
+/// The colour with its hue turned by `shift` turns (|shift| ≤ ½), through hue, saturation and value.
+///
+/// Free of branches, so that the compiler makes vectors of it: all six sectors are chosen by selection.
+#[inline(always)]
+fn turn_hue(shift: f32, r: f32, g: f32, b: f32) -> (f32, f32, f32) {
+    let larger = |x: f32, y: f32| if x > y { x } else { y };
+    let smaller = |x: f32, y: f32| if x < y { x } else { y };
+    let value = larger(larger(r, g), b);
+    let range = value - smaller(smaller(r, g), b);
+    let flat = range == 0.0;
+    let divisor = if flat { 1.0 } else { range };
+    let saturation = range / if flat { 1.0 } else { value };
+    let (rc, gc, bc) = ((value - r) / divisor, (value - g) / divisor, (value - b) / divisor);
+    let sixths = if value == r {
+        bc - gc
+    } else if value == g {
+        2.0 + rc - bc
+    } else {
+        4.0 + gc - rc
+    };
+    let wrap = |x: f32| if x >= 1.0 { x - 1.0 } else { x };
+    let hue = wrap(sixths / 6.0 + 1.0) + shift;
+    let hue = wrap(if hue < 0.0 { hue + 1.0 } else { hue });
+    let scaled = hue * 6.0;
+    let sector = scaled as i32;
+    let f = scaled - sector as f32;
+    let p = clamp(value * (1.0 - saturation));
+    let q = clamp(value * (1.0 - saturation * f));
+    let t = clamp(value * (1.0 - saturation * (1.0 - f)));
+    let choose = |of: [f32; 6]| {
+        let mut chosen = of[0];
+        for (i, v) in of.into_iter().enumerate().skip(1) {
+            chosen = if sector == i as i32 { v } else { chosen };
+        }
+        chosen
+    };
+    (
+        choose([value, q, p, p, t, value]),
+        choose([t, value, value, q, p, p]),
+        choose([p, p, t, value, value, q]),
+    )
+}
