@@ -112,31 +112,39 @@ fn crop(b: CropBox, flip: bool, sampler: &Sampler, image: &[u8], scratch: &mut S
 /// Applies one part of the jitter. A factor that changes nothing is skipped.
 fn adjust(part: Part, factor: f32, [red, green, blue]: [&mut [f32]; 3]) {
     match part {
-        Part::Brightness => {
-            for v in [red, green, blue].into_iter().flatten() {
-                *v = clamp(factor * *v);
-            }
-        }
+        Part::Brightness => [red, green, blue].into_iter().for_each(|plane| blend(plane, factor, 0.0)),
         Part::Contrast if factor != 1.0 => {
             let term = (1.0 - factor) * grey_mean(red, green, blue);
-            for v in [red, green, blue].into_iter().flatten() {
-                *v = clamp(factor * *v + term);
-            }
+            [red, green, blue].into_iter().for_each(|plane| blend(plane, factor, term));
         }
-        Part::Saturation => {
-            for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
-                let term = (1.0 - factor) * grey(*r, *g, *b);
-                *r = clamp(factor * *r + term);
-                *g = clamp(factor * *g + term);
-                *b = clamp(factor * *b + term);
-            }
-        }
-        Part::Hue if factor != 0.0 => {
-            for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
-                (*r, *g, *b) = turn_hue(factor, *r, *g, *b);
-            }
-        }
+        Part::Saturation => saturate(factor, red, green, blue),
+        Part::Hue if factor != 0.0 => turn_hues(factor, red, green, blue),
         Part::Contrast | Part::Hue => {}
+    }
+}
+
+// These loops are functions of their own, never inlined: as separate arguments the planes are known not to
+// overlap, without which the compiler does not reliably make vectors of them.
+
+#[inline(never)]
+fn blend(plane: &mut [f32], factor: f32, term: f32) {
+    plane.iter_mut().for_each(|v| *v = clamp(factor * *v + term));
+}
+
+#[inline(never)]
+fn saturate(factor: f32, red: &mut [f32], green: &mut [f32], blue: &mut [f32]) {
+    for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+        let term = (1.0 - factor) * grey(*r, *g, *b);
+        *r = clamp(factor * *r + term);
+        *g = clamp(factor * *g + term);
+        *b = clamp(factor * *b + term);
+    }
+}
+
+#[inline(never)]
+fn turn_hues(shift: f32, red: &mut [f32], green: &mut [f32], blue: &mut [f32]) {
+    for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+        (*r, *g, *b) = turn_hue(shift, *r, *g, *b);
     }
 }
 
@@ -153,6 +161,7 @@ fn clamp(v: f32) -> f32 {
     if v < 1.0 { v } else { 1.0 }
 }
 
+#[inline(never)]
 fn grey_mean(red: &[f32], green: &[f32], blue: &[f32]) -> f32 {
     let mut partial = [0.0; LANES];
     let (reds, red_rest) = red.as_chunks::<LANES>();
@@ -199,17 +208,17 @@ fn turn_hue(shift: f32, r: f32, g: f32, b: f32) -> (f32, f32, f32) {
     let hue = wrap(sixths / 6.0 + 1.0) + shift;
     let hue = wrap(if hue < 0.0 { hue + 1.0 } else { hue });
     let scaled = hue * 6.0;
-    let sector = scaled as i32;
-    let f = scaled - sector as f32;
+    let f = scaled - (scaled as i32) as f32;
     let p = clamp(value * (1.0 - saturation));
     let q = clamp(value * (1.0 - saturation * f));
     let t = clamp(value * (1.0 - saturation * (1.0 - f)));
+    // The six sectors as a tree of comparisons, which stay selections; a match on `sector` becomes a jump.
     let choose = |of: [f32; 6]| {
-        let mut chosen = of[0];
-        for (i, v) in of.into_iter().enumerate().skip(1) {
-            chosen = if sector == i as i32 { v } else { chosen };
-        }
-        chosen
+        let first = if scaled < 1.0 { of[0] } else { of[1] };
+        let second = if scaled < 3.0 { of[2] } else { of[3] };
+        let third = if scaled < 5.0 { of[4] } else { of[5] };
+        let early = if scaled < 2.0 { first } else { second };
+        if scaled < 4.0 { early } else { third }
     };
     (
         choose([value, q, p, p, t, value]),

@@ -1,0 +1,159 @@
+//! Views as an operation on candle tensors: images \[N, H, W, 3\] of u8, indices \[B\] of u32 → views
+//! \[views · B, size, size, 3\].
+//!
+//! There is no gradient: the images are integers.
+
+use super::{Sampler, augment_batch, augment_batch_into, check_views};
+use crate::error::{Error, Result};
+use crate::rng::philox::Counter;
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp2, DType, InplaceOp3, Layout, Shape, Tensor};
+
+/// [`augment_batch`] as an operation on tensors of one device.
+///
+/// # Examples
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use trainer::augment::simclr::{Augment, Augmentation, Sampler};
+/// use trainer::rng::{Purpose, philox::Counter};
+/// let sampler = Sampler::new(&Augmentation { size: 8, ..Augmentation::default() }, 10, 12)?;
+/// let counter = Counter { seed: 7, purpose: Purpose::Augmentation, step: 0 };
+/// let images = Tensor::zeros((5, 10, 12, 3), DType::U8, &Device::Cpu)?;
+/// let indices = Tensor::new(&[4u32, 0, 2], &Device::Cpu)?;
+/// let views = Augment::new(sampler, counter, 2)?.apply(&images, &indices)?;
+/// assert_eq!((views.dims(), views.dtype()), (&[6, 8, 8, 3][..], DType::F32));
+/// # Ok::<(), trainer::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Augment {
+    pub(super) sampler: Sampler,
+    pub(super) counter: Counter,
+    pub(super) views: u32,
+}
+
+impl Augment {
+    /// The operation that makes this many views of each image.
+    ///
+    /// # Errors
+    /// More than 2²⁴ views.
+    pub fn new(sampler: Sampler, counter: Counter, views: u32) -> Result<Self> {
+        check_views(views)?;
+        Ok(Self { sampler, counter, views })
+    }
+
+    /// The views, f32: of `images` \[N, H, W, 3\], those of the `indices` \[B\].
+    ///
+    /// # Errors Tensors of another shape or type; on the CPU an index outside the data set. On a GPU the
+    /// views of such an index are NaN, since the indices are not seen here.
+    pub fn apply(&self, images: &Tensor, indices: &Tensor) -> Result<Tensor> {
+        Ok(images.contiguous()?.apply_op2_no_bwd(&indices.contiguous()?, self)?)
+    }
+
+    /// Writes the views into an existing contiguous tensor \[views · B, size, size, 3\], f32, or bf16 on a
+    /// GPU (rounded to nearest).
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply); a tensor of views of another shape or type, or not contiguous.
+    pub fn apply_into(&self, views: &Tensor, images: &Tensor, indices: &Tensor) -> Result<()> {
+        Ok(views.inplace_op3(&images.contiguous()?, &indices.contiguous()?, self)?)
+    }
+
+    /// Checks both shapes; the shape of the result.
+    pub(super) fn shape(&self, images: &Layout, indices: &Layout) -> Result<Shape> {
+        let [height, width] = self.sampler.image_sides();
+        let fits = matches!(images.dims(), [_, h, w, 3] if [*h, *w] == [height, width]);
+        if !fits {
+            return Err(Error::argument(format!(
+                "the data set has shape {:?}, not [N, {height}, {width}, 3]",
+                images.dims()
+            )));
+        }
+        let &[count] = indices.dims() else {
+            return Err(Error::argument(format!("the indices have shape {:?}, not [B]", indices.dims())));
+        };
+        let size = self.sampler.size();
+        Ok((self.views as usize * count, size, size, 3).into())
+    }
+
+    /// Checks the layout of a tensor that is written into; where it starts and ends.
+    pub(super) fn target(&self, views: &Layout, shape: &Shape) -> Result<(usize, usize)> {
+        let place = (views.shape() == shape).then(|| views.contiguous_offsets()).flatten();
+        place.ok_or_else(|| {
+            let (found, expected) = (views.dims(), shape.dims());
+            Error::argument(format!(
+                "the views have shape {found:?}; they must be {expected:?} and contiguous"
+            ))
+        })
+    }
+}
+
+impl CustomOp2 for Augment {
+    fn name(&self) -> &'static str {
+        "augment-simclr"
+    }
+
+    fn cpu_fwd(
+        &self,
+        images: &CpuStorage,
+        images_layout: &Layout,
+        indices: &CpuStorage,
+        indices_layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let shape = self.shape(images_layout, indices_layout).map_err(candle_core::Error::wrap)?;
+        let (images, indices) = inputs(images, images_layout, indices, indices_layout)?;
+        let views = augment_batch(&self.sampler, images, indices, &self.counter, self.views);
+        Ok((CpuStorage::F32(views.map_err(candle_core::Error::wrap)?), shape))
+    }
+}
+
+impl InplaceOp3 for Augment {
+    fn name(&self) -> &'static str {
+        "augment-simclr"
+    }
+
+    fn cpu_fwd(
+        &self,
+        views: &mut CpuStorage,
+        views_layout: &Layout,
+        images: &CpuStorage,
+        images_layout: &Layout,
+        indices: &CpuStorage,
+        indices_layout: &Layout,
+    ) -> candle_core::Result<()> {
+        let shape = self.shape(images_layout, indices_layout).map_err(candle_core::Error::wrap)?;
+        let (start, end) = self.target(views_layout, &shape).map_err(candle_core::Error::wrap)?;
+        let (images, indices) = inputs(images, images_layout, indices, indices_layout)?;
+        let CpuStorage::F32(views) = views else {
+            candle_core::bail!("on the CPU views are {:?}, not {:?}", DType::F32, views.dtype());
+        };
+        let out = &mut views[start..end];
+        augment_batch_into(&self.sampler, images, indices, &self.counter, self.views, out)
+            .map_err(candle_core::Error::wrap)
+    }
+}
+
+fn inputs<'a>(
+    images: &'a CpuStorage,
+    images_layout: &Layout,
+    indices: &'a CpuStorage,
+    indices_layout: &Layout,
+) -> candle_core::Result<(&'a [u8], &'a [u32])> {
+    let ((i, j), (k, l)) = (contiguous(images_layout)?, contiguous(indices_layout)?);
+    match (images, indices) {
+        (CpuStorage::U8(images), CpuStorage::U32(indices)) => Ok((&images[i..j], &indices[k..l])),
+        _ => {
+            let (found, expected) = ((images.dtype(), indices.dtype()), (DType::U8, DType::U32));
+            candle_core::bail!("augment takes images and indices of {expected:?}, not {found:?}")
+        }
+    }
+}
+
+/// Where a tensor starts and ends; [`Augment::apply`] makes its arguments contiguous.
+pub(super) fn contiguous(layout: &Layout) -> candle_core::Result<(usize, usize)> {
+    layout.contiguous_offsets().ok_or_else(|| {
+        candle_core::Error::msg(format!(
+            "augment reads contiguous tensors, not strides {:?}",
+            layout.stride()
+        ))
+    })
+}
