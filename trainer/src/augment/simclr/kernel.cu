@@ -1,0 +1,243 @@
+// nvcc: -fmad=false
+//
+// Views of colour images, one block of 256 threads per view: images u8 [N, H, W, 3] -> out [views * count, size, size, 3], f32 or bf16.
+//
+// parameters.rs and cpu.rs, line by line: every number comes from the same IEEE operations in the same order, so f32 views have the
+// bits of the CPU. This needs that products and sums are not contracted (-fmad=false) and that division and square root are exact
+// to the last bit (nvcc's default).
+//
+// Contrast needs the mean of the image as it is just before that part. Rather than keep the image, which for large views would not
+// fit in shared memory, each thread computes its pixels twice, once for the mean and once for the result; an image is read
+// from the L1 cache and a view costs some hundred operations a pixel, less than writing it.
+#include "../../rng/philox.cuh"
+#include <cuda_bf16.h>
+#include <stdint.h>
+
+const unsigned LANES = 256;
+const uint32_t ATTEMPTS = 10;
+enum Part { BRIGHTNESS, CONTRAST, SATURATION, HUE };
+
+struct CropBox {
+    uint32_t top, left, height, width;
+};
+
+// As `Sampler` of parameters.rs.
+struct Sampler {
+    uint32_t height, width, size;
+    float pixels;
+    float scale[2];
+    float log_ratio[2];
+    float flip_probability, jitter_probability, grey_probability;
+    float lower[4], length[4];
+    CropBox fallback;
+};
+
+struct Parameters {
+    CropBox crop;
+    bool flip, jitter, grey;
+    float factors[4];
+    uint32_t order[4];
+};
+
+struct Colour {
+    float r, g, b;
+};
+
+__device__ __forceinline__ float exponential(float t) {
+    const int k = (int)(t * 1.4426950408889634f + (t < 0.f ? -0.5f : 0.5f));
+    const float y = (t - (float)k * 0.6933594f) - (float)k * -2.1219444e-4f;
+    float e = 1.f / 5040.f;
+    e = e * y + 1.f / 720.f;
+    e = e * y + 1.f / 120.f;
+    e = e * y + 1.f / 24.f;
+    e = e * y + 1.f / 6.f;
+    e = e * y + 0.5f;
+    e = e * y + 1.f;
+    e = e * y + 1.f;
+    return ldexpf(e, k);
+}
+
+__device__ __forceinline__ CropBox draw_crop(const Sampler &s, const Counter &counter, uint32_t image, uint32_t view) {
+    for (uint32_t attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const Words words = draw(counter, image, view, 2 + attempt);
+        const float area = s.pixels * (s.scale[0] + s.scale[1] * unit(words.word[0]));
+        const float ratio = exponential(s.log_ratio[0] + s.log_ratio[1] * unit(words.word[1]));
+        const uint32_t width = (uint32_t)(sqrtf(area * ratio) + 0.5f);
+        const uint32_t height = (uint32_t)(sqrtf(area / ratio) + 0.5f);
+        if (width >= 1 && width <= s.width && height >= 1 && height <= s.height)
+            return {below(words.word[2], s.height - height + 1), below(words.word[3], s.width - width + 1), height, width};
+    }
+    return s.fallback;
+}
+
+__device__ __forceinline__ Parameters draw_parameters(const Sampler &s, const Counter &counter, uint32_t image, uint32_t view) {
+    Parameters p;
+    const Words choices = draw(counter, image, view, 0), strengths = draw(counter, image, view, 1);
+    p.flip = unit(choices.word[0]) < s.flip_probability;
+    p.jitter = unit(choices.word[1]) < s.jitter_probability;
+    p.grey = unit(choices.word[2]) < s.grey_probability;
+    for (int i = 0; i < 4; i++) {
+        p.factors[i] = s.lower[i] + s.length[i] * unit(strengths.word[i]);
+        p.order[i] = i;
+    }
+    const uint32_t number = below(choices.word[3], 24);
+    const uint32_t digits[3] = {number / 6, number / 2 % 3, number % 2};
+    for (uint32_t place = 0; place < 3; place++) {
+        const uint32_t next = p.order[place + digits[place]];
+        for (uint32_t i = place + digits[place]; i > place; i--) p.order[i] = p.order[i - 1];
+        p.order[place] = next;
+    }
+    p.crop = draw_crop(s, counter, image, view);
+    return p;
+}
+
+struct Tap {
+    uint32_t low, high;
+    float weight_low, weight_high;
+};
+
+__device__ __forceinline__ Tap tap(uint32_t i, uint32_t input, uint32_t output) {
+    const float step = (float)input / (float)output;
+    float place = step * ((float)i + 0.5f) - 0.5f;
+    place = place > 0.f ? place : 0.f;
+    uint32_t low = (uint32_t)place;
+    low = low < input - 1 ? low : input - 1;
+    const uint32_t high = low + 1 < input - 1 ? low + 1 : input - 1;
+    float weight = place - (float)low;
+    weight = weight < 1.f ? weight : 1.f;
+    return {low, high, 1.f - weight, weight};
+}
+
+// One channel: both rows along x, then along y.
+__device__ __forceinline__ float mix(const uint8_t *low, const uint8_t *high, const Tap &x, const Tap &y, uint32_t channel) {
+    const uint32_t left = 3 * x.low + channel, right = 3 * x.high + channel;
+    const float upper = (float)low[left] * x.weight_low + (float)low[right] * x.weight_high;
+    const float lower = (float)high[left] * x.weight_low + (float)high[right] * x.weight_high;
+    return (upper * y.weight_low + lower * y.weight_high) / 255.f;
+}
+
+// The pixel of the enlarged box.
+__device__ __forceinline__ Colour crop(const Sampler &s, const Parameters &p, const uint8_t *image, uint32_t pixel) {
+    const uint32_t row = pixel / s.size, column = pixel % s.size;
+    const Tap y = tap(row, p.crop.height, s.size), x = tap(p.flip ? s.size - 1 - column : column, p.crop.width, s.size);
+    const uint8_t *corner = image + 3 * (p.crop.top * s.width + p.crop.left);
+    const uint8_t *low = corner + 3 * y.low * s.width, *high = corner + 3 * y.high * s.width;
+    return {mix(low, high, x, y, 0), mix(low, high, x, y, 1), mix(low, high, x, y, 2)};
+}
+
+__device__ __forceinline__ float clamp(float v) {
+    v = v > 0.f ? v : 0.f;
+    return v < 1.f ? v : 1.f;
+}
+
+__device__ __forceinline__ float grey(const Colour &c) { return 0.2989f * c.r + 0.587f * c.g + 0.114f * c.b; }
+
+__device__ __forceinline__ Colour blend(const Colour &c, float factor, float term) {
+    return {clamp(factor * c.r + term), clamp(factor * c.g + term), clamp(factor * c.b + term)};
+}
+
+__device__ __forceinline__ float wrap(float x) { return x >= 1.f ? x - 1.f : x; }
+
+__device__ __forceinline__ Colour turn_hue(float shift, const Colour &c) {
+    const float larger = c.r > c.g ? c.r : c.g, smaller = c.r < c.g ? c.r : c.g;
+    const float value = larger > c.b ? larger : c.b;
+    const float range = value - (smaller < c.b ? smaller : c.b);
+    const bool flat = range == 0.f;
+    const float divisor = flat ? 1.f : range;
+    const float saturation = range / (flat ? 1.f : value);
+    const float rc = (value - c.r) / divisor, gc = (value - c.g) / divisor, bc = (value - c.b) / divisor;
+    const float sixths = value == c.r ? bc - gc : value == c.g ? 2.f + rc - bc : 4.f + gc - rc;
+    const float turned = wrap(sixths / 6.f + 1.f) + shift;
+    const float scaled = wrap(turned < 0.f ? turned + 1.f : turned) * 6.f;
+    const int sector = (int)scaled;
+    const float f = scaled - (float)sector;
+    const float p = clamp(value * (1.f - saturation));
+    const float q = clamp(value * (1.f - saturation * f));
+    const float t = clamp(value * (1.f - saturation * (1.f - f)));
+    switch (sector) {
+    case 1: return {q, value, p};
+    case 2: return {p, value, t};
+    case 3: return {p, q, value};
+    case 4: return {t, p, value};
+    case 5: return {value, p, q};
+    default: return {value, t, p};
+    }
+}
+
+// The first `parts` parts of the jitter; `contrast` is (1 - f) times the mean.
+__device__ __forceinline__ Colour jitter(Colour c, const Parameters &p, uint32_t parts, float contrast) {
+    for (uint32_t place = 0; place < parts; place++) {
+        const uint32_t part = p.order[place];
+        const float factor = p.factors[part];
+        if (part == BRIGHTNESS) {
+            c = {clamp(factor * c.r), clamp(factor * c.g), clamp(factor * c.b)};
+        } else if (part == CONTRAST) {
+            if (factor != 1.f) c = blend(c, factor, contrast);
+        } else if (part == SATURATION) {
+            c = blend(c, factor, (1.f - factor) * grey(c));
+        } else if (factor != 0.f) {
+            c = turn_hue(factor, c);
+        }
+    }
+    return c;
+}
+
+__device__ __forceinline__ void store(float *out, const Colour &c) {
+    out[0] = c.r;
+    out[1] = c.g;
+    out[2] = c.b;
+}
+
+__device__ __forceinline__ void store(__nv_bfloat16 *out, const Colour &c) {
+    out[0] = __float2bfloat16(c.r);
+    out[1] = __float2bfloat16(c.g);
+    out[2] = __float2bfloat16(c.b);
+}
+
+template <typename T>
+__device__ __forceinline__ void make_view(const uint8_t *images, uint32_t num_images, const uint32_t *indices, uint32_t count,
+                                          const Sampler &s, const Counter &counter, T *out) {
+    __shared__ Parameters p;
+    __shared__ float partial[LANES];
+    const uint32_t thread = threadIdx.x, pixels = s.size * s.size;
+    const uint32_t index = indices[blockIdx.x % count];
+    T *view = out + (uint64_t)blockIdx.x * (3 * pixels);
+    if (index >= num_images) { // a whole block takes this way; its views are not numbers
+        const float nan = 0.f / 0.f;
+        for (uint32_t pixel = thread; pixel < pixels; pixel += LANES) store(view + 3 * pixel, {nan, nan, nan});
+        return;
+    }
+    const uint8_t *image = images + (uint64_t)index * (3 * s.height * s.width);
+    if (thread == 0) p = draw_parameters(s, counter, index, blockIdx.x / count);
+    __syncthreads();
+    float contrast = 0.f;
+    if (p.jitter && p.factors[CONTRAST] != 1.f) {
+        uint32_t before = 0;
+        while (p.order[before] != CONTRAST) before++;
+        float sum = 0.f;
+        for (uint32_t pixel = thread; pixel < pixels; pixel += LANES) sum += grey(jitter(crop(s, p, image, pixel), p, before, 0.f));
+        partial[thread] = sum;
+        __syncthreads();
+        for (uint32_t half = LANES / 2; half > 0; half /= 2) {
+            if (thread < half) partial[thread] += partial[thread + half];
+            __syncthreads();
+        }
+        contrast = (1.f - p.factors[CONTRAST]) * (partial[0] / (float)pixels);
+    }
+    for (uint32_t pixel = thread; pixel < pixels; pixel += LANES) {
+        Colour c = jitter(crop(s, p, image, pixel), p, p.jitter ? 4 : 0, contrast);
+        if (p.grey) c.r = c.g = c.b = grey(c);
+        store(view + 3 * pixel, c);
+    }
+}
+
+// Grid: views * count blocks; block: LANES threads. Views of an index outside the data set are NaN.
+extern "C" __global__ void augment_simclr_f32(const uint8_t *images, uint32_t num_images, const uint32_t *indices, uint32_t count, Sampler s,
+                                              Counter counter, float *out) {
+    make_view(images, num_images, indices, count, s, counter, out);
+}
+
+extern "C" __global__ void augment_simclr_bf16(const uint8_t *images, uint32_t num_images, const uint32_t *indices, uint32_t count, Sampler s,
+                                               Counter counter, __nv_bfloat16 *out) {
+    make_view(images, num_images, indices, count, s, counter, out);
+}
