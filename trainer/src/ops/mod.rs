@@ -13,9 +13,9 @@
 //! Non-contiguous inputs are accepted (and gathered first); a tensor that is overwritten must be row-major.
 
 pub mod batch_norm;
-pub mod conv;
 #[cfg(test)]
 mod bench;
+pub mod conv;
 pub(crate) mod gemm;
 pub mod info_nce;
 pub mod linear;
