@@ -1,0 +1,30 @@
+// NT-Xent over 2n unit rows z, the loss of SimCLR, from their products s = z·z^T [2n, 2n] in f32:
+//
+//   loss_i = ln sum_{j != i} e^{s_ij / t} - s_ip / t,  p = (i + n) mod 2n
+//   G_ij = (softmax_j - [j = p]) / (2n·t), G_ii = 0, written over s;  the mean loss has dz = (G + G^T)·z
+//
+// One block a row, a power of two of at most 256 threads. Each row is shifted by its own maximum, so any t > 0 is stable.
+#include "../kernel.cuh"
+
+extern "C" __global__ void info_nce_rows(float *products, float *losses, int half, float temperature) {
+    const int rows = 2 * half;
+    const float scale = 1.f / temperature, share = 1.f / ((float)rows * temperature);
+    for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
+        float *s = products + row * rows;
+        const int anchor = (int)row, positive = anchor < half ? anchor + half : anchor - half;
+        float largest = -INFINITY;
+        for (int j = threadIdx.x; j < rows; j += blockDim.x)
+            if (j != anchor) largest = fmaxf(largest, s[j]);
+        largest = block_max<256>(largest);
+        float sum = 0.f;
+        for (int j = threadIdx.x; j < rows; j += blockDim.x)
+            if (j != anchor) sum += expf((s[j] - largest) * scale);
+        sum = block_sum<256>(sum);
+        if (threadIdx.x == 0) losses[row] = logf(sum) - (s[positive] - largest) * scale;
+        __syncthreads(); // s[positive] is read before another thread overwrites it
+        for (int j = threadIdx.x; j < rows; j += blockDim.x) {
+            const float chance = expf((s[j] - largest) * scale) / sum - (j == positive ? 1.f : 0.f);
+            s[j] = j == anchor ? 0.f : chance * share;
+        }
+    }
+}
