@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::SystemTime;
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
@@ -24,19 +25,29 @@ fn compile_kernels() -> Result<(), String> {
     for variable in ["NVCC", "CUDA_HOME"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
-    let compiler = std::env::var_os("NVCC").map(PathBuf::from).unwrap_or_else(|| match std::env::var_os("CUDA_HOME") {
-        Some(home) => Path::new(&home).join("bin/nvcc"),
-        None => PathBuf::from("nvcc"),
-    });
+    let compiler =
+        std::env::var_os("NVCC").map(PathBuf::from).unwrap_or_else(|| match std::env::var_os("CUDA_HOME") {
+            Some(home) => Path::new(&home).join("bin/nvcc"),
+            None => PathBuf::from("nvcc"),
+        });
     let output = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
-    let mut kernels = Vec::new();
-    find_kernels(Path::new("src"), &mut kernels)?;
-    for kernel in kernels {
+    // A folder, since a new kernel must be seen too. Cargo then runs this after every edit, so what is up to date is left alone.
+    println!("cargo::rerun-if-changed=src");
+    let mut sources = Vec::new();
+    find_sources(Path::new("src"), &mut sources)?;
+    let newest = sources.iter().filter_map(|source| modified(source)).max();
+    let stamp = output.join("compiler.txt");
+    let same_compiler =
+        std::fs::read(&stamp).is_ok_and(|text| text == compiler.as_os_str().as_encoded_bytes());
+    for kernel in sources.iter().filter(|source| source.file_name().is_some_and(|name| name == "kernel.cu")) {
         let name = kernel.parent().and_then(Path::file_name).ok_or("a kernel.cu lies outside a folder")?;
+        let target = output.join(name).with_extension("ptx");
+        if same_compiler && modified(&target) > newest {
+            continue;
+        }
         let result = Command::new(&compiler)
             .args(["-ptx", "-arch=compute_80", "-O3", "-std=c++17", "-o"])
-            .arg(output.join(name).with_extension("ptx"))
-            .arg(&kernel)
+            .args([&target, kernel])
             .output();
         let result = result.map_err(|e| {
             format!(
@@ -49,25 +60,22 @@ fn compile_kernels() -> Result<(), String> {
             return Err(format!("{}: {} failed: {text}", kernel.display(), compiler.display()));
         }
     }
-    Ok(())
+    std::fs::write(&stamp, compiler.as_os_str().as_encoded_bytes())
+        .map_err(|e| format!("{}: {e}", stamp.display()))
 }
 
-/// Every `kernel.cu` below a folder; cargo watches these and the headers beside them.
-fn find_kernels(folder: &Path, kernels: &mut Vec<PathBuf>) -> Result<(), String> {
+fn modified(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).ok()?.modified().ok()
+}
+
+/// Every `.cu` and `.cuh` below a folder.
+fn find_sources(folder: &Path, sources: &mut Vec<PathBuf>) -> Result<(), String> {
     let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
-    paths.sort();
-    for path in paths {
+    for path in entries.filter_map(|entry| entry.ok().map(|e| e.path())) {
         if path.is_dir() {
-            find_kernels(&path, kernels)?;
-            continue;
-        }
-        let extension = path.extension().and_then(|e| e.to_str());
-        if matches!(extension, Some("cu" | "cuh")) {
-            println!("cargo::rerun-if-changed={}", path.display());
-        }
-        if path.file_name().is_some_and(|name| name == "kernel.cu") {
-            kernels.push(path);
+            find_sources(&path, sources)?;
+        } else if matches!(path.extension().and_then(|e| e.to_str()), Some("cu" | "cuh")) {
+            sources.push(path);
         }
     }
     Ok(())

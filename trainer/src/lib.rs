@@ -2,6 +2,7 @@
 //!
 //! This crate trains contrastive encoders on candle and measures the loss components that the bounds of [`theory`] need:
 //!
+//! - [`cuda`]: the device to compute on, and what the kernels for an NVIDIA GPU share;
 //! - [`data`]: the digits that ship, and features that other programs made;
 //! - [`augment`]: random views of a sample;
 //! - [`model`]: encoders with a projection head;
@@ -14,6 +15,7 @@
 //! Every random number comes from a seeded stream of [`rng`]: one seed gives the same bits with any number of threads.
 
 pub mod augment;
+pub mod cuda;
 pub mod data;
 pub mod error;
 pub mod loss;

@@ -1,0 +1,306 @@
+//! Launching a kernel: element types, operands in contiguous memory, the tiling of \[rows, columns\], the call itself.
+//!
+//! Every grid depends on shapes only, never on the GPU, and a sum's partial results are combined in a fixed order: the same input
+//! gives the same bits on the same GPU.
+
+use candle_core::backend::{BackendDevice, BackendStorage};
+use candle_core::cuda_backend::{CudaDType, WrapErr};
+use candle_core::{CudaDevice, CudaStorage, Layout, Result, WithDType};
+use cudarc::driver::ValidAsZeroBits;
+use cudarc::driver::{
+    CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut, DeviceRepr, LaunchConfig, PushKernelArg,
+};
+
+/// Threads of a block, but for the kernels that combine partial sums.
+pub const BLOCK: u32 = 256;
+
+/// Element types of activations.
+pub trait Element: CudaDType + DeviceRepr + ValidAsZeroBits + WithDType {
+    /// In the names of kernels.
+    const NAME: &'static str;
+    /// Elements of one 16-byte load.
+    const PACK: usize;
+    /// In calls of cuBLAS.
+    const BLAS: cudarc::cublas::sys::cudaDataType;
+    /// In calls of cuDNN.
+    const DNN: cudarc::cudnn::sys::cudnnDataType_t;
+}
+
+impl Element for f32 {
+    const NAME: &'static str = "f32";
+    const PACK: usize = 4;
+    const BLAS: cudarc::cublas::sys::cudaDataType = cudarc::cublas::sys::cudaDataType_t::CUDA_R_32F;
+    const DNN: cudarc::cudnn::sys::cudnnDataType_t = cudarc::cudnn::sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
+}
+
+impl Element for half::bf16 {
+    const NAME: &'static str = "bf16";
+    const PACK: usize = 8;
+    const BLAS: cudarc::cublas::sys::cudaDataType = cudarc::cublas::sys::cudaDataType_t::CUDA_R_16BF;
+    const DNN: cudarc::cudnn::sys::cudnnDataType_t = cudarc::cudnn::sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16;
+}
+
+/// One argument of a kernel, by its C type.
+#[derive(Debug, Clone, Copy)]
+pub enum Argument {
+    /// A pointer; 0 is null.
+    Address(u64),
+    /// `int64_t`.
+    I64(i64),
+    /// `int`.
+    I32(i32),
+    /// `float`.
+    F32(f32),
+    /// The sizes of a convolution.
+    Geometry(Geometry),
+}
+
+/// `struct Geometry` of `ops/conv/kernel.cu`: x \[batch, height, width, channels\], kernel \[kernel_height, kernel_width\].
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub struct Geometry {
+    pub batch: i32,
+    pub height: i32,
+    pub width: i32,
+    pub channels: i32,
+    pub out_height: i32,
+    pub out_width: i32,
+    pub kernel_height: i32,
+    pub kernel_width: i32,
+    pub stride: i32,
+    pub padding: i32,
+}
+
+// SAFETY: ten 32-bit integers in C order, as the kernel declares them.
+#[allow(unsafe_code)] // a kernel takes it by value
+unsafe impl DeviceRepr for Geometry {}
+
+/// Where a tensor that a kernel reads begins.
+pub fn read<T>(device: &CudaDevice, view: &CudaView<T>) -> Argument {
+    Argument::Address(view.device_ptr(&device.cuda_stream()).0)
+}
+
+/// Where a tensor that a kernel may read begins, null where there is none.
+pub fn read_optional<T>(device: &CudaDevice, view: Option<&CudaView<T>>) -> Argument {
+    view.map_or(Argument::Address(0), |view| read(device, view))
+}
+
+/// Where a tensor that a kernel writes begins.
+pub fn write<T>(device: &CudaDevice, view: &mut CudaViewMut<T>) -> Argument {
+    Argument::Address(view.device_ptr_mut(&device.cuda_stream()).0)
+}
+
+/// Where a new tensor that a kernel writes, or a later one reads, begins.
+pub fn whole<T>(device: &CudaDevice, slice: &CudaSlice<T>) -> Argument {
+    Argument::Address(slice.device_ptr(&device.cuda_stream()).0)
+}
+
+/// Whether kernels may load packs: a multiple of 8 columns, every address a multiple of 16 bytes (null included).
+pub fn packs(columns: usize, arguments: &[Argument]) -> bool {
+    columns.is_multiple_of(8)
+        && arguments.iter().all(|a| !matches!(a, Argument::Address(address) if address % 16 != 0))
+}
+
+/// `ROOT_f32`, `ROOT_f32_vector`, `ROOT_bf16` or `ROOT_bf16_vector`.
+pub fn variant<T: Element>(root: &str, packed: bool) -> String {
+    format!("{root}_{}{}", T::NAME, if packed { "_vector" } else { "" })
+}
+
+/// A compiled `kernel.cu`.
+#[derive(Debug, Clone, Copy)]
+pub struct Module {
+    /// The folder of its source.
+    pub name: &'static str,
+    /// Its PTX.
+    pub ptx: &'static str,
+}
+
+/// Launches a kernel of a module on the device's stream; its module is loaded, and compiled for the GPU, at the first call.
+///
+/// The arguments must be those that the kernel declares, in order, and every address must be that of memory as large as the
+/// sizes among them say: nothing here or there checks it. The functions of `ops/*/cuda.rs`, which check their
+/// operands' lengths, are the only callers.
+///
+/// # Errors
+/// The module does not load, it has no such kernel, or the launch is refused.
+pub fn launch(
+    device: &CudaDevice,
+    module: Module,
+    kernel: &str,
+    config: LaunchConfig,
+    arguments: &[Argument],
+) -> Result<()> {
+    if config.grid_dim.0 == 0 || config.grid_dim.1 == 0 {
+        return Ok(()); // nothing to do; CUDA refuses an empty grid
+    }
+    let function = device.get_or_load_custom_func(kernel, module.name, module.ptx)?;
+    let mut builder = function.builder();
+    for argument in arguments {
+        match argument {
+            Argument::Address(value) => builder.arg(value),
+            Argument::I64(value) => builder.arg(value),
+            Argument::I32(value) => builder.arg(value),
+            Argument::F32(value) => builder.arg(value),
+            Argument::Geometry(value) => builder.arg(value),
+        };
+    }
+    // SAFETY: the callers pass what the kernel declares (the documentation above); memory that they free after this call is freed
+    // in the order of the same stream, after the kernel.
+    #[allow(unsafe_code)] // every launch is
+    unsafe { builder.launch(config) }.w()?;
+    Ok(())
+}
+
+/// How many blocks of [`BLOCK`] threads a kernel gets that walks over `count` items.
+pub fn linear(count: usize) -> LaunchConfig {
+    // Enough to fill the largest GPU several times over; a block then walks over several items.
+    config((count.div_ceil(BLOCK as usize).min(1 << 14) as u32, 1), (BLOCK, 1))
+}
+
+/// One block a row: as many threads, a power of two from 32 to [`BLOCK`], as the row has elements.
+pub fn block_per_row(rows: usize, columns: usize) -> LaunchConfig {
+    let threads = columns.next_power_of_two().clamp(32, BLOCK as usize) as u32;
+    config((rows.min(1 << 16) as u32, 1), (threads, 1))
+}
+
+/// The grid of the kernels that combine partial sums of this many columns.
+pub fn combine(columns: usize) -> LaunchConfig {
+    config((columns.div_ceil(8) as u32, 1), (8, 64))
+}
+
+fn config(grid: (u32, u32), block: (u32, u32)) -> LaunchConfig {
+    LaunchConfig { grid_dim: (grid.0, grid.1, 1), block_dim: (block.0, block.1, 1), shared_mem_bytes: 0 }
+}
+
+/// How \[rows, columns\] is cut: blocks of up to 32 packs of columns by as many rows as fill the block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tiles {
+    rows: usize,
+    lanes: u32,
+    grid_columns: u32,
+    /// Rows of one partial sum.
+    pub chunk_rows: usize,
+    /// Partial sums of each column.
+    pub chunks: usize,
+}
+
+impl Tiles {
+    /// The cut of \[rows, columns\] into packs of this many elements.
+    pub fn new(rows: usize, columns: usize, pack: usize) -> Self {
+        let columns = columns.div_ceil(pack);
+        let lanes = columns.next_power_of_two().clamp(1, 32) as u32;
+        let grid_columns = columns.div_ceil(lanes as usize) as u32;
+        // At least 8 rows a thread, so that the tree at the end of a block is little beside its sums; at most 512 partial sums.
+        let block_rows = (BLOCK / lanes) as usize;
+        let most = (2048 / grid_columns as usize).clamp(1, 512);
+        let chunks = rows.div_ceil(8 * block_rows).clamp(1, most);
+        let chunk_rows = rows.div_ceil(chunks).max(1);
+        Self { rows, lanes, grid_columns, chunk_rows, chunks: rows.div_ceil(chunk_rows).max(1) }
+    }
+
+    /// The grid of a kernel with one partial sum a chunk of rows.
+    pub fn sums(&self) -> LaunchConfig {
+        config((self.grid_columns, self.chunks as u32), (self.lanes, BLOCK / self.lanes))
+    }
+
+    /// The grid of a kernel that treats each element alone.
+    pub fn elements(&self) -> LaunchConfig {
+        let runs = self.rows.div_ceil((BLOCK / self.lanes) as usize);
+        config((self.grid_columns, runs.min(1 << 12) as u32), (self.lanes, BLOCK / self.lanes))
+    }
+}
+
+/// A tensor's elements in contiguous memory: a view of its storage, or a copy where its layout has gaps or another order.
+pub enum Operand<'a, T> {
+    /// A view.
+    View(CudaView<'a, T>),
+    /// A copy.
+    Copy(CudaStorage),
+}
+
+impl<'a, T: Element> Operand<'a, T> {
+    /// The elements of a tensor in row-major order.
+    ///
+    /// # Errors
+    /// Another element type; no memory for the copy.
+    pub fn new(storage: &'a CudaStorage, layout: &Layout) -> Result<Self> {
+        if let Some((start, end)) = layout.contiguous_offsets() {
+            return Ok(Self::View(T::as_cuda_slice(storage)?.slice(start..end)));
+        }
+        // SAFETY: the next line writes every element.
+        #[allow(unsafe_code)] // zeroing first would be one more pass
+        let mut copy = unsafe { storage.device().alloc_uninit(layout.shape(), T::DTYPE)? };
+        storage.copy_strided_src(&mut copy, 0, layout)?;
+        Ok(Self::Copy(copy))
+    }
+
+    /// The elements.
+    ///
+    /// # Errors
+    /// Another element type.
+    pub fn view(&self) -> Result<CudaView<'_, T>> {
+        match self {
+            Self::View(view) => Ok(view.slice(..)),
+            Self::Copy(storage) => Ok(T::as_cuda_slice(storage)?.as_view()),
+        }
+    }
+}
+
+/// New memory for the result of a kernel that writes all of it.
+///
+/// # Errors
+/// No memory.
+pub fn uninitialised<T: Element>(device: &CudaDevice, count: usize) -> Result<CudaSlice<T>> {
+    // SAFETY: any bits are a valid f32 or bf16, and the kernel that follows writes every element.
+    #[allow(unsafe_code)] // zeroing first would be one more pass
+    unsafe {
+        device.alloc::<T>(count)
+    }
+}
+
+/// An error where an operand has another length than its shape says.
+pub(crate) fn check_length(what: &str, found: usize, expected: usize) -> Result<()> {
+    if found != expected {
+        candle_core::bail!("{what} has {found} elements, expected {expected}");
+    }
+    Ok(())
+}
+
+/// A size as a kernel's `int`.
+pub(crate) fn int(what: &str, value: usize) -> Result<i32> {
+    i32::try_from(value)
+        .map_err(|_| candle_core::Error::msg(format!("{what}: {value} is more than a kernel counts to")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_every_row_once() {
+        for rows in [1, 7, 255, 256, 8192, 8193, 2_097_152] {
+            for columns in [1, 3, 8, 64, 512, 2048, 100_000] {
+                for pack in [1, 4, 8] {
+                    let tiles = Tiles::new(rows, columns, pack);
+                    assert!(
+                        (tiles.chunks - 1) * tiles.chunk_rows < rows
+                            && tiles.chunks * tiles.chunk_rows >= rows
+                    );
+                    assert!(tiles.chunks <= 512);
+                    let (sums, elements) = (tiles.sums(), tiles.elements());
+                    assert!(sums.grid_dim.0 as usize * sums.block_dim.0 as usize * pack >= columns);
+                    assert_eq!(sums.block_dim.0 * sums.block_dim.1, BLOCK);
+                    assert!(elements.grid_dim.1 <= 65_535 && sums.block_dim.1.is_power_of_two());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn odd_columns_and_addresses_are_not_packed() {
+        assert!(packs(64, &[Argument::Address(4096), Argument::Address(0)]));
+        assert!(!packs(63, &[Argument::Address(4096)]));
+        assert!(!packs(64, &[Argument::Address(4096), Argument::Address(4100)]));
+    }
+}

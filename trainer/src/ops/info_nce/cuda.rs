@@ -1,0 +1,45 @@
+//! NT-Xent on an NVIDIA GPU: the products z·zᵀ by cuBLAS, one kernel for losses and gradient, dz = (G + Gᵀ)·z by cuBLAS.
+
+use crate::cuda::gemm::{Matrix, gemm};
+use crate::cuda::launch::{Argument, Module, block_per_row, check_length, int, launch, uninitialised, whole};
+use candle_core::{CudaDevice, Result};
+use cudarc::driver::{CudaSlice, CudaView};
+
+const MODULE: Module =
+    Module { name: "info_nce", ptx: include_str!(concat!(env!("OUT_DIR"), "/info_nce.ptx")) };
+
+/// The loss of each row of z \[2n, columns\], unit rows whose i-th and (i+n)-th are two views of one sample, and the gradient
+/// \[2n, columns\] of the mean loss by z. Memory: one f32 matrix \[2n, 2n\].
+///
+/// # Errors
+/// A length that does not fit, an odd or zero number of rows, a temperature that is not positive, or a launch fails.
+pub fn losses_and_gradient(
+    device: &CudaDevice,
+    z: &CudaView<f32>,
+    (rows, columns): (usize, usize),
+    temperature: f32,
+) -> Result<(CudaSlice<f32>, CudaSlice<f32>)> {
+    check_length("z of a contrastive loss", z.len(), rows * columns)?;
+    if rows == 0 || !rows.is_multiple_of(2) {
+        candle_core::bail!("a contrastive loss of {rows} rows: expected two views of each sample");
+    }
+    if !(temperature > 0.0 && temperature.is_finite()) {
+        candle_core::bail!("temperature {temperature}: expected a positive number");
+    }
+    let matrix = || Matrix::new(z.slice(..), rows, columns);
+    let mut products = uninitialised::<f32>(device, rows * rows)?;
+    gemm(device, matrix(), matrix().t(), 0.0, &mut products.as_view_mut())?;
+    let losses = uninitialised::<f32>(device, rows)?;
+    let arguments = [
+        whole(device, &products),
+        whole(device, &losses),
+        Argument::I32(int("samples", rows / 2)?),
+        Argument::F32(temperature),
+    ];
+    launch(device, MODULE, "info_nce_rows", block_per_row(rows, rows), &arguments)?;
+    let mut gradient = uninitialised::<f32>(device, rows * columns)?;
+    let shares = || Matrix::new(products.as_view(), rows, rows);
+    gemm(device, shares(), matrix(), 0.0, &mut gradient.as_view_mut())?;
+    gemm(device, shares().t(), matrix(), 1.0, &mut gradient.as_view_mut())?;
+    Ok((losses, gradient))
+}
