@@ -157,6 +157,8 @@ fn run<T: Element>(
     count: usize,
 ) -> Result<Option<CudaSlice<T>>> {
     let Some(session) = session(device) else { return Ok(None) };
+    let stream = device.cuda_stream();
+    stream.context().bind_to_thread().map_err(candle_core::Error::wrap)?;
     let mut session = lock(&session);
     let reduced = T::NAME == "f32" && candle_core::cuda::gemm_reduced_precision_f32();
     let key = Key {
@@ -170,7 +172,6 @@ fn run<T: Element>(
     let plan = session.plans.entry(key).or_insert_with(|| make_plan::<T>(handle, key).ok().flatten());
     let Some(&Plan { x, y, w, convolution, algorithm, workspace }) = plan.as_ref() else { return Ok(None) };
     session.grow(device, workspace)?;
-    let stream = device.cuda_stream();
     let space = session.workspace.as_ref().map_or(0, |space| space.device_ptr(&stream).0) as *mut _;
     let out = uninitialised::<T>(device, count)?;
     let (alpha, beta) = (1f32, 0f32);

@@ -68,6 +68,7 @@ pub fn gemm<T: Element, U: Element>(
         sys::cublasComputeType_t::CUBLAS_COMPUTE_32F
     };
     let stream = device.cuda_stream();
+    stream.context().bind_to_thread().w()?;
     let handle = device.cublas_handle();
     let (alpha, one_row_of_c) = (1f32, int("columns of a product", n)?);
     let (leading_a, leading_b) =

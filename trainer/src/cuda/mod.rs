@@ -19,3 +19,6 @@ pub mod graph;
 pub mod kernels;
 #[cfg(feature = "cuda")]
 pub mod launch;
+
+#[cfg(all(test, feature = "cuda"))]
+mod tests;

@@ -1,0 +1,164 @@
+// A stand-in for libcuda, libcublas and libcurand on a machine without a GPU: memory is the host's, kernels run in the emulator,
+// matrix products are loops. It holds what cudarc and the launches of `trainer` call, so that the Rust side (the order and types of
+// arguments, sizes of grids and buffers, transpositions) is proven without a GPU. cuDNN stays missing, so convolutions take the
+// matrix products. Memory is born NaN and fenced; a write beyond a fence ends the program when the memory is freed.
+#include "kernels.h"
+#include <mutex>
+
+namespace {
+
+enum { SUCCESS = 0, INVALID_VALUE = 1, NOT_FOUND = 500, NOT_SUPPORTED = 801 };
+const size_t FENCE = 256;
+
+std::recursive_mutex gate;
+std::map<uint64_t, size_t> allocations;
+bool capturing = false;
+std::vector<Bound> *recording = nullptr;
+
+// All streams are one here: work runs at once, or is recorded.
+void submit(const Bound &work) {
+    std::lock_guard<std::recursive_mutex> hold(gate);
+    if (capturing) recording->push_back(work);
+    else work();
+}
+
+uint64_t allocate(size_t bytes) {
+    std::lock_guard<std::recursive_mutex> hold(gate);
+    char *base = (char *)aligned_alloc(256, (bytes + 2 * FENCE + 255) / 256 * 256);
+    memset(base, 0xff, bytes + 2 * FENCE);
+    allocations[(uint64_t)(base + FENCE)] = bytes;
+    return (uint64_t)(base + FENCE);
+}
+
+int release(uint64_t address) {
+    std::lock_guard<std::recursive_mutex> hold(gate);
+    auto found = allocations.find(address);
+    if (found == allocations.end()) return INVALID_VALUE;
+    const unsigned char *start = (unsigned char *)address - FENCE, *end = (unsigned char *)address + found->second;
+    for (size_t i = 0; i < FENCE; i++)
+        if (start[i] != 0xff || end[i] != 0xff) {
+            fprintf(stderr, "a kernel wrote outside an allocation of %zu bytes\n", found->second);
+            abort();
+        }
+    // A recorded graph may still use the memory.
+    if (!capturing) {
+        allocations.erase(found);
+        free((void *)(address - FENCE));
+    }
+    return SUCCESS;
+}
+
+} // namespace
+
+extern "C" {
+
+typedef uint64_t CUdeviceptr;
+
+int cuInit(unsigned) { return SUCCESS; }
+int cuDriverGetVersion(int *version) { return *version = 13000, SUCCESS; }
+int cuDeviceGetCount(int *count) { return *count = 1, SUCCESS; }
+int cuDeviceGet(int *device, int ordinal) { return *device = ordinal, ordinal == 0 ? SUCCESS : 101; }
+int cuDeviceGetName(char *name, int length, int) { return snprintf(name, length, "emulated"), SUCCESS; }
+int cuDeviceGetAttribute(int *value, int attribute, int) {
+    // Compute capability 8.0; memory pools; 1 for the rest.
+    return *value = attribute == 75 ? 8 : attribute == 76 ? 0 : 1, SUCCESS;
+}
+int cuDevicePrimaryCtxRetain(void **context, int) { return *context = (void *)16, SUCCESS; }
+int cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
+int cuCtxSetCurrent(void *) { return SUCCESS; }
+int cuCtxGetCurrent(void **context) { return *context = (void *)16, SUCCESS; }
+int cuCtxSynchronize() { return SUCCESS; }
+int cuGetErrorName(int code, const char **text) { return *text = code == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : "error", SUCCESS; }
+int cuGetErrorString(int, const char **text) { return *text = "error of the emulated device", SUCCESS; }
+
+int cuStreamCreate(void **stream, unsigned) { return *stream = (void *)32, SUCCESS; }
+int cuStreamDestroy_v2(void *) { return SUCCESS; }
+int cuStreamSynchronize(void *) { return capturing ? 900 : SUCCESS; }
+int cuStreamWaitEvent(void *, void *, unsigned) { return SUCCESS; }
+int cuEventCreate(void **event, unsigned) { return *event = (void *)48, SUCCESS; }
+int cuEventRecord(void *, void *) { return SUCCESS; }
+int cuEventDestroy_v2(void *) { return SUCCESS; }
+
+int cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) { return *address = allocate(bytes), SUCCESS; }
+int cuMemAllocAsync(CUdeviceptr *address, size_t bytes, void *) { return *address = allocate(bytes), SUCCESS; }
+int cuMemFree_v2(CUdeviceptr address) { return release(address); }
+int cuMemFreeAsync(CUdeviceptr address, void *) { return release(address); }
+int cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, void *) {
+    return submit([=] { memset((void *)to, value, bytes); }), SUCCESS;
+}
+int cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, void *) {
+    return submit([=] { memcpy((void *)to, (void *)from, bytes); }), SUCCESS;
+}
+int cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, void *) {
+    if (capturing) return 900;
+    return memcpy((void *)to, from, bytes), SUCCESS;
+}
+int cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, void *) {
+    if (capturing) return 900;
+    return memcpy(to, (void *)from, bytes), SUCCESS;
+}
+
+int cuModuleLoadData(void **module, const void *) { return *module = (void *)64, SUCCESS; }
+int cuModuleUnload(void *) { return SUCCESS; }
+int cuModuleGetFunction(const Binder **function, void *, const char *name) {
+    auto found = kernels().find(name);
+    if (found == kernels().end()) return NOT_FOUND;
+    return *function = &found->second, SUCCESS;
+}
+int cuLaunchKernel(const Binder *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned, void *,
+                   void **arguments, void **) {
+    if (gx == 0 || gy == 0 || gz == 0 || gy > 65535 || gz > 65535 || bx * by * bz == 0 || bx * by * bz > 1024) return INVALID_VALUE;
+    const Bound kernel = (*function)(arguments);
+    submit([=] { emulate::launch({gx, gy, gz}, {bx, by, bz}, kernel); });
+    return SUCCESS;
+}
+
+int cuStreamIsCapturing(void *, int *status) { return *status = capturing, SUCCESS; }
+int cuStreamBeginCapture_v2(void *, int) {
+    if (getenv("EMULATE_NO_GRAPHS")) return NOT_SUPPORTED;
+    recording = new std::vector<Bound>;
+    return capturing = true, SUCCESS;
+}
+int cuStreamEndCapture(void *, std::vector<Bound> **graph) { return capturing = false, *graph = recording, SUCCESS; }
+int cuGraphInstantiateWithFlags(std::vector<Bound> **executable, std::vector<Bound> *graph, unsigned long long) {
+    return *executable = graph, SUCCESS;
+}
+int cuGraphLaunch(std::vector<Bound> *graph, void *) {
+    for (const Bound &work : *graph) work();
+    return SUCCESS;
+}
+int cuGraphExecDestroy(void *) { return SUCCESS; }
+int cuGraphDestroy(std::vector<Bound> *graph) { return delete graph, SUCCESS; }
+
+int cublasCreate_v2(void **handle) { return *handle = (void *)80, SUCCESS; }
+int cublasDestroy_v2(void *) { return SUCCESS; }
+int cublasSetStream_v2(void *, void *) { return SUCCESS; }
+// Column-major C [m, n] = alpha·op(A)·op(B) + beta·C; types 0 (f32) and 14 (bf16).
+int cublasGemmEx(void *, int transpose_a, int transpose_b, int m, int n, int k, const float *alpha, const void *a, int type_a, int lda,
+                 const void *b, int type_b, int ldb, const float *beta, void *c, int type_c, int ldc, int, int) {
+    const float scale = *alpha, keep = *beta;
+    submit([=] {
+        const auto value = [](const void *from, int type, int64_t at) {
+            return type == 0 ? ((const float *)from)[at] : __bfloat162float(((const __nv_bfloat16 *)from)[at]);
+        };
+        for (int column = 0; column < n; column++)
+            for (int row = 0; row < m; row++) {
+                double sum = 0;
+                for (int i = 0; i < k; i++)
+                    sum += (double)value(a, type_a, transpose_a ? (int64_t)row * lda + i : (int64_t)i * lda + row) *
+                           value(b, type_b, transpose_b ? (int64_t)i * ldb + column : (int64_t)column * ldb + i);
+                const int64_t at = (int64_t)column * ldc + row;
+                sum = scale * sum + (keep == 0 ? 0 : keep * value(c, type_c, at));
+                if (type_c == 0) ((float *)c)[at] = (float)sum;
+                else ((__nv_bfloat16 *)c)[at] = __float2bfloat16((float)sum);
+            }
+    });
+    return SUCCESS;
+}
+
+int curandCreateGenerator(void **generator, int) { return *generator = (void *)96, SUCCESS; }
+int curandSetStream(void *, void *) { return SUCCESS; }
+int curandSetPseudoRandomGeneratorSeed(void *, unsigned long long) { return SUCCESS; }
+int curandDestroyGenerator(void *) { return SUCCESS; }
+
+} // extern "C"
