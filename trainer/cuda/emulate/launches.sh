@@ -1,15 +1,22 @@
 #!/usr/bin/env bash
-# Proves the Rust side of the kernels without a GPU: the tests of trainer::cuda run on an emulated device (device/device.cpp).
+# Proves the Rust side of the kernels without a GPU: the tests of trainer::cuda run on an emulated device (device/).
 #
 #   trainer/cuda/emulate/launches.sh [arguments of cargo test, as --release]
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 libraries="${CARGO_TARGET_DIR:-$here/../../../target}/cuda/emulated-device"
-mkdir -p "$libraries"
+mkdir -p "$libraries/without-cudnn" "$libraries/with-cudnn"
 libraries="$(cd "$libraries" && pwd)"
 g++ -std=c++17 -O1 -fPIC -shared -Wall -Wno-unknown-pragmas -Wno-unused-function -Wno-maybe-uninitialized -U_FORTIFY_SOURCE \
-    "-I$here" -o "$libraries/libcuda.so.1" "$here/device/device.cpp" "$here/device/kernels.cpp"
+    "-I$here" -o "$libraries/libdevice.so" "$here"/device/*.cpp
 # One file under every name: the loader then opens it once.
-for name in libcublas.so.13 libcublasLt.so.13 libcurand.so.10; do ln -sf libcuda.so.1 "$libraries/$name"; done
-export CUDA_LIB_DIRS="$libraries" LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" TRAINER_REQUIRE_CUDA=1
-exec "$here/../build.sh" test --lib "$@" cuda:: -- --test-threads 1
+for folder in with-cudnn without-cudnn; do
+    for name in libcuda.so.1 libcublas.so.13 libcublasLt.so.13 libcurand.so.10; do ln -sf ../libdevice.so "$libraries/$folder/$name"; done
+done
+ln -sf ../libdevice.so "$libraries/with-cudnn/libcudnn.so.9"
+export TRAINER_REQUIRE_CUDA=1
+# Convolutions by cuDNN, then as matrix products; then a driver that cannot record graphs.
+run() { LD_LIBRARY_PATH="$libraries/$1" "$here/../build.sh" test --lib "${@:2}" cuda:: -- --test-threads 1; }
+run with-cudnn "$@"
+run without-cudnn "$@"
+EMULATE_NO_GRAPHS=1 run without-cudnn "$@"

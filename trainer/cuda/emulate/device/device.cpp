@@ -1,8 +1,7 @@
 // A stand-in for libcuda, libcublas and libcurand on a machine without a GPU: memory is the host's, kernels run in the emulator,
 // matrix products are loops. It holds what cudarc and the launches of `trainer` call, so that the Rust side (the order and types of
-// arguments, sizes of grids and buffers, transpositions) is proven without a GPU. cuDNN stays missing, so convolutions take the
-// matrix products. Memory is born NaN and fenced; a write beyond a fence ends the program when the memory is freed.
-#include "kernels.h"
+// arguments, sizes of grids and buffers, transpositions) is proven without a GPU. cuDNN is in cudnn.cpp. Memory is born NaN and fenced; a write beyond a fence ends the program when the memory is freed.
+#include "device.h"
 #include <mutex>
 
 namespace {
@@ -14,13 +13,6 @@ std::recursive_mutex gate;
 std::map<uint64_t, size_t> allocations;
 bool capturing = false;
 std::vector<Bound> *recording = nullptr;
-
-// All streams are one here: work runs at once, or is recorded.
-void submit(const Bound &work) {
-    std::lock_guard<std::recursive_mutex> hold(gate);
-    if (capturing) recording->push_back(work);
-    else work();
-}
 
 uint64_t allocate(size_t bytes) {
     std::lock_guard<std::recursive_mutex> hold(gate);
@@ -49,6 +41,12 @@ int release(uint64_t address) {
 }
 
 } // namespace
+
+void submit(const Bound &work) {
+    std::lock_guard<std::recursive_mutex> hold(gate);
+    if (capturing) recording->push_back(work);
+    else work();
+}
 
 extern "C" {
 

@@ -55,6 +55,11 @@ impl Shape {
         Ok(Self { geometry, out_channels })
     }
 
+    /// The sizes as a kernel takes them.
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
     /// N, P, Q, C_out of the result.
     pub fn output(&self) -> [usize; 4] {
         let g = self.geometry;
