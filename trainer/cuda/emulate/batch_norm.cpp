@@ -86,13 +86,21 @@ static void one(const char *type, int pack, int64_t rows, int channels, int64_t 
         sums_reference[c] += g[i] * (number(x[i]) - means[c]) * inverses[c];
         sums_reference[channels + c] += g[i];
     }
-    emulate::launch(tiles.grid, tiles.block,
-                    [&] { K::reduce(x.data(), y.data(), dy.data(), stats.data(), partial.data(), rows, channels, chunk_rows, relu); });
-    emulate::launch({ceil_div(2 * channels, 8)}, {8, 64}, [&] { batch_norm_combine(partial.data(), sums.data(), chunks, 2 * channels); });
-    compare("batch_norm masked gradient" + suffix, dy, g, 0);
-    compare("batch_norm parameter gradients" + suffix, sums, sums_reference, 2e-6);
-    emulate::launch(two_runs.grid, two_runs.block,
-                    [&] { K::input_gradient(x.data(), dy.data(), stats.data(), affine.data(), sums.data(), dx.data(), rows, channels); });
+    // The sign of y: read, with dy overwritten; and without a residual also computed again from x, with dy left alone.
+    Buffer<T> untouched(size);
+    for (size_t i = 0; i < size; i++) untouched[i] = dy[i];
+    const std::vector<double> before = dy.values();
+    for (bool from_input : {true, false}) {
+        if (from_input && residual) continue;
+        Buffer<T> &gradient = from_input ? untouched : dy;
+        T *y_data = from_input ? nullptr : y.data();
+        emulate::launch(tiles.grid, tiles.block, [&] {
+            K::reduce(x.data(), y_data, gradient.data(), stats.data(), affine.data(), partial.data(), rows, channels, chunk_rows, relu);
+        });
+        emulate::launch({ceil_div(2 * channels, 8)}, {8, 64}, [&] { batch_norm_combine(partial.data(), sums.data(), chunks, 2 * channels); });
+        compare("batch_norm masked gradient" + suffix, gradient, from_input ? before : g, 0);
+        compare("batch_norm parameter gradients" + suffix, sums, sums_reference, 2e-6);
+    }
     for (size_t i = 0; i < size; i++) {
         const int c = i % channels;
         scale = fmax(scale, fabs(affine[c] * inverses[c] * g[i]));
@@ -100,7 +108,20 @@ static void one(const char *type, int pack, int64_t rows, int channels, int64_t 
         dx_reference[i] =
             affine[c] * inverses[c] * (g[i] - sums[channels + c] / (double)rows - normalised * sums[c] / (double)rows);
     }
-    compare("batch_norm input gradient" + suffix, dx, dx_reference, 2e-6, scale);
+    for (bool from_input : {true, false}) {
+        if (from_input && residual) continue;
+        Buffer<T> &gradient = from_input ? untouched : dy;
+        emulate::launch(two_runs.grid, two_runs.block, [&] {
+            K::input_gradient(x.data(), gradient.data(), stats.data(), affine.data(), sums.data(), dx.data(), rows, channels,
+                              from_input && relu);
+        });
+        compare("batch_norm input gradient" + suffix, dx, dx_reference, 2e-6, scale);
+    }
+    // In place.
+    emulate::launch(two_runs.grid, two_runs.block, [&] {
+        K::input_gradient(x.data(), dy.data(), stats.data(), affine.data(), sums.data(), dy.data(), rows, channels, 0);
+    });
+    compare("batch_norm input gradient" + suffix, dy, dx_reference, 2e-6, scale);
 }
 
 CHECK(batch_norm) {
@@ -119,6 +140,24 @@ CHECK(batch_norm) {
 
 // A mean of 4000 deviations: the textbook sum of squares would keep no digit of the variance.
 CHECK(batch_norm_far_mean) { one<float, Kernels32Vector>("f32, mean 4000", 4, 999, 16, 100, true, true, 4000); }
+
+CHECK(batch_norm_update_running) {
+    const int channels = 70;
+    Buffer<float> running(2 * channels), stats(2 * channels);
+    std::vector<double> reference(2 * channels);
+    for (int c = 0; c < channels; c++) {
+        running[c] = (float)normal();
+        running[channels + c] = (float)(0.1 + uniform());
+        stats[c] = (float)normal();
+        const double variance = 0.01 + uniform();
+        stats[channels + c] = (float)(1 / sqrt(variance + 1e-5));
+        reference[c] = 0.9 * running[c] + 0.1 * stats[c];
+        reference[channels + c] = 0.9 * running[channels + c] + 0.1 * variance * 40 / 39;
+    }
+    emulate::launch({1}, {32},
+                    [&] { batch_norm_update_running(running.data(), stats.data(), channels, 40.f / 39, 1e-5f, 0.1f); });
+    compare("batch_norm update running", running, reference, 1e-6);
+}
 
 CHECK(batch_norm_running_statistics) {
     const int channels = 301;

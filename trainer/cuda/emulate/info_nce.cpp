@@ -40,6 +40,11 @@ CHECK(info_nce) {
             }
             emulate::launch({5}, {64}, [&] { info_nce_rows(products.data(), losses.data(), half, (float)t); });
             compare("info_nce losses", losses, loss, 2e-6);
+            Buffer<float> mean(1);
+            double sum = 0;
+            for (int i = 0; i < rows; i++) sum += losses[i];
+            emulate::launch({1}, {64}, [&] { info_nce_mean(losses.data(), mean.data(), rows); });
+            compare("info_nce mean", mean, {sum / rows}, 1e-6);
             compare("info_nce gradient", products, gradient, 1e-6);
         }
 }

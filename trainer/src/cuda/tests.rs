@@ -141,7 +141,7 @@ fn check_conv<T: Element>(device: &CudaDevice, x: [usize; 4], w: [usize; 4], str
         }
     }
     let (xt, wt, dyt) = (xt.as_view(), wt.as_view(), dyt.as_view());
-    if super::cudnn::is_available(device) && x[3] % 8 == 0 {
+    if super::cudnn::is_available(device) && x[3].is_multiple_of(8) {
         // Not by way of the matrix products.
         let (g, o) = (shape.geometry(), w[0]);
         assert!(super::cudnn::forward(device, g, o, &xt, &wt).unwrap().is_some());

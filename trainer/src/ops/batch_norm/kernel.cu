@@ -103,6 +103,17 @@ extern "C" __global__ void batch_norm_statistics(const float *partial, float *st
     }
 }
 
+// running <- (1 - momentum)·running + momentum·(mean, var·R/(R-1)), with var = 1/inverse^2 - eps from stats; unbias = R/(R-1).
+extern "C" __global__ void batch_norm_update_running(float *running, const float *stats, int channels, float unbias, float epsilon,
+                                                     float momentum) {
+    for (int channel = blockIdx.x * blockDim.x + threadIdx.x; channel < channels; channel += gridDim.x * blockDim.x) {
+        const float inverse = stats[channels + channel];
+        const float variance = fmaxf(1.f / (inverse * inverse) - epsilon, 0.f) * unbias;
+        running[channel] += momentum * (stats[channel] - running[channel]);
+        running[channels + channel] += momentum * (variance - running[channels + channel]);
+    }
+}
+
 // stats of evaluation: (mean, 1/sqrt(var + eps)) of the running buffers.
 extern "C" __global__ void batch_norm_running_statistics(const float *running, float *stats, int channels, float epsilon) {
     for (int channel = blockIdx.x * blockDim.x + threadIdx.x; channel < channels; channel += gridDim.x * blockDim.x) {
@@ -137,37 +148,41 @@ __device__ __forceinline__ void apply(const T *x, const float *stats, const floa
     }
 }
 
-// Writes g over dy and the partial sums (g·xhat, g) [chunks, 2, C].
+// Partial sums (g·xhat, g) [chunks, 2, C]. With relu the sign of y decides: read from y where it is given (a residual was added),
+// and then g is written over dy; else computed again from x, as apply does it, and dy is only read.
 template <typename T, int V>
-__device__ __forceinline__ void reduce_gradient(const T *x, const T *y, T *gradient, const float *stats, float *partial, int64_t rows,
-                                                int channels, int64_t chunk_rows, int relu) {
+__device__ __forceinline__ void reduce_gradient(const T *x, const T *y, T *gradient, const float *stats, const float *affine, float *partial,
+                                                int64_t rows, int channels, int64_t chunk_rows, int relu) {
     const int channel = (blockIdx.x * blockDim.x + threadIdx.x) * V;
     const int64_t first = blockIdx.y * chunk_rows;
     const int64_t end = first + chunk_rows < rows ? first + chunk_rows : rows;
-    float with_input[V] = {}, alone[V] = {}, mean[V] = {}, inverse[V] = {};
+    float with_input[V] = {}, alone[V] = {}, mean[V] = {}, scale[V] = {}, shift[V] = {};
     if (channel < channels) {
         for (int v = 0; v < V; v++) {
             mean[v] = stats[channel + v];
-            inverse[v] = stats[channels + channel + v];
+            scale[v] = affine[channel + v] * stats[channels + channel + v];
+            shift[v] = affine[channels + channel + v];
         }
 #pragma unroll 2
         for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
             const int64_t place = row * channels + channel;
             const Pack<T, V> input = load<T, V>(x + place);
             Pack<T, V> pack = load<T, V>(gradient + place);
-            if (relu) {
+            if (relu && y) {
                 const Pack<T, V> output = load<T, V>(y + place);
                 for (int v = 0; v < V; v++)
                     if (!(to_float(output.value[v]) > 0.f)) pack.value[v] = from_float<T>(0.f);
                 store<T, V>(gradient + place, pack);
             }
             for (int v = 0; v < V; v++) {
-                const float g = to_float(pack.value[v]);
+                const float distance = to_float(input.value[v]) - mean[v];
+                float g = to_float(pack.value[v]);
+                if (relu && !y && !(distance * scale[v] + shift[v] > 0.f)) g = 0.f;
                 alone[v] += g;
-                with_input[v] += g * (to_float(input.value[v]) - mean[v]);
+                with_input[v] += g * distance;
             }
         }
-        for (int v = 0; v < V; v++) with_input[v] *= inverse[v];
+        for (int v = 0; v < V; v++) with_input[v] *= stats[channels + channel + v];
     }
     sum_over_rows<V, BLOCK>(with_input);
     sum_over_rows<V, BLOCK>(alone);
@@ -184,16 +199,18 @@ extern "C" __global__ void batch_norm_combine(const float *partial, float *sums,
     combine_sums(partial, sums, chunks, columns);
 }
 
+// dx may be dy itself. With relu the mask is computed again from x.
 template <typename T, int V>
 __device__ __forceinline__ void input_gradient(const T *x, const T *gradient, const float *stats, const float *affine, const float *sums,
-                                               T *dx, int64_t rows, int channels) {
+                                               T *dx, int64_t rows, int channels, int relu) {
     const int channel = (blockIdx.x * blockDim.x + threadIdx.x) * V;
     if (channel >= channels) return;
-    float mean[V], scale[V], slope[V], offset[V];
+    float mean[V], scale[V], shift[V], slope[V], offset[V];
     for (int v = 0; v < V; v++) {
         const float inverse = stats[channels + channel + v];
         mean[v] = stats[channel + v];
         scale[v] = affine[channel + v] * inverse;
+        shift[v] = affine[channels + channel + v];
         slope[v] = inverse * sums[channel + v] / (float)rows;
         offset[v] = sums[channels + channel + v] / (float)rows;
     }
@@ -203,7 +220,9 @@ __device__ __forceinline__ void input_gradient(const T *x, const T *gradient, co
         Pack<T, V> out;
         for (int v = 0; v < V; v++) {
             const float distance = to_float(input.value[v]) - mean[v];
-            out.value[v] = from_float<T>(scale[v] * (to_float(pack.value[v]) - offset[v] - distance * slope[v]));
+            float g = to_float(pack.value[v]);
+            if (relu && !(distance * scale[v] + shift[v] > 0.f)) g = 0.f;
+            out.value[v] = from_float<T>(scale[v] * (g - offset[v] - distance * slope[v]));
         }
         store<T, V>(dx + place, out);
     }
@@ -217,12 +236,12 @@ __device__ __forceinline__ void input_gradient(const T *x, const T *gradient, co
                                                        int64_t rows, int channels, int relu) {                                             \
         apply<T, V>(x, stats, affine, residual, y, rows, channels, relu);                                                                  \
     }                                                                                                                                      \
-    extern "C" __global__ void batch_norm_reduce_##NAME(const T *x, const T *y, T *gradient, const float *stats, float *partial,           \
-                                                        int64_t rows, int channels, int64_t chunk_rows, int relu) {                        \
-        reduce_gradient<T, V>(x, y, gradient, stats, partial, rows, channels, chunk_rows, relu);                                           \
+    extern "C" __global__ void batch_norm_reduce_##NAME(const T *x, const T *y, T *gradient, const float *stats, const float *affine,      \
+                                                        float *partial, int64_t rows, int channels, int64_t chunk_rows, int relu) {        \
+        reduce_gradient<T, V>(x, y, gradient, stats, affine, partial, rows, channels, chunk_rows, relu);                                   \
     }                                                                                                                                      \
     extern "C" __global__ void batch_norm_input_gradient_##NAME(const T *x, const T *gradient, const float *stats, const float *affine,    \
-                                                                const float *sums, T *dx, int64_t rows, int channels) {                    \
-        input_gradient<T, V>(x, gradient, stats, affine, sums, dx, rows, channels);                                                        \
+                                                                const float *sums, T *dx, int64_t rows, int channels, int relu) {          \
+        input_gradient<T, V>(x, gradient, stats, affine, sums, dx, rows, channels, relu);                                                  \
     }
 FOR_EACH_PACK(DEFINE)

@@ -28,3 +28,11 @@ extern "C" __global__ void info_nce_rows(float *products, float *losses, int hal
         }
     }
 }
+
+// mean[0] = sum of the losses / rows, in the order of a binary tree. One block.
+extern "C" __global__ void info_nce_mean(const float *losses, float *mean, int rows) {
+    float sum = 0.f;
+    for (int row = threadIdx.x; row < rows; row += blockDim.x) sum += losses[row];
+    sum = block_sum<256>(sum);
+    if (threadIdx.x == 0) mean[0] = sum / (float)rows;
+}
