@@ -3,7 +3,7 @@
 
 use super::DeviceChoice;
 use super::graph::Replay;
-use super::kernels::{batch_norm, cast, conv, info_nce, linear, normalise, optimiser, pool};
+use super::kernels::{batch_norm, cast, conv, info_nce, linear, optimiser, pool};
 use super::launch::Element;
 use crate::rng::{Purpose, normal, stream};
 use candle_core::{CudaDevice, Device};
@@ -66,7 +66,8 @@ fn check_batch_norm<T: Element>(device: &CudaDevice, rows: usize, channels: usiz
     close("statistics", device, &stats, &[mean.clone(), inverse.clone()].concat());
     let moved =
         mean.iter().copied().chain(squares.iter().map(|s| s / (rows - 1) as f64)).map(|v| 0.45 + 0.1 * v);
-    close("running statistics", device, &running, &moved.collect::<Vec<_>>());
+    let moved: Vec<f64> = moved.collect();
+    close("running statistics", device, &running, &moved);
 
     let more = residual.as_view();
     let y = batch_norm::apply(
@@ -84,28 +85,53 @@ fn check_batch_norm<T: Element>(device: &CudaDevice, rows: usize, channels: usiz
     let ys: Vec<f64> = (0..size).map(|i| if relu { raw(i).max(0.0) } else { raw(i) }).collect();
     close("apply", device, &y, &ys);
 
-    let output = y.as_view();
-    let stats = stats.as_view();
-    let output = relu.then_some(&output);
-    let sums =
-        batch_norm::reduce(device, &x.as_view(), shape, output, &mut gradient.as_view_mut(), &stats).unwrap();
-    let g: Vec<f64> = (0..size).map(|i| if relu && ys[i] <= 0.0 { 0.0 } else { gradients[i] }).collect();
-    close("masked gradient", device, &gradient, &g);
-    let mut expected = vec![0.0; 2 * channels];
-    for i in 0..size {
-        expected[i % channels] += g[i] * hat(i);
-        expected[channels + i % channels] += g[i];
-    }
+    let (stats_view, affine_view, x_view, output) =
+        (stats.as_view(), affine.as_view(), x.as_view(), y.as_view());
+    let forward = batch_norm::Forward { x: &x_view, shape, stats: &stats_view, affine: &affine_view };
+    let gradient_of = |g: &[f64], expected: &[f64]| -> Vec<f64> {
+        let of = |i: usize| {
+            let (c, r) = (i % channels, rows as f64);
+            affines[c] * inverse[c] * (g[i] - expected[channels + c] / r - hat(i) * expected[c] / r)
+        };
+        (0..size).map(of).collect()
+    };
+    let sums_of = |g: &[f64]| {
+        let mut expected = vec![0.0; 2 * channels];
+        for i in 0..size {
+            expected[i % channels] += g[i] * hat(i);
+            expected[channels + i % channels] += g[i];
+        }
+        expected
+    };
+    // As if no residual had been added: the mask comes from x.
+    let alone = |i: usize| affines[i % channels] * hat(i) + affines[channels + i % channels];
+    let g: Vec<f64> = (0..size).map(|i| if relu && alone(i) <= 0.0 { 0.0 } else { gradients[i] }).collect();
+    let expected = sums_of(&g);
+    let sums = batch_norm::reduce(device, forward, &gradient.as_view(), relu).unwrap();
     close("parameter gradients", device, &sums, &expected);
-    let (g_view, affine, sums) = (gradient.as_view(), affine.as_view(), sums.as_view());
-    let dx =
-        batch_norm::input_gradient(device, &x.as_view(), shape, &g_view, &stats, &affine, &sums).unwrap();
-    let r = rows as f64;
-    let dxs = (0..size).map(|i| {
-        let c = i % channels;
-        affines[c] * inverse[c] * (g[i] - expected[channels + c] / r - hat(i) * expected[c] / r)
-    });
-    close("input gradient", device, &dx, &dxs.collect::<Vec<_>>());
+    let dx = batch_norm::input_gradient(device, forward, &gradient.as_view(), &sums.as_view(), relu).unwrap();
+    close("input gradient", device, &dx, &gradient_of(&g, &expected));
+    // With it, from y.
+    let g: Vec<f64> = (0..size).map(|i| if ys[i] <= 0.0 { 0.0 } else { gradients[i] }).collect();
+    let expected = sums_of(&g);
+    let sums = batch_norm::masked_reduce(device, forward, &output, &mut gradient.as_view_mut()).unwrap();
+    close("masked gradient", device, &gradient, &g);
+    close("parameter gradients", device, &sums, &expected);
+    let mut view = gradient.as_view_mut();
+    batch_norm::input_gradient_in_place(device, forward, &mut view, &sums.as_view(), false).unwrap();
+    close("input gradient", device, &gradient, &gradient_of(&g, &expected));
+    // Running statistics from those of the batch.
+    let mut again = upload(device, &vec![0.5; 2 * channels]);
+    batch_norm::update_running(device, &mut again.as_view_mut(), &stats_view, shape, 1e-5, 0.1).unwrap();
+    close("running statistics", device, &again, &moved);
+    let frozen = batch_norm::running_statistics(device, &again.as_view(), channels, 1e-5).unwrap();
+    let inverse = |v: &f64| 1.0 / (v + 1e-5).sqrt();
+    close(
+        "frozen",
+        device,
+        &frozen,
+        &[moved[..channels].to_vec(), moved[channels..].iter().map(inverse).collect()].concat(),
+    );
 }
 
 #[test]
@@ -192,18 +218,21 @@ fn check_linear<T: Element>(device: &CudaDevice, rows: usize, inputs: usize, out
     let raw = |i: usize| held[i].to_f64() + bs[i % outputs];
     let ys: Vec<f64> = (0..rows * outputs).map(|i| if relu { raw(i).max(0.0) } else { raw(i) }).collect();
     close("linear layer", device, &y, &ys);
-    let output = y.as_view();
-    let db = linear::reduce(device, (rows, outputs), relu.then_some(&output), &mut g.as_view_mut()).unwrap();
-    let gs: Vec<f64> = (0..rows * outputs).map(|i| if relu && ys[i] <= 0.0 { 0.0 } else { gs[i] }).collect();
+    let column =
+        |g: &[f64]| (0..outputs).map(|o| g.iter().skip(o).step_by(outputs).sum::<f64>()).collect::<Vec<_>>();
+    let db = linear::column_sums(device, (rows, outputs), &g.as_view()).unwrap();
+    close("bias gradient", device, &db, &column(&gs));
+    let db = linear::masked_sums(device, (rows, outputs), &y.as_view(), &mut g.as_view_mut()).unwrap();
+    let gs: Vec<f64> = (0..rows * outputs).map(|i| if ys[i] <= 0.0 { 0.0 } else { gs[i] }).collect();
     close("masked gradient", device, &g, &gs);
-    let column = |o: usize| gs.iter().skip(o).step_by(outputs).sum::<f64>();
-    close("bias gradient", device, &db, &(0..outputs).map(column).collect::<Vec<_>>());
+    close("bias gradient", device, &db, &column(&gs));
     let dx = linear::input_gradient(device, shape, &g.as_view(), &w.as_view()).unwrap();
     let of = |i: usize| {
         (0..outputs).map(|o| gs[i / inputs * outputs + o] * ws[o * inputs + i % inputs]).sum::<f64>()
     };
     close("input gradient", device, &dx, &(0..rows * inputs).map(of).collect::<Vec<_>>());
-    let dw = linear::weight_gradient(device, shape, &g.as_view(), &x.as_view()).unwrap();
+    let mut dw = upload(device, &vec![f32::NAN; outputs * inputs]);
+    linear::weight_gradient(device, shape, &g.as_view(), &x.as_view(), &mut dw.as_view_mut()).unwrap();
     let of =
         |i: usize| (0..rows).map(|r| gs[r * outputs + i / inputs] * xs[r * inputs + i % inputs]).sum::<f64>();
     close("weight gradient", device, &dw, &(0..outputs * inputs).map(of).collect::<Vec<_>>());
@@ -238,16 +267,12 @@ fn contrastive_gradient_is_that_of_the_loss() {
     let Some(device) = gpu() else { return };
     let (rows, columns, temperature) = (10, 6, 0.5);
     let (z, zs) = numbers::<f32>(&device, rows * columns, 1);
-    let (unit, lengths) = normalise::forward(&device, &z.as_view(), (rows, columns)).unwrap();
-    let (losses, gradient) =
-        info_nce::losses_and_gradient(&device, &unit.as_view(), (rows, columns), temperature as f32).unwrap();
-    let losses: Vec<f32> = device.clone_dtoh(&losses).unwrap();
-    let mean = losses.iter().map(|&l| f64::from(l)).sum::<f64>() / rows as f64;
+    let packed =
+        info_nce::loss_and_gradient(&device, &z.as_view(), (rows, columns), temperature as f32).unwrap();
+    let mut packed: Vec<f32> = device.clone_dtoh(&packed).unwrap();
+    let mean = f64::from(packed.pop().unwrap());
     assert!((mean - loss(&zs, columns, temperature)).abs() < 1e-6, "{mean}");
-    let shape = (rows, columns);
-    let dz: CudaSlice<f32> =
-        normalise::backward(&device, &unit.as_view(), shape, &lengths.as_view(), &gradient.as_view())
-            .unwrap();
+    let dz = upload(&device, &packed);
     let differences = (0..zs.len()).map(|i| {
         let (mut up, mut down) = (zs.clone(), zs.clone());
         up[i] += 1e-5;

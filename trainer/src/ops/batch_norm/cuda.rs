@@ -128,38 +128,109 @@ pub fn apply<T: Element>(
     Ok(y)
 }
 
-/// g = dy \[where y > 0\] over dy, and dγ = Σ g·x̂, dβ = Σ g. With `y` the layer ended in a ReLU; without it dy is only read.
+/// running ← (1 − momentum)·running + momentum·(mean, unbiased variance) from the statistics of `rows` rows.
+///
+/// # Errors
+/// Lengths that do not fit, fewer than two rows, or the launch fails.
+pub fn update_running(
+    device: &CudaDevice,
+    running: &mut CudaViewMut<f32>,
+    stats: &CudaView<f32>,
+    (rows, channels): (usize, usize),
+    epsilon: f32,
+    momentum: f32,
+) -> Result<()> {
+    check_length("running statistics", running.len(), 2 * channels)?;
+    check_length("statistics", stats.len(), 2 * channels)?;
+    if rows < 2 {
+        candle_core::bail!("batch norm: the unbiased variance of {rows} rows does not exist");
+    }
+    let arguments = [
+        write(device, running),
+        read(device, stats),
+        Argument::I32(int("channels", channels)?),
+        Argument::F32((rows as f64 / (rows - 1) as f64) as f32),
+        Argument::F32(epsilon),
+        Argument::F32(momentum),
+    ];
+    launch(device, MODULE, "batch_norm_update_running", linear(channels), &arguments)
+}
+
+/// What the backward pass needs of the forward pass.
+#[derive(Clone, Copy)]
+pub struct Forward<'a, T> {
+    /// The input x.
+    pub x: &'a CudaView<'a, T>,
+    /// Rows and channels of x.
+    pub shape: (usize, usize),
+    /// The statistics that were applied.
+    pub stats: &'a CudaView<'a, f32>,
+    /// γ and β.
+    pub affine: &'a CudaView<'a, f32>,
+}
+
+impl<T: Element> Forward<'_, T> {
+    fn check(&self, gradient: usize) -> Result<()> {
+        let (rows, channels) = self.shape;
+        check_length("x of a batch normalisation", self.x.len(), rows * channels)?;
+        check_length("the gradient of a batch normalisation", gradient, rows * channels)?;
+        check_length("statistics", self.stats.len(), 2 * channels)?;
+        check_length("γ and β", self.affine.len(), 2 * channels)
+    }
+}
+
+/// dγ = Σ g·x̂ and dβ = Σ g; with `relu`, g = dy where γ·x̂ + β > 0, as it was where no residual was added.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or the launch fails.
 pub fn reduce<T: Element>(
     device: &CudaDevice,
-    x: &CudaView<T>,
-    (rows, channels): (usize, usize),
-    y: Option<&CudaView<T>>,
-    gradient: &mut CudaViewMut<T>,
-    stats: &CudaView<f32>,
+    forward: Forward<T>,
+    dy: &CudaView<T>,
+    relu: bool,
 ) -> Result<CudaSlice<f32>> {
-    check_length("x of a batch normalisation", x.len(), rows * channels)?;
-    check_length("the gradient of a batch normalisation", gradient.len(), rows * channels)?;
-    check_length("statistics", stats.len(), 2 * channels)?;
-    if let Some(y) = y {
-        check_length("y of a batch normalisation", y.len(), rows * channels)?;
-    }
-    let (input, output, gradient) = (read(device, x), read_optional(device, y), write(device, gradient));
-    let packed = packs(channels, &[input, output, gradient]);
+    forward.check(dy.len())?;
+    sums(device, forward, Argument::Address(0), read(device, dy), relu)
+}
+
+/// dγ = Σ g·x̂ and dβ = Σ g of g = dy where y > 0, which is written over dy.
+///
+/// # Errors
+/// Lengths that do not fit the shape, or the launch fails.
+pub fn masked_reduce<T: Element>(
+    device: &CudaDevice,
+    forward: Forward<T>,
+    y: &CudaView<T>,
+    dy: &mut CudaViewMut<T>,
+) -> Result<CudaSlice<f32>> {
+    forward.check(dy.len())?;
+    check_length("y of a batch normalisation", y.len(), dy.len())?;
+    sums(device, forward, read(device, y), write(device, dy), true)
+}
+
+fn sums<T: Element>(
+    device: &CudaDevice,
+    forward: Forward<T>,
+    y: Argument,
+    dy: Argument,
+    relu: bool,
+) -> Result<CudaSlice<f32>> {
+    let (rows, channels) = forward.shape;
+    let input = read(device, forward.x);
+    let packed = packs(channels, &[input, y, dy]);
     let tiles = Tiles::new(rows, channels, if packed { T::PACK } else { 1 });
     let partial = uninitialised::<f32>(device, tiles.chunks * 2 * channels)?;
     let arguments = [
         input,
-        output,
-        gradient,
-        read(device, stats),
+        y,
+        dy,
+        read(device, forward.stats),
+        read(device, forward.affine),
         whole(device, &partial),
         Argument::I64(rows as i64),
         Argument::I32(int("channels", channels)?),
         Argument::I64(tiles.chunk_rows as i64),
-        Argument::I32(y.is_some().into()),
+        Argument::I32(relu.into()),
     ];
     launch(device, MODULE, &variant::<T>("batch_norm_reduce", packed), tiles.sums(), &arguments)?;
     let sums = uninitialised::<f32>(device, 2 * channels)?;
@@ -170,38 +241,62 @@ pub fn reduce<T: Element>(
     Ok(sums)
 }
 
-/// dx = γ/√(var+ε) · (g − dβ/R − x̂·dγ/R), from what [`reduce`] left and returned.
+/// dx = γ/√(var+ε) · (g − dβ/R − x̂·dγ/R) from (dγ, dβ); with `relu`, g is dy masked by the sign that x gives, else dy itself.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or the launch fails.
 pub fn input_gradient<T: Element>(
     device: &CudaDevice,
-    x: &CudaView<T>,
-    (rows, channels): (usize, usize),
-    gradient: &CudaView<T>,
-    stats: &CudaView<f32>,
-    affine: &CudaView<f32>,
+    forward: Forward<T>,
+    dy: &CudaView<T>,
     sums: &CudaView<f32>,
+    relu: bool,
 ) -> Result<CudaSlice<T>> {
-    check_length("x of a batch normalisation", x.len(), rows * channels)?;
-    check_length("the gradient of a batch normalisation", gradient.len(), rows * channels)?;
-    check_length("statistics", stats.len(), 2 * channels)?;
-    check_length("γ and β", affine.len(), 2 * channels)?;
+    forward.check(dy.len())?;
+    let dx = uninitialised::<T>(device, dy.len())?;
+    propagate(device, forward, read(device, dy), whole(device, &dx), sums, relu)?;
+    Ok(dx)
+}
+
+/// As [`input_gradient`], written over dy.
+///
+/// # Errors
+/// Lengths that do not fit the shape, or the launch fails.
+pub fn input_gradient_in_place<T: Element>(
+    device: &CudaDevice,
+    forward: Forward<T>,
+    dy: &mut CudaViewMut<T>,
+    sums: &CudaView<f32>,
+    relu: bool,
+) -> Result<()> {
+    forward.check(dy.len())?;
+    let place = write(device, dy);
+    propagate(device, forward, place, place, sums, relu)
+}
+
+fn propagate<T: Element>(
+    device: &CudaDevice,
+    forward: Forward<T>,
+    dy: Argument,
+    dx: Argument,
+    sums: &CudaView<f32>,
+    relu: bool,
+) -> Result<()> {
+    let (rows, channels) = forward.shape;
     check_length("dγ and dβ", sums.len(), 2 * channels)?;
-    let dx = uninitialised::<T>(device, rows * channels)?;
-    let (input, gradient) = (read(device, x), read(device, gradient));
-    let packed = packs(channels, &[input, gradient]);
+    let input = read(device, forward.x);
+    let packed = packs(channels, &[input, dy, dx]);
     let tiles = Tiles::new(rows, channels, if packed { T::PACK } else { 1 });
     let arguments = [
         input,
-        gradient,
-        read(device, stats),
-        read(device, affine),
+        dy,
+        read(device, forward.stats),
+        read(device, forward.affine),
         read(device, sums),
-        whole(device, &dx),
+        dx,
         Argument::I64(rows as i64),
         Argument::I32(int("channels", channels)?),
+        Argument::I32(relu.into()),
     ];
-    launch(device, MODULE, &variant::<T>("batch_norm_input_gradient", packed), tiles.elements(), &arguments)?;
-    Ok(dx)
+    launch(device, MODULE, &variant::<T>("batch_norm_input_gradient", packed), tiles.elements(), &arguments)
 }

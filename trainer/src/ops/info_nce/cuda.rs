@@ -1,7 +1,10 @@
 //! NT-Xent on an NVIDIA GPU: the products z·zᵀ by cuBLAS, one kernel for losses and gradient, dz = (G + Gᵀ)·z by cuBLAS.
 
+use super::normalise;
 use crate::cuda::gemm::{Matrix, gemm};
-use crate::cuda::launch::{Argument, Module, block_per_row, check_length, int, launch, uninitialised, whole};
+use crate::cuda::launch::{
+    Argument, Element, Module, block_per_row, check_length, int, launch, uninitialised, whole, write,
+};
 use candle_core::{CudaDevice, Result};
 use cudarc::driver::{CudaSlice, CudaView};
 
@@ -42,4 +45,25 @@ pub fn losses_and_gradient(
     gemm(device, shares(), matrix(), 0.0, &mut gradient.as_view_mut())?;
     gemm(device, shares().t(), matrix(), 1.0, &mut gradient.as_view_mut())?;
     Ok((losses, gradient))
+}
+
+/// The mean loss of rows z \[2n, columns\] that are normalised first, and its gradient: \[2n·columns + 1\], dz and then the loss.
+///
+/// # Errors
+/// As [`losses_and_gradient`].
+pub fn loss_and_gradient<T: Element>(
+    device: &CudaDevice,
+    z: &CudaView<T>,
+    shape: (usize, usize),
+    temperature: f32,
+) -> Result<CudaSlice<f32>> {
+    let (rows, columns) = shape;
+    let unit = normalise::forward(device, z, shape)?;
+    let (losses, du) = losses_and_gradient(device, &unit.rows.as_view(), shape, temperature)?;
+    let mut packed = uninitialised::<f32>(device, rows * columns + 1)?;
+    let (mut dz, mut mean) = packed.split_at_mut(rows * columns);
+    normalise::backward(device, &unit, shape, &du.as_view(), &mut dz)?;
+    let arguments = [whole(device, &losses), write(device, &mut mean), Argument::I32(int("rows", rows)?)];
+    launch(device, MODULE, "info_nce_mean", block_per_row(1, rows), &arguments)?;
+    Ok(packed)
 }

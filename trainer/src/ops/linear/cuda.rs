@@ -2,7 +2,7 @@
 
 use crate::cuda::gemm::{Matrix, gemm};
 use crate::cuda::launch::{
-    Argument, Element, Module, Tiles, check_length, combine, int, launch, packs, read_optional,
+    Argument, Element, Module, Tiles, check_length, combine, int, launch, packs, read, read_optional,
     uninitialised, variant, whole, write,
 };
 use candle_core::{CudaDevice, Result};
@@ -57,33 +57,54 @@ pub fn forward<T: Element>(
     Ok(y)
 }
 
-/// g = dy \[where y > 0\] over dy, and db = Σ g \[outputs\]. With `y` the layer ended in a ReLU; without it dy is only read.
+/// db = Σ g \[outputs\].
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or the launch fails.
-pub fn reduce<T: Element>(
+pub fn column_sums<T: Element>(
+    device: &CudaDevice,
+    shape: (usize, usize),
+    g: &CudaView<T>,
+) -> Result<CudaSlice<f32>> {
+    check_length("the gradient of a linear layer", g.len(), shape.0 * shape.1)?;
+    sums::<T>(device, shape, Argument::Address(0), read(device, g))
+}
+
+/// g = dy where y > 0, written over dy, and db = Σ g \[outputs\].
+///
+/// # Errors
+/// Lengths that do not fit the shape, or the launch fails.
+pub fn masked_sums<T: Element>(
+    device: &CudaDevice,
+    shape: (usize, usize),
+    y: &CudaView<T>,
+    dy: &mut CudaViewMut<T>,
+) -> Result<CudaSlice<f32>> {
+    check_length("the gradient of a linear layer", dy.len(), shape.0 * shape.1)?;
+    check_length("y of a linear layer", y.len(), dy.len())?;
+    sums::<T>(device, shape, read(device, y), write(device, dy))
+}
+
+/// Column sums; where y is not null dy is masked first.
+fn sums<T: Element>(
     device: &CudaDevice,
     (rows, outputs): (usize, usize),
-    y: Option<&CudaView<T>>,
-    gradient: &mut CudaViewMut<T>,
+    y: Argument,
+    dy: Argument,
 ) -> Result<CudaSlice<f32>> {
-    check_length("the gradient of a linear layer", gradient.len(), rows * outputs)?;
-    if let Some(y) = y {
-        check_length("y of a linear layer", y.len(), rows * outputs)?;
-    }
-    let (output, gradient) = (read_optional(device, y), write(device, gradient));
-    let packed = packs(outputs, &[output, gradient]);
+    let packed = packs(outputs, &[y, dy]);
     let tiles = Tiles::new(rows, outputs, if packed { T::PACK } else { 1 });
     let partial = uninitialised::<f32>(device, tiles.chunks * outputs)?;
     let columns = Argument::I32(int("outputs", outputs)?);
+    let masked = !matches!(y, Argument::Address(0));
     let arguments = [
-        output,
-        gradient,
+        y,
+        dy,
         whole(device, &partial),
         Argument::I64(rows as i64),
         columns,
         Argument::I64(tiles.chunk_rows as i64),
-        Argument::I32(y.is_some().into()),
+        Argument::I32(masked.into()),
     ];
     launch(device, MODULE, &variant::<T>("linear_reduce", packed), tiles.sums(), &arguments)?;
     let sums = uninitialised::<f32>(device, outputs)?;
@@ -111,7 +132,7 @@ pub fn input_gradient<T: Element>(
     Ok(dx)
 }
 
-/// dW = gᵀ·x \[outputs, inputs\], in f32.
+/// dW = gᵀ·x \[outputs, inputs\], in f32, over what `dw` holds (its place among all gradients).
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or cuBLAS fails.
@@ -120,10 +141,8 @@ pub fn weight_gradient<T: Element>(
     shape: Shape,
     g: &CudaView<T>,
     x: &CudaView<T>,
-) -> Result<CudaSlice<f32>> {
+    dw: &mut CudaViewMut<f32>,
+) -> Result<()> {
     let Shape { rows, inputs, outputs } = shape;
-    let mut dw = uninitialised::<f32>(device, outputs * inputs)?;
-    let (g, x) = (Matrix::new(g.slice(..), rows, outputs), Matrix::new(x.slice(..), rows, inputs));
-    gemm(device, g.t(), x, 0.0, &mut dw.as_view_mut())?;
-    Ok(dw)
+    gemm(device, Matrix::new(g.slice(..), rows, outputs).t(), Matrix::new(x.slice(..), rows, inputs), 0.0, dw)
 }

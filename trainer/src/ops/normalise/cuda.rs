@@ -1,15 +1,26 @@
-//! Rows of unit length on an NVIDIA GPU: u = z/r, r = √(‖z‖² + 1e-24). z \[rows, columns\], f32 or bf16; u and r in f32.
+//! Rows of unit length on an NVIDIA GPU: u = z/‖z‖. z \[rows, columns\], f32 or bf16; u in f32.
+//!
+//! A zero row stays zero and gets a zero gradient.
 
 use crate::cuda::launch::{
     Argument, Element, Module, block_per_row, check_length, int, launch, read, uninitialised, variant, whole,
+    write,
 };
 use candle_core::{CudaDevice, Result};
-use cudarc::driver::{CudaSlice, CudaView};
+use cudarc::driver::{CudaSlice, CudaView, CudaViewMut};
 
 const MODULE: Module =
     Module { name: "normalise", ptx: include_str!(concat!(env!("OUT_DIR"), "/normalise.ptx")) };
 
-/// u \[rows, columns\] and r \[rows\].
+/// Unit rows u \[rows, columns\] and the inverse lengths of z \[rows\], 0 for a zero row.
+pub struct Unit {
+    /// u.
+    pub rows: CudaSlice<f32>,
+    /// 1/‖z‖.
+    pub inverses: CudaSlice<f32>,
+}
+
+/// u = z/‖z‖.
 ///
 /// # Errors
 /// A length that does not fit the shape, or the launch fails.
@@ -17,12 +28,15 @@ pub fn forward<T: Element>(
     device: &CudaDevice,
     z: &CudaView<T>,
     (rows, columns): (usize, usize),
-) -> Result<(CudaSlice<f32>, CudaSlice<f32>)> {
+) -> Result<Unit> {
     check_length("z of a normalisation", z.len(), rows * columns)?;
-    let (unit, lengths) =
-        (uninitialised::<f32>(device, rows * columns)?, uninitialised::<f32>(device, rows)?);
+    let unit = Unit {
+        rows: uninitialised::<f32>(device, rows * columns)?,
+        inverses: uninitialised::<f32>(device, rows)?,
+    };
     let sizes = (Argument::I64(rows as i64), Argument::I32(int("columns", columns)?));
-    let arguments = [read(device, z), whole(device, &unit), whole(device, &lengths), sizes.0, sizes.1];
+    let arguments =
+        [read(device, z), whole(device, &unit.rows), whole(device, &unit.inverses), sizes.0, sizes.1];
     launch(
         device,
         MODULE,
@@ -30,29 +44,29 @@ pub fn forward<T: Element>(
         block_per_row(rows, columns),
         &arguments,
     )?;
-    Ok((unit, lengths))
+    Ok(unit)
 }
 
-/// dz = (du − u·⟨u, du⟩) / r.
+/// dz = (du − u·⟨u, du⟩) / ‖z‖, over what `dz` holds.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or the launch fails.
 pub fn backward<T: Element>(
     device: &CudaDevice,
-    unit: &CudaView<f32>,
+    unit: &Unit,
     (rows, columns): (usize, usize),
-    lengths: &CudaView<f32>,
-    gradient: &CudaView<f32>,
-) -> Result<CudaSlice<T>> {
-    check_length("unit rows", unit.len(), rows * columns)?;
-    check_length("lengths of rows", lengths.len(), rows)?;
-    check_length("the gradient of unit rows", gradient.len(), rows * columns)?;
-    let dz = uninitialised::<T>(device, rows * columns)?;
+    du: &CudaView<f32>,
+    dz: &mut CudaViewMut<T>,
+) -> Result<()> {
+    check_length("unit rows", unit.rows.len(), rows * columns)?;
+    check_length("inverse lengths of rows", unit.inverses.len(), rows)?;
+    check_length("the gradient of unit rows", du.len(), rows * columns)?;
+    check_length("the gradient of rows", dz.len(), rows * columns)?;
     let arguments = [
-        read(device, unit),
-        read(device, lengths),
-        read(device, gradient),
-        whole(device, &dz),
+        whole(device, &unit.rows),
+        whole(device, &unit.inverses),
+        read(device, du),
+        write(device, dz),
         Argument::I64(rows as i64),
         Argument::I32(int("columns", columns)?),
     ];
@@ -62,6 +76,5 @@ pub fn backward<T: Element>(
         &variant::<T>("normalise_backward", false),
         block_per_row(rows, columns),
         &arguments,
-    )?;
-    Ok(dz)
+    )
 }
