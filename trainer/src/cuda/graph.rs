@@ -13,7 +13,7 @@ const EAGER_RUNS: usize = 2;
 /// A step that is run eagerly at first, then recorded and replayed.
 ///
 /// What the step does must not depend on the host from one run to the next: the same shapes, the same buffers, no value
-/// read back, no tensor made that outlives it. What changes (the learning rate, the indices of a batch, a counter of random numbers)
+/// read back, no tensor made that outlives it, none dropped that was there before it. What changes (the learning rate, the indices of a batch, a counter of random numbers)
 /// lies in buffers on the device that are rewritten between runs.
 pub struct Replay {
     device: CudaDevice,
@@ -64,6 +64,8 @@ impl Replay {
             Err(reason) => {
                 // Nothing of the recording was executed, so the step is still to be done.
                 self.state = State::Refused;
+                // Errors of drops in the refused recording are not this run's.
+                let _ = self.device.cuda_stream().context().check_err();
                 step()?;
                 Ok(Some(format!("the step runs without a CUDA graph: {reason}")))
             }

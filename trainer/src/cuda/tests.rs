@@ -428,3 +428,28 @@ fn a_step_that_cannot_be_recorded_runs_eagerly_with_one_warning() {
     assert_eq!((runs, warnings.len()), (5, 1), "{warnings:?}");
     assert!(warnings[0].contains("without a CUDA graph") && !replay.is_recorded());
 }
+
+#[test]
+fn a_step_that_frees_older_memory_is_not_recorded_and_the_device_stays_usable() {
+    let Some(device) = gpu() else { return };
+    let mut older = Some(upload(&device, &[1.0]));
+    let mut replay = Replay::new(&device, true);
+    let mut warnings = Vec::new();
+    for run in 0..5 {
+        warnings.extend(
+            replay
+                .run(|| {
+                    // Freed while recording.
+                    if run == 2 {
+                        older = None;
+                    }
+                    device.alloc_zeros::<f32>(4)?;
+                    Ok(())
+                })
+                .unwrap(),
+        );
+    }
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(device.clone_dtoh(&upload(&device, &[3.0])).unwrap(), [3.0]);
+    drop(older);
+}

@@ -11,6 +11,7 @@ const size_t FENCE = 256;
 
 std::recursive_mutex gate;
 std::map<uint64_t, size_t> allocations;
+std::map<uint64_t, bool> recorded; // allocations made while recording
 bool capturing = false;
 std::vector<Bound> *recording = nullptr;
 
@@ -19,6 +20,7 @@ uint64_t allocate(size_t bytes) {
     char *base = (char *)aligned_alloc(256, (bytes + 2 * FENCE + 255) / 256 * 256);
     memset(base, 0xff, bytes + 2 * FENCE);
     allocations[(uint64_t)(base + FENCE)] = bytes;
+    recorded[(uint64_t)(base + FENCE)] = capturing;
     return (uint64_t)(base + FENCE);
 }
 
@@ -26,6 +28,7 @@ int release(uint64_t address) {
     std::lock_guard<std::recursive_mutex> hold(gate);
     auto found = allocations.find(address);
     if (found == allocations.end()) return INVALID_VALUE;
+    if (capturing && !recorded[address]) return INVALID_VALUE; // as the driver: only a graph's own memory is freed in a graph
     const unsigned char *start = (unsigned char *)address - FENCE, *end = (unsigned char *)address + found->second;
     for (size_t i = 0; i < FENCE; i++)
         if (start[i] != 0xff || end[i] != 0xff) {
@@ -77,6 +80,8 @@ int cuEventCreate(void **event, unsigned) { return *event = (void *)48, SUCCESS;
 int cuEventRecord(void *, void *) { return SUCCESS; }
 int cuEventDestroy_v2(void *) { return SUCCESS; }
 
+int cuDeviceGetDefaultMemPool(void **pool, int) { return *pool = (void *)128, SUCCESS; }
+int cuMemPoolSetAttribute(void *, int attribute, uint64_t *value) { return attribute == 4 && *value == ~0ULL ? SUCCESS : INVALID_VALUE; }
 int cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) { return *address = allocate(bytes), SUCCESS; }
 int cuMemAllocAsync(CUdeviceptr *address, size_t bytes, void *) { return *address = allocate(bytes), SUCCESS; }
 int cuMemFree_v2(CUdeviceptr address) { return release(address); }
