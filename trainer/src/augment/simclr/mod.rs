@@ -28,6 +28,8 @@
 //! visual representations", ICML 2020, appendix A; torchvision.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod op;
 mod parameters;
 

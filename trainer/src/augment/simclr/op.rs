@@ -6,6 +6,8 @@
 use super::{Sampler, augment_batch, augment_batch_into, check_views};
 use crate::error::{Error, Result};
 use crate::rng::philox::Counter;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, InplaceOp3, Layout, Shape, Tensor};
 
@@ -104,6 +106,17 @@ impl CustomOp2 for Augment {
         let views = augment_batch(&self.sampler, images, indices, &self.counter, self.views);
         Ok((CpuStorage::F32(views.map_err(candle_core::Error::wrap)?), shape))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        images: &CudaStorage,
+        images_layout: &Layout,
+        indices: &CudaStorage,
+        indices_layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        super::cuda::forward(self, [(images, images_layout), (indices, indices_layout)])
+    }
 }
 
 impl InplaceOp3 for Augment {
@@ -129,6 +142,20 @@ impl InplaceOp3 for Augment {
         let out = &mut views[start..end];
         augment_batch_into(&self.sampler, images, indices, &self.counter, self.views, out)
             .map_err(candle_core::Error::wrap)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        views: &mut CudaStorage,
+        views_layout: &Layout,
+        images: &CudaStorage,
+        images_layout: &Layout,
+        indices: &CudaStorage,
+        indices_layout: &Layout,
+    ) -> candle_core::Result<()> {
+        let inputs = [(images, images_layout), (indices, indices_layout)];
+        super::cuda::forward_into(self, views, views_layout, inputs)
     }
 }
 
