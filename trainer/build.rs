@@ -45,8 +45,13 @@ fn compile_kernels() -> Result<(), String> {
         if same_compiler && modified(&target) > newest {
             continue;
         }
+        let text = std::fs::read_to_string(kernel).map_err(|e| format!("{}: {e}", kernel.display()))?;
+        // A kernel may ask for more in its first line, as `// nvcc: -fmad=false` where the CPU's bits are promised.
+        let more = text.lines().next().and_then(|line| line.strip_prefix("// nvcc:")).unwrap_or_default();
         let result = Command::new(&compiler)
-            .args(["-ptx", "-arch=compute_80", "-O3", "-std=c++17", "-o"])
+            .args(["-ptx", "-arch=compute_80", "-O3", "-std=c++17"])
+            .args(more.split_whitespace())
+            .arg("-o")
             .args([&target, kernel])
             .output();
         let result = result.map_err(|e| {

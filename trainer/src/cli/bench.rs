@@ -10,9 +10,13 @@ use clap::{Args, ValueEnum};
 use cpu_time::ProcessTime;
 use serde::Serialize;
 use std::time::Instant;
+use trainer::Error;
+use trainer::augment::simclr::{Augment, Augmentation, Sampler};
+use trainer::cuda::DeviceChoice;
 use trainer::loss::nt_xent;
 use trainer::model::{Architecture, Network};
 use trainer::optim::{Optimiser, OptimiserKind};
+use trainer::rng::philox::Counter;
 use trainer::rng::{Purpose, normal, stream};
 use trainer::run;
 
@@ -37,6 +41,15 @@ impl Net {
     }
 }
 
+/// Type of the activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Precision {
+    /// 32 bits.
+    F32,
+    /// 16 bits, on a GPU.
+    Bf16,
+}
+
 #[derive(Args)]
 pub(super) struct BenchArgs {
     /// Network for 32×32×3 images, with its projection head to 128 features
@@ -48,6 +61,12 @@ pub(super) struct BenchArgs {
     /// Steps per round
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     steps: u64,
+    /// cpu, cuda or cuda:INDEX; auto takes a GPU where there is one
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    device: DeviceChoice,
+    /// Type of the activations; weights, statistics and sums are f32
+    #[arg(long, value_enum, default_value = "f32")]
+    dtype: Precision,
     /// Threads [default: all cores]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
@@ -69,7 +88,7 @@ struct Report {
     threads: usize,
     images_per_s: f64,
     images_per_cpu_s: f64,
-    augment_ms: Option<f64>,
+    augment_ms: f64,
     forward_ms: f64,
     backward_ms: f64,
     optimiser_ms: f64,
@@ -90,13 +109,13 @@ struct Step {
 type Stages = [f64; 3];
 
 impl Step {
-    fn new(net: Net, batch: usize) -> Result<Self> {
+    fn new(net: Net, batch: usize, device: &Device) -> Result<Self> {
         let image = [32, 32, 3];
-        let network = Network::new(net.architecture(), image, 7, &Device::Cpu)?;
+        let network = Network::new(net.architecture(), image, 7, device)?;
         let optimiser = Optimiser::new(OptimiserKind::AdamW, 0.0, 0.01, network.parameters())?;
         let mut rng = stream(7, Purpose::Augmentation, 0);
         let pixels: Vec<f32> = (0..batch * 32 * 32 * 3).map(|_| normal(&mut rng)).collect();
-        let images = Tensor::from_vec(pixels, (batch, 32, 32, 3), &Device::Cpu)?;
+        let images = Tensor::from_vec(pixels, (batch, 32, 32, 3), device)?;
         Ok(Self { network, optimiser, images })
     }
 
@@ -112,6 +131,26 @@ impl Step {
         let all = start.elapsed().as_secs_f64();
         Ok([forward, backward - forward, all - backward])
     }
+}
+
+/// Milliseconds to make two random views of half a batch of images.
+fn augment_ms(batch: usize, steps: u64, device: &Device) -> Result<f64> {
+    let count = batch / 2;
+    let pixels: Vec<u8> = (0..count * 32 * 32 * 3).map(|i| (i * 7919 % 251) as u8).collect();
+    let images = Tensor::from_vec(pixels, (count, 32, 32, 3), device)?;
+    let indices = Tensor::arange(0u32, count as u32, device)?;
+    let sampler = Sampler::new(&Augmentation::default(), 32, 32)?;
+    let mut times = Vec::new();
+    for step in 0..steps as u32 + 1 {
+        let counter = Counter { seed: 7, purpose: Purpose::Augmentation, step };
+        let augment = Augment::new(sampler, counter, 2)?;
+        let start = Instant::now();
+        augment.apply(&images, &indices)?;
+        device.synchronize()?;
+        times.push(1e3 * start.elapsed().as_secs_f64());
+    }
+    times.remove(0); // the first one loads and warms
+    Ok(median(times))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -175,7 +214,15 @@ pub(super) fn bench(args: &BenchArgs) -> Result<()> {
 
 fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {
     let batch = args.batch as usize;
-    let mut step = Step::new(args.net, batch)?;
+    let opened = args.device.open()?;
+    if let Some(warning) = &opened.warning {
+        eprintln!("warning: {warning}");
+    }
+    let device = opened.device;
+    if args.dtype == Precision::Bf16 && device.is_cpu() {
+        return Err(Error::argument("--dtype bf16 needs a GPU: --device cuda").into());
+    }
+    let mut step = Step::new(args.net, batch, &device)?;
     for _ in 0..3 {
         step.run()?;
     }
@@ -195,6 +242,8 @@ fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {
     let [forward, backward, optimiser] = stages.map(|values| 1e3 * median(values));
     let peak_memory_bytes = peak_memory();
     let flops = 2.0 * step.network.multiplications_per_image()? * batch as f64;
+    drop(step.images);
+    let augment_ms = augment_ms(batch, args.steps, &device)?;
     let (wall, gemm) = (median(walls), gemm_flops(threads));
     let name = args.net.to_possible_value().map_or(String::new(), |v| v.get_name().to_string());
     Ok(Report {
@@ -205,7 +254,7 @@ fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {
         threads,
         images_per_s: batch as f64 / wall,
         images_per_cpu_s: batch as f64 / median(cpus),
-        augment_ms: None,
+        augment_ms,
         forward_ms: forward,
         backward_ms: backward,
         optimiser_ms: optimiser,
