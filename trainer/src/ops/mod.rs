@@ -23,6 +23,7 @@ pub mod normalise;
 pub mod optimiser;
 pub(crate) mod parallel;
 pub mod pool;
+mod scratch;
 mod shared;
 #[cfg(test)]
 mod testing;

@@ -14,6 +14,7 @@ use super::geometry::{Geometry, Residue};
 use super::tile::{Gather, Outer, PanelWidth, SLACK};
 use super::winograd;
 use crate::ops::parallel::filled;
+use crate::ops::scratch::Scratch;
 use crate::ops::shared::Shared;
 use pulp::Arch;
 use rayon::prelude::*;
@@ -63,10 +64,13 @@ fn pack(
     columns: usize,
     width: usize,
     fill: impl Fn(usize, std::ops::Range<usize>, &mut [f32]) + Sync,
-) -> Vec<f32> {
-    let mut panels = vec![0.0; columns.div_ceil(width) * depth * width];
+) -> Scratch {
+    let mut panels = Scratch::new(columns.div_ceil(width) * depth * width);
     panels.par_chunks_mut((depth * width).max(1)).enumerate().for_each(|(panel, values)| {
         let first = panel * width;
+        if first + width > columns {
+            values.fill(0.0);
+        }
         fill(panel, first..(first + width).min(columns), values);
     });
     panels
@@ -112,7 +116,7 @@ pub fn forward(geometry: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
         let y = Shared::new(y);
         let groups = g.batch.div_ceil(group);
         (0..groups).into_par_iter().for_each_init(
-            || vec![0.0; group * padded],
+            || Scratch::new(group * padded),
             |scratch, index| {
                 let images = index * group..((index + 1) * group).min(g.batch);
                 pad(
@@ -160,7 +164,7 @@ fn window_offsets(g: &Geometry, border: Border, images: usize) -> Vec<usize> {
 struct Class {
     rows: Residue,
     columns: Residue,
-    packed: Vec<f32>,
+    packed: Scratch,
     segments: Vec<usize>,
     run: usize,
     src_offsets: Vec<usize>,
@@ -214,7 +218,7 @@ fn scatter<T: Send>(geometry: &Geometry, dy: &[f32], weight: &[f32], dx: &Shared
     let (image, out_image) = (g.height * g.width * g.in_channels, out_height * out_width * g.out_channels);
     let groups = g.batch.div_ceil(group);
     (0..groups).into_par_iter().for_each_init(
-        || vec![0.0; group * padded],
+        || Scratch::new(group * padded),
         |scratch, index| {
             let images = index * group..((index + 1) * group).min(g.batch);
             let source = &dy[images.start * out_image..images.end * out_image];
@@ -288,6 +292,9 @@ fn class(
     Class { rows, columns, packed, segments, run: columns.taps * g.out_channels, src_offsets, dst_offsets }
 }
 
+/// Most values of the partial sums of all chunks together: 8 MiB.
+const PARTIAL_SUMS: usize = 2 << 20;
+
 /// How the weight gradient is cut, from the shape alone.
 struct Split {
     chunks: usize,
@@ -298,9 +305,9 @@ struct Split {
 
 impl Split {
     fn new(g: &Geometry) -> Self {
-        // Partial sums of all chunks together stay near a megabyte; what that leaves of the tasks is split by channel.
-        let chunks = ((1 << 18) / (g.depth() * g.out_channels)).clamp(1, TASKS).min(g.batch);
+        let chunks = (PARTIAL_SUMS / (g.depth() * g.out_channels)).clamp(1, TASKS).min(g.batch);
         let images_per_chunk = g.batch.div_ceil(chunks);
+        // What the chunks leave of the tasks is split by channel.
         let channels_per_block = g.out_channels.div_ceil(TASKS.div_ceil(chunks)).div_ceil(8) * 8;
         Self {
             chunks: g.batch.div_ceil(images_per_chunk),
@@ -317,6 +324,26 @@ pub fn weight_gradient(geometry: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32
     if winograd::fits(&g) {
         return winograd::weight_gradient(&g, x, dy, dw);
     }
+    let split = Split::new(&g);
+    if split.chunks == 1 {
+        dw.fill(0.0);
+        return add_weight_gradient(&g, &split, x, dy, dw);
+    }
+    let mut partial = Scratch::zeroed(split.chunks * dw.len());
+    add_weight_gradient(&g, &split, x, dy, &mut partial);
+    const PIECE: usize = 4096;
+    let length = dw.len();
+    dw.par_chunks_mut(PIECE).enumerate().for_each(|(piece, out)| {
+        out.copy_from_slice(&partial[piece * PIECE..][..out.len()]);
+        for chunk in 1..split.chunks {
+            let values = &partial[chunk * length + piece * PIECE..][..out.len()];
+            out.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        }
+    });
+}
+
+/// Adds the gradient of each chunk of images to its own copy of dw.
+fn add_weight_gradient(g: &Geometry, split: &Split, x: &[f32], dy: &[f32], partial: &mut [f32]) {
     let pixels = g.out_height() * g.out_width();
     let border = Border {
         top: g.padding,
@@ -324,36 +351,37 @@ pub fn weight_gradient(geometry: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32
         height: g.height + 2 * g.padding,
         width: g.width + 2 * g.padding,
     };
-    let padded = border.height * border.width * g.in_channels;
+    let sizes = [g.height, g.width, g.in_channels];
+    let (image, padded) = (sizes.iter().product::<usize>(), border.height * border.width * g.in_channels);
     let depth = g.depth();
-    let split = Split::new(&g);
     // A block of pixels whose rows of x and dy stay in cache while all tiles pass over them; many where dw is large,
     // since dw itself is then read and written once a block.
     let block: usize = if depth * g.out_channels > 100_000 { 256 } else { 64 };
     let group = block.div_ceil(pixels).min(split.images_per_chunk);
-    let offsets = window_offsets(&g, border, group);
+    let offsets = window_offsets(g, border, group);
     let segments: Vec<usize> = (0..g.kernel[0]).map(|r| r * border.width * g.in_channels).collect();
     let arch = Arch::new();
-    let mut partial = vec![0.0; if split.chunks > 1 { split.chunks * dw.len() } else { 0 }];
-    if split.chunks == 1 {
-        dw.fill(0.0);
+    // Several blocks of channels read the same images: those are given their border once.
+    let mut bordered = Scratch::new(if split.blocks > 1 { g.batch * padded + SLACK } else { 0 });
+    if split.blocks > 1 {
+        let images = x.par_chunks_exact(image).zip(bordered.par_chunks_exact_mut(padded));
+        images.for_each(|(x, bordered)| pad(x, sizes, border, bordered));
     }
-    let target = Shared::new(if split.chunks > 1 { &mut partial[..] } else { &mut *dw });
+    let target = Shared::new(partial);
     (0..split.chunks * split.blocks).into_par_iter().for_each_init(
-        || vec![0.0; group * padded + SLACK],
+        || Scratch::new(if split.blocks > 1 { 0 } else { group * padded + SLACK }),
         |scratch, task| {
             let (chunk, channels) = (task / split.blocks, task % split.blocks * split.channels_per_block);
             let channels = channels..(channels + split.channels_per_block).min(g.out_channels);
             let images = chunk * split.images_per_chunk..((chunk + 1) * split.images_per_chunk).min(g.batch);
             for first in images.clone().step_by(group) {
                 let count = group.min(images.end - first);
-                let image = g.height * g.width * g.in_channels;
-                pad(
-                    &x[first * image..(first + count) * image],
-                    [g.height, g.width, g.in_channels],
-                    border,
-                    scratch,
-                );
+                let src = if split.blocks > 1 {
+                    &bordered[first * padded..(first + count) * padded + SLACK]
+                } else {
+                    pad(&x[first * image..(first + count) * image], sizes, border, scratch);
+                    &scratch[..]
+                };
                 for begin in (0..count * pixels).step_by(block) {
                     let end = (begin + block).min(count * pixels);
                     arch.dispatch(Outer {
@@ -361,25 +389,14 @@ pub fn weight_gradient(geometry: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32
                             ..(first * pixels + end) * g.out_channels],
                         scalar_stride: g.out_channels,
                         rows: channels.clone(),
-                        src: scratch,
+                        src,
                         src_offsets: &offsets[begin..end],
                         segments: &segments,
                         run: g.kernel[1] * g.in_channels,
-                        dst: target.at(chunk * g.out_channels * depth + channels.start * depth),
+                        dst: target.at((chunk * g.out_channels + channels.start) * depth),
                     });
                 }
             }
         },
     );
-    if split.chunks > 1 {
-        const PIECE: usize = 4096;
-        let length = dw.len();
-        dw.par_chunks_mut(PIECE).enumerate().for_each(|(piece, out)| {
-            out.copy_from_slice(&partial[piece * PIECE..][..out.len()]);
-            for chunk in 1..split.chunks {
-                let values = &partial[chunk * length + piece * PIECE..][..out.len()];
-                out.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            }
-        });
-    }
 }

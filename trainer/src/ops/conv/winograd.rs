@@ -15,6 +15,7 @@
 
 use super::geometry::Geometry;
 use super::tile::{Gather, Outer, PanelWidth, SLACK};
+use crate::ops::scratch::Scratch;
 use crate::ops::shared::Shared;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -85,18 +86,30 @@ impl Grid {
     }
 }
 
+/// Values from one transformed tile to the next: not a power of two, see [`SKEW`].
+fn tile_stride(channels: usize) -> usize {
+    channels + LANES
+}
+
 /// Where transformed tiles go or come from: \[place\]\[tile\]\[channel\], `distance` values from place to place.
 #[derive(Clone, Copy)]
-struct Places<'a> {
-    values: &'a Shared<'a, f32>,
-    first: usize,
+struct Places {
+    start: *mut f32,
     distance: usize,
 }
 
-impl Places<'_> {
+impl Places {
+    /// Room for `tiles` tiles of this many channels, from tile `first` of the buffer on.
+    fn new(values: &Shared<'_, f32>, channels: usize, first: usize, tiles: usize, distance: usize) -> Self {
+        let stride = tile_stride(channels);
+        // The last value of the last tile of the last place lies inside.
+        values.at((PLACES - 1) * distance + (first + tiles) * stride);
+        Self { start: values.at(first * stride), distance }
+    }
+
     #[inline(always)]
     fn at(&self, place: usize, offset: usize) -> *mut f32 {
-        self.values.at(self.first + place * self.distance + offset)
+        self.start.wrapping_add(place * self.distance + offset)
     }
 }
 
@@ -115,7 +128,7 @@ struct Scatter<'a> {
     border: &'a [f32],
     channels: usize,
     tiles: std::ops::Range<usize>,
-    places: Places<'a>,
+    places: Places,
 }
 
 impl WithSimd for Scatter<'_> {
@@ -128,6 +141,7 @@ impl WithSimd for Scatter<'_> {
             Some(index) => values[index * self.channels..(index + 1) * self.channels].as_ptr(),
             None => self.border[..self.channels].as_ptr(),
         };
+        let stride = tile_stride(self.channels);
         for (t, tile) in self.tiles.clone().enumerate() {
             let place = self.grid.place(tile);
             let mut pixels = [[self.border.as_ptr(); 4]; 4];
@@ -148,7 +162,7 @@ impl WithSimd for Scatter<'_> {
                     let load =
                         |i: usize, j: usize| pixels[i][j].add(channel).cast::<S::f32s>().read_unaligned();
                     let store = |i: usize, j: usize, value: S::f32s| {
-                        let to = self.places.at(4 * i + j, t * self.channels + channel);
+                        let to = self.places.at(4 * i + j, t * stride + channel);
                         to.cast::<S::f32s>().write_unaligned(value);
                     };
                     let zero = simd.splat_f32s(0.0);
@@ -192,21 +206,22 @@ impl WithSimd for Scatter<'_> {
 }
 
 /// Y = Aᵀ M A of each tile.
-struct Collect<'a> {
+struct Collect {
     grid: Grid,
     channels: usize,
     tiles: std::ops::Range<usize>,
-    places: Places<'a>,
+    places: Places,
     out: *mut f32,
     accumulate: bool,
 }
 
-impl WithSimd for Collect<'_> {
+impl WithSimd for Collect {
     type Output = ();
 
     #[inline(always)]
     #[allow(unsafe_code)] // unaligned vector loads and stores
     fn with_simd<S: Simd>(self, simd: S) {
+        let stride = tile_stride(self.channels);
         for (t, tile) in self.tiles.clone().enumerate() {
             let place = self.grid.place(tile);
             for channel in (0..self.channels).step_by(S::F32_LANES) {
@@ -214,7 +229,7 @@ impl WithSimd for Collect<'_> {
                 // tile belong to no other tile.
                 unsafe {
                     let load = |i: usize, j: usize| {
-                        let from = self.places.at(4 * i + j, t * self.channels + channel);
+                        let from = self.places.at(4 * i + j, t * stride + channel);
                         from.cast::<S::f32s>().read_unaligned()
                     };
                     let sums = |a, b, c, d| {
@@ -241,21 +256,19 @@ impl WithSimd for Collect<'_> {
     }
 }
 
+fn tile_offsets(channels: usize, tiles: usize) -> Vec<usize> {
+    (0..tiles).map(|t| t * tile_stride(channels)).collect()
+}
+
 /// One column or row of G g Gᵀ.
 #[inline(always)]
 fn expand([a, b, c]: [f32; 3]) -> [f32; 4] {
     [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c]
 }
 
-/// One column or row of Gᵀ u G.
-#[inline(always)]
-fn contract([a, b, c, d]: [f32; 4]) -> [f32; 3] {
-    [a + 0.5 * (b + c), 0.5 * (b - c), 0.5 * (b + c) + d]
-}
-
 /// G g Gᵀ as panels \[place\]\[⌈columns/width⌉\]\[depth\]\[width\].
 struct Kernels {
-    panels: Vec<f32>,
+    panels: Scratch,
     per_place: usize,
 }
 
@@ -323,7 +336,7 @@ impl Kernels {
     ) -> Self {
         let count = columns.div_ceil(width);
         let per_place = count * depth * width;
-        let mut panels = vec![0.0; PLACES * per_place];
+        let mut panels = Scratch::new(PLACES * per_place);
         let shared = Shared::new(&mut panels);
         (0..count).into_par_iter().for_each(|panel| {
             fill(panel, &mut |place, k, column, values| {
@@ -354,18 +367,17 @@ fn convolve(
     accumulate: bool,
 ) {
     let (arch, block) = (Arch::new(), grid.block());
-    let distances = [block * depth + SKEW, block * columns + SKEW];
+    let distances = [depth, columns].map(|channels| block * tile_stride(channels) + SKEW);
     let border = vec![0.0; depth];
-    let src_offsets: Vec<usize> = (0..block).map(|t| t * depth).collect();
-    let dst_offsets: Vec<usize> = (0..block).map(|t| t * columns).collect();
+    let [src_offsets, dst_offsets] = [depth, columns].map(|channels| tile_offsets(channels, block));
     let out = Output(out);
     (0..grid.tiles.div_ceil(block)).into_par_iter().for_each_init(
-        || distances.map(|distance| vec![0.0; PLACES * distance]),
+        || distances.map(|distance| Scratch::new(PLACES * distance)),
         |[inputs, outputs], index| {
             let tiles = index * block..((index + 1) * block).min(grid.tiles);
             let count = tiles.len();
             let shared = Shared::new(inputs);
-            let places = Places { values: &shared, first: 0, distance: distances[0] };
+            let places = Places::new(&shared, depth, 0, count, distances[0]);
             let source = Source::Input(x);
             arch.dispatch(Scatter {
                 grid,
@@ -389,7 +401,7 @@ fn convolve(
                 });
             }
             let shared = Shared::new(outputs);
-            let places = Places { values: &shared, first: 0, distance: distances[1] };
+            let places = Places::new(&shared, columns, 0, count, distances[1]);
             arch.dispatch(Collect { grid, channels: columns, tiles, places, out: out.pointer(), accumulate });
         },
     );
@@ -431,75 +443,208 @@ pub fn input_gradient(
     convolve(grid, [g.out_channels, g.in_channels], dy, &kernels, dx.at(0).cast(), accumulate);
 }
 
-/// Values of transformed input held at a time by the weight gradient: 8 MiB.
-const HELD: usize = 2 << 20;
-/// Rows (output channels) of one task.
-const ROWS: usize = 32;
-
 /// dw, all of it written.
 pub fn weight_gradient(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    let (inputs, outputs) = (g.in_channels, g.out_channels);
-    let grid = Grid::new(g.batch, [g.height, g.width], g.padding);
-    let (arch, block) = (Arch::new(), (HELD / (PLACES * inputs.max(outputs))).clamp(1, grid.tiles));
-    let distances = [block * inputs + SKEW, block * outputs + SKEW];
-    let border = vec![0.0; inputs.max(outputs)];
-    let offsets: Vec<usize> = (0..block).map(|t| t * inputs).collect();
-    let mut tiles_in = vec![0.0; PLACES * distances[0] + SLACK];
-    let mut tiles_out = vec![0.0; PLACES * distances[1]];
-    // Σ_tiles of all 16 places: [place][C_out][C_in].
-    let mut sums = vec![0.0; PLACES * outputs * inputs];
-    // Tiles whose rows stay in cache while all register tiles pass over them; more where a place of `sums` is large.
-    let step: usize = if inputs.max(outputs) <= 128 { 64 } else { 256 };
-    for first in (0..grid.tiles).step_by(block) {
-        let count = block.min(grid.tiles - first);
-        let shared = [Shared::new(&mut tiles_in[..]), Shared::new(&mut tiles_out[..])];
-        (0..count.div_ceil(32)).into_par_iter().for_each(|index| {
-            let tiles = index * 32..((index + 1) * 32).min(count);
-            let sources = [(Source::Input(x), inputs), (Source::OutputGradient(dy), outputs)];
-            for (which, (source, channels)) in sources.into_iter().enumerate() {
-                let places = Places {
-                    values: &shared[which],
-                    first: tiles.start * channels,
-                    distance: distances[which],
-                };
-                let tiles = first + tiles.start..first + tiles.end;
-                arch.dispatch(Scatter { grid, source, border: &border, channels, tiles, places });
-            }
-        });
-        let blocks = outputs.div_ceil(ROWS);
-        let shared = Shared::new(&mut sums);
-        (0..PLACES * blocks).into_par_iter().for_each(|task| {
-            let (place, row) = (task / blocks, task % blocks * ROWS);
-            let scalars = &tiles_out[place * distances[1]..][..count * outputs];
-            for begin in (0..count).step_by(step) {
-                let end = (begin + step).min(count);
-                arch.dispatch(Outer {
-                    scalars: &scalars[begin * outputs..end * outputs],
-                    scalar_stride: outputs,
-                    rows: row..(row + ROWS).min(outputs),
-                    src: &tiles_in[place * distances[0]..],
-                    src_offsets: &offsets[begin..end],
-                    segments: &[0],
-                    run: inputs,
-                    dst: shared.at((place * outputs + row) * inputs),
-                });
-            }
+    let products = Products {
+        grid: Grid::new(g.batch, [g.height, g.width], g.padding),
+        x,
+        dy,
+        inputs: g.in_channels,
+        outputs: g.out_channels,
+        border: vec![0.0; g.in_channels.max(g.out_channels)],
+    };
+    let chunks = (PARTIAL_SUMS / products.len()).min(CHUNKS);
+    let sums = if chunks > 1 { products.by_chunks(chunks) } else { products.together() };
+    let arch = Arch::new();
+    dw.par_chunks_mut(9 * g.in_channels).enumerate().for_each(|(row, dw)| {
+        arch.dispatch(Contract { sums: &sums, rows: g.out_channels, row, channels: g.in_channels, dw });
+    });
+}
+
+/// Most values of the partial sums of all chunks together: 8 MiB.
+const PARTIAL_SUMS: usize = 2 << 20;
+/// Most chunks of a batch.
+const CHUNKS: usize = 16;
+/// Values of transformed input held at a time where there are no chunks: 4 MiB.
+const HELD: usize = 1 << 20;
+/// Rows (output channels) of one task where there are no chunks.
+const ROWS: usize = 32;
+
+/// Σ_tiles (A dY Aᵀ) ⊙ (Bᵀ d B) of each place: \[place\]\[C_out\]\[C_in\].
+struct Products<'a> {
+    grid: Grid,
+    x: &'a [f32],
+    dy: &'a [f32],
+    inputs: usize,
+    outputs: usize,
+    border: Vec<f32>,
+}
+
+impl Products<'_> {
+    fn len(&self) -> usize {
+        PLACES * self.outputs * self.inputs
+    }
+
+    /// Transforms tiles of input and output gradient into two buffers, from tile `first` of the buffers on.
+    fn scatter(
+        &self,
+        tiles: std::ops::Range<usize>,
+        buffers: [&Shared<'_, f32>; 2],
+        first: usize,
+        block: usize,
+    ) {
+        let sources = [(Source::Input(self.x), self.inputs), (Source::OutputGradient(self.dy), self.outputs)];
+        for ((source, channels), values) in sources.into_iter().zip(buffers) {
+            let distance = block * tile_stride(channels) + SKEW;
+            let places = Places::new(values, channels, first, tiles.len(), distance);
+            let (grid, border) = (self.grid, &self.border);
+            Arch::new().dispatch(Scatter { grid, source, border, channels, tiles: tiles.clone(), places });
+        }
+    }
+
+    /// Adds tiles `range` of the buffers to the rows of one place, at `dst`.
+    #[allow(clippy::too_many_arguments)] // one call's worth of a five-fold loop
+    fn add(
+        &self,
+        [inputs, outputs]: [&[f32]; 2],
+        offsets: &[usize],
+        block: usize,
+        place: usize,
+        range: std::ops::Range<usize>,
+        rows: std::ops::Range<usize>,
+        dst: *mut f32,
+    ) {
+        let [x_stride, dy_stride] = [self.inputs, self.outputs].map(tile_stride);
+        let scalars = &outputs[place * (block * dy_stride + SKEW)..];
+        Arch::new().dispatch(Outer {
+            scalars: &scalars[range.start * dy_stride..range.end * dy_stride],
+            scalar_stride: dy_stride,
+            rows,
+            src: &inputs[place * (block * x_stride + SKEW)..],
+            src_offsets: &offsets[range],
+            segments: &[0],
+            run: self.inputs,
+            dst,
         });
     }
-    dw.par_chunks_mut(9 * inputs).enumerate().for_each(|(o, dw)| {
-        let place = |place: usize| &sums[(place * outputs + o) * inputs..][..inputs];
-        let places: [&[f32]; PLACES] = std::array::from_fn(place);
-        for c in 0..inputs {
-            let mut rows = [[0.0; 4]; 3];
-            for j in 0..4 {
-                let column = contract(std::array::from_fn(|i| places[4 * i + j][c]));
-                (0..3).for_each(|i| rows[i][j] = column[i]);
+
+    fn buffers(&self, block: usize) -> [Scratch; 2] {
+        [self.inputs, self.outputs]
+            .map(|channels| Scratch::new(PLACES * (block * tile_stride(channels) + SKEW) + SLACK))
+    }
+
+    /// Few channels: chunks of the batch whose transformed tiles and sums stay in a task's cache.
+    fn by_chunks(&self, chunks: usize) -> Scratch {
+        const BLOCK: usize = 64;
+        let per_chunk = self.grid.tiles.div_ceil(chunks);
+        let chunks = self.grid.tiles.div_ceil(per_chunk);
+        let offsets = tile_offsets(self.inputs, BLOCK);
+        let mut sums = Scratch::new(chunks * self.len());
+        let place_len = self.outputs * self.inputs;
+        sums.par_chunks_mut(self.len()).enumerate().for_each_init(
+            || self.buffers(BLOCK),
+            |buffers, (chunk, sums)| {
+                sums.fill(0.0);
+                let tiles = chunk * per_chunk..((chunk + 1) * per_chunk).min(self.grid.tiles);
+                for first in tiles.clone().step_by(BLOCK) {
+                    let count = BLOCK.min(tiles.end - first);
+                    let [inputs, outputs] = buffers;
+                    let shared = [Shared::new(&mut inputs[..]), Shared::new(&mut outputs[..])];
+                    self.scatter(first..first + count, [&shared[0], &shared[1]], 0, BLOCK);
+                    for (place, sums) in sums.chunks_exact_mut(place_len).enumerate() {
+                        let (rows, dst) = (0..self.outputs, sums.as_mut_ptr());
+                        self.add([&inputs[..], &outputs[..]], &offsets, BLOCK, place, 0..count, rows, dst);
+                    }
+                }
+            },
+        );
+        let (total, others) = sums.split_at_mut(self.len());
+        total.par_chunks_mut(place_len).enumerate().for_each(|(place, total)| {
+            for chunk in others.chunks_exact(PLACES * place_len) {
+                let values = &chunk[place * place_len..(place + 1) * place_len];
+                total.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
             }
-            for (r, row) in rows.into_iter().enumerate() {
-                for (q, value) in contract(row).into_iter().enumerate() {
-                    dw[(3 * r + q) * inputs + c] = value;
+        });
+        sums
+    }
+
+    /// Many channels: the tiles of some images at a time, then the places and blocks of rows in parallel.
+    fn together(&self) -> Scratch {
+        let block = (HELD / (PLACES * self.inputs.max(self.outputs))).clamp(1, self.grid.tiles);
+        let offsets = tile_offsets(self.inputs, block);
+        let [mut inputs, mut outputs] = self.buffers(block);
+        let mut sums = Scratch::new(self.len());
+        for first in (0..self.grid.tiles).step_by(block) {
+            let count = block.min(self.grid.tiles - first);
+            let shared = [Shared::new(&mut inputs[..]), Shared::new(&mut outputs[..])];
+            (0..count.div_ceil(16)).into_par_iter().for_each(|index| {
+                let tiles = index * 16..((index + 1) * 16).min(count);
+                let buffers = [&shared[0], &shared[1]];
+                self.scatter(first + tiles.start..first + tiles.end, buffers, tiles.start, block);
+            });
+            let [inputs, outputs] = [&inputs[..], &outputs[..]];
+            sums.par_chunks_mut(ROWS * self.inputs).enumerate().for_each(|(task, sums)| {
+                let blocks = self.outputs.div_ceil(ROWS);
+                let (place, row) = (task / blocks, task % blocks * ROWS);
+                let rows = row..(row + ROWS).min(self.outputs);
+                if first == 0 {
+                    sums.fill(0.0);
+                }
+                self.add([inputs, outputs], &offsets, block, place, 0..count, rows, sums.as_mut_ptr());
+            });
+        }
+        sums
+    }
+}
+
+/// dg = Gᵀ u G of one output channel.
+struct Contract<'a> {
+    /// \[place\]\[rows\]\[channels\].
+    sums: &'a [f32],
+    rows: usize,
+    row: usize,
+    channels: usize,
+    dw: &'a mut [f32],
+}
+
+impl WithSimd for Contract<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(unsafe_code)] // unaligned vector loads and stores
+    fn with_simd<S: Simd>(self, simd: S) {
+        assert!(self.sums.len() >= PLACES * self.rows * self.channels && self.dw.len() >= 9 * self.channels);
+        let half = simd.splat_f32s(0.5);
+        let contract = |[a, b, c, d]: [S::f32s; 4]| {
+            let (sum, difference) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
+            [
+                simd.mul_add_f32s(half, sum, a),
+                simd.mul_f32s(half, difference),
+                simd.mul_add_f32s(half, sum, d),
+            ]
+        };
+        for channel in (0..self.channels).step_by(S::F32_LANES) {
+            // SAFETY: asserted above, and channels are a multiple of the lanes.
+            unsafe {
+                let load = |place: usize| {
+                    let from =
+                        self.sums.as_ptr().add((place * self.rows + self.row) * self.channels + channel);
+                    from.cast::<S::f32s>().read_unaligned()
+                };
+                let mut rows = [[half; 4]; 3];
+                for j in 0..4 {
+                    let column = contract([load(j), load(4 + j), load(8 + j), load(12 + j)]);
+                    rows[0][j] = column[0];
+                    rows[1][j] = column[1];
+                    rows[2][j] = column[2];
+                }
+                for (r, row) in rows.into_iter().enumerate() {
+                    for (q, value) in contract(row).into_iter().enumerate() {
+                        let to = self.dw.as_mut_ptr().add((3 * r + q) * self.channels + channel);
+                        to.cast::<S::f32s>().write_unaligned(value);
+                    }
                 }
             }
         }
-    });
+    }
 }
