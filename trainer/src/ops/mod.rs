@@ -27,4 +27,5 @@ mod scratch;
 mod shared;
 #[cfg(test)]
 mod testing;
+mod tile;
 pub(crate) mod vector;

@@ -11,11 +11,11 @@
 //! relative error of the sum of magnitudes below depth·2⁻²⁴, in practice below 1e-6.
 
 use super::geometry::{Geometry, Residue};
-use super::tile::{Gather, Outer, PanelWidth, SLACK};
 use super::winograd;
 use crate::ops::parallel::filled;
 use crate::ops::scratch::Scratch;
 use crate::ops::shared::Shared;
+use crate::ops::tile::{Gather, Outer, PanelWidth, SLACK};
 use pulp::Arch;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;

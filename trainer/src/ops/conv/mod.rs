@@ -10,7 +10,6 @@
 
 mod cpu;
 mod geometry;
-mod tile;
 mod winograd;
 
 pub use geometry::Geometry;

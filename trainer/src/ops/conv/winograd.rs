@@ -14,9 +14,9 @@
 //! convolution's, so the rounding error is no larger than there: the tests find the same bounds.
 
 use super::geometry::Geometry;
-use super::tile::{Gather, Outer, PanelWidth, SLACK};
 use crate::ops::scratch::Scratch;
 use crate::ops::shared::Shared;
+use crate::ops::tile::{Gather, Outer, PanelWidth, SLACK};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;

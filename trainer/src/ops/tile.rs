@@ -1,4 +1,4 @@
-//! The two inner products that every convolution here is made of, as register tiles over `pulp`'s vectors.
+//! The two inner products that convolutions and linear layers here are made of, as register tiles over `pulp`'s vectors.
 //!
 //! [`Gather`] (forward, input gradient): out\[p, j\] = Σ_s Σ_{k < run} src\[offset(p) + segment(s) + k\] · w\[s·run + k, j\]. A window of
 //! a channels-last image is one contiguous run for each kernel row, so a convolution needs no im2col: scalars are read
