@@ -290,3 +290,51 @@ fn usage_errors_exit_with_2() {
     assert_eq!(run(&["measure"]).0, 2);
     assert_eq!(run(&["--help"]).0, 0);
 }
+
+#[test]
+fn bench_prints_one_object_with_the_agreed_keys() {
+    let (code, stdout, stderr) =
+        run(&["bench", "--net", "mlp", "--batch", "4", "--steps", "1", "--threads", "2"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(stdout.lines().count(), 1, "{stdout}");
+    let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((report["net"].as_str(), report["batch"].as_u64()), (Some("mlp"), Some(4)));
+    for key in [
+        "images_per_s",
+        "images_per_cpu_s",
+        "augment_ms",
+        "forward_ms",
+        "backward_ms",
+        "optimiser_ms",
+        "peak_memory_bytes",
+        "gemm_share",
+    ] {
+        assert!(report[key].as_f64().is_some_and(|value| value > 0.0), "{key}: {report}");
+    }
+}
+
+#[test]
+fn devices_and_types_that_cannot_be_had_say_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    if cfg!(not(feature = "cuda")) {
+        let words = ["no CUDA support", "trainer/cuda/build.sh", "--device cpu"];
+        fails(&["bench", "--net", "mlp", "--device", "cuda"], 2, &words);
+        fails(&["train", "--preset", "digits", "--device", "cuda:1", "--out", &out], 2, &words);
+        assert!(!Path::new(&out).exists(), "nothing is written before the device is open");
+    }
+    fails(&["bench", "--net", "mlp", "--dtype", "bf16"], 2, &["bf16", "--device cuda"]);
+    // An odd batch is no set of pairs.
+    fails(&["bench", "--net", "mlp", "--batch", "3", "--steps", "1"], 2, &["--batch 3", "pairs"]);
+}
+
+#[test]
+fn adamw_trains_and_a_bad_momentum_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    let adamw = ["--set", "optimiser=adamw", "--set", "learning_rate=0.001", "--set", "epochs=2"];
+    let (code, _, stderr) = run(&[&["train", "--preset", "digits", "--out", &out], &adamw[..]].concat());
+    assert_eq!(code, 0, "{stderr}");
+    let bad = path(folder.path(), "bad");
+    fails(&["train", "--preset", "digits", "--set", "momentum=1.5", "--out", &bad], 2, &["momentum", "1.5"]);
+}

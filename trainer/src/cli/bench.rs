@@ -214,11 +214,13 @@ pub(super) fn bench(args: &BenchArgs) -> Result<()> {
 
 fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {
     let batch = args.batch as usize;
-    let opened = args.device.open()?;
-    if let Some(warning) = &opened.warning {
-        eprintln!("warning: {warning}");
+    if batch % 2 == 1 {
+        return Err(Error::argument(format!(
+            "--batch {batch} counts both views: it must be even, pairs of views"
+        ))
+        .into());
     }
-    let device = opened.device;
+    let device = super::open(args.device)?;
     if args.dtype == Precision::Bf16 && device.is_cpu() {
         return Err(Error::argument("--dtype bf16 needs a GPU: --device cuda").into());
     }

@@ -6,6 +6,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use theory::report::Format;
 use theory::{NumDraws, losses};
+use trainer::cuda::DeviceChoice;
 use trainer::run::{self, Config, Folder, Marker, Plan, Progress};
 use trainer::{Error, data};
 
@@ -92,6 +93,9 @@ pub(super) struct TrainArgs {
     /// Folder for config.toml, metrics.jsonl and model.safetensors
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// cpu, cuda or cuda:INDEX; auto takes a GPU where there is one
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    device: DeviceChoice,
     /// Threads; small networks gain nothing from more than one, and the result does not depend on it [default: 1]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(super) threads: Option<u64>,
@@ -107,8 +111,10 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
         (None, None) => return Err(Error::argument("--preset NAME or --config FILE is needed").into()),
     };
     let config = Config::from_toml(&text, &args.set)?;
+    let device = super::open(args.device)?;
     let task = Progress::new(args.quiet).task(&args.out.display().to_string(), config.epochs);
-    let trained = run::with_threads(threads(args.threads), || run::train(&config, &args.out, &task))?;
+    let trained =
+        run::with_threads(threads(args.threads), || run::train(&config, &args.out, &device, &task))?;
     let kept = if trained.kept { ", kept from before" } else { "" };
     task.finish(&format!("loss {:.3}{kept}", trained.final_loss));
     Ok(())

@@ -4,11 +4,13 @@ mod bench;
 mod commands;
 
 use anyhow::Result;
+use candle_core::Device;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 use theory::error::ErrorKind;
 use trainer::Error;
+use trainer::cuda::DeviceChoice;
 
 /// How many negative samples, and which? Trains contrastive encoders and measures what the bounds need.
 #[derive(Parser)]
@@ -69,6 +71,15 @@ fn keep_freed_memory() {
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn keep_freed_memory() {}
+
+/// Opens a device; what its user should know goes to standard error.
+fn open(choice: DeviceChoice) -> Result<Device> {
+    let opened = choice.open()?;
+    if let Some(warning) = &opened.warning {
+        eprintln!("warning: {warning}");
+    }
+    Ok(opened.device)
+}
 
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();

@@ -6,6 +6,7 @@ use super::{
 use crate::data;
 use crate::error::{Error, Result};
 use crate::measure::passes_for;
+use candle_core::Device;
 use std::path::{Path, PathBuf};
 use theory::losses::{self, LossComponents, Measure};
 use theory::report::{self, Cell, Section, Table};
@@ -163,7 +164,7 @@ pub fn reproduce(plan: &Plan, path: &Path, threads: usize, progress: &Progress) 
 
 fn one_run(path: &Path, config: &Config, name: &str, progress: &Progress) -> Result<Vec<LossComponents>> {
     let task = progress.task(name, config.epochs);
-    let trained = train(config, path, &task)?;
+    let trained = train(config, path, &Device::Cpu, &task)?;
     let losses_path = trained.folder.file("losses.csv");
     // A measurement of this run that somebody asked for with other settings is not the sweep's.
     let kept = losses::read(&losses_path).ok().filter(|rows| trained.kept && is_default(rows, config));

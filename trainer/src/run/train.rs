@@ -26,11 +26,12 @@ pub struct Trained {
 
 /// Trains one encoder into `path`: `run.json`, `config.toml`, `metrics.jsonl` (one line an epoch), `model.safetensors`.
 ///
-/// A folder that holds the finished run of the same settings is kept as it is.
+/// A folder that holds the finished run of the same settings is kept as it is. Views are made on the CPU; the network
+/// lives on `device`.
 ///
 /// # Errors
 /// A folder that is not ours; a batch larger than the training set; a loss that is not finite.
-pub fn train(config: &Config, path: &Path, task: &Task) -> Result<Trained> {
+pub fn train(config: &Config, path: &Path, device: &Device, task: &Task) -> Result<Trained> {
     let split = data::load(&config.dataset, config.evaluate_on)?;
     let batches = split.train.len() / config.batch_size;
     if batches == 0 {
@@ -46,7 +47,7 @@ pub fn train(config: &Config, path: &Path, task: &Task) -> Result<Trained> {
         return Ok(Trained { folder, kept: true, final_loss });
     }
     theory::files::write_atomically(&folder.file("config.toml"), config.to_toml().as_bytes())?;
-    let mut network = Network::new(config.encoder, split.train.shape(), config.seed, &Device::Cpu)?;
+    let mut network = Network::new(config.encoder, split.train.shape(), config.seed, device)?;
     let mut optimiser =
         Optimiser::new(config.optimiser, config.momentum, config.weight_decay, network.parameters())?;
     let schedule = Schedule {
@@ -64,12 +65,12 @@ pub fn train(config: &Config, path: &Path, task: &Task) -> Result<Trained> {
         let mut sum = 0.0;
         for (step, batch) in order.chunks_exact(config.batch_size).enumerate() {
             let step = epoch * batches + step;
-            let images = two_views(config, &split.train, batch, &mut augment)?;
+            let images = two_views(config, &split.train, batch, &mut augment)?.to_device(device)?;
             let (output, tape) = network.forward_train(&images)?;
             let loss = match config.negatives {
                 Negatives::Batch(_) => nt_xent(&output.head, config.temperature)?,
                 Negatives::Count(k) => {
-                    let mask = negative_mask(batch.len(), k, &mut choose)?;
+                    let mask = negative_mask(batch.len(), k, &mut choose)?.to_device(device)?;
                     sampled_info_nce(&output.head, &mask, config.temperature)?
                 }
             };
