@@ -272,3 +272,145 @@ impl Outer<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::{flat, random};
+
+    /// Two kernel rows of 5 values, windows 7 apart.
+    const SEGMENTS: [usize; 2] = [0, 40];
+    const RUN: usize = 5;
+
+    struct Case {
+        src: Vec<f32>,
+        offsets: Vec<usize>,
+        /// \[depth\]\[columns\] of a gather, \[pixels\]\[columns\] of an outer product.
+        weights: Vec<f32>,
+        columns: usize,
+    }
+
+    impl Case {
+        fn new(pixels: usize, columns: usize) -> Self {
+            let src = flat(&random(1, &[7 * pixels + 60 + SLACK]));
+            let weights = flat(&random(2, &[pixels.max(2 * RUN), columns]));
+            Self { src, offsets: (0..pixels).map(|p| 7 * p).collect(), weights, columns }
+        }
+
+        fn value(&self, pixel: usize, k: usize) -> f64 {
+            f64::from(self.src[self.offsets[pixel] + SEGMENTS[k / RUN] + k % RUN])
+        }
+    }
+
+    struct RunGather<'a>(&'a Case, bool);
+
+    impl WithSimd for RunGather<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+            let (case, width) = (self.0, PanelWidth.with_simd(simd));
+            let panels = case.columns.div_ceil(width);
+            let mut packed = vec![f32::NAN; panels * 2 * RUN * width];
+            for k in 0..2 * RUN {
+                for column in 0..case.columns {
+                    packed[((column / width) * 2 * RUN + k) * width + column % width] =
+                        case.weights[k * case.columns + column];
+                }
+            }
+            let mut out = vec![1.0; case.offsets.len() * case.columns];
+            let dst_offsets: Vec<usize> = (0..case.offsets.len()).map(|p| p * case.columns).collect();
+            Gather {
+                src: &case.src,
+                src_offsets: &case.offsets,
+                dst: out.as_mut_ptr(),
+                dst_offsets: &dst_offsets,
+                accumulate: self.1,
+                segments: &SEGMENTS,
+                run: RUN,
+                packed: &packed,
+                columns: case.columns,
+            }
+            .with_simd(simd);
+            out
+        }
+    }
+
+    struct RunOuter<'a>(&'a Case, std::ops::Range<usize>);
+
+    impl WithSimd for RunOuter<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+            let mut out = vec![1.0; self.1.len() * 2 * RUN];
+            Outer {
+                scalars: &self.0.weights[..self.0.offsets.len() * self.0.columns],
+                scalar_stride: self.0.columns,
+                rows: self.1,
+                src: &self.0.src,
+                src_offsets: &self.0.offsets,
+                segments: &SEGMENTS,
+                run: RUN,
+                dst: out.as_mut_ptr(),
+            }
+            .with_simd(simd);
+            out
+        }
+    }
+
+    /// The result on every instruction set that this processor has.
+    fn on_every_processor<Op: WithSimd<Output = Vec<f32>>>(op: impl Fn() -> Op) -> Vec<Vec<f32>> {
+        let mut results = vec![Simd::vectorize(pulp::Scalar, op()), pulp::Arch::new().dispatch(op())];
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = pulp::x86::V3::try_new() {
+            results.push(Simd::vectorize(avx2, op()));
+        }
+        results
+    }
+
+    #[test]
+    fn gathers_are_the_sum_on_every_processor() {
+        for (pixels, columns) in [(1, 1), (5, 3), (8, 32), (23, 37), (17, 80)] {
+            let case = Case::new(pixels, columns);
+            for accumulate in [false, true] {
+                let results = on_every_processor(|| RunGather(&case, accumulate));
+                for pixel in 0..pixels {
+                    for column in 0..columns {
+                        let product =
+                            |k| case.value(pixel, k) * f64::from(case.weights[k * columns + column]);
+                        let sum: f64 =
+                            (0..2 * RUN).map(product).sum::<f64>() + f64::from(u8::from(accumulate));
+                        for found in &results {
+                            let found = f64::from(found[pixel * columns + column]);
+                            assert!(
+                                (found - sum).abs() < 1e-5,
+                                "{pixels}×{columns} at {pixel}, {column}: {found} {sum}"
+                            );
+                        }
+                    }
+                }
+                assert!(results.iter().all(|found| *found == results[0]), "one chain of fused multiply-adds");
+            }
+        }
+    }
+
+    #[test]
+    fn outer_products_are_the_sum_on_every_processor() {
+        for (pixels, columns, rows) in [(1, 1, 0..1), (5, 9, 2..9), (64, 16, 0..16), (13, 40, 3..30)] {
+            let case = Case::new(pixels, columns);
+            let results = on_every_processor(|| RunOuter(&case, rows.clone()));
+            for (index, row) in rows.clone().enumerate() {
+                for k in 0..2 * RUN {
+                    let product = |p: usize| case.value(p, k) * f64::from(case.weights[p * columns + row]);
+                    let sum = 1.0 + (0..pixels).map(product).sum::<f64>();
+                    for found in &results {
+                        let found = f64::from(found[index * 2 * RUN + k]);
+                        assert!((found - sum).abs() < 1e-5, "{pixels} pixels, row {row}, {k}: {found} {sum}");
+                    }
+                }
+            }
+            assert!(results.iter().all(|found| *found == results[0]), "one chain of fused multiply-adds");
+        }
+    }
+}
