@@ -44,7 +44,7 @@ def run(command):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trainer", default=HERE.parents[1] / "target" / "release" / "trainer")
-    parser.add_argument("--net", action="append", help="only this network; may be repeated")
+    parser.add_argument("--net", action="append", choices=["mlp", "small", "resnet18"], help="only this one; may be repeated")
     parser.add_argument("--batch", type=int, help="images per step instead of the usual ones")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
@@ -53,6 +53,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--save", type=pathlib.Path, help="append every run to this file of JSON lines")
     args = parser.parse_args()
+    if args.batch is not None and (args.batch < 2 or args.batch % 2):
+        parser.error(f"--batch {args.batch}: both views count, so it is even and at least 2")
     on_gpu = args.device.startswith("cuda")
     records = []
     head = f"{'net':9} {'batch':>5}  {'program':24} {'images/s':>10} {'per CPU-s':>10} {'forward':>8} {'backward':>8} {'update':>7} {'memory':>8}"

@@ -8,7 +8,7 @@
 //! - [`model`]: encoders with a projection head;
 //! - [`loss`]: NT-Xent, and InfoNCE with K sampled negatives;
 //! - [`ops`]: the tensor operations of a training step;
-//! - [`optim`]: SGD with momentum, LARS, learning-rate schedules;
+//! - [`optim`]: SGD with momentum, LARS, AdamW, learning-rate schedules;
 //! - [`measure`]: loss components, mean classifier, linear probe, k nearest neighbours;
 //! - [`run`]: configuration, training loop, run folders, the `reproduce` sweep.
 //!

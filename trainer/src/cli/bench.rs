@@ -111,8 +111,8 @@ type Stages = [f64; 3];
 impl Step {
     fn new(net: Net, batch: usize, device: &Device) -> Result<Self> {
         let image = [32, 32, 3];
-        let network = Network::new(net.architecture(), image, 7, device)?;
-        let optimiser = Optimiser::new(OptimiserKind::AdamW, 0.0, 0.01, network.parameters())?;
+        let mut network = Network::new(net.architecture(), image, 7, device)?;
+        let optimiser = Optimiser::new(OptimiserKind::AdamW, 0.0, 0.01, network.parameters_mut())?;
         let mut rng = stream(7, Purpose::Augmentation, 0);
         let pixels: Vec<f32> = (0..batch * 32 * 32 * 3).map(|_| normal(&mut rng)).collect();
         let images = Tensor::from_vec(pixels, (batch, 32, 32, 3), device)?;
@@ -127,7 +127,7 @@ impl Step {
         let forward = start.elapsed().as_secs_f64();
         self.network.backward(tape, loss.gradient)?;
         let backward = start.elapsed().as_secs_f64();
-        self.optimiser.step(self.network.parameters_mut(), 1e-3)?;
+        self.optimiser.step(self.network.parameters(), 1e-3)?;
         let all = start.elapsed().as_secs_f64();
         Ok([forward, backward - forward, all - backward])
     }

@@ -20,7 +20,7 @@ pub fn negative_mask(num_samples: usize, num_negatives: usize, rng: &mut ChaCha8
     if num_negatives == 0 || num_negatives >= num_samples {
         return Err(Error::argument(format!(
             "K = {num_negatives} negatives cannot be drawn from the other {} samples of the batch",
-            num_samples - 1
+            num_samples.saturating_sub(1)
         )));
     }
     let mut mask = vec![MASKED; num_samples * num_samples];
@@ -42,8 +42,17 @@ pub fn negative_mask(num_samples: usize, num_negatives: usize, rng: &mut ChaCha8
 /// # Errors
 /// Shapes that do not fit.
 pub fn sampled_info_nce(features: &Tensor, mask: &Tensor, temperature: f64) -> Result<Loss> {
+    let n = mask.dim(0)?;
+    if features.dim(0)? != 2 * n {
+        let found = features.dims();
+        return Err(Error::argument(format!(
+            "features {found:?} are not two views of the {n} samples of the mask"
+        )));
+    }
+    if !(temperature > 0.0 && temperature.is_finite()) {
+        return Err(Error::argument(format!("the temperature must be positive, not {temperature}")));
+    }
     let features = Var::from_tensor(features)?;
-    let n = features.dim(0)? / 2;
     let unit = features.apply_op1(Normalise)?;
     let (first, second) = (unit.narrow(0, 0, n)?, unit.narrow(0, n, n)?);
     let logits = (first.matmul(&second.t()?)? / temperature)?;

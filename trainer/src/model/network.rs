@@ -78,7 +78,7 @@ impl Network {
     /// # Errors
     /// A batch of another shape.
     pub fn forward(&self, images: &Tensor) -> Result<Output> {
-        Ok(self.run(images, Mode::Evaluate, &mut |_| {})?)
+        self.run(images, Mode::Evaluate, &mut |_| {})
     }
 
     /// Features with the batch's own statistics, which also move the running ones, and the tape of the pass.
@@ -114,9 +114,9 @@ impl Network {
 
     fn run(&self, images: &Tensor, mode: Mode, keep: &mut dyn FnMut(UnitTape)) -> Result<Output> {
         let [height, width, channels] = self.image;
-        let (count, pixels) = (images.dim(0)?, height * width * channels);
-        if images.elem_count() != count * pixels {
-            let found = images.dims();
+        let count = images.dim(0)?;
+        let found = images.dims();
+        if found[1..] != [height * width * channels] && found[1..] != self.image {
             return Err(Error::argument(format!(
                 "images of shape {found:?} are not {height}×{width}×{channels}"
             )));

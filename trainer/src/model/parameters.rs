@@ -13,9 +13,9 @@ use std::path::Path;
 /// How an optimiser treats a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// A weight: decays, and LARS adapts its rate.
+    /// A weight: decays.
     Weight,
-    /// A bias or a batch-norm parameter: neither.
+    /// A bias or a batch-norm parameter: does not decay.
     Exempt,
     /// A running statistic: not trained.
     Buffer,
@@ -65,7 +65,7 @@ impl Slot {
 }
 
 /// All parameters of a network, in the order of construction.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Parameters {
     list: Vec<Parameter>,
     trained: usize,
@@ -94,7 +94,7 @@ impl Parameters {
     /// The values behind a slot, a view.
     ///
     /// # Errors
-    /// The slot belongs to other parameters.
+    /// The slot lies outside: it belongs to other parameters.
     pub fn value(&self, slot: &Slot) -> Result<Tensor> {
         slot.of(&self.state)
     }
@@ -102,7 +102,7 @@ impl Parameters {
     /// The gradient behind a slot, a view to be overwritten.
     ///
     /// # Errors
-    /// The slot belongs to other parameters.
+    /// The slot lies outside: it belongs to other parameters.
     pub fn gradient(&self, slot: &Slot) -> Result<Tensor> {
         slot.of(&self.gradients)
     }
@@ -110,7 +110,7 @@ impl Parameters {
     /// The running statistics behind a slot, a view.
     ///
     /// # Errors
-    /// The slot belongs to other parameters.
+    /// The slot lies outside: it belongs to other parameters.
     pub fn buffer(&self, slot: &Slot) -> Result<Tensor> {
         slot.of(&self.buffers)
     }
@@ -125,18 +125,15 @@ impl Parameters {
         &self.state
     }
 
-    /// Values and optimiser state \[(1 + copies)·P\], with room for this many copies of P numbers, zero when new.
+    /// Makes room for this many numbers of optimiser state per parameter, all zero, behind the values.
     ///
     /// # Errors
-    /// The tensor library fails.
-    pub fn state_with(&mut self, copies: usize) -> Result<&Tensor> {
-        let length = (1 + copies) * self.trained;
-        if self.state.elem_count() != length {
-            let values = self.state.narrow(0, 0, self.trained)?;
-            let zeros = Tensor::zeros(length - self.trained, DType::F32, self.device())?;
-            self.state = Tensor::cat(&[&values, &zeros], 0)?;
-        }
-        Ok(&self.state)
+    /// The device has no room.
+    pub fn reserve(&mut self, states: usize) -> Result<()> {
+        let values = self.state.narrow(0, 0, self.trained)?;
+        let zeros = Tensor::zeros(states * self.trained, DType::F32, self.device())?;
+        self.state = Tensor::cat(&[&values, &zeros], 0)?;
+        Ok(())
     }
 
     fn tensor(&self, parameter: &Parameter) -> Result<Tensor> {

@@ -21,6 +21,9 @@ pub struct Scratch {
 impl Scratch {
     /// A buffer of this length.
     pub fn new(length: usize) -> Self {
+        if length == 0 {
+            return Self { values: Vec::new(), length };
+        }
         let kept = FREE.with_borrow_mut(|free| {
             // The smallest that is large enough; `free` is in order of length.
             let place = free.partition_point(|values| values.len() < length);
@@ -54,6 +57,9 @@ impl DerefMut for Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
+        if values.is_empty() {
+            return;
+        }
         // A thread that is ending has no list any more.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();

@@ -8,6 +8,7 @@
 //! Each output value is summed in one order by fused multiply-adds, whatever tile it falls in: splitting the work
 //! differently does not change a bit.
 
+use super::shared::Room;
 use pulp::{Simd, WithSimd, bytemuck};
 
 /// Columns of a packed panel, in vectors.
@@ -49,17 +50,17 @@ pub struct Gather<'a> {
     pub src: &'a [f32],
     /// offset(p): where the window of each output pixel begins.
     pub src_offsets: &'a [usize],
-    /// Where the first of the `columns` values of each output pixel goes.
-    pub dst: *mut f32,
+    /// Where the values of all output pixels go: this task's alone.
+    pub dst: Room,
     /// Offset in `dst` of each output pixel.
     pub dst_offsets: &'a [usize],
     /// Whether to add to what `dst` holds instead of replacing it.
     pub accumulate: bool,
-    /// Offset of each kernel row within a window.
+    /// Offset of each kernel row within a window, ascending.
     pub segments: &'a [usize],
     /// Length of each segment.
     pub run: usize,
-    /// Panels \[⌈columns/width⌉\]\[segments·run\]\[width\], zero beyond the last column.
+    /// Panels \[⌈columns/width⌉\]\[segments·run\]\[width\]; what lies beyond the last column is not used.
     pub packed: &'a [f32],
     /// Values per output pixel.
     pub columns: usize,
@@ -83,7 +84,9 @@ impl Gather<'_> {
         let reach = self.segments.last().map_or(0, |last| last + self.run);
         assert!(self.src_offsets.iter().all(|offset| offset + reach <= self.src.len()));
         assert!(self.packed.len() >= self.columns.div_ceil(width) * depth * width);
+        assert!(self.segments.is_sorted());
         assert_eq!(self.dst_offsets.len(), pixels);
+        assert!(self.dst_offsets.iter().all(|offset| offset + self.columns <= self.dst.length));
         for panel in 0..self.columns.div_ceil(width) {
             let first = panel * width;
             let valid = (self.columns - first).min(width);
@@ -113,7 +116,7 @@ impl Gather<'_> {
         let mut sums = [[simd.splat_f32s(0.0); PANEL_VECTORS]; ROWS];
         let mut weights = packed.as_ptr();
         // SAFETY: `run` asserted that offset + segment + run stays inside `src` for all pixels and that the panel holds
-        // segments·run rows; the creator of `Gather` owns `dst` at all destination offsets.
+        // segments·run rows, and that `columns` values fit at every destination, which are this task's alone.
         unsafe {
             for segment in self.segments {
                 let windows: [*const f32; ROWS] = std::array::from_fn(|m| {
@@ -136,7 +139,7 @@ impl Gather<'_> {
             // A copy: taking the address of the sums themselves would store them to memory at every step.
             let mut results = sums;
             for (m, row) in results.iter_mut().enumerate() {
-                let out = self.dst.add(self.dst_offsets[first_pixel + m] + first_column);
+                let out = self.dst.pointer.add(self.dst_offsets[first_pixel + m] + first_column);
                 if valid == PANEL_VECTORS * S::F32_LANES {
                     for (j, sum) in row.iter_mut().enumerate() {
                         let out = out.add(j * S::F32_LANES);
@@ -167,12 +170,12 @@ pub struct Outer<'a> {
     pub src: &'a [f32],
     /// offset(p).
     pub src_offsets: &'a [usize],
-    /// Offset of each kernel row within a window.
+    /// Offset of each kernel row within a window, ascending.
     pub segments: &'a [usize],
     /// Length of each segment.
     pub run: usize,
-    /// The result \[rows\]\[segments·run\].
-    pub dst: *mut f32,
+    /// The result \[rows\]\[segments·run\]: this task's alone.
+    pub dst: Room,
 }
 
 impl WithSimd for Outer<'_> {
@@ -193,6 +196,8 @@ impl Outer<'_> {
             self.scalars.len() + self.scalar_stride
                 >= self.src_offsets.len() * self.scalar_stride + self.rows.end
         );
+        assert!(self.segments.is_sorted());
+        assert!(self.rows.len() * self.segments.len() * self.run <= self.dst.length);
         for (s, segment) in self.segments.iter().enumerate() {
             let mut column = 0;
             while column < self.run {
@@ -229,9 +234,9 @@ impl Outer<'_> {
     ) {
         let depth = self.segments.len() * self.run;
         // SAFETY: `run` asserted that offset + segment + run + one tile stays inside `src` and that `scalars` holds a row
-        // per pixel; the creator owns `dst` for all its rows, and partial tiles touch `valid` columns only.
+        // per pixel and `dst` one per row; partial tiles touch `valid` columns only.
         unsafe {
-            let out = self.dst.add((first_row - self.rows.start) * depth + target);
+            let out = self.dst.pointer.add((first_row - self.rows.start) * depth + target);
             let mut start = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
             for (m, row) in start.iter_mut().enumerate() {
                 if valid == VECTORS * S::F32_LANES {
@@ -276,6 +281,7 @@ impl Outer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::shared::Shared;
     use crate::ops::testing::{flat, random};
 
     /// Two kernel rows of 5 values, windows 7 apart.
@@ -323,7 +329,7 @@ mod tests {
             Gather {
                 src: &case.src,
                 src_offsets: &case.offsets,
-                dst: out.as_mut_ptr(),
+                dst: Shared::new(&mut out).at(0),
                 dst_offsets: &dst_offsets,
                 accumulate: self.1,
                 segments: &SEGMENTS,
@@ -352,7 +358,7 @@ mod tests {
                 src_offsets: &self.0.offsets,
                 segments: &SEGMENTS,
                 run: RUN,
-                dst: out.as_mut_ptr(),
+                dst: Shared::new(&mut out).at(0),
             }
             .with_simd(simd);
             out

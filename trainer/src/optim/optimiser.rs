@@ -1,6 +1,7 @@
 //! The optimiser of a network: a rule of [`crate::ops::optimiser`] over its flat parameters.
 //!
-//! Weights decay, and LARS adapts their rate; biases and batch-norm parameters do neither.
+//! Weights decay, biases and batch-norm parameters do not; LARS adapts the rate of each of them, as apex's LARC does in the
+//! official code of Nozawa & Sato.
 
 use crate::error::Result;
 use crate::model::{Parameters, Role};
@@ -36,7 +37,7 @@ pub struct Optimiser {
 }
 
 impl Optimiser {
-    /// An optimiser of these parameters, whose state begins at zero.
+    /// An optimiser of these parameters, whose state begins at zero: that of an earlier optimiser is lost.
     ///
     /// # Errors
     /// A momentum outside \[0, 1), a negative weight decay.
@@ -44,17 +45,17 @@ impl Optimiser {
         kind: OptimiserKind,
         momentum: f64,
         weight_decay: f64,
-        parameters: &Parameters,
+        parameters: &mut Parameters,
     ) -> Result<Self> {
         let segments: Vec<Segment> = parameters
             .trained()
             .map(|parameter| {
-                let weight = parameter.role == Role::Weight;
                 let (start, length) = (parameter.start, parameter.len());
-                Segment { start, length, decays: weight, adapts: weight }
+                Segment { start, length, decays: parameter.role == Role::Weight, adapts: true }
             })
             .collect();
         let inner = optimiser::Optimiser::new(kind.rule(momentum), weight_decay, &segments)?;
+        parameters.reserve(inner.rule().num_states())?;
         Ok(Self { inner, steps: 0 })
     }
 
@@ -62,11 +63,9 @@ impl Optimiser {
     ///
     /// # Errors
     /// A rate that is not finite; parameters of another network.
-    pub fn step(&mut self, parameters: &mut Parameters, rate: f64) -> Result<()> {
+    pub fn step(&mut self, parameters: &Parameters, rate: f64) -> Result<()> {
         self.steps += 1;
-        let states = self.inner.rule().num_states();
-        let state = parameters.state_with(states)?.clone();
-        Ok(self.inner.step(&state, parameters.gradients(), rate, self.steps)?)
+        Ok(self.inner.step(parameters.flat(), parameters.gradients(), rate, self.steps)?)
     }
 }
 
@@ -89,11 +88,11 @@ mod tests {
             flat.into_iter().map(f64::from).collect()
         };
         let start = values(&parameters);
-        let mut optimiser = Optimiser::new(kind, 0.9, 0.01, &parameters).unwrap();
+        let mut optimiser = Optimiser::new(kind, 0.9, 0.01, &mut parameters).unwrap();
         for _ in 0..2 {
             let gradient = parameters.value(&weight).unwrap().copy().unwrap();
             parameters.gradient(&weight).unwrap().slice_set(&gradient, 0, 0).unwrap();
-            optimiser.step(&mut parameters, 0.1).unwrap();
+            optimiser.step(&parameters, 0.1).unwrap();
         }
         (start, values(&parameters))
     }

@@ -24,7 +24,7 @@ impl Schedule {
         if step < self.warmup_steps {
             return self.peak * (step + 1) as f64 / self.warmup_steps as f64;
         }
-        let rest = (self.total_steps - self.warmup_steps).max(1) as f64;
+        let rest = self.total_steps.saturating_sub(self.warmup_steps).max(1) as f64;
         let progress = ((step - self.warmup_steps) as f64 / rest).min(1.0);
         0.5 * self.peak * (1.0 + (std::f64::consts::PI * progress).cos())
     }

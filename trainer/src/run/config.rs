@@ -177,10 +177,10 @@ impl Config {
         strength("max_intensity", self.augmentation.max_intensity, 1.0)?;
         strength("max_noise", self.augmentation.max_noise, 10.0)?;
         strength("erase_probability", self.augmentation.erase_probability, 1.0)?;
-        let fraction = |name: &str, value: f64| {
-            require((0.0..=1.0).contains(&value), format!("{name} = {value} is not in [0, 1]"))
-        };
-        fraction("momentum", self.momentum)?;
+        require(
+            (0.0..1.0).contains(&self.momentum),
+            format!("momentum = {} is not in [0, 1)", self.momentum),
+        )?;
         require(
             self.weight_decay.is_finite() && self.weight_decay >= 0.0,
             format!("weight_decay = {} is not a number of at least 0", self.weight_decay),

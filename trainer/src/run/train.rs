@@ -49,7 +49,7 @@ pub fn train(config: &Config, path: &Path, device: &Device, task: &Task) -> Resu
     theory::files::write_atomically(&folder.file("config.toml"), config.to_toml().as_bytes())?;
     let mut network = Network::new(config.encoder, split.train.shape(), config.seed, device)?;
     let mut optimiser =
-        Optimiser::new(config.optimiser, config.momentum, config.weight_decay, network.parameters())?;
+        Optimiser::new(config.optimiser, config.momentum, config.weight_decay, network.parameters_mut())?;
     let schedule = Schedule {
         peak: config.peak_rate(),
         warmup_steps: config.warmup_epochs.min(config.epochs) * batches,
@@ -84,7 +84,7 @@ pub fn train(config: &Config, path: &Path, device: &Device, task: &Task) -> Resu
             }
             sum += value;
             network.backward(tape, loss.gradient)?;
-            optimiser.step(network.parameters_mut(), schedule.rate(step))?;
+            optimiser.step(network.parameters(), schedule.rate(step))?;
         }
         final_loss = sum / batches as f64;
         let rate = schedule.rate((epoch + 1) * batches - 1);

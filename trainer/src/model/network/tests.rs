@@ -8,7 +8,7 @@ const ALL: [(Architecture, [usize; 3]); 6] = [
     (Architecture::Conv, [7, 5, 3]),
     (Architecture::PlainMlp, [4, 4, 3]),
     (Architecture::Small, [8, 8, 3]),
-    (Architecture::Resnet18, [4, 6, 3]),
+    (Architecture::Resnet18, [6, 4, 3]),
 ];
 
 fn images(count: usize, [height, width, channels]: [usize; 3], seed: u64) -> Tensor {
@@ -60,43 +60,85 @@ fn loss(network: &Network, images: &Tensor) -> f64 {
     f64::from(nt_xent(&output.head, 0.5).unwrap().value.to_scalar::<f32>().unwrap())
 }
 
+/// The loss with one parameter moved along a direction.
+fn moved(network: &Network, images: &Tensor, start: usize, direction: &[f64], step: f64) -> f64 {
+    let state = network.parameters().flat();
+    let before = state.copy().unwrap();
+    let mut values = before.to_vec1::<f32>().unwrap();
+    for (value, d) in values[start..].iter_mut().zip(direction) {
+        *value += (step * d) as f32;
+    }
+    let length = values.len();
+    state.slice_set(&Tensor::from_vec(values, length, &Device::Cpu).unwrap(), 0, 0).unwrap();
+    let loss = loss(network, images);
+    state.slice_set(&before, 0, 0).unwrap();
+    loss
+}
+
 #[test]
 fn backward_passes_are_directional_derivatives() {
     for (architecture, image) in ALL {
-        let images = images(8, image, 3);
+        let images = images(6, image, 3);
         let network = network(architecture, image);
+        let parameters = network.parameters();
+        // A gradient that no layer writes stays NaN.
+        let length = parameters.num_trained();
+        let nan = Tensor::full(f32::NAN, length, &Device::Cpu).unwrap();
+        parameters.gradients().slice_set(&nan, 0, 0).unwrap();
         let (output, tape) = network.forward_train(&images).unwrap();
         network.backward(tape, nt_xent(&output.head, 0.5).unwrap().gradient).unwrap();
-        let parameters = network.parameters();
         let gradient = parameters.gradients().to_vec1::<f32>().unwrap();
-        assert!(gradient.iter().all(|g| g.is_finite()));
-        // Along the gradient of one parameter at a time, which finds a wrong gradient of any of them; the step is a
-        // compromise between f32 rounding of the loss and kinks of the ReLU.
-        let stride = if architecture == Architecture::Resnet18 { 5 } else { 1 };
-        for parameter in parameters.trained().step_by(stride) {
-            let range = parameter.start..parameter.start + parameter.len();
-            let norm = gradient[range.clone()].iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
-            if norm < 1e-3 {
-                continue; // a bias before batch normalisation, or lost in rounding
+        for parameter in parameters.trained() {
+            let gradient = &gradient[parameter.start..parameter.start + parameter.len()];
+            assert!(gradient.iter().all(|g| g.is_finite()), "{architecture:?} {}", parameter.name);
+            // ResNet-18 repeats itself, and its passes take long: one block of each kind, and the widest.
+            let name = &parameter.name;
+            if ["layer1.1", "layer2.1", "layer3"].iter().any(|block| name.contains(block)) {
+                continue;
             }
-            let state = parameters.flat();
-            let before = state.copy().unwrap();
-            let shifted = |step: f64| {
-                let mut values = before.to_vec1::<f32>().unwrap();
-                for i in range.clone() {
-                    values[i] += (step * f64::from(gradient[i]) / norm) as f32;
-                }
-                let length = values.len();
-                state.slice_set(&Tensor::from_vec(values, length, &Device::Cpu).unwrap(), 0, 0).unwrap();
-                loss(&network, &images)
-            };
+            // Along about half of the entries of the gradient, chosen at random: entries that are wrong by a common
+            // factor would not show along all of them.
+            let mut rng = stream(parameter.start as u64, Purpose::Evaluation, 0);
+            let mut half = |g: &f32| if normal(&mut rng) > 0.0 { f64::from(*g) } else { 0.0 };
+            let mut direction: Vec<f64> = gradient.iter().map(&mut half).collect();
+            let norm = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
+            assert!(norm > 0.0, "{architecture:?} {name}");
+            direction.iter_mut().for_each(|d| *d /= norm);
+            // A compromise between f32 rounding of the loss (about 1e-7/step) and kinks of the ReLU.
             let step = 2e-3;
-            let numeric = (shifted(step) - shifted(-step)) / (2.0 * step);
-            state.slice_set(&before, 0, 0).unwrap();
-            let error = (numeric - norm).abs() / norm.max(0.02);
-            assert!(error < 0.05, "{architecture:?} {}: {numeric} {norm}", parameter.name);
+            let slope = |step: f64| moved(&network, &images, parameter.start, &direction, step);
+            let numeric = (slope(step) - slope(-step)) / (2.0 * step);
+            assert!((numeric - norm).abs() < 0.05 * norm + 5e-4, "{architecture:?} {name}: {numeric} {norm}");
         }
     }
+}
+
+#[test]
+fn a_second_optimiser_starts_from_nothing() {
+    use crate::optim::{Optimiser, OptimiserKind};
+    let image = [4, 4, 3];
+    let batch = images(6, image, 5);
+    let mut first = network(Architecture::PlainMlp, image);
+    let step = |network: &mut Network, optimiser: &mut Optimiser| {
+        let (output, tape) = network.forward_train(&batch).unwrap();
+        network.backward(tape, nt_xent(&output.head, 0.5).unwrap().gradient).unwrap();
+        optimiser.step(network.parameters(), 0.01).unwrap();
+    };
+    let new = |network: &mut Network| {
+        Optimiser::new(OptimiserKind::AdamW, 0.0, 0.0, network.parameters_mut()).unwrap()
+    };
+    let mut optimiser = new(&mut first);
+    step(&mut first, &mut optimiser);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    first.parameters().save(&path).unwrap();
+    let mut second = network(Architecture::PlainMlp, image);
+    second.parameters().load(&path).unwrap();
+    let (mut optimiser, mut fresh) = (new(&mut first), new(&mut second));
+    step(&mut first, &mut optimiser);
+    step(&mut second, &mut fresh);
+    let values = |network: &Network| network.parameters().flat().to_vec1::<f32>().unwrap();
+    assert_eq!(values(&first), values(&second));
 }
 
 #[test]
@@ -116,5 +158,8 @@ fn wrong_images_are_refused() {
     let mlp = network(Architecture::Mlp, [8, 8, 1]);
     let Err(error) = mlp.forward(&images(2, [4, 4, 1], 1)) else { panic!("the images have 16 pixels") };
     assert!(error.to_string().contains("8×8×1"), "{error}");
+    // Channels first: as many numbers, in another order.
+    let colour = network(Architecture::Small, [8, 8, 3]);
+    assert!(colour.forward(&images(2, [3, 8, 8], 1)).is_err());
     assert!(mlp.forward_train(&images(1, [8, 8, 1], 1)).is_err());
 }

@@ -177,7 +177,7 @@ mod tests {
     use crate::rng::{Purpose, normal, stream};
     use candle_core::{Device, Var};
 
-    const CASES: [([usize; 4], [usize; 3], usize, usize); 19] = [
+    const CASES: [([usize; 4], [usize; 3], usize, usize); 21] = [
         // input [N, H, W, C_in], [C_out, KH, KW], stride, padding
         ([1, 5, 5, 1], [1, 1, 1], 1, 0),
         ([1, 7, 4, 3], [5, 3, 3], 1, 1),
@@ -199,6 +199,8 @@ mod tests {
         ([3, 8, 8, 32], [64, 3, 3], 1, 1),
         ([1, 3, 4, 48], [80, 3, 3], 1, 2),
         ([9, 1, 1, 32], [32, 3, 3], 1, 1),
+        ([1, 3, 3, 256], [272, 3, 3], 1, 1),
+        ([2, 3, 2, 512], [512, 3, 3], 1, 1),
     ];
 
     fn random(shape: &[usize], seed: u64) -> Tensor {
@@ -250,7 +252,11 @@ mod tests {
     /// Largest difference over the largest magnitude.
     fn relative_error(found: &Tensor, expected: &[f64]) -> f64 {
         let scale = expected.iter().fold(1e-30, |m: f64, v| m.max(v.abs()));
-        flat(found).iter().zip(expected).map(|(a, b)| (a - b).abs() / scale).fold(0.0, f64::max)
+        let found = flat(found);
+        assert_eq!(found.len(), expected.len());
+        // Not `f64::max` alone, which would drop a NaN.
+        assert!(found.iter().all(|value| value.is_finite()));
+        found.iter().zip(expected).map(|(a, b)| (a - b).abs() / scale).fold(0.0, f64::max)
     }
 
     fn case(

@@ -3,6 +3,7 @@
 use crate::ops::gemm::{Matrix, Order, multiply};
 use crate::ops::parallel::{add_in_order, filled, for_each, map, rows_per_chunk, simd};
 use crate::ops::scratch::Scratch;
+use crate::ops::shared::Shared;
 use crate::ops::tile::{Gather, PanelWidth};
 use pulp::Arch;
 use std::mem::MaybeUninit;
@@ -64,7 +65,7 @@ fn transposed_product(y: &mut [MaybeUninit<f32>], x: &[f32], w: &[f32], [m, outp
         arch.dispatch(Gather {
             src: w,
             src_offsets: &src_offsets[..rows],
-            dst: y.as_mut_ptr().cast(),
+            dst: Shared::new(y).at(0),
             dst_offsets: &dst_offsets[..rows],
             accumulate: false,
             segments: &[0],

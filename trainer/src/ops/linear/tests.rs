@@ -63,9 +63,19 @@ impl Case {
 
 #[test]
 fn forward_and_backward_agree_with_the_reference() {
-    for (leading, inputs, outputs) in
-        [(&[5][..], 7, 3), (&[1], 33, 9), (&[2, 3, 4], 17, 130), (&[130], 40, 300)]
-    {
+    for (leading, inputs, outputs) in [
+        (&[5][..], 7, 3),
+        (&[1], 33, 9),
+        (&[2, 3, 4], 17, 130),
+        (&[130], 40, 300),
+        // Around the least number of rows for tiles, and the width of a panel.
+        (&[7], 5, 40),
+        (&[8], 5, 40),
+        (&[9], 1, 17),
+        (&[31], 3, 2),
+        (&[32], 3, 65),
+        (&[33], 3, 1),
+    ] {
         for (bias, relu) in [(false, false), (true, false), (false, true), (true, true)] {
             let case = Case::new(leading, inputs, outputs, bias, relu);
             for (index, (found, expected)) in case.found().iter().zip(case.expected()).enumerate() {
@@ -77,6 +87,15 @@ fn forward_and_backward_agree_with_the_reference() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn rows_longer_than_a_task() {
+    // A chain of 100,000 roundings, each below 2⁻²⁴ of a partial sum.
+    let case = Case::new(&[8], 100_000, 9, true, true);
+    for (found, expected) in case.found().iter().zip(case.expected()) {
+        assert_close(found, &expected, 1e-5, "long rows");
     }
 }
 
