@@ -25,9 +25,13 @@ static void one(const std::string &type, Forward forward, Backward backward, Geo
                             image[pixel] += number(gradient[cell]);
                         }
     emulate::launch({3}, {64}, [&] { forward(x.data(), column.data(), g); });
-    emulate::launch({3}, {64}, [&] { backward(gradient.data(), dx.data(), g); });
+    emulate::launch({3}, {64}, [&] { backward(gradient.data(), dx.data(), g, 0); });
     compare("conv image to columns " + type, column, columns, 0);
     compare("conv columns to image " + type, dx, image, 1e-6);
+    const std::vector<double> before = dx.values();
+    for (size_t i = 0; i < image.size(); i++) image[i] += before[i];
+    emulate::launch({3}, {64}, [&] { backward(gradient.data(), dx.data(), g, 1); });
+    compare("conv columns added to image " + type, dx, image, 1e-6);
 }
 
 CHECK(conv) {

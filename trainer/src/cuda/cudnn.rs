@@ -5,11 +5,11 @@
 //! shape is chosen once, by cuDNN's heuristics among the deterministic ones: timing them instead would choose differently from run to
 //! run, and with that move the last bits of a result.
 
-use super::launch::{Element, Geometry, int, uninitialised};
+use super::launch::{Element, Geometry, int};
 use candle_core::cuda_backend::DeviceId;
 use candle_core::{CudaDevice, Result};
 use cudarc::cudnn::{CudnnError, result, sys};
-use cudarc::driver::{CudaSlice, CudaView, DevicePtr};
+use cudarc::driver::{CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -97,7 +97,15 @@ pub fn is_available(device: &CudaDevice) -> bool {
     session(device).is_some()
 }
 
-/// y = x ∗ w; `None` where cuDNN is missing or has no algorithm for the shape.
+/// Bytes of all workspaces of this device.
+pub fn workspace_bytes(device: &CudaDevice) -> usize {
+    session(device).map_or(0, |session| {
+        let session = lock(&session);
+        session.workspace.iter().chain(&session.outgrown).map(CudaSlice::len).sum()
+    })
+}
+
+/// y = x ∗ w over `y`; false where cuDNN is missing or has no algorithm for the shape.
 ///
 /// # Errors
 /// cuDNN fails, or no memory.
@@ -107,13 +115,12 @@ pub fn forward<T: Element>(
     out_channels: usize,
     x: &CudaView<T>,
     w: &CudaView<T>,
-) -> Result<Option<CudaSlice<T>>> {
-    let count =
-        geometry.batch as usize * geometry.out_height as usize * geometry.out_width as usize * out_channels;
-    run(device, Pass::Forward, geometry, out_channels, x, w, count)
+    y: &mut CudaViewMut<T>,
+) -> Result<bool> {
+    run(device, Pass::Forward, geometry, out_channels, [x, w], y, 0.0)
 }
 
-/// dx of dy and w; `None` where cuDNN is missing or has no algorithm for the shape.
+/// dx of dy and w over `dx`, or added to it; false where cuDNN is missing or has no algorithm for the shape.
 ///
 /// # Errors
 /// cuDNN fails, or no memory.
@@ -121,17 +128,14 @@ pub fn backward_data<T: Element>(
     device: &CudaDevice,
     geometry: Geometry,
     out_channels: usize,
-    w: &CudaView<T>,
-    dy: &CudaView<T>,
-) -> Result<Option<CudaSlice<T>>> {
-    let count = geometry.batch as usize
-        * geometry.height as usize
-        * geometry.width as usize
-        * geometry.channels as usize;
-    run(device, Pass::Data, geometry, out_channels, w, dy, count)
+    [w, dy]: [&CudaView<T>; 2],
+    dx: &mut CudaViewMut<T>,
+    add: bool,
+) -> Result<bool> {
+    run(device, Pass::Data, geometry, out_channels, [w, dy], dx, if add { 1.0 } else { 0.0 })
 }
 
-/// dw of x and dy, in their element type; `None` where cuDNN is missing or has no algorithm for the shape.
+/// dw of x and dy over `dw`, in their element type; false where cuDNN is missing or has no algorithm for the shape.
 ///
 /// # Errors
 /// cuDNN fails, or no memory.
@@ -141,22 +145,22 @@ pub fn backward_filter<T: Element>(
     out_channels: usize,
     x: &CudaView<T>,
     dy: &CudaView<T>,
-) -> Result<Option<CudaSlice<T>>> {
-    let taps = geometry.kernel_height as usize * geometry.kernel_width as usize;
-    run(device, Pass::Filter, geometry, out_channels, x, dy, out_channels * taps * geometry.channels as usize)
+    dw: &mut CudaViewMut<T>,
+) -> Result<bool> {
+    run(device, Pass::Filter, geometry, out_channels, [x, dy], dw, 0.0)
 }
 
-/// Runs one product of the operands, in the order in which cuDNN names them, into `count` new elements.
+/// out ← product + β·out, of the operands in the order in which cuDNN names them.
 fn run<T: Element>(
     device: &CudaDevice,
     pass: Pass,
     geometry: Geometry,
     out_channels: usize,
-    first: &CudaView<T>,
-    second: &CudaView<T>,
-    count: usize,
-) -> Result<Option<CudaSlice<T>>> {
-    let Some(session) = session(device) else { return Ok(None) };
+    [first, second]: [&CudaView<T>; 2],
+    out: &mut CudaViewMut<T>,
+    beta: f32,
+) -> Result<bool> {
+    let Some(session) = session(device) else { return Ok(false) };
     let stream = device.cuda_stream();
     stream.context().bind_to_thread().map_err(candle_core::Error::wrap)?;
     let mut session = lock(&session);
@@ -170,14 +174,13 @@ fn run<T: Element>(
     };
     let handle = session.handle;
     let plan = session.plans.entry(key).or_insert_with(|| make_plan::<T>(handle, key).ok().flatten());
-    let Some(&Plan { x, y, w, convolution, algorithm, workspace }) = plan.as_ref() else { return Ok(None) };
+    let Some(&Plan { x, y, w, convolution, algorithm, workspace }) = plan.as_ref() else { return Ok(false) };
     session.grow(device, workspace)?;
     let space = session.workspace.as_ref().map_or(0, |space| space.device_ptr(&stream).0) as *mut _;
-    let out = uninitialised::<T>(device, count)?;
-    let (alpha, beta) = (1f32, 0f32);
+    let alpha = 1f32;
     let (alpha, beta) = ((&raw const alpha).cast(), (&raw const beta).cast());
     let (a, b) = (first.device_ptr(&stream).0 as *const _, second.device_ptr(&stream).0 as *const _);
-    let to = out.device_ptr(&stream).0 as *mut _;
+    let to = out.device_ptr_mut(&stream).0 as *mut _;
     // SAFETY: the descriptors live as long as the session; the operands have the lengths that the geometry says, which the callers in
     // `ops/conv/cuda.rs` check; the workspace is as large as the algorithm asked for.
     #[allow(unsafe_code)] // cudarc's safe form makes descriptors at every call
@@ -231,7 +234,7 @@ fn run<T: Element>(
         }
     };
     outcome.map_err(candle_core::Error::wrap)?;
-    Ok(Some(out))
+    Ok(true)
 }
 
 impl Session {

@@ -1,11 +1,10 @@
-//! Launching a kernel: element types, operands in contiguous memory, the tiling of \[rows, columns\], the call itself.
+//! Launching a kernel: element types, the tiling of \[rows, columns\], the call itself.
 //!
 //! Every grid depends on shapes only, never on the GPU, and a sum's partial results are combined in a fixed order: the same input
 //! gives the same bits on the same GPU.
 
-use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::cuda_backend::{CudaDType, WrapErr};
-use candle_core::{CudaDevice, CudaStorage, Layout, Result, WithDType};
+use candle_core::{CudaDevice, Result, WithDType};
 use cudarc::driver::ValidAsZeroBits;
 use cudarc::driver::{
     CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut, DeviceRepr, LaunchConfig, PushKernelArg,
@@ -208,42 +207,6 @@ impl Tiles {
     pub fn elements(&self) -> LaunchConfig {
         let runs = self.rows.div_ceil((BLOCK / self.lanes) as usize);
         config((self.grid_columns, runs.min(1 << 12) as u32), (self.lanes, BLOCK / self.lanes))
-    }
-}
-
-/// A tensor's elements in contiguous memory: a view of its storage, or a copy where its layout has gaps or another order.
-pub enum Operand<'a, T> {
-    /// A view.
-    View(CudaView<'a, T>),
-    /// A copy.
-    Copy(CudaStorage),
-}
-
-impl<'a, T: Element> Operand<'a, T> {
-    /// The elements of a tensor in row-major order.
-    ///
-    /// # Errors
-    /// Another element type; no memory for the copy.
-    pub fn new(storage: &'a CudaStorage, layout: &Layout) -> Result<Self> {
-        if let Some((start, end)) = layout.contiguous_offsets() {
-            return Ok(Self::View(T::as_cuda_slice(storage)?.slice(start..end)));
-        }
-        // SAFETY: the next line writes every element.
-        #[allow(unsafe_code)] // zeroing first would be one more pass
-        let mut copy = unsafe { storage.device().alloc_uninit(layout.shape(), T::DTYPE)? };
-        storage.copy_strided_src(&mut copy, 0, layout)?;
-        Ok(Self::Copy(copy))
-    }
-
-    /// The elements.
-    ///
-    /// # Errors
-    /// Another element type.
-    pub fn view(&self) -> Result<CudaView<'_, T>> {
-        match self {
-            Self::View(view) => Ok(view.slice(..)),
-            Self::Copy(storage) => Ok(T::as_cuda_slice(storage)?.as_view()),
-        }
     }
 }
 

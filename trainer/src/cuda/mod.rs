@@ -16,9 +16,9 @@ pub mod gemm;
 #[cfg(feature = "cuda")]
 pub mod graph;
 #[cfg(feature = "cuda")]
-pub mod kernels;
-#[cfg(feature = "cuda")]
 pub mod launch;
+#[cfg(feature = "cuda")]
+pub(crate) mod operand;
 
 #[cfg(all(test, feature = "cuda"))]
 mod tests;

@@ -3,12 +3,20 @@
 
 use super::DeviceChoice;
 use super::graph::Replay;
-use super::kernels::{batch_norm, cast, conv, info_nce, linear, optimiser, pool};
 use super::launch::Element;
+use crate::ops::batch_norm::cuda as batch_norm;
+use crate::ops::cast::cuda as cast;
+use crate::ops::conv::cuda as conv;
+use crate::ops::info_nce::cuda as info_nce;
+use crate::ops::linear::cuda as linear;
+use crate::ops::optimiser::{Segment, cuda as optimiser};
+use crate::ops::pool::cuda as pool;
 use crate::rng::{Purpose, normal, stream};
 use candle_core::{CudaDevice, Device};
 use cudarc::driver::CudaSlice;
 use half::bf16;
+
+mod network;
 
 fn gpu() -> Option<CudaDevice> {
     match DeviceChoice::Cuda(0).open() {
@@ -170,9 +178,12 @@ fn check_conv<T: Element>(device: &CudaDevice, x: [usize; 4], w: [usize; 4], str
     if super::cudnn::is_available(device) && x[3].is_multiple_of(8) {
         // Not by way of the matrix products.
         let (g, o) = (shape.geometry(), w[0]);
-        assert!(super::cudnn::forward(device, g, o, &xt, &wt).unwrap().is_some());
-        assert!(super::cudnn::backward_data(device, g, o, &wt, &dyt).unwrap().is_some());
-        assert!(super::cudnn::backward_filter(device, g, o, &xt, &dyt).unwrap().is_some());
+        let room = |dims| device.alloc_zeros::<T>(count(dims)).unwrap();
+        let (mut y, mut dx, mut dw) = (room(y), room(x), room(w));
+        assert!(super::cudnn::forward(device, g, o, &xt, &wt, &mut y.as_view_mut()).unwrap());
+        let both = [&wt, &dyt];
+        assert!(super::cudnn::backward_data(device, g, o, both, &mut dx.as_view_mut(), false).unwrap());
+        assert!(super::cudnn::backward_filter(device, g, o, &xt, &dyt, &mut dw.as_view_mut()).unwrap());
     }
     close("convolution", device, &conv::forward(device, shape, &xt, &wt).unwrap(), &ys);
     // The columns of the matrix products are rounded to bf16 before dx sums up to nine of them.
@@ -180,7 +191,14 @@ fn check_conv<T: Element>(device: &CudaDevice, x: [usize; 4], w: [usize; 4], str
     if T::NAME == "f32" || (w[1], w[2]) == (1, 1) {
         close("dx of a convolution", device, &dx, &dxs);
     }
-    let dw = conv::backward_filter(device, shape, &xt, &dyt).unwrap();
+    let (mut sum, before) = numbers::<T>(device, count(x), 4);
+    conv::backward_data_into(device, shape, &wt, &dyt, &mut sum.as_view_mut(), true).unwrap();
+    if T::NAME == "f32" || (w[1], w[2]) == (1, 1) {
+        let sums: Vec<f64> = before.iter().zip(&dxs).map(|(a, b)| a + b).collect();
+        close("dx of a convolution, added", device, &sum, &sums);
+    }
+    let mut dw = upload(device, &vec![f32::NAN; count(w)]);
+    conv::backward_filter(device, shape, &xt, &dyt, &mut dw.as_view_mut()).unwrap();
     if T::NAME == "f32" || !super::cudnn::is_available(device) {
         close("dw of a convolution", device, &dw, &dws);
     }
@@ -312,8 +330,7 @@ fn pooling_and_casts() {
 
 /// Two segments of 300 parameters: one that decays and adapts, one that does neither.
 fn segments(device: &CudaDevice) -> optimiser::Segments {
-    let segment =
-        |start, length, weight| optimiser::Segment { start, length, decays: weight, adapts: weight };
+    let segment = |start, length, weight| Segment { start, length, decays: weight, adapts: weight };
     optimiser::Segments::new(device, &[segment(0, 200, true), segment(200, 100, false)], 300).unwrap()
 }
 
@@ -328,9 +345,10 @@ fn optimisers_are_their_formulas() {
     for lars in [false, true] {
         let mut state = copy(0..600);
         let settings = upload(&device, &optimiser::momentum_settings(0.2, 0.01, 0.9, 0.001));
-        let mut half = device.alloc_zeros::<bf16>(300).unwrap();
+        let half = device.alloc_zeros::<bf16>(300).unwrap();
         let (gradient, settings) = (gradient.as_view(), settings.as_view());
-        let copy = Some(&mut half.as_view_mut());
+        let half_view = half.as_view();
+        let copy = Some(&half_view);
         optimiser::momentum(&device, &segments, &mut state.as_view_mut(), &gradient, &settings, lars, copy)
             .unwrap();
         let scale = 0.001 * norm(&start[..200]) / (norm(&g[..200]) + 0.01 * norm(&start[..200]));
@@ -367,7 +385,7 @@ fn optimisers_are_their_formulas() {
 #[test]
 fn segments_that_overlap_or_end_beyond_are_refused() {
     let Some(device) = gpu() else { return };
-    let segment = |start, length| optimiser::Segment { start, length, decays: true, adapts: true };
+    let segment = |start, length| Segment { start, length, decays: true, adapts: true };
     for table in [[segment(0, 5), segment(4, 2)], [segment(0, 5), segment(5, 6)]] {
         let message = optimiser::Segments::new(&device, &table, 10).err().unwrap().to_string();
         assert!(message.contains("segment 1"), "{message}");

@@ -4,8 +4,10 @@ mod architecture;
 mod layer;
 mod network;
 mod parameters;
+mod precision;
 mod unit;
 
 pub use architecture::Architecture;
 pub use network::{Network, Output, Tape};
 pub use parameters::{Builder, Parameter, Parameters, Role, Slot};
+pub use precision::Precision;

@@ -2,16 +2,17 @@
 
 use super::layer::Mode;
 use super::unit::{Unit, UnitTape};
-use super::{Architecture, Builder, Parameters};
+use super::{Architecture, Builder, Parameters, Precision};
 use crate::error::{Error, Result};
+use crate::ops::cast::cast;
 use crate::rng::{Purpose, stream};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 /// What a forward pass gives.
 pub struct Output {
-    /// Encoder features \[N, encoder_features\].
+    /// Encoder features \[N, encoder_features\]; f32, but for a pass in training, which leaves them in the precision of the network.
     pub encoder: Tensor,
-    /// Head features \[N, head_features\], not normalised.
+    /// Head features \[N, head_features\], not normalised, f32.
     pub head: Tensor,
 }
 
@@ -26,6 +27,7 @@ pub struct Network {
     encoder: Vec<Unit>,
     head: Vec<Unit>,
     parameters: Parameters,
+    precision: Precision,
 }
 
 impl Network {
@@ -37,7 +39,26 @@ impl Network {
         let mut rng = stream(seed, Purpose::Initialisation, 0);
         let mut builder = Builder::new(&mut rng);
         let (encoder, head) = architecture.build(&mut builder, image)?;
-        Ok(Self { architecture, image, encoder, head, parameters: builder.finish(device)? })
+        let (parameters, precision) = (builder.finish(device)?, Precision::F32);
+        Ok(Self { architecture, image, encoder, head, parameters, precision })
+    }
+
+    /// The same network, computing in this precision.
+    ///
+    /// # Errors
+    /// bf16 on the CPU; a device without room.
+    pub fn in_precision(mut self, precision: Precision) -> Result<Self> {
+        if precision == Precision::Bf16 && self.parameters.device().is_cpu() {
+            return Err(Error::argument("bf16 needs a GPU; on the CPU networks compute in f32"));
+        }
+        self.parameters.set_precision(precision)?;
+        self.precision = precision;
+        Ok(self)
+    }
+
+    /// In which numbers it computes.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Which architecture.
@@ -73,7 +94,8 @@ impl Network {
         Ok(total - stem.unwrap_or(0.0))
     }
 
-    /// Features of images \[N, height·width·channels\] or \[N, height, width, channels\] with the running statistics.
+    /// Features of images \[N, height·width·channels\] or \[N, height, width, channels\], f32 or in the precision of the network, with
+    /// the running statistics.
     ///
     /// # Errors
     /// A batch of another shape.
@@ -96,7 +118,7 @@ impl Network {
     /// # Errors
     /// A gradient of another shape.
     pub fn backward(&self, tape: Tape, d_head: Tensor) -> Result<()> {
-        let mut gradient = d_head;
+        let mut gradient = cast(&d_head, self.precision.dtype())?;
         let stem = self.encoder.iter().position(|unit| !matches!(unit, Unit::Flatten)).unwrap_or(0);
         for (index, tape) in tape.0.into_iter().enumerate().rev() {
             let unit = match index.checked_sub(self.encoder.len()) {
@@ -121,19 +143,19 @@ impl Network {
                 "images of shape {found:?} are not {height}×{width}×{channels}"
             )));
         }
-        let mut x = images.reshape((count, height, width, channels))?;
+        let mut x = cast(images, self.precision.dtype())?.reshape((count, height, width, channels))?;
         for unit in &self.encoder {
             let (y, tape) = unit.forward(&self.parameters, &x, mode)?;
             keep(tape);
             x = y;
         }
-        let encoder = x.clone();
+        let encoder = if mode == Mode::Evaluate { cast(&x, DType::F32)? } else { x.clone() };
         for unit in &self.head {
             let (y, tape) = unit.forward(&self.parameters, &x, mode)?;
             keep(tape);
             x = y;
         }
-        Ok(Output { encoder, head: x })
+        Ok(Output { encoder, head: cast(&x, DType::F32)? })
     }
 }
 

@@ -3,7 +3,9 @@
 //! Values, gradients and the optimiser's state lie in the order of construction, so that one pass over flat memory
 //! updates all of them; a layer sees its parameter as a view.
 
+use super::Precision;
 use crate::error::{Error, Result};
+use crate::ops::cast;
 use crate::rng::normal;
 use candle_core::{DType, Device, Tensor};
 use rand_chacha::ChaCha8Rng;
@@ -51,6 +53,7 @@ impl Parameter {
 pub struct Slot {
     start: usize,
     shape: Vec<usize>,
+    role: Role,
 }
 
 impl Slot {
@@ -73,6 +76,8 @@ pub struct Parameters {
     state: Tensor,
     gradients: Tensor,
     buffers: Tensor,
+    /// The values in bf16, where activations are bf16.
+    half: Option<Tensor>,
 }
 
 impl Parameters {
@@ -91,12 +96,35 @@ impl Parameters {
         self.state.device()
     }
 
-    /// The values behind a slot, a view.
+    /// The values behind a slot, a view; weights in the type of the activations, biases and batch-norm parameters in f32.
     ///
     /// # Errors
     /// The slot lies outside: it belongs to other parameters.
     pub fn value(&self, slot: &Slot) -> Result<Tensor> {
-        slot.of(&self.state)
+        match &self.half {
+            Some(half) if slot.role == Role::Weight => slot.of(half),
+            _ => slot.of(&self.state),
+        }
+    }
+
+    /// Keeps a copy of the values in bf16 from now on, or gives it up.
+    pub(super) fn set_precision(&mut self, precision: Precision) -> Result<()> {
+        self.half = match precision {
+            Precision::F32 => None,
+            Precision::Bf16 => Some(Tensor::zeros(self.trained, DType::BF16, self.device())?),
+        };
+        self.refresh()
+    }
+
+    /// Writes the copy in bf16 anew, where there is one. An optimiser's step does so itself.
+    fn refresh(&self) -> Result<()> {
+        let Some(half) = &self.half else { return Ok(()) };
+        Ok(cast::refresh(half, &self.state.narrow(0, 0, self.trained)?)?)
+    }
+
+    /// The copy of the values in bf16 \[P\], where there is one: an optimiser writes it with the values.
+    pub(crate) fn half(&self) -> Option<&Tensor> {
+        self.half.as_ref()
     }
 
     /// The gradient behind a slot, a view to be overwritten.
@@ -113,6 +141,11 @@ impl Parameters {
     /// The slot lies outside: it belongs to other parameters.
     pub fn buffer(&self, slot: &Slot) -> Result<Tensor> {
         slot.of(&self.buffers)
+    }
+
+    /// All running statistics.
+    pub fn buffers(&self) -> &Tensor {
+        &self.buffers
     }
 
     /// All gradients \[P\].
@@ -138,7 +171,7 @@ impl Parameters {
 
     fn tensor(&self, parameter: &Parameter) -> Result<Tensor> {
         let flat = if parameter.role == Role::Buffer { &self.buffers } else { &self.state };
-        Slot { start: parameter.start, shape: parameter.shape.clone() }.of(flat)
+        Slot { start: parameter.start, shape: parameter.shape.clone(), role: parameter.role }.of(flat)
     }
 
     /// Writes all values, running statistics included, atomically.
@@ -187,7 +220,7 @@ impl Parameters {
         for (parameter, value) in self.list.iter().zip(values) {
             self.tensor(parameter)?.slice_set(&value, 0, 0)?;
         }
-        Ok(())
+        self.refresh()
     }
 }
 
@@ -217,7 +250,7 @@ impl<'a> Builder<'a> {
         flat.extend(values);
         debug_assert_eq!(flat.len() - start, shape.iter().product::<usize>());
         self.list.push(Parameter { name, shape: shape.to_vec(), start, role });
-        Slot { start, shape: shape.to_vec() }
+        Slot { start, shape: shape.to_vec(), role }
     }
 
     /// Weights of this shape, whose first dimension is the output, from N(0, 2/fan_in) (He et al. 2015).
@@ -239,7 +272,7 @@ impl<'a> Builder<'a> {
             let slots = parts.map(|(part, value)| {
                 self.add(format!("{name}.{part}"), vec![value; channels], &[channels], role)
             });
-            Slot { start: slots[0].start, shape: vec![2, channels] }
+            Slot { start: slots[0].start, shape: vec![2, channels], role }
         };
         let affine = pair([("weight", 1.0), ("bias", 0.0)], Role::Exempt);
         (affine, pair([("running_mean", 0.0), ("running_var", 1.0)], Role::Buffer))
@@ -257,6 +290,7 @@ impl<'a> Builder<'a> {
             state: Tensor::from_vec(self.values, trained, device)?,
             gradients: Tensor::zeros(trained, DType::F32, device)?,
             buffers: Tensor::from_vec(self.buffers, buffers, device)?,
+            half: None,
         })
     }
 }

@@ -15,6 +15,7 @@
 pub mod batch_norm;
 #[cfg(test)]
 mod bench;
+pub mod cast;
 pub mod conv;
 pub(crate) mod gemm;
 pub mod info_nce;

@@ -64,8 +64,26 @@ impl Optimiser {
     /// # Errors
     /// A rate that is not finite; parameters of another network.
     pub fn step(&mut self, parameters: &Parameters, rate: f64) -> Result<()> {
+        self.prepare(parameters, rate)?;
+        self.apply(parameters)
+    }
+
+    /// The part of [`step`](Self::step) that depends on the host: the rate, the number of the step. It comes before each
+    /// replay of a CUDA graph that recorded the rest.
+    ///
+    /// # Errors
+    /// A rate that is not finite.
+    pub fn prepare(&mut self, parameters: &Parameters, rate: f64) -> Result<()> {
         self.steps += 1;
-        Ok(self.inner.step(parameters.flat(), parameters.gradients(), rate, self.steps)?)
+        Ok(self.inner.prepare(parameters.device(), rate, self.steps)?)
+    }
+
+    /// The rest of [`step`](Self::step).
+    ///
+    /// # Errors
+    /// Parameters of another network; no step prepared.
+    pub fn apply(&self, parameters: &Parameters) -> Result<()> {
+        Ok(self.inner.apply(parameters.flat(), parameters.gradients(), parameters.half())?)
     }
 }
 

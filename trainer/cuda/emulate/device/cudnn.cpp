@@ -72,8 +72,8 @@ template <typename Visit> void walk(const Descriptor *x, const Descriptor *w, co
                             }
 }
 
-bool runs(const float *alpha, const float *beta, int algorithm, void *space, size_t bytes) {
-    if (*alpha != 1 || *beta != 0 || algorithm != CHOSEN || bytes != WORKSPACE || !space) return false;
+bool runs(const float *alpha, const float *beta, int algorithm, void *space, size_t bytes, bool may_add = false) {
+    if (*alpha != 1 || (*beta != 0 && !(may_add && *beta == 1)) || algorithm != CHOSEN || bytes != WORKSPACE || !space) return false;
     submit([=] { memset(space, 0, bytes); });
     return true;
 }
@@ -127,9 +127,12 @@ int cudnnConvolutionForward(void *, const float *alpha, Descriptor *x, const voi
 }
 int cudnnConvolutionBackwardData(void *, const float *alpha, Descriptor *w, const void *ws, Descriptor *y, const void *ys, Descriptor *conv,
                                  int algorithm, void *space, size_t bytes, const float *beta, Descriptor *x, void *xs) {
-    if (!fits(x, w, conv, y) || !runs(alpha, beta, algorithm, space, bytes)) return BAD_PARAM;
+    if (!fits(x, w, conv, y) || !runs(alpha, beta, algorithm, space, bytes, true)) return BAD_PARAM;
+    const bool add = *beta == 1;
     submit([=] {
         std::vector<double> out(x->count());
+        if (add)
+            for (size_t i = 0; i < out.size(); i++) out[i] = get(x, xs, i);
         walk(x, w, conv, y, [&](int64_t a, int64_t b, int64_t c) { out[a] += get(w, ws, b) * get(y, ys, c); });
         put(x, xs, out);
     });

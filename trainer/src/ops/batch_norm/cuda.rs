@@ -10,6 +10,8 @@ use crate::cuda::launch::{
 use candle_core::{CudaDevice, Result};
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut};
 
+pub(super) mod op;
+
 const MODULE: Module =
     Module { name: "batch_norm", ptx: include_str!(concat!(env!("OUT_DIR"), "/batch_norm.ptx")) };
 

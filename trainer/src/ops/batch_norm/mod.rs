@@ -11,12 +11,15 @@
 //! a tensor's memory (dy, x; dy, x, dx) instead of seven. Training on R = 1 is refused: the output would be β whatever
 //! x is, and the unbiased variance would be 0/0.
 
+mod autograd;
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 mod op;
 #[cfg(test)]
 mod tests;
 
-pub use op::BatchNorm;
+pub use autograd::BatchNorm;
 
 use super::parallel::{share_storage, write};
 use candle_core::{Result, Tensor, bail};

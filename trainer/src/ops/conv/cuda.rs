@@ -9,8 +9,11 @@ use crate::cuda::launch::{
     Argument, Element, Geometry, Module, check_length, int, launch, linear, packs, read, uninitialised,
     variant, whole, write,
 };
-use candle_core::{CudaDevice, Result};
-use cudarc::driver::{CudaSlice, CudaView};
+use crate::cuda::operand::{self, Operand, Source, for_element};
+use crate::ops::cast::cuda as cast;
+use candle_core::backend::BackendStorage;
+use candle_core::{CudaDevice, CudaStorage, Layout, Result};
+use cudarc::driver::{CudaSlice, CudaView, CudaViewMut};
 
 const MODULE: Module = Module { name: "conv", ptx: include_str!(concat!(env!("OUT_DIR"), "/conv.ptx")) };
 /// Elements of the columns that the fallback holds at a time: 64 Mi, so 256 MiB in f32.
@@ -53,6 +56,10 @@ impl Shape {
             padding: size(padding)?,
         };
         Ok(Self { geometry, out_channels })
+    }
+
+    fn of(geometry: &super::Geometry) -> Result<Self> {
+        Self::new(geometry.input_shape(), geometry.weight_shape(), geometry.stride, geometry.padding)
     }
 
     /// The sizes as a kernel takes them.
@@ -126,12 +133,12 @@ pub fn forward<T: Element>(
     w: &CudaView<T>,
 ) -> Result<CudaSlice<T>> {
     shape.check(Some(x), Some(w), None)?;
-    if let Some(y) = cudnn::forward(device, shape.geometry, shape.out_channels, x, w)? {
-        return Ok(y);
-    }
     let (image, positions, taps, channels) =
         (shape.image(), shape.positions(), shape.taps(), shape.out_channels);
     let mut y = uninitialised::<T>(device, shape.output().iter().product())?;
+    if cudnn::forward(device, shape.geometry, channels, x, w, &mut y.as_view_mut())? {
+        return Ok(y);
+    }
     for (first, count) in shape.runs() {
         let columns = columns(device, shape, count, &x.slice(first * image..(first + count) * image))?;
         let columns = columns.as_ref().map_or_else(|| x.slice(..), CudaSlice::as_view);
@@ -158,13 +165,30 @@ pub fn backward_data<T: Element>(
     w: &CudaView<T>,
     dy: &CudaView<T>,
 ) -> Result<CudaSlice<T>> {
+    let mut dx = uninitialised::<T>(device, shape.geometry.batch as usize * shape.image())?;
+    backward_data_into(device, shape, w, dy, &mut dx.as_view_mut(), false)?;
+    Ok(dx)
+}
+
+/// dx of dy and w over what `dx` holds, or added to it.
+///
+/// # Errors
+/// Lengths that do not fit the shape, no memory, or a library fails.
+pub fn backward_data_into<T: Element>(
+    device: &CudaDevice,
+    shape: Shape,
+    w: &CudaView<T>,
+    dy: &CudaView<T>,
+    dx: &mut CudaViewMut<T>,
+    add: bool,
+) -> Result<()> {
     shape.check(None, Some(w), Some(dy))?;
-    if let Some(dx) = cudnn::backward_data(device, shape.geometry, shape.out_channels, w, dy)? {
-        return Ok(dx);
+    check_length("dx of a convolution", dx.len(), shape.geometry.batch as usize * shape.image())?;
+    if cudnn::backward_data(device, shape.geometry, shape.out_channels, [w, dy], dx, add)? {
+        return Ok(());
     }
     let (image, positions, taps, channels) =
         (shape.image(), shape.positions(), shape.taps(), shape.out_channels);
-    let mut dx = uninitialised::<T>(device, shape.geometry.batch as usize * image)?;
     for (first, count) in shape.runs() {
         let rows = count * positions;
         let gradient = dy.slice(first * positions * channels..(first + count) * positions * channels);
@@ -172,7 +196,7 @@ pub fn backward_data<T: Element>(
             (Matrix::new(gradient, rows, channels), Matrix::new(w.slice(..), channels, taps));
         let mut part = dx.slice_mut(first * image..(first + count) * image);
         if shape.is_pointwise() {
-            gemm(device, gradient, filter, 0.0, &mut part)?;
+            gemm(device, gradient, filter, if add { 1.0 } else { 0.0 }, &mut part)?;
             continue;
         }
         let mut columns = uninitialised::<T>(device, rows * taps)?;
@@ -182,12 +206,14 @@ pub fn backward_data<T: Element>(
         let items = count * image / if packed { T::PACK } else { 1 };
         let geometry = Geometry { batch: int("images", count)?, ..shape.geometry };
         let kernel = variant::<T>("conv_columns_to_image", packed);
-        launch(device, MODULE, &kernel, linear(items), &[from, to, Argument::Geometry(geometry)])?;
+        let arguments = [from, to, Argument::Geometry(geometry), Argument::I32(add.into())];
+        launch(device, MODULE, &kernel, linear(items), &arguments)?;
     }
-    Ok(dx)
+    Ok(())
 }
 
-/// dw of x and dy, in f32. For bf16, cuDNN rounds the sums to bf16 first; the matrix products keep them.
+/// dw of x and dy, in f32, over what `dw` holds (its place among all gradients). For bf16, cuDNN rounds the sums to bf16 first;
+/// the matrix products keep them.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, no memory, or a library fails.
@@ -196,23 +222,58 @@ pub fn backward_filter<T: Element>(
     shape: Shape,
     x: &CudaView<T>,
     dy: &CudaView<T>,
-) -> Result<CudaSlice<f32>> {
+    dw: &mut CudaViewMut<f32>,
+) -> Result<()> {
     shape.check(Some(x), None, Some(dy))?;
-    if let Some(dw) = cudnn::backward_filter(device, shape.geometry, shape.out_channels, x, dy)? {
-        return widen(device, dw);
-    }
     let (image, positions, taps, channels) =
         (shape.image(), shape.positions(), shape.taps(), shape.out_channels);
-    let mut dw = device.alloc_zeros::<f32>(channels * taps)?;
+    check_length("dw of a convolution", dw.len(), channels * taps)?;
+    if filter_by_cudnn(device, shape, x, dy, dw)? {
+        return Ok(());
+    }
     for (first, count) in shape.runs() {
         let columns = columns(device, shape, count, &x.slice(first * image..(first + count) * image))?;
         let columns = columns.as_ref().map_or_else(|| x.slice(..), CudaSlice::as_view);
         let rows = count * positions;
         let gradient = dy.slice(first * positions * channels..(first + count) * positions * channels);
-        let gradient = Matrix::new(gradient, rows, channels).t();
-        gemm(device, gradient, Matrix::new(columns, rows, taps), 1.0, &mut dw.as_view_mut())?;
+        let (gradient, columns) =
+            (Matrix::new(gradient, rows, channels).t(), Matrix::new(columns, rows, taps));
+        gemm(device, gradient, columns, if first == 0 { 0.0 } else { 1.0 }, dw)?;
     }
-    Ok(dw)
+    Ok(())
+}
+
+/// dw by cuDNN, which writes it in the type of x; false where it cannot.
+fn filter_by_cudnn<T: Element>(
+    device: &CudaDevice,
+    shape: Shape,
+    x: &CudaView<T>,
+    dy: &CudaView<T>,
+    dw: &mut CudaViewMut<f32>,
+) -> Result<bool> {
+    let length = dw.len();
+    if T::DTYPE == candle_core::DType::F32 {
+        // SAFETY: T is f32.
+        #[allow(unsafe_code)] // the compiler does not know it
+        let Some(mut place) = (unsafe { dw.transmute_mut::<T>(length) }) else { return Ok(false) };
+        return cudnn::backward_filter(device, shape.geometry, shape.out_channels, x, dy, &mut place);
+    }
+    if !cudnn::is_available(device) {
+        return Ok(false);
+    }
+    let mut rounded = uninitialised::<T>(device, length)?;
+    let done = cudnn::backward_filter(
+        device,
+        shape.geometry,
+        shape.out_channels,
+        x,
+        dy,
+        &mut rounded.as_view_mut(),
+    )?;
+    if done {
+        cast::widen_into(device, &rounded.as_view(), dw)?;
+    }
+    Ok(done)
 }
 
 /// col(x) of some images; `None` where it is x itself.
@@ -235,16 +296,63 @@ fn columns<T: Element>(
     Ok(Some(out))
 }
 
-/// A gradient of parameters in f32; f32 itself is passed on.
-fn widen<T: Element>(device: &CudaDevice, x: CudaSlice<T>) -> Result<CudaSlice<f32>> {
-    let storage = T::wrap_cuda_slice(x, device.clone());
-    match storage.slice {
-        candle_core::cuda_backend::CudaStorageSlice::F32(slice) => Ok(slice),
-        candle_core::cuda_backend::CudaStorageSlice::BF16(slice) => {
-            super::cast::to_f32(device, &slice.as_view())
-        }
-        _ => Err(candle_core::Error::UnsupportedDTypeForOp(T::DTYPE, "convolution").bt()),
-    }
+/// y of tensors.
+pub(super) fn convolve(geometry: &super::Geometry, x: Source, w: Source) -> Result<CudaStorage> {
+    let device = x.0.device();
+    for_element!(x.0, T => {
+        let (x, w) = (Operand::<T>::new(x)?, Operand::new(w)?);
+        Ok(operand::result(device, forward(device, Shape::of(geometry)?, &x.view()?, &w.view()?)?))
+    })
+}
+
+/// dx of tensors.
+pub(super) fn input_gradient(geometry: &super::Geometry, dy: Source, w: Source) -> Result<CudaStorage> {
+    let device = dy.0.device();
+    for_element!(dy.0, T => {
+        let (dy, w) = (Operand::<T>::new(dy)?, Operand::new(w)?);
+        Ok(operand::result(device, backward_data(device, Shape::of(geometry)?, &w.view()?, &dy.view()?)?))
+    })
+}
+
+/// sum <- sum + dx of tensors.
+pub(super) fn add_input_gradient(
+    geometry: &super::Geometry,
+    (sum, layout): (&mut CudaStorage, &Layout),
+    dy: Source,
+    w: Source,
+) -> Result<()> {
+    let device = dy.0.device();
+    for_element!(dy.0, T => {
+        let (dy, w) = (Operand::<T>::new(dy)?, Operand::new(w)?);
+        let mut sum = operand::overwritten("convolution", sum, layout)?;
+        backward_data_into(device, Shape::of(geometry)?, &w.view()?, &dy.view()?, &mut sum, true)
+    })
+}
+
+/// dw of tensors, as a new one.
+pub(super) fn new_weight_gradient(geometry: &super::Geometry, x: Source, dy: Source) -> Result<CudaStorage> {
+    let device = x.0.device();
+    let mut dw = uninitialised::<f32>(device, geometry.weight_shape().iter().product())?;
+    for_element!(x.0, T => {
+        let (x, dy) = (Operand::<T>::new(x)?, Operand::new(dy)?);
+        backward_filter(device, Shape::of(geometry)?, &x.view()?, &dy.view()?, &mut dw.as_view_mut())?;
+    });
+    Ok(operand::result(device, dw))
+}
+
+/// dw <- dw of tensors.
+pub(super) fn weight_gradient(
+    geometry: &super::Geometry,
+    (dw, layout): (&mut CudaStorage, &Layout),
+    x: Source,
+    dy: Source,
+) -> Result<()> {
+    let device = x.0.device();
+    let mut dw = operand::overwritten("convolution", dw, layout)?;
+    for_element!(x.0, T => {
+        let (x, dy) = (Operand::<T>::new(x)?, Operand::new(dy)?);
+        backward_filter(device, Shape::of(geometry)?, &x.view()?, &dy.view()?, &mut dw)
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 // A convolution as a matrix product, for machines without cuDNN. Channels last:
 //
 //   column[(n, p, q), (i, j, c)] = x[n, p·stride + i - padding, q·stride + j - padding, c], 0 outside the image
-//   dx[n, h, w, c] = sum over (i, j) of dcolumn[(n, p, q), (i, j, c)] with p·stride + i - padding = h, q·stride + j - padding = w
+//   dx[n, h, w, c] = [dx +] sum over (i, j) of dcolumn[(n, p, q), (i, j, c)] with p·stride + i - padding = h, q·stride + j - padding = w
 //
 // x [N, H, W, C], column [N·P·Q, KH·KW·C]; the second is a gather: one thread owns one output, so no atomics.
 #include "../kernel.cuh"
@@ -36,7 +36,7 @@ template <typename T, int V> __device__ __forceinline__ void image_to_columns(co
     }
 }
 
-template <typename T, int V> __device__ __forceinline__ void columns_to_image(const T *column, T *dx, Geometry g) {
+template <typename T, int V> __device__ __forceinline__ void columns_to_image(const T *column, T *dx, Geometry g, int add) {
     const int packs = g.channels / V;
     const int64_t total = (int64_t)g.batch * g.height * g.width * packs;
     for (int64_t index = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; index < total; index += (int64_t)gridDim.x * blockDim.x) {
@@ -47,6 +47,10 @@ template <typename T, int V> __device__ __forceinline__ void columns_to_image(co
         const int h = (int)(rest % g.height);
         const int64_t image = rest / g.height;
         float sum[V] = {};
+        if (add) {
+            const Pack<T, V> before = load<T, V>(dx + index * V);
+            for (int v = 0; v < V; v++) sum[v] = to_float(before.value[v]);
+        }
         for (int i = 0; i < g.kernel_height; i++) {
             const int down = h + g.padding - i, p = down / g.stride;
             if (down < 0 || down % g.stride != 0 || p >= g.out_height) continue;
@@ -68,7 +72,7 @@ template <typename T, int V> __device__ __forceinline__ void columns_to_image(co
     extern "C" __global__ void conv_image_to_columns_##NAME(const T *x, T *column, Geometry geometry) {                                    \
         image_to_columns<T, V>(x, column, geometry);                                                                                       \
     }                                                                                                                                      \
-    extern "C" __global__ void conv_columns_to_image_##NAME(const T *column, T *dx, Geometry geometry) {                                   \
-        columns_to_image<T, V>(column, dx, geometry);                                                                                      \
+    extern "C" __global__ void conv_columns_to_image_##NAME(const T *column, T *dx, Geometry geometry, int add) {                          \
+        columns_to_image<T, V>(column, dx, geometry, add);                                                                                 \
     }
 FOR_EACH_PACK(DEFINE)

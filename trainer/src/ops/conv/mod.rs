@@ -9,12 +9,16 @@
 //! [`Conv2dWeightGradient`] are the two gradients by themselves. A gradient is computed only for an argument that is tracked.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 mod geometry;
 mod winograd;
 
 pub use geometry::Geometry;
 
 use super::parallel::{contiguous, contiguous_mut};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
 
 /// y = x ⋆ w.
@@ -41,6 +45,19 @@ impl CustomOp2 for Conv2d {
         let geometry = Geometry::new(x_layout.dims(), w_layout.dims(), self.stride, self.padding)?;
         let y = cpu::forward(&geometry, &contiguous(x, x_layout)?, &contiguous(w, w_layout)?);
         Ok((CpuStorage::F32(y), (&geometry.output_shape()).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        w: &CudaStorage,
+        w_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let geometry = Geometry::new(x_layout.dims(), w_layout.dims(), self.stride, self.padding)?;
+        let y = cuda::convolve(&geometry, (x, x_layout), (w, w_layout))?;
+        Ok((y, (&geometry.output_shape()).into()))
     }
 
     fn bwd(
@@ -84,6 +101,19 @@ impl CustomOp2 for Conv2dInputGradient {
         let dx = cpu::input_gradient(&self.0, &contiguous(dy, dy_layout)?, &contiguous(w, w_layout)?);
         Ok((CpuStorage::F32(dx), (&self.0.input_shape()).into()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        dy: &CudaStorage,
+        dy_layout: &Layout,
+        w: &CudaStorage,
+        w_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.check(dy_layout, w_layout)?;
+        let dx = cuda::input_gradient(&self.0, (dy, dy_layout), (w, w_layout))?;
+        Ok((dx, (&self.0.input_shape()).into()))
+    }
 }
 
 impl InplaceOp3 for Conv2dInputGradient {
@@ -105,6 +135,21 @@ impl InplaceOp3 for Conv2dInputGradient {
         let sum = contiguous_mut("convolution", sum, sum_layout)?;
         cpu::add_input_gradient(&self.0, &contiguous(dy, dy_layout)?, &contiguous(w, w_layout)?, sum);
         Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        sum: &mut CudaStorage,
+        sum_layout: &Layout,
+        dy: &CudaStorage,
+        dy_layout: &Layout,
+        w: &CudaStorage,
+        w_layout: &Layout,
+    ) -> Result<()> {
+        self.check(dy_layout, w_layout)?;
+        expect("sum", sum_layout, self.0.input_shape())?;
+        cuda::add_input_gradient(&self.0, (sum, sum_layout), (dy, dy_layout), (w, w_layout))
     }
 }
 
@@ -136,6 +181,19 @@ impl CustomOp2 for Conv2dWeightGradient {
         cpu::weight_gradient(&self.0, &contiguous(x, x_layout)?, &contiguous(dy, dy_layout)?, &mut dw);
         Ok((CpuStorage::F32(dw), (&self.0.weight_shape()).into()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        dy: &CudaStorage,
+        dy_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.check(x_layout, dy_layout)?;
+        let dw = cuda::new_weight_gradient(&self.0, (x, x_layout), (dy, dy_layout))?;
+        Ok((dw, (&self.0.weight_shape()).into()))
+    }
 }
 
 impl InplaceOp3 for Conv2dWeightGradient {
@@ -161,6 +219,21 @@ impl InplaceOp3 for Conv2dWeightGradient {
             contiguous_mut("convolution", dw, dw_layout)?,
         );
         Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        dw: &mut CudaStorage,
+        dw_layout: &Layout,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        dy: &CudaStorage,
+        dy_layout: &Layout,
+    ) -> Result<()> {
+        self.check(x_layout, dy_layout)?;
+        expect("weight gradient", dw_layout, self.0.weight_shape())?;
+        cuda::weight_gradient(&self.0, (dw, dw_layout), (x, x_layout), (dy, dy_layout))
     }
 }
 

@@ -1,11 +1,13 @@
 //! NT-Xent on an NVIDIA GPU: the products z·zᵀ by cuBLAS, one kernel for losses and gradient, dz = (G + Gᵀ)·z by cuBLAS.
 
-use super::normalise;
 use crate::cuda::gemm::{Matrix, gemm};
 use crate::cuda::launch::{
     Argument, Element, Module, block_per_row, check_length, int, launch, uninitialised, whole, write,
 };
-use candle_core::{CudaDevice, Result};
+use crate::cuda::operand::{self, Operand, Source, for_element};
+use crate::ops::normalise::cuda as normalise;
+use candle_core::backend::BackendStorage;
+use candle_core::{CudaDevice, CudaStorage, Result};
 use cudarc::driver::{CudaSlice, CudaView};
 
 const MODULE: Module =
@@ -66,4 +68,14 @@ pub fn loss_and_gradient<T: Element>(
     let arguments = [whole(device, &losses), write(device, &mut mean), Argument::I32(int("rows", rows)?)];
     launch(device, MODULE, "info_nce_mean", block_per_row(1, rows), &arguments)?;
     Ok(packed)
+}
+
+/// [`loss_and_gradient`] of a tensor.
+pub(super) fn packed(shape: (usize, usize), z: Source, temperature: f64) -> Result<CudaStorage> {
+    let device = z.0.device();
+    for_element!(z.0, T => {
+        let packed =
+            loss_and_gradient(device, &Operand::<T>::new(z)?.view()?, shape, temperature as f32)?;
+        Ok(operand::result(device, packed))
+    })
 }

@@ -10,8 +10,12 @@
 //! s is symmetric, so row i of G + Gᵀ follows from row i of s and the 2n normalisers: two passes over s, no transposition.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 
 use super::parallel::contiguous;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 /// The loss (a scalar) and dz \[2n, d\].
@@ -43,12 +47,9 @@ struct NtXent {
     temperature: f64,
 }
 
-impl CustomOp1 for NtXent {
-    fn name(&self) -> &'static str {
-        "nt-xent"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+impl NtXent {
+    /// 2n and d.
+    fn sizes(&self, layout: &Layout) -> Result<(usize, usize)> {
         let &[views, width] = layout.dims() else {
             bail!("nt-xent: features need shape [2n, d], not {:?}", layout.dims())
         };
@@ -58,9 +59,27 @@ impl CustomOp1 for NtXent {
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             bail!("nt-xent: the temperature must be positive, not {}", self.temperature)
         }
+        Ok((views, width))
+    }
+}
+
+impl CustomOp1 for NtXent {
+    fn name(&self) -> &'static str {
+        "nt-xent"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (_, width) = self.sizes(layout)?;
         let packed = cpu::loss_and_gradient(&contiguous(storage, layout)?, width, self.temperature);
         let length = packed.len();
         Ok((CpuStorage::F32(packed), length.into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (views, width) = self.sizes(layout)?;
+        let packed = cuda::packed((views, width), (storage, layout), self.temperature)?;
+        Ok((packed, (views * width + 1).into()))
     }
 
     fn bwd(&self, z: &Tensor, packed: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {

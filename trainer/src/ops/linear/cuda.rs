@@ -5,7 +5,9 @@ use crate::cuda::launch::{
     Argument, Element, Module, Tiles, check_length, combine, int, launch, packs, read, read_optional,
     uninitialised, variant, whole, write,
 };
-use candle_core::{CudaDevice, Result};
+use crate::cuda::operand::{self, Operand, Source, for_element};
+use candle_core::backend::BackendStorage;
+use candle_core::{CudaDevice, CudaStorage, Layout, Result, Tensor};
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut};
 
 const MODULE: Module = Module { name: "linear", ptx: include_str!(concat!(env!("OUT_DIR"), "/linear.ptx")) };
@@ -145,4 +147,75 @@ pub fn weight_gradient<T: Element>(
 ) -> Result<()> {
     let Shape { rows, inputs, outputs } = shape;
     gemm(device, Matrix::new(g.slice(..), rows, outputs).t(), Matrix::new(x.slice(..), rows, inputs), 0.0, dw)
+}
+
+/// y of tensors.
+pub(super) fn layer(
+    [rows, outputs, inputs]: [usize; 3],
+    x: Source,
+    weight: Source,
+    bias: Option<Source>,
+    relu: bool,
+) -> Result<CudaStorage> {
+    let device = x.0.device();
+    let bias = bias.map(Operand::new).transpose()?;
+    let bias = bias.as_ref().map(Operand::view).transpose()?;
+    for_element!(x.0, T => {
+        let (x, weight) = (Operand::<T>::new(x)?, Operand::<T>::new(weight)?);
+        let shape = Shape { rows, inputs, outputs };
+        let y = forward(device, shape, &x.view()?, &weight.view()?, bias.as_ref(), relu)?;
+        Ok(operand::result(device, y))
+    })
+}
+
+/// dx of tensors.
+pub(super) fn new_input_gradient(
+    [rows, outputs, inputs]: [usize; 3],
+    g: Source,
+    weight: Source,
+) -> Result<CudaStorage> {
+    let device = g.0.device();
+    for_element!(g.0, T => {
+        let (g, weight) = (Operand::<T>::new(g)?, Operand::<T>::new(weight)?);
+        let shape = Shape { rows, inputs, outputs };
+        Ok(operand::result(device, input_gradient(device, shape, &g.view()?, &weight.view()?)?))
+    })
+}
+
+/// dw <- dw of tensors.
+pub(super) fn weight_gradient_into(
+    [rows, outputs, inputs]: [usize; 3],
+    (dw, layout): (&mut CudaStorage, &Layout),
+    g: Source,
+    x: Source,
+) -> Result<()> {
+    let device = g.0.device();
+    let mut dw = operand::overwritten("linear-weight-gradient", dw, layout)?;
+    for_element!(g.0, T => {
+        let (g, x) = (Operand::<T>::new(g)?, Operand::<T>::new(x)?);
+        weight_gradient(device, Shape { rows, inputs, outputs }, &g.view()?, &x.view()?, &mut dw)
+    })
+}
+
+/// db of a tensor.
+pub(super) fn bias_gradient(shape: (usize, usize), g: Source) -> Result<CudaStorage> {
+    let device = g.0.device();
+    for_element!(g.0, T => {
+        Ok(operand::result(device, column_sums(device, shape, &Operand::<T>::new(g)?.view()?)?))
+    })
+}
+
+/// dy <- dy·\[y > 0\]; its column sums.
+pub(super) fn mask(
+    shape: (usize, usize),
+    (dy, layout): (&mut CudaStorage, &Layout),
+    y: Source,
+) -> Result<Tensor> {
+    let device = y.0.device();
+    for_element!(y.0, T => {
+        let y = Operand::<T>::new(y)?;
+        let mut dy = operand::overwritten::<T>("linear-mask", dy, layout)?;
+        let sums = masked_sums(device, shape, &y.view()?, &mut dy)?;
+        Ok(operand::tensor(device, sums, shape.1))
+    })
 }

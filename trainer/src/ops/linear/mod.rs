@@ -4,6 +4,8 @@
 //! With g = dy·\[y > 0\] (dy without ReLU): dx = g w, dw = gᵀ x, db = Σ_rows g.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 mod op;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,11 @@
 //! The candle operations behind a linear layer; formulas in the parent module.
 
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::{cpu, masked_sums};
 use crate::ops::parallel::{contiguous, contiguous_mut, expect_shape, overwritten, rows_and_columns};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, InplaceOp2, InplaceOp3, Layout, Result, Shape,
     Tensor, bail,
@@ -15,6 +19,14 @@ fn sizes(name: &str, outputs: &Layout, x: &Layout) -> Result<[usize; 3]> {
         bail!("{name}: {m} rows of gradients for {rows} rows of inputs")
     }
     Ok([m, outputs_, inputs])
+}
+
+/// \[m, out, in\] of x \[…, in\] and w \[out, in\].
+fn layer_sizes(x: &Layout, w: &Layout) -> Result<[usize; 3]> {
+    let (m, inputs) = rows_and_columns("linear", x)?;
+    let (outputs, _) = rows_and_columns("linear", w)?;
+    expect_shape("linear", "the weight", w.dims(), &[outputs, inputs])?;
+    Ok([m, outputs, inputs])
 }
 
 fn with_last(layout: &Layout, last: usize) -> Shape {
@@ -39,9 +51,7 @@ impl Linear {
         (s2, l2): (&CpuStorage, &Layout),
         bias: Option<&[f32]>,
     ) -> Result<(CpuStorage, Shape)> {
-        let (m, inputs) = rows_and_columns("linear", l1)?;
-        let (outputs, _) = rows_and_columns("linear", l2)?;
-        expect_shape("linear", "the weight", l2.dims(), &[outputs, inputs])?;
+        let [m, outputs, inputs] = layer_sizes(l1, l2)?;
         if let Some(bias) = bias {
             expect_shape("linear", "the bias", &[bias.len()], &[outputs])?;
         }
@@ -96,6 +106,19 @@ impl CustomOp2 for Linear {
         self.run((s1, l1), (s2, l2), None)
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let sizes = layer_sizes(l1, l2)?;
+        let y = cuda::layer(sizes, (s1, l1), (s2, l2), None, self.relu)?;
+        Ok((y, with_last(l1, sizes[1])))
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -124,6 +147,22 @@ impl CustomOp3 for Linear {
     ) -> Result<(CpuStorage, Shape)> {
         expect_shape("linear", "the bias", l3.dims(), &l2.dims()[..1.min(l2.dims().len())])?;
         self.run((s1, l1), (s2, l2), Some(&contiguous(s3, l3)?))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let sizes = layer_sizes(l1, l2)?;
+        expect_shape("linear", "the bias", l3.dims(), &[sizes[1]])?;
+        let y = cuda::layer(sizes, (s1, l1), (s2, l2), Some((s3, l3)), self.relu)?;
+        Ok((y, with_last(l1, sizes[1])))
     }
 
     fn bwd(
@@ -160,6 +199,20 @@ impl CustomOp2 for InputGradient {
         let dx = cpu::input_gradient(&contiguous(s1, l1)?, &contiguous(s2, l2)?, [m, outputs, inputs]);
         Ok((CpuStorage::F32(dx), with_last(l1, inputs)))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (m, outputs) = rows_and_columns(self.name(), l1)?;
+        let (_, inputs) = rows_and_columns(self.name(), l2)?;
+        expect_shape(self.name(), "the weight", l2.dims(), &[outputs, inputs])?;
+        Ok((cuda::new_input_gradient([m, outputs, inputs], (s1, l1), (s2, l2))?, with_last(l1, inputs)))
+    }
 }
 
 /// dw <- gᵀ x, with sources g and x.
@@ -185,6 +238,21 @@ impl InplaceOp3 for WeightGradient {
         cpu::weight_gradient(overwritten(dw), &contiguous(s2, l2)?, &contiguous(s3, l3)?, sizes);
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &mut CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<()> {
+        let sizes = sizes(self.name(), l2, l3)?;
+        expect_shape(self.name(), "the weight gradient", l1.dims(), &sizes[1..])?;
+        cuda::weight_gradient_into(sizes, (s1, l1), (s2, l2), (s3, l3))
+    }
 }
 
 /// g \[…, out\] -> Σ_rows g.
@@ -198,6 +266,12 @@ impl CustomOp1 for ColumnSums {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (_, columns) = rows_and_columns(self.name(), layout)?;
         Ok((CpuStorage::F32(cpu::column_sums(&contiguous(storage, layout)?, columns)), columns.into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let sizes = rows_and_columns(self.name(), layout)?;
+        Ok((cuda::bias_gradient(sizes, (storage, layout))?, sizes.1.into()))
     }
 }
 
@@ -218,6 +292,16 @@ impl InplaceOp2 for Mask {
         let sums = cpu::mask(contiguous_mut(self.name(), s1, l1)?, &contiguous(s2, l2)?, columns);
         if let Ok(mut slot) = self.sums.lock() {
             *slot = Some(Tensor::from_vec(sums, columns, &Device::Cpu)?);
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &mut CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<()> {
+        expect_shape(self.name(), "dy", l1.dims(), l2.dims())?;
+        let sums = cuda::mask(rows_and_columns(self.name(), l1)?, (s1, l1), (s2, l2))?;
+        if let Ok(mut slot) = self.sums.lock() {
+            *slot = Some(sums);
         }
         Ok(())
     }

@@ -6,7 +6,9 @@ use crate::cuda::launch::{
     Argument, Element, Module, block_per_row, check_length, int, launch, read, uninitialised, variant, whole,
     write,
 };
-use candle_core::{CudaDevice, Result};
+use crate::cuda::operand::{self, Operand, Source, for_element};
+use candle_core::backend::BackendStorage;
+use candle_core::{CudaDevice, CudaStorage, Result};
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut};
 
 const MODULE: Module =
@@ -77,4 +79,23 @@ pub fn backward<T: Element>(
         block_per_row(rows, columns),
         &arguments,
     )
+}
+
+/// u of a tensor.
+pub(super) fn unit_rows(shape: (usize, usize), z: Source) -> Result<CudaStorage> {
+    let device = z.0.device();
+    for_element!(z.0, T => {
+        Ok(operand::result(device, forward(device, &Operand::<T>::new(z)?.view()?, shape)?.rows))
+    })
+}
+
+/// dz of tensors, in the type of z.
+pub(super) fn gradient(shape: (usize, usize), z: Source, du: Source) -> Result<CudaStorage> {
+    let (device, du) = (z.0.device(), Operand::new(du)?);
+    for_element!(z.0, T => {
+        let unit = forward(device, &Operand::<T>::new(z)?.view()?, shape)?;
+        let mut dz = uninitialised::<T>(device, shape.0 * shape.1)?;
+        backward(device, &unit, shape, &du.view()?, &mut dz.as_view_mut())?;
+        Ok(operand::result(device, dz))
+    })
 }

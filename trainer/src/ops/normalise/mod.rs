@@ -3,8 +3,12 @@
 //! A zero row stays zero and gets a zero gradient. Squares are summed in f32: elements between 1e-18 and 1e18.
 
 pub(super) mod cpu;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 
 use super::parallel::{contiguous, expect_shape, rows_and_columns};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
 /// u = z/‖z‖ for every row of z \[…, d\].
@@ -37,6 +41,12 @@ impl CustomOp1 for Normalise {
         Ok((CpuStorage::F32(cpu::forward(&contiguous(storage, layout)?, width)), layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let sizes = rows_and_columns(self.name(), layout)?;
+        Ok((cuda::unit_rows(sizes, (storage, layout))?, layout.shape().clone()))
+    }
+
     fn bwd(&self, z: &Tensor, _: &Tensor, du: &Tensor) -> Result<Option<Tensor>> {
         z.track_op().then(|| backward(&z.detach(), &du.detach())).transpose()
     }
@@ -61,6 +71,19 @@ impl CustomOp2 for Gradient {
         expect_shape(self.name(), "the gradient", l2.dims(), l1.dims())?;
         let dz = cpu::backward(&contiguous(s1, l1)?, &contiguous(s2, l2)?, width);
         Ok((CpuStorage::F32(dz), l1.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let sizes = rows_and_columns(self.name(), l1)?;
+        expect_shape(self.name(), "the gradient", l2.dims(), l1.dims())?;
+        Ok((cuda::gradient(sizes, (s1, l1), (s2, l2))?, l1.shape().clone()))
     }
 }
 

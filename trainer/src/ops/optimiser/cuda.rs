@@ -1,14 +1,19 @@
 //! One optimiser step on an NVIDIA GPU: launches of `kernel.cu`, where the formulas stand.
 //!
 //! `state` is \[w | v\] for SGD and LARS, \[w | m | v\] for AdamW, each part of P elements; the gradient has P. Rates and the like
-//! are read from a buffer on the device, made by [`momentum_settings`] or [`adamw_settings`] and rewritten before each step.
+//! are read from a buffer on the device, made by [`momentum_settings`] or [`adamw_settings`] and rewritten before each step by
+//! [`set`], a kernel that carries them as arguments: nothing waits for a copy from the host.
 
+use super::{Optimiser, Rule, Segment};
 use crate::cuda::launch::{
-    Argument, BLOCK, Module, check_length, int, launch, read, uninitialised, whole, write,
+    Argument, BLOCK, Module, check_length, int, launch, read, read_optional, uninitialised, whole, write,
 };
-use candle_core::{CudaDevice, Result};
+use crate::cuda::operand::{self, Operand, Source};
+use candle_core::backend::BackendStorage;
+use candle_core::{CudaDevice, CudaStorage, Layout, Result, Storage, Tensor, bail};
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut, LaunchConfig};
 use half::bf16;
+use std::sync::PoisonError;
 
 const MODULE: Module =
     Module { name: "optimiser", ptx: include_str!(concat!(env!("OUT_DIR"), "/optimiser.ptx")) };
@@ -16,20 +21,8 @@ const MODULE: Module =
 /// Numbers in a buffer of settings.
 pub const SETTINGS: usize = 9;
 
-/// A run of parameters that are treated alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segment {
-    /// Its first element.
-    pub start: usize,
-    /// Its elements.
-    pub length: usize,
-    /// Whether weight decay applies.
-    pub decays: bool,
-    /// Whether LARS adapts its rate.
-    pub adapts: bool,
-}
-
 /// The segments of a parameter vector, on the device.
+#[derive(Debug)]
 pub struct Segments {
     table: CudaSlice<u64>,
     count: usize,
@@ -87,11 +80,23 @@ pub fn adamw_settings(
     decay: f64,
     (beta1, beta2): (f64, f64),
     epsilon: f64,
-    step: u32,
+    step: u64,
 ) -> [f32; SETTINGS] {
-    let correction = |beta: f64| 1.0 - beta.powf(f64::from(step));
+    let correction = |beta: f64| 1.0 - beta.powf(step as f64);
     [rate, decay, beta1, beta2, epsilon, correction(beta1), correction(beta2), 1.0 - beta1, 1.0 - beta2]
         .map(|v| v as f32)
+}
+
+/// Rewrites a buffer of settings, in the order of the stream.
+///
+/// # Errors
+/// A buffer of another length, or the launch fails.
+pub fn set(device: &CudaDevice, buffer: &mut CudaViewMut<f32>, settings: [f32; SETTINGS]) -> Result<()> {
+    check_length("the settings of an optimiser", buffer.len(), SETTINGS)?;
+    let mut arguments = vec![write(device, buffer)];
+    arguments.extend(settings.map(Argument::F32));
+    let one = LaunchConfig { grid_dim: (1, 1, 1), block_dim: (1, 1, 1), shared_mem_bytes: 0 };
+    launch(device, MODULE, "optimiser_set", one, &arguments)
 }
 
 fn check(
@@ -108,7 +113,7 @@ fn check(
     half.map_or(Ok(()), |half| check_length("the bf16 parameters", half, segments.parameters))
 }
 
-/// SGD with momentum, or LARS, on \[w | v\]; `half` receives w in bf16.
+/// SGD with momentum, or LARS, on \[w | v\]; `half` receives w in bf16 (a view for reading, since the kernel's write is all there is).
 ///
 /// # Errors
 /// Lengths that do not fit, or a launch fails.
@@ -119,9 +124,9 @@ pub fn momentum(
     gradient: &CudaView<f32>,
     settings: &CudaView<f32>,
     lars: bool,
-    half: Option<&mut CudaViewMut<bf16>>,
+    half: Option<&CudaView<bf16>>,
 ) -> Result<()> {
-    check(segments, state.len(), 2, gradient.len(), settings.len(), half.as_ref().map(|h| h.len()))?;
+    check(segments, state.len(), 2, gradient.len(), settings.len(), half.map(CudaView::len))?;
     let table = whole(device, &segments.table);
     let gradient = read(device, gradient);
     let (mut weights, mut velocity) = state.split_at_mut(segments.parameters);
@@ -135,7 +140,7 @@ pub fn momentum(
         None
     };
     let partial_sums = partial.as_ref().map_or(Argument::Address(0), |partial| whole(device, partial));
-    let half = half.map_or(Argument::Address(0), |half| write(device, half));
+    let half = read_optional(device, half);
     let arguments =
         [weights, write(device, &mut velocity), gradient, table, read(device, settings), partial_sums, half];
     launch(device, MODULE, "optimiser_momentum", segments.config(), &arguments)
@@ -151,9 +156,9 @@ pub fn adamw(
     state: &mut CudaViewMut<f32>,
     gradient: &CudaView<f32>,
     settings: &CudaView<f32>,
-    half: Option<&mut CudaViewMut<bf16>>,
+    half: Option<&CudaView<bf16>>,
 ) -> Result<()> {
-    check(segments, state.len(), 3, gradient.len(), settings.len(), half.as_ref().map(|h| h.len()))?;
+    check(segments, state.len(), 3, gradient.len(), settings.len(), half.map(CudaView::len))?;
     let (mut weights, mut moments) = state.split_at_mut(segments.parameters);
     let (mut first, mut second) = moments.split_at_mut(segments.parameters);
     let arguments = [
@@ -163,7 +168,65 @@ pub fn adamw(
         read(device, gradient),
         whole(device, &segments.table),
         read(device, settings),
-        half.map_or(Argument::Address(0), |half| write(device, half)),
+        read_optional(device, half),
     ];
     launch(device, MODULE, "optimiser_adamw", segments.config(), &arguments)
+}
+
+/// What an optimiser keeps on its device.
+#[derive(Debug)]
+pub(super) struct Session {
+    settings: CudaSlice<f32>,
+    /// Uploaded by the first step.
+    segments: Option<Segments>,
+}
+
+impl Optimiser {
+    pub(super) fn prepare_cuda(&self, device: &CudaDevice, rate: f64, step: u64) -> Result<()> {
+        let settings = match self.rule {
+            Rule::Sgd { momentum } => momentum_settings(rate, self.weight_decay, momentum, 1.0),
+            Rule::Lars { trust, momentum } => momentum_settings(rate, self.weight_decay, momentum, trust),
+            Rule::AdamW { beta1, beta2, epsilon } => {
+                adamw_settings(rate, self.weight_decay, (beta1, beta2), epsilon, step)
+            }
+        };
+        let mut session = self.device.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = match &mut *session {
+            Some(session) => session,
+            none => none.insert(Session { settings: uninitialised(device, SETTINGS)?, segments: None }),
+        };
+        set(device, &mut session.settings.as_view_mut(), settings)
+    }
+
+    pub(super) fn apply_cuda(
+        &self,
+        (state, layout): (&mut CudaStorage, &Layout),
+        gradient: Source,
+        half: Option<&Tensor>,
+    ) -> Result<()> {
+        let device = gradient.0.device();
+        let gradient = Operand::new(gradient)?;
+        let gradient = gradient.view()?;
+        let mut state = operand::overwritten("optimiser-step", state, layout)?;
+        let mut session = self.device.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Session { settings, segments }) = &mut *session else {
+            bail!("optimiser: no step was prepared")
+        };
+        let segments = match segments {
+            Some(segments) => segments,
+            none => none.insert(Segments::new(device, &self.segments, gradient.len())?),
+        };
+        let settings = settings.as_view();
+        let mut step = |half: Option<&CudaView<bf16>>| match self.rule {
+            Rule::AdamW { .. } => adamw(device, segments, &mut state, &gradient, &settings, half),
+            Rule::Lars { .. } => momentum(device, segments, &mut state, &gradient, &settings, true, half),
+            Rule::Sgd { .. } => momentum(device, segments, &mut state, &gradient, &settings, false, half),
+        };
+        let Some(half) = half else { return step(None) };
+        let (storage, layout) = half.storage_and_layout();
+        let (Storage::Cuda(storage), true) = (&*storage, layout.is_contiguous()) else {
+            bail!("optimiser: the copy in bf16 must be contiguous on the GPU of the parameters")
+        };
+        step(Some(&Operand::new((storage, layout))?.view()?))
+    }
 }

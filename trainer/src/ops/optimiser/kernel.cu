@@ -15,6 +15,13 @@ const int BLOCK = 256;
 // Places in the buffer of settings. REST is 1 - beta, taken in f64: 1 - 0.999 in f32 would be off by 1.3e-5 of itself.
 enum { RATE, DECAY, MOMENTUM, TRUST, BETA1 = 2, BETA2 = 3, EPSILON = 4, CORRECTION1 = 5, CORRECTION2 = 6, REST1 = 7, REST2 = 8 };
 
+// Writes the settings: launched before a step, never recorded with it.
+extern "C" __global__ void optimiser_set(float *settings, float s0, float s1, float s2, float s3, float s4, float s5, float s6, float s7,
+                                         float s8) {
+    const float values[] = {s0, s1, s2, s3, s4, s5, s6, s7, s8};
+    for (int i = 0; i < 9; i++) settings[i] = values[i];
+}
+
 // partial[S, blocks, 2] = sums of w^2 and g^2 over the share of each block; segments that do not adapt are left out.
 extern "C" __global__ void optimiser_square_sums(const float *weights, const float *gradient, const uint64_t *segments, float *partial) {
     const uint64_t *segment = segments + 3 * blockIdx.y;

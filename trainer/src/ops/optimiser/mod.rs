@@ -11,10 +11,14 @@
 //! State starts at zero. Everything is one pass over memory; LARS reads w and ∇ once more for the norms.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 
 use super::parallel::{contiguous, contiguous_mut, expect_shape};
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
-use std::sync::Arc;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Result, Tensor, bail};
+use std::sync::{Mutex, PoisonError};
 
 /// How a gradient moves parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,11 +70,15 @@ pub struct Segment {
 }
 
 /// A rule over the segments of one flat tensor; parameters outside every segment stay.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Optimiser {
     rule: Rule,
     weight_decay: f64,
-    segments: Arc<[Segment]>,
+    segments: Vec<Segment>,
+    /// Rate and number of the next step.
+    next: Mutex<(f64, u64)>,
+    #[cfg(feature = "cuda")]
+    device: Mutex<Option<cuda::Session>>,
 }
 
 impl Optimiser {
@@ -101,7 +109,14 @@ impl Optimiser {
                 bail!("optimiser: {name} must be at least 0, not {value}")
             }
         }
-        Ok(Self { rule, weight_decay, segments: segments.into() })
+        Ok(Self {
+            rule,
+            weight_decay,
+            segments: segments.to_vec(),
+            next: Mutex::new((f64::NAN, 0)),
+            #[cfg(feature = "cuda")]
+            device: Mutex::new(None),
+        })
     }
 
     /// The rule.
@@ -114,15 +129,54 @@ impl Optimiser {
     /// # Errors
     /// Shapes that do not fit each other or the segments; step 0; a rate that is not finite.
     pub fn step(&self, state: &Tensor, gradient: &Tensor, rate: f64, step: u64) -> Result<()> {
-        state.inplace_op2(gradient, &Step { optimiser: self, rate, step })
+        self.prepare(state.device(), rate, step)?;
+        self.apply(state, gradient, None)
+    }
+
+    /// Sets rate and number of the step that [`apply`](Self::apply) makes.
+    ///
+    /// On a GPU they go to a buffer on the device, so that a CUDA graph that recorded `apply` is replayed with new ones.
+    ///
+    /// # Errors
+    /// Step 0; a rate that is not finite.
+    pub fn prepare(&self, device: &Device, rate: f64, step: u64) -> Result<()> {
+        if step == 0 || !rate.is_finite() {
+            bail!("optimiser: step {step} at rate {rate}: steps count from 1, rates are finite")
+        }
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = (rate, step);
+        match device {
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => self.prepare_cuda(device, rate, step),
+            _ => Ok(()),
+        }
+    }
+
+    /// The step that was prepared; on a GPU `half` \[P\], where given, receives the parameters in bf16.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step); a copy in bf16 on the CPU, or of another length; no step prepared.
+    pub fn apply(&self, state: &Tensor, gradient: &Tensor, half: Option<&Tensor>) -> Result<()> {
+        state.inplace_op2(gradient, &Step { optimiser: self, half })
     }
 }
 
 /// state <- one step, with source gradient.
 struct Step<'a> {
     optimiser: &'a Optimiser,
-    rate: f64,
-    step: u64,
+    half: Option<&'a Tensor>,
+}
+
+impl Step<'_> {
+    fn check(&self, state: &Layout, gradient: &Layout) -> Result<()> {
+        let Optimiser { rule, segments, .. } = self.optimiser;
+        let parameters = gradient.shape().elem_count();
+        expect_shape(self.name(), "the gradient", gradient.dims(), &[parameters])?;
+        expect_shape(self.name(), "the state", state.dims(), &[parameters * (1 + rule.num_states())])?;
+        if let Some(last) = segments.last().filter(|s| s.start + s.length > parameters) {
+            bail!("optimiser: {last:?} ends outside {parameters} parameters")
+        }
+        Ok(())
+    }
 }
 
 impl InplaceOp2 for Step<'_> {
@@ -131,19 +185,24 @@ impl InplaceOp2 for Step<'_> {
     }
 
     fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
-        let Optimiser { rule, weight_decay, segments } = self.optimiser;
-        let parameters = l2.shape().elem_count();
-        expect_shape(self.name(), "the gradient", l2.dims(), &[parameters])?;
-        expect_shape(self.name(), "the state", l1.dims(), &[parameters * (1 + rule.num_states())])?;
-        if let Some(last) = segments.last().filter(|s| s.start + s.length > parameters) {
-            bail!("optimiser: {last:?} ends outside {parameters} parameters")
+        self.check(l1, l2)?;
+        if self.half.is_some() {
+            bail!("optimiser: a copy of the parameters in bf16 needs a GPU")
         }
-        if self.step == 0 || !self.rate.is_finite() {
-            bail!("optimiser: step {} at rate {}: steps count from 1, rates are finite", self.step, self.rate)
+        let Optimiser { rule, weight_decay, segments, next, .. } = self.optimiser;
+        let (rate, step) = *next.lock().unwrap_or_else(PoisonError::into_inner);
+        if step == 0 {
+            bail!("optimiser: no step was prepared")
         }
         let state = contiguous_mut(self.name(), s1, l1)?;
-        cpu::step(state, &contiguous(s2, l2)?, segments, *rule, *weight_decay, self.rate, self.step);
+        cpu::step(state, &contiguous(s2, l2)?, segments, *rule, *weight_decay, rate, step);
         Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &mut CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<()> {
+        self.check(l1, l2)?;
+        self.optimiser.apply_cuda((s1, l1), (s2, l2), self.half)
     }
 }
 

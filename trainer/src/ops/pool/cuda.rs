@@ -3,7 +3,9 @@
 use crate::cuda::launch::{
     Argument, Element, Module, check_length, int, launch, linear, packs, read, uninitialised, variant, whole,
 };
-use candle_core::{CudaDevice, Result};
+use crate::cuda::operand::{self, Operand, Source, for_element};
+use candle_core::backend::BackendStorage;
+use candle_core::{CudaDevice, CudaStorage, Result};
 use cudarc::driver::{CudaSlice, CudaView};
 
 const MODULE: Module = Module { name: "pool", ptx: include_str!(concat!(env!("OUT_DIR"), "/pool.ptx")) };
@@ -64,4 +66,20 @@ fn run<T: Element>(
         &arguments,
     )?;
     Ok(out)
+}
+
+/// y of a tensor.
+pub(super) fn mean(x: Source, shape: (usize, usize, usize)) -> Result<CudaStorage> {
+    let device = x.0.device();
+    for_element!(x.0, T => {
+        Ok(operand::result(device, forward(device, &Operand::<T>::new(x)?.view()?, shape)?))
+    })
+}
+
+/// dx of a tensor.
+pub(super) fn spread(dy: Source, shape: (usize, usize, usize)) -> Result<CudaStorage> {
+    let device = dy.0.device();
+    for_element!(dy.0, T => {
+        Ok(operand::result(device, backward(device, &Operand::<T>::new(dy)?.view()?, shape)?))
+    })
 }

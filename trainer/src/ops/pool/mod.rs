@@ -1,8 +1,12 @@
 //! Global average pooling: x \[N, H, W, C\] -> y \[N, C\], y_nc = (1/HW) Σ_hw x_nhwc and dx_nhwc = dy_nc/(HW).
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 
 use super::parallel::contiguous;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 /// Mean over the pixels of every image.
@@ -25,20 +29,35 @@ pub fn backward(dy: &Tensor, height: usize, width: usize) -> Result<Tensor> {
 #[derive(Debug, Clone, Copy)]
 pub struct GlobalAverage;
 
-impl CustomOp1 for GlobalAverage {
-    fn name(&self) -> &'static str {
-        "global-average"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+impl GlobalAverage {
+    /// N, H, W, C.
+    fn sizes(layout: &Layout) -> Result<[usize; 4]> {
         let &[images, height, width, channels] = layout.dims() else {
             bail!("global average: images need shape [N, H, W, C], not {:?}", layout.dims())
         };
         if layout.shape().elem_count() == 0 {
             bail!("global average: no pixels in shape {:?}", layout.dims())
         }
+        Ok([images, height, width, channels])
+    }
+}
+
+impl CustomOp1 for GlobalAverage {
+    fn name(&self) -> &'static str {
+        "global-average"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let [images, height, width, channels] = Self::sizes(layout)?;
         let y = cpu::forward(&contiguous(storage, layout)?, height * width, channels);
         Ok((CpuStorage::F32(y), (images, channels).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let [images, height, width, channels] = Self::sizes(layout)?;
+        let y = cuda::mean((storage, layout), (images, height * width, channels))?;
+        Ok((y, (images, channels).into()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
@@ -53,12 +72,9 @@ struct Gradient {
     width: usize,
 }
 
-impl CustomOp1 for Gradient {
-    fn name(&self) -> &'static str {
-        "global-average-gradient"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+impl Gradient {
+    /// N and C.
+    fn sizes(&self, layout: &Layout) -> Result<(usize, usize)> {
         let Self { height, width } = *self;
         let &[images, channels] = layout.dims() else {
             bail!("global average: gradients need shape [N, C], not {:?}", layout.dims())
@@ -66,8 +82,28 @@ impl CustomOp1 for Gradient {
         if images * channels * height * width == 0 {
             bail!("global average: no pixels in {images} images of {height}×{width}×{channels}")
         }
+        Ok((images, channels))
+    }
+}
+
+impl CustomOp1 for Gradient {
+    fn name(&self) -> &'static str {
+        "global-average-gradient"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let Self { height, width } = *self;
+        let (images, channels) = self.sizes(layout)?;
         let dx = cpu::backward(&contiguous(storage, layout)?, height * width, channels);
         Ok((CpuStorage::F32(dx), (images, height, width, channels).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let Self { height, width } = *self;
+        let (images, channels) = self.sizes(layout)?;
+        let dx = cuda::spread((storage, layout), (images, height * width, channels))?;
+        Ok((dx, (images, height, width, channels).into()))
     }
 }
 
