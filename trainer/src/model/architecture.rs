@@ -97,7 +97,12 @@ impl Architecture {
                     for index in 0..2 {
                         let stride = if stage > 0 && index == 0 { 2 } else { 1 };
                         let name = format!("encoder.layer{}.{index}", stage + 1);
-                        encoder.push(Unit::Block(Block::new(builder, &name, [inputs, width], stride)));
+                        encoder.push(Unit::Block(Box::new(Block::new(
+                            builder,
+                            &name,
+                            [inputs, width],
+                            stride,
+                        ))));
                         inputs = width;
                     }
                 }

@@ -48,7 +48,7 @@ pub enum Unit {
     /// A convolution, batch normalisation, ReLU.
     Convolution(Convolution),
     /// A residual block.
-    Block(Block),
+    Block(Box<Block>),
     /// Mean over the image: \[N, H, W, C\] → \[N, C\].
     Pool,
 }
