@@ -18,8 +18,8 @@ static Sampler sampler(uint32_t height, uint32_t width, uint32_t size, float lea
     s.length[3] = 2.f * hue;
     const double ratio = (double)width / height;
     s.fallback = {0, 0, height, width};
-    if (ratio < low) s.fallback.height = (uint32_t)round(width / (double)low);
-    if (ratio > high) s.fallback.width = (uint32_t)round(height * (double)high);
+    if (ratio < low) s.fallback.height = (uint32_t)rint(width / (double)low);
+    if (ratio > high) s.fallback.width = (uint32_t)rint(height * (double)high);
     s.fallback.top = (height - s.fallback.height) / 2;
     s.fallback.left = (width - s.fallback.width) / 2;
     return s;
@@ -50,4 +50,5 @@ static void same_bits(const std::string &name, const Sampler &s, uint64_t expect
 CHECK(simclr) {
     same_bits("32 x 32", sampler(32, 32, 32, 0.08f, 0.75f, 4.f / 3.f, 0.4f, 0.4f, 0.1f), 0xb0850639b8624a5c);
     same_bits("strong", sampler(14, 26, 21, 0.5f, 0.5f, 2.f, 0.8f, 1.5f, 0.5f), 0x0c6e0d21cc101d9c);
+    same_bits("flat", sampler(5, 64, 8, 0.5f, 0.5f, 0.5f, 0.4f, 0.4f, 0.1f), 0xa2cc8786a14fe8b9);
 }

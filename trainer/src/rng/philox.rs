@@ -13,6 +13,7 @@
 //! SC 2011.
 
 use super::Purpose;
+use crate::error::{Error, Result};
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
@@ -63,10 +64,46 @@ pub fn below(word: u32, n: u32) -> u32 {
     ((u64::from(word) * u64::from(n)) >> 32) as u32
 }
 
+/// Number of a view of an image, below [`Counter::MAX_VIEWS`] = 2²⁴: a greater one would share its random
+/// numbers with a view of another [`Purpose`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View(u32);
+
+impl View {
+    /// View number `view`, counted from 0.
+    ///
+    /// # Errors
+    /// A number of 2²⁴ or more.
+    ///
+    /// # Examples
+    /// ```
+    /// use trainer::rng::philox::{Counter, View};
+    /// assert_eq!(View::new(1)?.number(), 1);
+    /// assert!(View::new(Counter::MAX_VIEWS).is_err());
+    /// # Ok::<(), trainer::Error>(())
+    /// ```
+    #[inline]
+    pub fn new(view: u32) -> Result<Self> {
+        if view < Counter::MAX_VIEWS {
+            return Ok(Self(view));
+        }
+        Err(Error::argument(format!(
+            "view {view} of an image is asked for; the last is {}",
+            Counter::MAX_VIEWS - 1
+        )))
+    }
+
+    /// Its number.
+    #[inline]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// Which random numbers: those of a seed, a purpose, and a step (or an epoch, or a pass of a measurement).
 ///
 /// Key: the low and the high half of the seed. Counter of [`words`](Self::words): (block, purpose · 2²⁴ +
-/// view, image, step).
+/// view, image, step); a [`View`] is below 2²⁴ and a purpose below 2⁸, so that no two pairs of them meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counter {
     /// The seed of the run.
@@ -78,14 +115,13 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// More views than this would run into the next purpose.
+    /// Views of an image; more would run into the next purpose.
     pub const MAX_VIEWS: u32 = 1 << 24;
 
-    /// Four random words of a view (below [`MAX_VIEWS`](Self::MAX_VIEWS)) of an image; `block` counts such
-    /// foursomes from 0.
+    /// Four random words of a view of an image; `block` counts such foursomes from 0.
     #[inline]
-    pub fn words(&self, image: u32, view: u32, block: u32) -> [u32; 4] {
-        philox4x32([block, self.tagged(view), image, self.step], self.key())
+    pub fn words(&self, image: u32, view: View, block: u32) -> [u32; 4] {
+        philox4x32([block, self.tag() + view.0, image, self.step], self.key())
     }
 
     /// The key of the seed.
@@ -93,9 +129,9 @@ impl Counter {
         [self.seed as u32, (self.seed >> 32) as u32]
     }
 
-    /// Second word of the counter.
-    pub fn tagged(&self, view: u32) -> u32 {
-        ((self.purpose as u32) << 24) | view
+    /// purpose · 2²⁴, to which the second word of the counter adds the view.
+    pub fn tag(&self) -> u32 {
+        (self.purpose as u32) << 24
     }
 }
 
@@ -120,17 +156,30 @@ mod tests {
     fn every_coordinate_moves_the_words() {
         let base = Counter { seed: 7, purpose: Purpose::Augmentation, step: 3 };
         let others = [
-            Counter { seed: 8, ..base }.words(5, 1, 2),
-            Counter { seed: 7 + (1 << 32), ..base }.words(5, 1, 2),
-            Counter { purpose: Purpose::EvaluationViews, ..base }.words(5, 1, 2),
-            Counter { step: 4, ..base }.words(5, 1, 2),
-            base.words(6, 1, 2),
-            base.words(5, 0, 2),
-            base.words(5, 1, 3),
+            Counter { seed: 8, ..base }.words(5, View(1), 2),
+            Counter { seed: 7 + (1 << 32), ..base }.words(5, View(1), 2),
+            Counter { purpose: Purpose::EvaluationViews, ..base }.words(5, View(1), 2),
+            Counter { step: 4, ..base }.words(5, View(1), 2),
+            base.words(6, View(1), 2),
+            base.words(5, View(0), 2),
+            base.words(5, View(1), 3),
         ];
-        let words = base.words(5, 1, 2);
+        let words = base.words(5, View(1), 2);
         assert_eq!(words, philox4x32([2, (4 << 24) | 1, 5, 3], [7, 0]));
         assert!(others.iter().all(|other| *other != words), "{words:x?} {others:x?}");
+    }
+
+    /// View 2²⁴ of a purpose would be view 0 of the next.
+    #[test]
+    fn views_end_before_the_next_purpose() {
+        for view in [Counter::MAX_VIEWS, Counter::MAX_VIEWS + 1, u32::MAX] {
+            let error = View::new(view).unwrap_err().to_string();
+            assert_eq!(error, format!("view {view} of an image is asked for; the last is 16777215"));
+        }
+        let last = View::new(Counter::MAX_VIEWS - 1).unwrap();
+        let counter = Counter { seed: 7, purpose: Purpose::Augmentation, step: 3 };
+        let tag = Purpose::Augmentation as u32;
+        assert_eq!(counter.words(5, last, 2), philox4x32([2, (tag << 24) + 0xFF_FFFF, 5, 3], [7, 0]));
     }
 
     /// Bits are fair: of 400,000 words each bit is set in half, within 5 standard deviations (z-bound; 32
@@ -140,7 +189,7 @@ mod tests {
         let counter = Counter { seed: 1, purpose: Purpose::Augmentation, step: 0 };
         let mut set = [0u32; 32];
         for image in 0..100_000 {
-            for word in counter.words(image, 0, 0) {
+            for word in counter.words(image, View(0), 0) {
                 (0..32).for_each(|bit| set[bit] += (word >> bit) & 1);
             }
         }

@@ -22,7 +22,7 @@ struct DeviceCounter {
 
 impl From<&Counter> for DeviceCounter {
     fn from(counter: &Counter) -> Self {
-        Self { key: counter.key(), purpose: counter.tagged(0), step: counter.step }
+        Self { key: counter.key(), purpose: counter.tag(), step: counter.step }
     }
 }
 

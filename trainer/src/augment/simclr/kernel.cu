@@ -62,8 +62,8 @@ __device__ __forceinline__ CropBox draw_crop(const Sampler &s, const Counter &co
         const Words words = draw(counter, image, view, 2 + attempt);
         const float area = s.pixels * (s.scale[0] + s.scale[1] * unit(words.word[0]));
         const float ratio = exponential(s.log_ratio[0] + s.log_ratio[1] * unit(words.word[1]));
-        const uint32_t width = (uint32_t)(sqrtf(area * ratio) + 0.5f);
-        const uint32_t height = (uint32_t)(sqrtf(area / ratio) + 0.5f);
+        const uint32_t width = (uint32_t)rintf(sqrtf(area * ratio));
+        const uint32_t height = (uint32_t)rintf(sqrtf(area / ratio));
         if (width >= 1 && width <= s.width && height >= 1 && height <= s.height)
             return {below(words.word[2], s.height - height + 1), below(words.word[3], s.width - width + 1), height, width};
     }

@@ -42,7 +42,7 @@ pub use op::Augment;
 pub use parameters::{ATTEMPTS, CropBox, MAX_SIDE, Parameters, Part, Sampler};
 
 use crate::error::{Error, Result};
-use crate::rng::philox::Counter;
+use crate::rng::philox::{Counter, View};
 use rayon::prelude::*;
 
 /// Strengths of the augmentation.
@@ -51,7 +51,8 @@ use rayon::prelude::*;
 pub struct Augmentation {
     /// Side of the (square) views, 1 to 4096.
     pub size: usize,
-    /// Least and greatest share of the image's area in a box; ascending within (0, 1\].
+    /// Least and greatest share of the image's area in a box; ascending within \[2⁻²⁴, 1\] (a pixel of the
+    /// largest image, 4096 × 4096, is 2⁻²⁴ of it).
     pub scale: (f32, f32),
     /// Least and greatest ratio of a box's width to its height; ascending within \[1/16, 16\].
     pub ratio: (f32, f32),
@@ -159,16 +160,17 @@ pub fn augment_batch_into(
             indices.len()
         )));
     }
-    out.par_chunks_exact_mut(sampler.view_len()).enumerate().for_each_init(
+    out.par_chunks_exact_mut(sampler.view_len()).enumerate().try_for_each_init(
         || Scratch::new(sampler),
         |scratch, (row, view)| {
             let index = indices[row % indices.len()];
-            let parameters = sampler.parameters(counter, index, (row / indices.len()) as u32);
+            let number = View::new((row / indices.len()) as u32)?;
+            let parameters = sampler.parameters(counter, index, number);
             let image = &images[index as usize * length..][..length];
             apply(&parameters, sampler, image, scratch, view);
+            Ok(())
         },
-    );
-    Ok(())
+    )
 }
 
 fn check_views(views: u32) -> Result<()> {

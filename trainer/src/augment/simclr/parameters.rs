@@ -4,8 +4,9 @@
 //! `ColorJitter.get_params`):
 //!
 //! - area s = HW(s₀ + (s₁−s₀)u), ratio r = exp(ln r₀ + (ln r₁ − ln r₀)u);
-//! - box ⌊√(sr) + ½⌋ wide and ⌊√(s/r) + ½⌋ high; the first of ten such boxes that fits is put at a uniform place;
-//!   if none fits, the largest centred box whose ratio is allowed;
+//! - box √(sr) wide and √(s/r) high, each rounded to the nearest whole number, a half to the even one; the
+//!   first of ten such boxes that has a pixel and fits is put at a uniform place; if none does, the largest
+//!   centred box whose ratio is allowed (rounded likewise, but never to 0);
 //! - factors uniform in \[max(0, 1−b), 1+b\] (brightness, contrast, saturation) and \[−b, b\] (hue).
 //!
 //! **The same bits on every device.** A box is rounded to whole pixels, so an `exp` whose last bit differs
@@ -19,12 +20,14 @@
 
 use super::Augmentation;
 use crate::error::{Error, Result};
-use crate::rng::philox::{Counter, below, unit};
+use crate::rng::philox::{Counter, View, below, unit};
 
 /// How often a box is tried.
 pub const ATTEMPTS: u32 = 10;
 /// Longest side of an image or a view.
 pub const MAX_SIDE: usize = 4096;
+/// Least share of an image in a box: 2⁻²⁴, one pixel of the largest image.
+const MIN_SCALE: f32 = 1.0 / (MAX_SIDE * MAX_SIDE) as f32;
 /// Widest range of ratios: 1/16 to 16.
 const MAX_RATIO: f32 = 16.0;
 
@@ -123,8 +126,7 @@ impl Sampler {
                 "{name} is ({low}, {high}); its ends must ascend and lie between {least} and {most}"
             )))
         };
-        // A box of less than 1e-6 of an image of the largest size has no pixel.
-        range("scale", a.scale, 1e-6, 1.0)?;
+        range("scale", a.scale, MIN_SCALE, 1.0)?;
         range("ratio", a.ratio, 1.0 / MAX_RATIO, MAX_RATIO)?;
         for (name, value, most) in [
             ("flip_probability", a.flip_probability, 1.0),
@@ -182,7 +184,7 @@ impl Sampler {
     }
 
     /// What is random about view `view` of image `image`.
-    pub fn parameters(&self, counter: &Counter, image: u32, view: u32) -> Parameters {
+    pub fn parameters(&self, counter: &Counter, image: u32, view: View) -> Parameters {
         let [flip, jitter, grey, order] = counter.words(image, view, 0);
         let strengths = counter.words(image, view, 1);
         let factor = |i: usize| self.lower[i] + self.length[i] * unit(strengths[i]);
@@ -196,13 +198,13 @@ impl Sampler {
         }
     }
 
-    fn crop(&self, counter: &Counter, image: u32, view: u32) -> CropBox {
+    fn crop(&self, counter: &Counter, image: u32, view: View) -> CropBox {
         for attempt in 0..ATTEMPTS {
             let words = counter.words(image, view, 2 + attempt);
             let area = self.pixels * (self.scale[0] + self.scale[1] * unit(words[0]));
             let ratio = self.ratio(words[1]);
-            let width = ((area * ratio).sqrt() + 0.5) as u32;
-            let height = ((area / ratio).sqrt() + 0.5) as u32;
+            let width = (area * ratio).sqrt().round_ties_even() as u32;
+            let height = (area / ratio).sqrt().round_ties_even() as u32;
             if (1..=self.width).contains(&width) && (1..=self.height).contains(&height) {
                 let top = below(words[2], self.height - height + 1);
                 let left = below(words[3], self.width - width + 1);
@@ -217,13 +219,16 @@ impl Sampler {
     }
 }
 
-/// The largest centred box whose ratio of width to height is allowed (in f64, once per data set).
+/// The largest centred box whose ratio of width to height is allowed (in f64, once per data set; kernels are
+/// given the result).
+///
+/// A side is rounded as by torchvision, a half to the even number, but one that would be 0 is 1.
 fn fallback(ratio: (f32, f32), height: usize, width: usize) -> CropBox {
     let (h, w) = (height as f64, width as f64);
     let (least, most) = (f64::from(ratio.0), f64::from(ratio.1));
     let (box_height, box_width) = match w / h {
-        r if r < least => ((w / least).round() as usize, width),
-        r if r > most => (height, (h * most).round() as usize),
+        r if r < least => ((w / least).round_ties_even() as usize, width),
+        r if r > most => (height, (h * most).round_ties_even() as usize),
         _ => (height, width),
     };
     let (box_height, box_width) = (box_height.clamp(1, height), box_width.clamp(1, width));
