@@ -45,8 +45,9 @@ impl Augment {
 
     /// The views, f32: of `images` \[N, H, W, 3\], those of the `indices` \[B\].
     ///
-    /// # Errors Tensors of another shape or type; on the CPU an index outside the data set. On a GPU the
-    /// views of such an index are NaN, since the indices are not seen here.
+    /// # Errors
+    /// Tensors of another shape or type; on the CPU an index outside the data set. On a GPU the views of such
+    /// an index are NaN, since the indices are not seen here.
     pub fn apply(&self, images: &Tensor, indices: &Tensor) -> Result<Tensor> {
         Ok(images.contiguous()?.apply_op2_no_bwd(&indices.contiguous()?, self)?)
     }
