@@ -7,7 +7,7 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 libraries="${CARGO_TARGET_DIR:-$here/../../../target}/cuda/emulated-device"
 mkdir -p "$libraries/without-cudnn" "$libraries/with-cudnn"
 libraries="$(cd "$libraries" && pwd)"
-g++ -std=c++17 -O1 -fPIC -shared -Wall -Wno-unknown-pragmas -Wno-unused-function -Wno-maybe-uninitialized -U_FORTIFY_SOURCE \
+g++ -std=c++17 -O2 -fPIC -shared -Wall -Wno-unknown-pragmas -Wno-unused-function -Wno-maybe-uninitialized -U_FORTIFY_SOURCE \
     "-I$here" -o "$libraries/libdevice.so" "$here"/device/*.cpp
 # One file under every name: the loader then opens it once.
 for folder in with-cudnn without-cudnn; do
@@ -16,7 +16,7 @@ done
 ln -sf ../libdevice.so "$libraries/with-cudnn/libcudnn.so.9"
 export TRAINER_REQUIRE_CUDA=1
 # Convolutions by cuDNN, then as matrix products; then a driver that cannot record graphs.
-run() { LD_LIBRARY_PATH="$libraries/$1" "$here/../build.sh" test --lib "${@:2}" cuda:: -- --test-threads 1; }
-run with-cudnn "$@"
-run without-cudnn "$@"
-EMULATE_NO_GRAPHS=1 run without-cudnn "$@"
+run() { LD_LIBRARY_PATH="$libraries/$1" "$here/../build.sh" test --lib "${@:3}" "$2" -- --test-threads 1; }
+run with-cudnn cuda:: "$@"
+run without-cudnn cuda:: "$@"
+EMULATE_NO_GRAPHS=1 run without-cudnn replayed "$@"

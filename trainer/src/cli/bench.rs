@@ -2,10 +2,13 @@
 //!
 //! A step: forward pass over both views of a batch, NT-Xent at t = 0.5, backward pass, AdamW. No augmentation; that is
 //! timed by itself. Whole steps are timed in three rounds, of which the median counts; stages in further steps.
+//!
+//! On a GPU a round of whole steps is synchronised once, at its end, and the steps of a batch of up to 256 images are replays of a
+//! CUDA graph; stages are synchronised one by one. f32 is multiplied in TF32 there, as in the PyTorch peer.
 
 use super::print;
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use clap::{Args, ValueEnum};
 use cpu_time::ProcessTime;
 use serde::Serialize;
@@ -14,7 +17,7 @@ use trainer::Error;
 use trainer::augment::simclr::{Augment, Augmentation, Sampler};
 use trainer::cuda::DeviceChoice;
 use trainer::loss::nt_xent;
-use trainer::model::{Architecture, Network};
+use trainer::model::{Architecture, Network, Precision};
 use trainer::optim::{Optimiser, OptimiserKind};
 use trainer::rng::philox::Counter;
 use trainer::rng::{Purpose, normal, stream};
@@ -43,11 +46,27 @@ impl Net {
 
 /// Type of the activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Precision {
-    /// 32 bits.
+enum Dtype {
+    /// 32 bits; products on a GPU in TF32.
     F32,
     /// 16 bits, on a GPU.
     Bf16,
+}
+
+impl Dtype {
+    fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
 }
 
 #[derive(Args)]
@@ -66,7 +85,7 @@ pub(super) struct BenchArgs {
     device: DeviceChoice,
     /// Type of the activations; weights, statistics and sums are f32
     #[arg(long, value_enum, default_value = "f32")]
-    dtype: Precision,
+    dtype: Dtype,
     /// Threads [default: all cores]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
@@ -84,7 +103,12 @@ struct Report {
     net: String,
     batch: usize,
     device: &'static str,
+    device_name: Option<String>,
     dtype: &'static str,
+    /// Whether f32 is multiplied with 10 bits of significand.
+    tf32: bool,
+    /// Whether whole steps were replays of a CUDA graph.
+    cuda_graph: bool,
     threads: usize,
     images_per_s: f64,
     images_per_cpu_s: f64,
@@ -109,9 +133,9 @@ struct Step {
 type Stages = [f64; 3];
 
 impl Step {
-    fn new(net: Net, batch: usize, device: &Device) -> Result<Self> {
+    fn new(net: Net, batch: usize, device: &Device, precision: Precision) -> Result<Self> {
         let image = [32, 32, 3];
-        let mut network = Network::new(net.architecture(), image, 7, device)?;
+        let mut network = Network::new(net.architecture(), image, 7, device)?.in_precision(precision)?;
         let optimiser = Optimiser::new(OptimiserKind::AdamW, 0.0, 0.01, network.parameters_mut())?;
         let mut rng = stream(7, Purpose::Augmentation, 0);
         let pixels: Vec<f32> = (0..batch * 32 * 32 * 3).map(|_| normal(&mut rng)).collect();
@@ -119,35 +143,102 @@ impl Step {
         Ok(Self { network, optimiser, images })
     }
 
-    fn run(&mut self) -> Result<Stages> {
-        let start = Instant::now();
+    /// What depends on the host: the learning rate.
+    fn prepare(&mut self) -> trainer::Result<()> {
+        self.optimiser.prepare(self.network.parameters_mut(), 1e-3)
+    }
+
+    /// The rest, which a CUDA graph can record; `mark` is called after each stage.
+    fn work(&self, mark: &mut dyn FnMut() -> trainer::Result<()>) -> trainer::Result<()> {
         let (output, tape) = self.network.forward_train(&self.images)?;
         let loss = nt_xent(&output.head, 0.5)?;
         drop(output);
-        let forward = start.elapsed().as_secs_f64();
+        mark()?;
         self.network.backward(tape, loss.gradient)?;
-        let backward = start.elapsed().as_secs_f64();
-        self.optimiser.step(self.network.parameters(), 1e-3)?;
-        let all = start.elapsed().as_secs_f64();
-        Ok([forward, backward - forward, all - backward])
+        mark()?;
+        self.optimiser.apply(self.network.parameters())?;
+        mark()
+    }
+
+    /// One step, waiting for the device after each stage.
+    fn stages(&mut self) -> Result<Stages> {
+        self.prepare()?;
+        let device = self.images.device().clone();
+        device.synchronize()?;
+        let mut marks = vec![Instant::now()];
+        self.work(&mut || {
+            device.synchronize()?;
+            marks.push(Instant::now());
+            Ok(())
+        })?;
+        let seconds = |i: usize| marks[i + 1].duration_since(marks[i]).as_secs_f64();
+        Ok([seconds(0), seconds(1), seconds(2)])
     }
 }
 
-/// Milliseconds to make two random views of half a batch of images.
-fn augment_ms(batch: usize, steps: u64, device: &Device) -> Result<f64> {
+/// Runs whole steps: eagerly, or as replays of a CUDA graph.
+struct Runner {
+    #[cfg(feature = "cuda")]
+    replay: Option<trainer::cuda::graph::Replay>,
+}
+
+impl Runner {
+    /// Launches dominate small batches; a large one would only hold the graph's memory beside the pool's.
+    #[cfg(feature = "cuda")]
+    fn new(device: &Device, batch: usize) -> Self {
+        const MOST_RECORDED: usize = 256;
+        let replay = match device {
+            Device::Cuda(device) => Some(trainer::cuda::graph::Replay::new(device, batch <= MOST_RECORDED)),
+            _ => None,
+        };
+        Self { replay }
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn new(_: &Device, _: usize) -> Self {
+        Self {}
+    }
+
+    fn run(&mut self, step: &mut Step) -> Result<()> {
+        step.prepare()?;
+        #[cfg(feature = "cuda")]
+        if let Some(replay) = &mut self.replay {
+            if let Some(warning) = replay.run(|| step.work(&mut || Ok(())))? {
+                eprintln!("warning: {warning}");
+            }
+            return Ok(());
+        }
+        Ok(step.work(&mut || Ok(()))?)
+    }
+
+    fn is_recorded(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        return self.replay.as_ref().is_some_and(trainer::cuda::graph::Replay::is_recorded);
+        #[cfg(not(feature = "cuda"))]
+        false
+    }
+}
+
+/// Milliseconds to make two random views of half a batch of images: the median of rounds, on a GPU of many launches each.
+fn augment_ms(batch: usize, steps: u64, device: &Device, dtype: DType) -> Result<f64> {
     let count = batch / 2;
     let pixels: Vec<u8> = (0..count * 32 * 32 * 3).map(|i| (i * 7919 % 251) as u8).collect();
     let images = Tensor::from_vec(pixels, (count, 32, 32, 3), device)?;
-    let indices = Tensor::arange(0u32, count as u32, device)?;
+    let indices = Tensor::arange(0u32, count as u32, &Device::Cpu)?.to_device(device)?;
     let sampler = Sampler::new(&Augmentation::default(), 32, 32)?;
+    let views = Tensor::zeros((2 * count, 32, 32, 3), dtype, device)?;
+    let launches = if device.is_cpu() { 1 } else { steps.clamp(1, 100) as u32 };
     let mut times = Vec::new();
-    for step in 0..steps as u32 + 1 {
-        let counter = Counter { seed: 7, purpose: Purpose::Augmentation, step };
-        let augment = Augment::new(sampler, counter, 2)?;
-        let start = Instant::now();
-        augment.apply(&images, &indices)?;
+    for round in 0..if device.is_cpu() { steps as u32 + 1 } else { 6 } {
         device.synchronize()?;
-        times.push(1e3 * start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        for launch in 0..launches {
+            let step = round * launches + launch;
+            let counter = Counter { seed: 7, purpose: Purpose::Augmentation, step };
+            Augment::new(sampler, counter, 2)?.apply_into(&views, &images, &indices)?;
+        }
+        device.synchronize()?;
+        times.push(1e3 * start.elapsed().as_secs_f64() / f64::from(launches));
     }
     times.remove(0); // the first one loads and warms
     Ok(median(times))
@@ -160,7 +251,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// FLOP/s of a product of two 1024×1024 matrices of f32 on this many threads: the best of several.
-fn gemm_flops(threads: usize) -> f64 {
+fn cpu_gemm_flops(threads: usize) -> f64 {
     const SIZE: usize = 1024;
     let (a, b) = (vec![0.5f32; SIZE * SIZE], vec![0.25f32; SIZE * SIZE]);
     let mut c = vec![0f32; SIZE * SIZE];
@@ -199,16 +290,54 @@ fn gemm_flops(threads: usize) -> f64 {
     2.0 * (SIZE as f64).powi(3) / best
 }
 
-/// Most memory this process has held, where the operating system tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+/// FLOP/s of a large product on the device, in the type of the activations.
+fn gemm_flops(device: &Device, threads: usize, dtype: DType) -> Result<f64> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => {
+            // The emulated device of trainer/cuda/emulate multiplies in loops.
+            let size = if trainer::cuda::gauge::name(device)? == "emulated" { 64 } else { 8192 };
+            Ok(trainer::cuda::gauge::gemm_rate(device, dtype, size)?)
+        }
+        _ => {
+            debug_assert_eq!(dtype, DType::F32);
+            Ok(cpu_gemm_flops(threads))
+        }
+    }
+}
+
+/// Most memory in use at a time: of the GPU, or of this process where the operating system tells.
+fn peak_memory(device: &Device) -> Result<Option<u64>> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => Ok(Some(trainer::cuda::gauge::peak_memory(device)?)),
+        _ => Ok(std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+        })),
+    }
+}
+
+/// What the driver calls the GPU.
+fn device_name(device: &Device) -> Result<Option<String>> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => Ok(Some(trainer::cuda::gauge::name(device)?)),
+        _ => Ok(None),
+    }
 }
 
 pub(super) fn bench(args: &BenchArgs) -> Result<()> {
     let threads = args.threads();
-    let report = run::with_threads(threads, || Ok(measure(args, threads)))??;
+    let report = run::with_threads(threads, || Ok(measure(args, threads)))?.map_err(|error| {
+        // In one line, instead of the driver's words.
+        match trainer::cuda::explain(&format!("{error:?}")) {
+            Some(line) if error.downcast_ref().is_none_or(|e| !matches!(e, Error::Argument(_))) => {
+                anyhow::anyhow!(line)
+            }
+            _ => error,
+        }
+    })?;
     print(&format!("{}\n", serde_json::to_string(&report)?))
 }
 
@@ -221,38 +350,50 @@ fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {
         .into());
     }
     let device = super::open(args.device)?;
-    if args.dtype == Precision::Bf16 && device.is_cpu() {
+    let precision = args.dtype.precision();
+    if precision == Precision::Bf16 && device.is_cpu() {
         return Err(Error::argument("--dtype bf16 needs a GPU: --device cuda").into());
     }
-    let mut step = Step::new(args.net, batch, &device)?;
+    let tf32 = !device.is_cpu() && precision == Precision::F32;
+    #[cfg(feature = "cuda")]
+    candle_core::cuda::set_gemm_reduced_precision_f32(tf32);
+    let mut step = Step::new(args.net, batch, &device, precision)?;
+    let mut runner = Runner::new(&device, batch);
     for _ in 0..3 {
-        step.run()?;
+        runner.run(&mut step)?;
     }
     let (mut walls, mut cpus) = (Vec::new(), Vec::new());
     for _ in 0..3 {
+        device.synchronize()?;
         let (cpu, wall) = (ProcessTime::now(), Instant::now());
         for _ in 0..args.steps {
-            step.run()?;
+            runner.run(&mut step)?;
         }
+        device.synchronize()?;
         walls.push(wall.elapsed().as_secs_f64() / args.steps as f64);
         cpus.push(cpu.elapsed().as_secs_f64() / args.steps as f64);
     }
+    let cuda_graph = runner.is_recorded();
     let mut stages: [Vec<f64>; 3] = Default::default();
     for _ in 0..(args.steps / 2).max(3) {
-        stages.iter_mut().zip(step.run()?).for_each(|(all, one)| all.push(one));
+        stages.iter_mut().zip(step.stages()?).for_each(|(all, one)| all.push(one));
     }
     let [forward, backward, optimiser] = stages.map(|values| 1e3 * median(values));
-    let peak_memory_bytes = peak_memory();
+    let peak_memory_bytes = peak_memory(&device)?;
     let flops = 2.0 * step.network.multiplications_per_image()? * batch as f64;
-    drop(step.images);
-    let augment_ms = augment_ms(batch, args.steps, &device)?;
-    let (wall, gemm) = (median(walls), gemm_flops(threads));
+    // The graph's memory and the network's make room for the matrices of the next two measurements.
+    drop((runner, step));
+    let augment_ms = augment_ms(batch, args.steps, &device, precision.dtype())?;
+    let (wall, gemm) = (median(walls), gemm_flops(&device, threads, precision.dtype())?);
     let name = args.net.to_possible_value().map_or(String::new(), |v| v.get_name().to_string());
     Ok(Report {
         net: name,
         batch,
-        device: "cpu",
-        dtype: "f32",
+        device: if device.is_cpu() { "cpu" } else { "cuda" },
+        device_name: device_name(&device)?,
+        dtype: args.dtype.name(),
+        tf32,
+        cuda_graph,
         threads,
         images_per_s: batch as f64 / wall,
         images_per_cpu_s: batch as f64 / median(cpus),

@@ -12,6 +12,8 @@ pub use device::{DeviceChoice, Opened, explain};
 #[cfg(feature = "cuda")]
 pub mod cudnn;
 #[cfg(feature = "cuda")]
+pub mod gauge;
+#[cfg(feature = "cuda")]
 pub mod gemm;
 #[cfg(feature = "cuda")]
 pub mod graph;

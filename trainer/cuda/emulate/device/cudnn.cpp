@@ -50,6 +50,12 @@ double get(const Descriptor *d, const void *data, int64_t i) {
     return d->type == 0 ? ((const float *)data)[i] : __bfloat162float(((const __nv_bfloat16 *)data)[i]);
 }
 
+std::vector<double> all(const Descriptor *d, const void *data) {
+    std::vector<double> values(d->count());
+    for (size_t i = 0; i < values.size(); i++) values[i] = get(d, data, i);
+    return values;
+}
+
 void put(const Descriptor *d, void *data, const std::vector<double> &values) {
     for (size_t i = 0; i < values.size(); i++) {
         if (d->type == 0) ((float *)data)[i] = (float)values[i];
@@ -64,12 +70,12 @@ template <typename Visit> void walk(const Descriptor *x, const Descriptor *w, co
             for (int q = 0; q < y->w; q++)
                 for (int o = 0; o < y->c; o++)
                     for (int i = 0; i < w->h; i++)
-                        for (int j = 0; j < w->w; j++)
-                            for (int c = 0; c < w->c; c++) {
-                                const int ih = p * conv->stride + i - conv->pad, iw = q * conv->stride + j - conv->pad;
-                                if (ih < 0 || ih >= x->h || iw < 0 || iw >= x->w) continue;
-                                visit(x->at(n, ih, iw, c), w->at(o, i, j, c), y->at(n, p, q, o));
-                            }
+                        for (int j = 0; j < w->w; j++) {
+                            const int ih = p * conv->stride + i - conv->pad, iw = q * conv->stride + j - conv->pad;
+                            if (ih < 0 || ih >= x->h || iw < 0 || iw >= x->w) continue;
+                            const int64_t from = x->at(n, ih, iw, 0), tap = w->at(o, i, j, 0), to = y->at(n, p, q, o);
+                            for (int c = 0; c < w->c; c++) visit(from + c, tap + c, to);
+                        }
 }
 
 bool runs(const float *alpha, const float *beta, int algorithm, void *space, size_t bytes, bool may_add = false) {
@@ -119,8 +125,9 @@ int cudnnConvolutionForward(void *, const float *alpha, Descriptor *x, const voi
                             int algorithm, void *space, size_t bytes, const float *beta, Descriptor *y, void *ys) {
     if (!fits(x, w, conv, y) || !runs(alpha, beta, algorithm, space, bytes)) return BAD_PARAM;
     submit([=] {
+        const std::vector<double> from = all(x, xs), filter = all(w, ws);
         std::vector<double> out(y->count());
-        walk(x, w, conv, y, [&](int64_t a, int64_t b, int64_t c) { out[c] += get(x, xs, a) * get(w, ws, b); });
+        walk(x, w, conv, y, [&](int64_t a, int64_t b, int64_t c) { out[c] += from[a] * filter[b]; });
         put(y, ys, out);
     });
     return SUCCESS;
@@ -130,10 +137,9 @@ int cudnnConvolutionBackwardData(void *, const float *alpha, Descriptor *w, cons
     if (!fits(x, w, conv, y) || !runs(alpha, beta, algorithm, space, bytes, true)) return BAD_PARAM;
     const bool add = *beta == 1;
     submit([=] {
-        std::vector<double> out(x->count());
-        if (add)
-            for (size_t i = 0; i < out.size(); i++) out[i] = get(x, xs, i);
-        walk(x, w, conv, y, [&](int64_t a, int64_t b, int64_t c) { out[a] += get(w, ws, b) * get(y, ys, c); });
+        const std::vector<double> filter = all(w, ws), from = all(y, ys);
+        std::vector<double> out = add ? all(x, xs) : std::vector<double>(x->count());
+        walk(x, w, conv, y, [&](int64_t a, int64_t b, int64_t c) { out[a] += filter[b] * from[c]; });
         put(x, xs, out);
     });
     return SUCCESS;
@@ -142,8 +148,9 @@ int cudnnConvolutionBackwardFilter(void *, const float *alpha, Descriptor *x, co
                                    Descriptor *conv, int algorithm, void *space, size_t bytes, const float *beta, Descriptor *w, void *ws) {
     if (!fits(x, w, conv, y) || !runs(alpha, beta, algorithm, space, bytes)) return BAD_PARAM;
     submit([=] {
+        const std::vector<double> inputs = all(x, xs), from = all(y, ys);
         std::vector<double> out(w->count());
-        walk(x, w, conv, y, [&](int64_t a, int64_t b, int64_t c) { out[b] += get(x, xs, a) * get(y, ys, c); });
+        walk(x, w, conv, y, [&](int64_t a, int64_t b, int64_t c) { out[b] += inputs[a] * from[c]; });
         put(w, ws, out);
     });
     return SUCCESS;

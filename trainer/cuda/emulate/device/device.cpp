@@ -12,6 +12,7 @@ const size_t FENCE = 256;
 std::recursive_mutex gate;
 std::map<uint64_t, size_t> allocations;
 std::map<uint64_t, bool> recorded; // allocations made while recording
+uint64_t in_use = 0, most = 0;
 bool capturing = false;
 std::vector<Bound> *recording = nullptr;
 
@@ -20,6 +21,8 @@ uint64_t allocate(size_t bytes) {
     char *base = (char *)aligned_alloc(256, (bytes + 2 * FENCE + 255) / 256 * 256);
     memset(base, 0xff, bytes + 2 * FENCE);
     allocations[(uint64_t)(base + FENCE)] = bytes;
+    in_use += bytes;
+    most = in_use > most ? in_use : most;
     recorded[(uint64_t)(base + FENCE)] = capturing;
     return (uint64_t)(base + FENCE);
 }
@@ -37,6 +40,7 @@ int release(uint64_t address) {
         }
     // A recorded graph may still use the memory.
     if (!capturing) {
+        in_use -= found->second;
         allocations.erase(found);
         free((void *)(address - FENCE));
     }
@@ -82,6 +86,9 @@ int cuEventDestroy_v2(void *) { return SUCCESS; }
 
 int cuDeviceGetDefaultMemPool(void **pool, int) { return *pool = (void *)128, SUCCESS; }
 int cuMemPoolSetAttribute(void *, int attribute, uint64_t *value) { return attribute == 4 && *value == ~0ULL ? SUCCESS : INVALID_VALUE; }
+int cuMemPoolGetAttribute(void *, int attribute, uint64_t *value) {
+    return attribute == 8 ? (*value = most, SUCCESS) : INVALID_VALUE; // the most that was in use
+}
 int cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) { return *address = allocate(bytes), SUCCESS; }
 int cuMemAllocAsync(CUdeviceptr *address, size_t bytes, void *) { return *address = allocate(bytes), SUCCESS; }
 int cuMemFree_v2(CUdeviceptr address) { return release(address); }
@@ -144,12 +151,19 @@ int cublasGemmEx(void *, int transpose_a, int transpose_b, int m, int n, int k, 
         const auto value = [](const void *from, int type, int64_t at) {
             return type == 0 ? ((const float *)from)[at] : __bfloat162float(((const __nv_bfloat16 *)from)[at]);
         };
+        // Row by row of op(A) and column by column of op(B), in double.
+        std::vector<double> rows((size_t)m * k), columns((size_t)n * k);
+        for (int i = 0; i < k; i++) {
+            for (int row = 0; row < m; row++)
+                rows[(size_t)row * k + i] = value(a, type_a, transpose_a ? (int64_t)row * lda + i : (int64_t)i * lda + row);
+            for (int column = 0; column < n; column++)
+                columns[(size_t)column * k + i] = value(b, type_b, transpose_b ? (int64_t)i * ldb + column : (int64_t)column * ldb + i);
+        }
         for (int column = 0; column < n; column++)
             for (int row = 0; row < m; row++) {
+                const double *left = &rows[(size_t)row * k], *right = &columns[(size_t)column * k];
                 double sum = 0;
-                for (int i = 0; i < k; i++)
-                    sum += (double)value(a, type_a, transpose_a ? (int64_t)row * lda + i : (int64_t)i * lda + row) *
-                           value(b, type_b, transpose_b ? (int64_t)i * ldb + column : (int64_t)column * ldb + i);
+                for (int i = 0; i < k; i++) sum += left[i] * right[i];
                 const int64_t at = (int64_t)column * ldc + row;
                 sum = scale * sum + (keep == 0 ? 0 : keep * value(c, type_c, at));
                 if (type_c == 0) ((float *)c)[at] = (float)sum;

@@ -63,6 +63,7 @@ impl Shape {
     }
 
     /// The sizes as a kernel takes them.
+    #[cfg(test)]
     pub fn geometry(&self) -> Geometry {
         self.geometry
     }
