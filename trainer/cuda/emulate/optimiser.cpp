@@ -2,9 +2,10 @@
 #include "check.h"
 #include "../../src/ops/optimiser/kernel.cu"
 
-// Decaying and adapted; plain; one element; adapted with zero gradient; adapted with zero weights, not decaying.
-static const uint64_t SEGMENTS[] = {0, 700, 3, 700, 33, 0, 733, 1, 1, 734, 40, 3, 774, 26, 2};
-static const int COUNT = 5, TOTAL = 800;
+// Decaying and adapted; plain; one element; adapted with zero gradient; adapted with zero weights, not decaying; adapted with a gradient
+// whose norm is of the order of 1e-8.
+static const uint64_t SEGMENTS[] = {0, 700, 3, 700, 33, 0, 733, 1, 1, 734, 40, 3, 774, 26, 2, 800, 10, 2};
+static const int COUNT = 6, TOTAL = 810;
 static const unsigned BLOCKS = 3;
 
 static void start(Buffer<float> &w, Buffer<float> &g) {
@@ -12,6 +13,7 @@ static void start(Buffer<float> &w, Buffer<float> &g) {
     g.fill_normal();
     for (int k = 734; k < 774; k++) g[k] = 0;
     for (int k = 774; k < 800; k++) w[k] = 0;
+    for (int k = 800; k < 810; k++) g[k] *= 1e-8f;
 }
 
 CHECK(momentum) {
@@ -26,10 +28,12 @@ CHECK(momentum) {
         for (int step = 0; step < 2; step++) {
             for (int s = 0; s < COUNT; s++) {
                 const uint64_t *segment = SEGMENTS + 3 * s;
-                const double lambda = segment[2] & 1 ? decay : 0;
-                double ww = 0, gg = 0, scale = 1;
+                double ww = 0, gg = 0, scale = 1, lambda = segment[2] & 1 ? decay : 0;
                 for (uint64_t k = segment[0]; k < segment[0] + segment[1]; k++) ww += weights[k] * weights[k], gg += gradient[k] * gradient[k];
-                if (lars && (segment[2] & 2) && ww > 0 && gg > 0) scale = trust * sqrt(ww) / (sqrt(gg) + lambda * sqrt(ww));
+                if (lars && (segment[2] & 2)) {
+                    if (ww != 0 && gg != 0) scale = trust * sqrt(ww) / (sqrt(gg) + lambda * sqrt(ww) + 1e-8);
+                    else lambda = 0;
+                }
                 for (uint64_t k = segment[0]; k < segment[0] + segment[1]; k++) {
                     velocity[k] = momentum * velocity[k] + (gradient[k] + lambda * weights[k]) * scale;
                     weights[k] -= rate * velocity[k];
@@ -49,6 +53,9 @@ CHECK(momentum) {
         Buffer<float> adapted(700);
         for (int k = 0; k < 700; k++) adapted[k] = v[k];
         compare(name + " velocity of adapted", adapted, std::vector<double>(velocity.begin(), velocity.begin() + 700), 2e-6);
+        Buffer<float> tiny(10);
+        for (int k = 0; k < 10; k++) tiny[k] = v[800 + k];
+        compare(name + " velocity of tiny gradient", tiny, std::vector<double>(velocity.begin() + 800, velocity.end()), 2e-6);
     }
 }
 

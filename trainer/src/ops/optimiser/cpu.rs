@@ -4,6 +4,9 @@ use super::{Rule, Segment};
 use crate::ops::parallel::{CHUNK, for_each, map, simd};
 use crate::ops::vector::dot;
 
+/// What LARS adds to the norm that it divides by: `eps` of apex's LARC.
+const EPSILON: f64 = 1e-8;
+
 /// The segments that meet a chunk, each cut to it: (index of the segment, start and end within the chunk).
 fn pieces(segments: &[Segment], chunk: usize) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
     let (start, end) = (chunk * CHUNK, (chunk + 1) * CHUNK);
@@ -29,6 +32,19 @@ fn squared_norms(parameters: &[f32], gradient: &[f32], segments: &[Segment]) -> 
         total[index][1] += squares[1];
     }
     total
+}
+
+/// Decay and scale of the gradient in a segment under LARS, from ‖w‖² and ‖∇‖².
+fn lars(segment: &Segment, squared_norms: [f64; 2], decay: f64, trust: f64) -> [f32; 2] {
+    let [w, g] = squared_norms.map(f64::sqrt);
+    if !segment.adapts {
+        [decay as f32, 1.0]
+    } else if w == 0.0 || g == 0.0 {
+        // Not even decay, as in apex. A NaN is not 0 and goes on.
+        [0.0, 1.0]
+    } else {
+        [decay as f32, (trust * w / (g + decay * w + EPSILON)) as f32]
+    }
 }
 
 #[inline(always)]
@@ -75,23 +91,18 @@ pub fn step(
     let decay_of = |segment: &Segment| if segment.decays { decay } else { 0.0 };
     match rule {
         Rule::Sgd { momentum } | Rule::Lars { momentum, .. } => {
-            let scales: Vec<f32> = match rule {
+            let numbers: Vec<[f32; 2]> = match rule {
                 Rule::Lars { trust, .. } => {
                     let norms = squared_norms(parameters, gradient, segments);
-                    let scale = |(segment, norms): (&Segment, &[f64; 2])| {
-                        let [w, g] = norms.map(f64::sqrt);
-                        let adapts = segment.adapts && w > 0.0 && g > 0.0;
-                        if adapts { (trust * w / (g + decay_of(segment) * w)) as f32 } else { 1.0 }
-                    };
-                    segments.iter().zip(&norms).map(scale).collect()
+                    segments.iter().zip(&norms).map(|(s, norms)| lars(s, *norms, decay_of(s), trust)).collect()
                 }
-                _ => vec![1.0; segments.len()],
+                _ => segments.iter().map(|segment| [decay_of(segment) as f32, 1.0]).collect(),
             };
             let jobs = parameters.chunks_mut(CHUNK).zip(rest.chunks_mut(CHUNK)).zip(gradient.chunks(CHUNK));
             for_each(jobs.enumerate(), |(chunk, ((w, v), g))| {
                 for (index, start, end) in pieces(segments, chunk) {
-                    let numbers =
-                        [decay_of(&segments[index]) as f32, scales[index], momentum as f32, rate as f32];
+                    let [decay, scale] = numbers[index];
+                    let numbers = [decay, scale, momentum as f32, rate as f32];
                     let (w, v, g) = (&mut w[start..end], &mut v[start..end], &g[start..end]);
                     simd(|| momentum_step(w, v, g, numbers));
                 }

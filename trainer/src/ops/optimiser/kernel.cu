@@ -1,7 +1,7 @@
 // One optimiser step over flat f32 parameters w [P] with gradient g and state v, m:
 //
 //   SGD    u = g + lambda·w;  v <- mu·v + u;  w <- w - rate·v
-//   LARS   u = (g + lambda·w)·trust·|w| / (|g| + lambda·|w|) in adapted segments where |w| and |g| are not 0; then as SGD
+//   LARS   in adapted segments u = (g + lambda·w)·trust·|w| / (|g| + lambda·|w| + 1e-8), or u = g where |w| or |g| is 0; then as SGD
 //   AdamW  w <- w - rate·lambda·w;  m <- b1·m + (1-b1)·g;  v <- b2·v + (1-b2)·g^2;  w <- w - rate/c1·m / (sqrt(v/c2) + eps)
 //
 // lambda is 0 in segments that do not decay; c1 = 1 - b1^step, c2 = 1 - b2^step. Rates and the like are read from a device buffer, so
@@ -46,8 +46,8 @@ extern "C" __global__ void optimiser_momentum(float *weights, float *velocity, c
                                               const float *settings, const float *partial, bf16 *half) {
     const uint64_t *segment = segments + 3 * blockIdx.y;
     const uint64_t start = segment[0], length = segment[1], flags = segment[2];
-    const float rate = settings[RATE], momentum = settings[MOMENTUM], decay = flags & DECAYS ? settings[DECAY] : 0.f;
-    float scale = 1.f;
+    const float rate = settings[RATE], momentum = settings[MOMENTUM];
+    float scale = 1.f, decay = flags & DECAYS ? settings[DECAY] : 0.f;
     if (partial && (flags & ADAPTS)) {
         // Every block adds the same numbers in the same order: cheaper than one more kernel.
         float of_weights = 0.f, of_gradient = 0.f;
@@ -58,7 +58,8 @@ extern "C" __global__ void optimiser_momentum(float *weights, float *velocity, c
         }
         of_weights = sqrtf(block_sum<BLOCK>(of_weights));
         of_gradient = sqrtf(block_sum<BLOCK>(of_gradient));
-        if (of_weights > 0.f && of_gradient > 0.f) scale = settings[TRUST] * of_weights / (of_gradient + decay * of_weights);
+        if (of_weights == 0.f || of_gradient == 0.f) decay = 0.f; // as in apex; a NaN is not 0 and goes on
+        else scale = settings[TRUST] * of_weights / (of_gradient + decay * of_weights + 1e-8f);
     }
     for (uint64_t k = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x; k < length; k += (uint64_t)gridDim.x * blockDim.x) {
         const uint64_t place = start + k;

@@ -3,8 +3,9 @@
 //! With the gradient ∇, decay λ (0 in segments that do not decay), rate η and step k = 1, 2, …:
 //!
 //! - SGD: v ← μv + (∇ + λw), w ← w − ηv.
-//! - LARS (You et al. 2017, as apex's LARC without clipping): as SGD, but in segments that adapt ∇ + λw is scaled by
-//!   trust·‖w‖/(‖∇‖ + λ‖w‖), norms over the segment; by 1 where ‖w‖ or ‖∇‖ is 0.
+//! - LARS (You et al. 2017, by the rule of apex's `LARC(clip=False)`): as SGD, but in a segment that adapts, with norms
+//!   over the segment, ∇ + λw is replaced by (∇ + λw)·trust·‖w‖/(‖∇‖ + λ‖w‖ + 1e-8) where ‖w‖ ≠ 0 and ‖∇‖ ≠ 0, and by
+//!   ∇ alone, *without decay*, where one of them is 0.
 //! - AdamW (Loshchilov & Hutter 2019, as `torch.optim.AdamW`): w ← (1 − ηλ)w, m ← β₁m + (1 − β₁)∇, v ← β₂v + (1 − β₂)∇²,
 //!   w ← w − η/(1 − β₁ᵏ) · m / (√(v/(1 − β₂ᵏ)) + ε).
 //!

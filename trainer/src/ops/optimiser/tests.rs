@@ -25,6 +25,18 @@ fn segments() -> Vec<Segment> {
 
 const LENGTH: usize = 40_943;
 
+/// The gradient that apex's LARC(clip=False) hands to SGD without decay, line by line:
+/// `if param_norm != 0 and grad_norm != 0: adaptive_lr = trust_coefficient * param_norm / (grad_norm + param_norm *
+/// weight_decay + eps); grad += weight_decay * p; grad *= adaptive_lr`, eps = 1e-8.
+fn larc(mut gradient: f64, weight: f64, [norm_w, norm_g]: [f64; 2], decay: f64, trust: f64) -> f64 {
+    if norm_w != 0.0 && norm_g != 0.0 {
+        let adaptive = trust * norm_w / (norm_g + norm_w * decay + 1e-8);
+        gradient += decay * weight;
+        gradient *= adaptive;
+    }
+    gradient
+}
+
 /// Three steps of the formulas in f64.
 fn reference(rule: Rule, start: &[f64], gradients: &[Vec<f64>], decay: f64, rate: f64) -> Vec<f64> {
     let mut w = start.to_vec();
@@ -39,13 +51,13 @@ fn reference(rule: Rule, start: &[f64], gradients: &[Vec<f64>], decay: f64, rate
                 let g = gradient[i];
                 match rule {
                     Rule::Sgd { momentum } | Rule::Lars { momentum, .. } => {
-                        let scale = match rule {
-                            Rule::Lars { trust, .. } if segment.adapts && norm_w > 0.0 && norm_g > 0.0 => {
-                                trust * norm_w / (norm_g + decay * norm_w)
+                        let g = match rule {
+                            Rule::Lars { trust, .. } if segment.adapts => {
+                                larc(g, w[i], [norm_w, norm_g], decay, trust)
                             }
-                            _ => 1.0,
+                            _ => g + decay * w[i],
                         };
-                        v[i] = momentum * v[i] + scale * (g + decay * w[i]);
+                        v[i] = momentum * v[i] + g;
                         w[i] -= rate * v[i];
                     }
                     Rule::AdamW { beta1, beta2, epsilon } => {
@@ -111,15 +123,39 @@ fn adamw_agrees_with_candle() {
 }
 
 #[test]
-fn zero_weights_or_gradients_are_not_adapted() {
+fn lars_is_apexs_larc_at_zero_and_tiny_norms() {
     let segment = [Segment { start: 0, length: 2, decays: true, adapts: true }];
-    let optimiser = Optimiser::new(LARS, 0.5, &segment).unwrap();
-    let state = Tensor::new(&[0f32, 0.0, 0.0, 0.0], &Device::Cpu).unwrap();
-    optimiser.step(&state, &Tensor::new(&[1f32, 2.0], &Device::Cpu).unwrap(), 0.5, 1).unwrap();
-    assert_eq!(flat(&state), [-0.5, -1.0, 1.0, 2.0]);
+    let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+    let norm = |x: &[f32]| x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+    // Zero weights; zero gradient, where the weights stay without decay; both; a gradient of the order of eps.
+    for (w, g) in [
+        ([0f32, 0.0], [1f32, 2.0]),
+        ([2.0, 4.0], [0.0, 0.0]),
+        ([0.0, 0.0], [0.0, 0.0]),
+        ([2.0, 4.0], [3e-9, -4e-9]),
+        ([2.0, 4.0], [0.5, -0.25]),
+    ] {
+        for decay in [0.0, 0.5] {
+            let optimiser = Optimiser::new(LARS, decay, &segment).unwrap();
+            let state = tensor(&[w[0], w[1], 0.0, 0.0]);
+            optimiser.step(&state, &tensor(&g), 0.5, 1).unwrap();
+            let v: Vec<f64> = (0..2)
+                .map(|i| larc(f64::from(g[i]), f64::from(w[i]), [norm(&w), norm(&g)], decay, 0.5))
+                .collect();
+            let moved: Vec<f64> = (0..2).map(|i| f64::from(w[i]) - 0.5 * v[i]).collect();
+            assert_close(&flat(&state), &[moved, v].concat(), 2e-7, &format!("{w:?} {g:?} {decay}"));
+        }
+    }
+}
+
+#[test]
+fn lars_shows_a_nan() {
+    // A norm that is NaN is not 0: every weight of the segment becomes NaN, as in apex.
+    let segment = [Segment { start: 0, length: 2, decays: true, adapts: true }];
+    let optimiser = Optimiser::new(LARS, 0.0, &segment).unwrap();
     let state = Tensor::new(&[2f32, 4.0, 0.0, 0.0], &Device::Cpu).unwrap();
-    optimiser.step(&state, &Tensor::new(&[0f32, 0.0], &Device::Cpu).unwrap(), 0.5, 1).unwrap();
-    assert_eq!(flat(&state), [1.5, 3.0, 1.0, 2.0]);
+    optimiser.step(&state, &Tensor::new(&[1f32, f32::NAN], &Device::Cpu).unwrap(), 0.5, 1).unwrap();
+    assert!(flat(&state).iter().all(|v| v.is_nan()));
 }
 
 #[test]
