@@ -37,3 +37,23 @@ CHECK(normalise) {
                 one<bf16>("bf16", normalise_forward_bf16, normalise_backward_bf16, rows, columns, threads);
             }
 }
+
+// A sum of squares beyond f32, an infinity, a NaN: the row and its gradient are NaN; the row before them is not touched.
+CHECK(normalise_overflow) {
+    const int rows = 4, columns = 17;
+    Buffer<float> z(rows * columns), unit(z.count), inverses(rows), gradient(z.count), dz(z.count);
+    gradient.fill_normal();
+    z.fill(1);
+    for (int k = 0; k < columns; k++) z[k] = 2.4e18f, z[columns + k] = 1e19f;
+    z[2 * columns + 3] = INFINITY;
+    z[3 * columns + 16] = NAN;
+    emulate::launch({3}, {32}, [&] { normalise_forward_f32(z.data(), unit.data(), inverses.data(), rows, columns); });
+    emulate::launch({3}, {32}, [&] { normalise_backward_f32(unit.data(), inverses.data(), gradient.data(), dz.data(), rows, columns); });
+    int visible = 0;
+    for (int k = 0; k < rows * columns; k++) visible += isnan(unit[k]) && isnan(dz[k]);
+    for (int k = 0; k < columns; k++) visible -= isnan(unit[k]) || isnan(dz[k]);
+    if (visible != 3 * columns) {
+        printf("normalise: %d of %d elements of rows that overflow are NaN\n", visible, 3 * columns);
+        failures++;
+    }
+}

@@ -4,11 +4,18 @@ use crate::ops::parallel::{filled, for_each, rows_per_chunk, simd};
 use crate::ops::vector::dot;
 use std::mem::MaybeUninit;
 
-/// 1/‖z‖, or 0 for a row whose squares all underflow.
+/// 1/‖z‖, 0 for a row whose squares all underflow, NaN for one whose sum of squares overflows.
 #[inline(always)]
 pub fn inverse_norm(z: &[f32]) -> f32 {
     let squares = dot(z, z);
-    if squares == 0.0 { 0.0 } else { 1.0 / squares.sqrt() }
+    if squares == 0.0 {
+        0.0
+    } else if squares < f32::INFINITY {
+        1.0 / squares.sqrt()
+    } else {
+        // 1/√∞ = 0 would make a row of a diverged run a zero row, with gradient 0 and a loss that looks healthy.
+        f32::NAN
+    }
 }
 
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! Rows of unit length on an NVIDIA GPU: u = z/‖z‖. z \[rows, columns\], f32 or bf16; u in f32.
 //!
-//! A zero row stays zero and gets a zero gradient.
+//! A zero row stays zero and gets a zero gradient; a row whose sum of squares is infinite or NaN becomes NaN.
 
 use crate::cuda::launch::{
     Argument, Element, Module, block_per_row, check_length, int, launch, read, uninitialised, variant, whole,

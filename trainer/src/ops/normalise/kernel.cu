@@ -2,7 +2,8 @@
 //
 //   dz = (du - u·<u, du>) / |z|
 //
-// A zero row stays zero and gets a zero gradient: its inverse length counts as 0.
+// A zero row stays zero and gets a zero gradient: its inverse length counts as 0. Where the sum of squares overflows or is NaN the
+// inverse length is NaN: with 1/inf = 0 the rows of a diverged run would look like zero rows.
 //
 // One block a row, a power of two of at most 256 threads.
 #include "../kernel.cuh"
@@ -15,7 +16,7 @@ template <typename T> __device__ __forceinline__ void forward(const T *z, float 
             sum += value * value;
         }
         sum = block_sum<256>(sum);
-        const float inverse = sum > 0.f ? 1.f / sqrtf(sum) : 0.f;
+        const float inverse = sum == 0.f ? 0.f : sum < INFINITY ? 1.f / sqrtf(sum) : NAN;
         if (threadIdx.x == 0) inverses[row] = inverse;
         for (int k = threadIdx.x; k < columns; k += blockDim.x) unit[row * columns + k] = to_float(z[row * columns + k]) * inverse;
     }

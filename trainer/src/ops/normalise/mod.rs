@@ -1,6 +1,8 @@
 //! Rows scaled to unit length: u = z/‖z‖ over the last dimension, dz = (du − u (u·du)) / ‖z‖.
 //!
-//! A zero row stays zero and gets a zero gradient. Squares are summed in f32: elements between 1e-18 and 1e18.
+//! A zero row stays zero and gets a zero gradient. Squares are summed in f32, whose largest number is 3.4e38: a row needs
+//! |z_k| < 1e19/√d for its sum to stay below, and ‖z‖ above 1e-18 for its digits. A row whose sum overflows, or which
+//! contains a NaN or an infinity, becomes NaN throughout, and so does its gradient.
 
 pub(super) mod cpu;
 #[cfg(feature = "cuda")]
@@ -135,6 +137,22 @@ mod tests {
         let z = Tensor::new(&[[0f32, 0.0], [3.0, 4.0]], &Device::Cpu).unwrap();
         assert_eq!(flat(&forward(&z).unwrap())[..2], [0.0, 0.0]);
         assert_eq!(flat(&backward(&z, &z).unwrap())[..2], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn an_overflowing_row_becomes_nan() {
+        // Just inside the range that the module promises, 1e19/√17; then a sum of squares beyond f32; an infinity; a NaN.
+        let inside = [2.4e18f32; 17];
+        let mut infinite = [1f32; 17];
+        infinite[3] = f32::INFINITY;
+        let mut nan = [1f32; 17];
+        nan[16] = f32::NAN;
+        let z = Tensor::new(&[inside, [1e19; 17], infinite, nan], &Device::Cpu).unwrap();
+        let du = random(1, &[4, 17]);
+        let (u, dz) = (flat(&forward(&z).unwrap()), flat(&backward(&z, &du).unwrap()));
+        assert_close(&u[..17], &[1.0 / 17f64.sqrt(); 17], 1e-6, "inside");
+        assert!(dz[..17].iter().all(|v| v.is_finite()), "{:?}", &dz[..17]);
+        assert!(u[17..].iter().chain(&dz[17..]).all(|v| v.is_nan()), "{u:?} {dz:?}");
     }
 
     #[test]
