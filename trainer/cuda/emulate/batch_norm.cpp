@@ -172,3 +172,43 @@ CHECK(batch_norm_running_statistics) {
     emulate::launch({1}, {256}, [&] { batch_norm_running_statistics(running.data(), stats.data(), channels, 1e-5f); });
     compare("batch_norm running statistics", stats, reference, 1e-6);
 }
+
+// A NaN in one channel stays visible: in y, in the sums, in dx, in the running variance; ReLU's mask lets its gradient through.
+CHECK(batch_norm_nan) {
+    const int rows = 5, channels = 2;
+    for (bool residual : {false, true}) {
+        Buffer<float> x(rows * channels), y(x.count), dy(x.count), dx(x.count), partial(2 * channels), sums(2 * channels);
+        Buffer<float> stats(2 * channels), affine(2 * channels), running(2 * channels), inverse(2 * channels);
+        x.fill(1);
+        dy.fill(1);
+        affine.fill(1);
+        running.fill(1);
+        x[4] = NAN;
+        stats[0] = stats[1] = 0, stats[2] = stats[3] = 1;
+        const Tiles tiles(channels, 1, 1);
+        emulate::launch(tiles.grid, tiles.block,
+                        [&] { batch_norm_apply_f32(x.data(), stats.data(), affine.data(), nullptr, y.data(), rows, channels, 1); });
+        int wrong = 0;
+        for (int k = 0; k < rows * channels; k++) wrong += (bool)isnan(y[k]) != (k == 4);
+        emulate::launch(tiles.grid, tiles.block, [&] {
+            batch_norm_reduce_f32(x.data(), residual ? y.data() : nullptr, dy.data(), stats.data(), affine.data(), partial.data(), rows,
+                                  channels, rows, 1);
+        });
+        emulate::launch({1}, {8, 64}, [&] { batch_norm_combine(partial.data(), sums.data(), 1, 2 * channels); });
+        wrong += !isnan(sums[0]) + (sums[1] != 5) + (sums[2] != 5) + (sums[3] != 5) + (dy[4] != 1);
+        emulate::launch(tiles.grid, tiles.block, [&] {
+            batch_norm_input_gradient_f32(x.data(), dy.data(), stats.data(), affine.data(), sums.data(), dx.data(), rows, channels, !residual);
+        });
+        for (int k = 0; k < rows * channels; k++) wrong += (bool)isnan(dx[k]) != (k % 2 == 0);
+        emulate::launch(tiles.grid, tiles.block, [&] { batch_norm_moments_f32(x.data(), partial.data(), rows, channels, rows); });
+        emulate::launch({1}, {8, 64}, [&] {
+            batch_norm_statistics(partial.data(), inverse.data(), nullptr, rows, channels, rows, 1, 1e-5f, 0.1f);
+        });
+        emulate::launch({1}, {32}, [&] { batch_norm_update_running(running.data(), inverse.data(), channels, 1.25f, 1e-5f, 0.1f); });
+        for (int k = 0; k < 2 * channels; k++) wrong += ((bool)isnan(inverse[k]) != (k % 2 == 0)) + ((bool)isnan(running[k]) != (k % 2 == 0));
+        if (wrong) {
+            printf("batch_norm: %d numbers hide or spread a NaN\n", wrong);
+            failures++;
+        }
+    }
+}

@@ -39,3 +39,21 @@ CHECK(linear) {
                 one<bf16>("bf16 vector", linear_add_bias_bf16_vector, linear_reduce_bf16_vector, 8, rows, columns, 64, relu);
             }
 }
+
+// A NaN stays visible in y, and ReLU's mask lets its gradient through.
+CHECK(linear_nan) {
+    const int rows = 3, columns = 2;
+    Buffer<float> y(rows * columns), dy(y.count), partial(columns);
+    y.fill(-1);
+    y[2] = NAN;
+    dy.fill(1);
+    const Tiles tiles(columns, 1, 1);
+    emulate::launch(tiles.grid, tiles.block, [&] { linear_add_bias_f32(y.data(), nullptr, rows, columns, 1); });
+    emulate::launch(tiles.grid, tiles.block, [&] { linear_reduce_f32(y.data(), dy.data(), partial.data(), rows, columns, rows, 1); });
+    int wrong = (partial[0] != 1) + (partial[1] != 0);
+    for (int k = 0; k < rows * columns; k++) wrong += (bool)isnan(y[k]) != (k == 2), wrong += dy[k] != (k == 2 ? 1 : 0);
+    if (wrong) {
+        printf("linear: %d numbers hide a NaN\n", wrong);
+        failures++;
+    }
+}

@@ -97,7 +97,7 @@ fn chunk_moments(x: &[f32], channels: usize) -> Vec<f32> {
         for lane in 0..LANES {
             let shift = rest[lane] / rows;
             mean[lane] += shift;
-            squares[lane] = (squares[lane] - rest[lane] * shift).max(0.0);
+            squares[lane] = rectified::<true>(squares[lane] - rest[lane] * shift);
         }
         put(means, at, mean);
         put(sums, at, squares);
@@ -356,7 +356,13 @@ pub fn update_running(running: &mut [f32], statistics: &[f32], rows: usize, epsi
     let correction = rows as f64 / (rows as f64 - 1.0);
     for (index, (running, new)) in running.iter_mut().zip(statistics).enumerate() {
         let new = f64::from(*new);
-        let new = if index < channels { new } else { ((new * new).recip() - epsilon).max(0.0) * correction };
+        let new = if index < channels {
+            new
+        } else {
+            let variance = (new * new).recip() - epsilon;
+            // Not `max`, as in `rectified`.
+            if variance < 0.0 { 0.0 } else { variance * correction }
+        };
         *running = ((1.0 - momentum) * f64::from(*running) + momentum * new) as f32;
     }
 }

@@ -2,7 +2,7 @@
 //
 //   mean_c = sum_r x / R,  var_c = sum_r (x - mean_c)^2 / R,  xhat = (x - mean) / sqrt(var + eps)
 //   y = gamma·xhat + beta [+ residual] [then max(·, 0)]
-//   g = dy [where y > 0];  dbeta = sum_r g,  dgamma = sum_r g·xhat
+//   g = dy [0 where y <= 0];  dbeta = sum_r g,  dgamma = sum_r g·xhat
 //   dx = gamma / sqrt(var + eps) · (g - dbeta / R - xhat·dgamma / R)
 //
 // stats [2, C] = mean, 1/sqrt(var + eps); affine [2, C] = gamma, beta; gradients [2, C] = dgamma, dbeta; running [2, C] = mean, var.
@@ -10,6 +10,9 @@
 #include "../kernel.cuh"
 
 const int BLOCK = 256;
+
+// max(x, 0) that keeps a NaN, which fmaxf would turn into 0 and so hide a diverged run. The masks below ask `<= 0` for the same reason.
+__device__ __forceinline__ float without_negative(float x) { return x < 0.f ? 0.f : x; }
 
 // Count, mean and sum of squared deviations of a set, updated by Welford and merged by Chan: no cancellation wherever the
 // mean lies, where sum x^2 - (sum x)^2 / R loses every digit once |mean| exceeds 3000 standard deviations.
@@ -108,7 +111,7 @@ extern "C" __global__ void batch_norm_update_running(float *running, const float
                                                      float momentum) {
     for (int channel = blockIdx.x * blockDim.x + threadIdx.x; channel < channels; channel += gridDim.x * blockDim.x) {
         const float inverse = stats[channels + channel];
-        const float variance = fmaxf(1.f / (inverse * inverse) - epsilon, 0.f) * unbias;
+        const float variance = without_negative(1.f / (inverse * inverse) - epsilon) * unbias;
         running[channel] += momentum * (stats[channel] - running[channel]);
         running[channels + channel] += momentum * (variance - running[channels + channel]);
     }
@@ -141,7 +144,7 @@ __device__ __forceinline__ void apply(const T *x, const float *stats, const floa
         for (int v = 0; v < V; v++) {
             float value = (to_float(pack.value[v]) - mean[v]) * scale[v] + shift[v];
             if (residual) value += to_float(more.value[v]);
-            if (relu) value = fmaxf(value, 0.f);
+            if (relu) value = without_negative(value);
             out.value[v] = from_float<T>(value);
         }
         store<T, V>(y + place, out);
@@ -171,13 +174,13 @@ __device__ __forceinline__ void reduce_gradient(const T *x, const T *y, T *gradi
             if (relu && y) {
                 const Pack<T, V> output = load<T, V>(y + place);
                 for (int v = 0; v < V; v++)
-                    if (!(to_float(output.value[v]) > 0.f)) pack.value[v] = from_float<T>(0.f);
+                    if (to_float(output.value[v]) <= 0.f) pack.value[v] = from_float<T>(0.f);
                 store<T, V>(gradient + place, pack);
             }
             for (int v = 0; v < V; v++) {
                 const float distance = to_float(input.value[v]) - mean[v];
                 float g = to_float(pack.value[v]);
-                if (relu && !y && !(distance * scale[v] + shift[v] > 0.f)) g = 0.f;
+                if (relu && !y && distance * scale[v] + shift[v] <= 0.f) g = 0.f;
                 alone[v] += g;
                 with_input[v] += g * distance;
             }
@@ -221,7 +224,7 @@ __device__ __forceinline__ void input_gradient(const T *x, const T *gradient, co
         for (int v = 0; v < V; v++) {
             const float distance = to_float(input.value[v]) - mean[v];
             float g = to_float(pack.value[v]);
-            if (relu && !(distance * scale[v] + shift[v] > 0.f)) g = 0.f;
+            if (relu && distance * scale[v] + shift[v] <= 0.f) g = 0.f;
             out.value[v] = from_float<T>(scale[v] * (g - offset[v] - distance * slope[v]));
         }
         store<T, V>(dx + place, out);

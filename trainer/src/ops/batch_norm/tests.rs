@@ -264,9 +264,27 @@ fn refusals_name_the_shape() {
 
 #[test]
 fn a_nan_stays_visible() {
-    let x = Tensor::new(&[[1f32], [f32::NAN]], &Device::Cpu).unwrap();
-    let statistics = Tensor::new(&[[0f32], [1.0]], &Device::Cpu).unwrap();
-    let y =
-        apply(&x, &statistics, &Tensor::ones((2, 1), DType::F32, &Device::Cpu).unwrap(), None, true).unwrap();
-    assert!(flat(&y)[1].is_nan());
+    let x = Tensor::new(&[[1f32, 1.0], [f32::NAN, 2.0], [3.0, 4.0]], &Device::Cpu).unwrap();
+    // Statistics, and the running ones: the channel with a NaN has neither mean nor variance.
+    let of_x = statistics(&x, EPSILON).unwrap();
+    let nans = |t: &Tensor| flat(t).iter().map(|v| v.is_nan()).collect::<Vec<bool>>();
+    assert_eq!(nans(&of_x), [true, false, true, false]);
+    let running = Tensor::ones((2, 2), DType::F32, &Device::Cpu).unwrap();
+    update_running(&running, &of_x, 3, EPSILON, 0.1).unwrap();
+    assert_eq!(nans(&running), [true, false, true, false]);
+    // A NaN output, and a gradient that ReLU's mask must not turn into 0.
+    let good = Tensor::new(&[[0f32, 0.0], [1.0, 1.0]], &Device::Cpu).unwrap();
+    let affine = Tensor::new(&[[1f32, 1.0], [1.0, 1.0]], &Device::Cpu).unwrap();
+    for residual in [None, Some(&x)] {
+        let y = apply(&x, &good, &affine, residual, true).unwrap();
+        assert_eq!(nans(&y), [false, false, true, false, false, false]);
+        let dy = Tensor::ones((3, 2), DType::F32, &Device::Cpu).unwrap();
+        let gradient = Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap();
+        let residual_output = residual.map(|_| &y);
+        let forward = Forward { x: &x, statistics: &good, affine: &affine, relu: true, residual_output };
+        let dx = backward(&dy, &forward, &gradient).unwrap();
+        assert_eq!(nans(&gradient), [true, false, false, false]);
+        assert_eq!(flat(&gradient)[2], 3.0, "the NaN's own gradient counts");
+        assert_eq!(nans(&dx), [true, false, true, false, true, false]);
+    }
 }

@@ -1,7 +1,9 @@
 // What surrounds the matrix product of a linear layer y = max(x·W^T + b, 0), y [R, C]:
 //
 //   forward   y <- y + b [then max(·, 0)], in place
-//   backward  g = dy [where y > 0], over dy;  db = sum_r g, in two levels
+//   backward  g = dy [0 where y <= 0], over dy;  db = sum_r g, in two levels
+//
+// A NaN stays one, in y and in g: fmaxf and the mask `!(y > 0)` would turn it into 0 and hide a diverged run.
 #include "../kernel.cuh"
 
 template <typename T, int V> __device__ __forceinline__ void add_bias(T *y, const float *bias, int64_t rows, int columns, int relu) {
@@ -13,7 +15,7 @@ template <typename T, int V> __device__ __forceinline__ void add_bias(T *y, cons
         Pack<T, V> pack = load<T, V>(y + row * columns + column);
         for (int v = 0; v < V; v++) {
             const float value = to_float(pack.value[v]) + shift[v];
-            pack.value[v] = from_float<T>(relu ? fmaxf(value, 0.f) : value);
+            pack.value[v] = from_float<T>(relu && value < 0.f ? 0.f : value);
         }
         store<T, V>(y + row * columns + column, pack);
     }
@@ -35,7 +37,7 @@ __device__ __forceinline__ void reduce_gradient(const T *y, T *gradient, float *
             if (relu) {
                 const Pack<T, V> output = load<T, V>(y + place);
                 for (int v = 0; v < V; v++)
-                    if (!(to_float(output.value[v]) > 0.f)) pack.value[v] = from_float<T>(0.f);
+                    if (to_float(output.value[v]) <= 0.f) pack.value[v] = from_float<T>(0.f);
                 store<T, V>(gradient + place, pack);
             }
             for (int v = 0; v < V; v++) sum[v] += to_float(pack.value[v]);

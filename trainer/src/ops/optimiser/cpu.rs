@@ -94,7 +94,11 @@ pub fn step(
             let numbers: Vec<[f32; 2]> = match rule {
                 Rule::Lars { trust, .. } => {
                     let norms = squared_norms(parameters, gradient, segments);
-                    segments.iter().zip(&norms).map(|(s, norms)| lars(s, *norms, decay_of(s), trust)).collect()
+                    segments
+                        .iter()
+                        .zip(&norms)
+                        .map(|(s, norms)| lars(s, *norms, decay_of(s), trust))
+                        .collect()
                 }
                 _ => segments.iter().map(|segment| [decay_of(segment) as f32, 1.0]).collect(),
             };
