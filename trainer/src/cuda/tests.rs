@@ -65,6 +65,8 @@ fn check_batch_norm<T: Element>(device: &CudaDevice, rows: usize, channels: usiz
     let stats =
         batch_norm::statistics(device, &x.as_view(), shape, Some(&mut running.as_view_mut()), 1e-5, 0.1)
             .unwrap();
+    let one_row = batch_norm::statistics(device, &x.as_view(), (1, size), None, 1e-5, 0.1);
+    assert!(one_row.err().is_some_and(|e| e.to_string().contains("not 1 of")));
     let column =
         |values: &[f64], c: usize| values.iter().skip(c).step_by(channels).copied().collect::<Vec<_>>();
     let mean: Vec<f64> = (0..channels).map(|c| column(&xs, c).iter().sum::<f64>() / rows as f64).collect();

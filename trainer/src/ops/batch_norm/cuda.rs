@@ -18,7 +18,7 @@ const MODULE: Module =
 /// Statistics of x; with `running`, those move by `momentum` towards the batch's mean and unbiased variance.
 ///
 /// # Errors
-/// Lengths that do not fit the shape, no rows, or the launch fails.
+/// Lengths that do not fit the shape, fewer than two rows, or the launch fails.
 pub fn statistics<T: Element>(
     device: &CudaDevice,
     x: &CudaView<T>,
@@ -28,8 +28,10 @@ pub fn statistics<T: Element>(
     momentum: f32,
 ) -> Result<CudaSlice<f32>> {
     check_length("x of a batch normalisation", x.len(), rows * channels)?;
-    if rows == 0 {
-        candle_core::bail!("batch normalisation of no rows has no mean");
+    if rows < 2 {
+        candle_core::bail!(
+            "batch norm: training needs at least two rows per channel, not {rows} of {channels} channels"
+        );
     }
     let input = read(device, x);
     let packed = packs(channels, &[input]);

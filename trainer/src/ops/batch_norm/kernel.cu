@@ -100,7 +100,7 @@ extern "C" __global__ void batch_norm_statistics(const float *partial, float *st
     stats[channel] = mean;
     stats[channels + channel] = 1.f / sqrtf(variance + epsilon);
     if (running) {
-        const float unbiased = rows > 1 ? moments[0].squares / (float)(rows - 1) : variance;
+        const float unbiased = moments[0].squares / (float)(rows - 1); // at least two rows: the launch refuses one
         running[channel] += momentum * (mean - running[channel]);
         running[channels + channel] += momentum * (unbiased - running[channels + channel]);
     }
