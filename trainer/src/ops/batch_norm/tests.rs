@@ -150,11 +150,19 @@ fn forward_and_backward_agree_with_the_reference() {
 
 #[test]
 fn a_large_mean_costs_the_statistics_nothing() {
-    let x = (random(5, &[9000, 3]) + 1000.0).unwrap();
-    let (_, expected) = reference(&flat64(&x), &[1.0; 6], None, false);
-    let found = flat(&statistics(&x, EPSILON).unwrap());
-    for (found, expected) in found.iter().zip(&expected) {
-        assert!((f64::from(*found) / expected - 1.0).abs() < 2e-7, "{found} {expected}");
+    // Many chunks, and a ragged last one; deviations of 1, where an ulp of the mean is up to 0.06 of them.
+    for mean in [0.0, 1e3, -1e6] {
+        let x = (random(5, &[60_001, 3]) + mean).unwrap();
+        let (_, expected) = reference(&flat64(&x), &[1.0; 6], None, false);
+        let found = flat(&statistics(&x, EPSILON).unwrap());
+        for c in 0..3 {
+            let (found_mean, deviation) = (found[c], 1.0 / expected[3 + c]);
+            let half_ulp = f64::from(found_mean.abs().next_up() - found_mean.abs()) / 2.0;
+            let error = (f64::from(found_mean) - expected[c]).abs();
+            assert!(error <= half_ulp + 1e-6 * deviation, "mean {found_mean} of {}: {error:e}", expected[c]);
+            let error = (f64::from(found[3 + c]) * deviation - 1.0).abs();
+            assert!(error <= 1e-6, "deviation {deviation} at a mean of {mean}: {error:e}");
+        }
     }
 }
 
