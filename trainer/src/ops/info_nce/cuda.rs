@@ -17,7 +17,8 @@ const MODULE: Module =
 /// \[2n, columns\] of the mean loss by z. Memory: one f32 matrix \[2n, 2n\].
 ///
 /// # Errors
-/// A length that does not fit, an odd or zero number of rows, a temperature that is not positive, or a launch fails.
+/// A length that does not fit, an odd or zero number of rows, a temperature that is not positive or whose inverse is
+/// infinite in f32, or a launch fails.
 pub fn losses_and_gradient(
     device: &CudaDevice,
     z: &CudaView<f32>,
@@ -28,8 +29,10 @@ pub fn losses_and_gradient(
     if rows == 0 || !rows.is_multiple_of(2) {
         candle_core::bail!("a contrastive loss of {rows} rows: expected two views of each sample");
     }
-    if !(temperature > 0.0 && temperature.is_finite()) {
-        candle_core::bail!("temperature {temperature}: expected a positive number");
+    if !(temperature > 0.0 && temperature.is_finite() && temperature.recip().is_finite()) {
+        candle_core::bail!(
+            "temperature {temperature:e}: expected a positive number whose inverse f32 can hold"
+        );
     }
     let matrix = || Matrix::new(z.slice(..), rows, columns);
     let mut products = uninitialised::<f32>(device, rows * rows)?;
