@@ -87,17 +87,23 @@ pub fn multiply(c: &mut [MaybeUninit<f32>], order: Order, a: Matrix, b: Matrix, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::parallel::overwritten;
+    use crate::ops::parallel::filled;
     use crate::ops::testing::*;
+
+    /// a b as a new vector.
+    #[allow(unsafe_code)] // As the operations call it.
+    fn product(order: Order, a: Matrix, b: Matrix, shape: [usize; 3]) -> Vec<f32> {
+        // SAFETY: `multiply` writes every element.
+        unsafe { filled(shape[0] * shape[1], |c| multiply(c, order, a, b, shape)) }
+    }
 
     /// y = x wᵀ, dw = gᵀ x, dx = g w: the three products of a layer.
     fn products(m: usize, n: usize, k: usize, order: Order) -> [(Vec<f32>, f64); 3] {
         let (x, w, g) = (flat(&random(1, &[m, k])), flat(&random(2, &[n, k])), flat(&random(3, &[m, n])));
         let (x, w, g) = (Matrix::new(&x, k), Matrix::new(&w, k), Matrix::new(&g, n));
         let run = |a, b, shape: [usize; 3]| {
-            let mut c = vec![f32::NAN; shape[0] * shape[1]];
             let start = std::time::Instant::now();
-            multiply(overwritten(&mut c), order, a, b, shape);
+            let c = product(order, a, b, shape);
             (c, start.elapsed().as_secs_f64())
         };
         [run(x, w.transposed(), [m, n, k]), run(g.transposed(), x, [n, k, m]), run(g, w, [m, k, n])]
@@ -118,12 +124,9 @@ mod tests {
     #[test]
     fn a_product_by_hand() {
         let (a, b) = ([1f32, 2.0, 3.0, 4.0], [5f32, 6.0, 7.0, 8.0]);
-        let mut c = [f32::NAN; 4];
         let (a, b) = (Matrix::new(&a, 2), Matrix::new(&b, 2));
-        multiply(overwritten(&mut c), Order::Rows, a, b, [2, 2, 2]);
-        assert_eq!(c, [19.0, 22.0, 43.0, 50.0]);
-        multiply(overwritten(&mut c), Order::Columns, a, b.transposed(), [2, 2, 2]);
-        assert_eq!(c, [17.0, 39.0, 23.0, 53.0]);
+        assert_eq!(product(Order::Rows, a, b, [2, 2, 2]), [19.0, 22.0, 43.0, 50.0]);
+        assert_eq!(product(Order::Columns, a, b.transposed(), [2, 2, 2]), [17.0, 39.0, 23.0, 53.0]);
     }
 
     #[test]

@@ -71,9 +71,12 @@ pub unsafe fn filled(length: usize, fill: impl FnOnce(&mut [MaybeUninit<f32>])) 
 }
 
 /// A slice that is about to be overwritten, as the kernels that write fresh vectors take it.
+///
+/// # Safety
+/// Through the result only numbers are written: `MaybeUninit::uninit()` stored into it would become a live f32.
 #[allow(unsafe_code)] // One kernel for outputs that exist and outputs that do not.
-pub fn overwritten(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
-    // SAFETY: same layout; the kernels of this module write numbers and nothing uninitialised.
+pub unsafe fn overwritten(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: same layout, and the caller promises that what was initialised stays so.
     unsafe { &mut *(std::ptr::from_mut(values) as *mut [MaybeUninit<f32>]) }
 }
 

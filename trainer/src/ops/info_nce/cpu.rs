@@ -2,7 +2,7 @@
 
 use crate::ops::gemm::{Matrix, Order, multiply};
 use crate::ops::normalise;
-use crate::ops::parallel::{filled, for_each, map, overwritten, rows_per_chunk, simd};
+use crate::ops::parallel::{filled, for_each, map, rows_per_chunk, simd};
 use crate::ops::vector::{exp, maximum, sum_of};
 
 /// A row of s = u·uᵀ after the first pass, with k = 1/t, m = max_{j ≠ i} s_ij and n_ij = e^{(s_ij − m)k}.
@@ -86,8 +86,9 @@ pub fn loss_and_gradient(z: &[f32], width: usize, temperature: f64) -> Vec<f32> 
             values[other] = -(scans[anchor].rest * shares[anchor] + scans[other].rest * shares[other]);
         }
     });
-    let mut du = vec![0f32; z.len()];
-    multiply(overwritten(&mut du), Order::Rows, Matrix::new(&logits, views), u, [views, width, views]);
+    let shares = Matrix::new(&logits, views);
+    // SAFETY: `multiply` writes every element.
+    let du = unsafe { filled(z.len(), |du| multiply(du, Order::Rows, shares, u, [views, width, views])) };
     let mut result = normalise::cpu::backward(z, &du, width);
     result.push((loss / views as f64) as f32);
     result
