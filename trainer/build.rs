@@ -2,6 +2,8 @@
 //!
 //! PTX of compute_80 is compiled by the driver for the GPU at hand when a kernel is first used, so one build serves every GPU from
 //! Ampere on. nvcc is `$NVCC`, else `$CUDA_HOME/bin/nvcc`, else the one on the path.
+//!
+//! A PTX file is reused where no source is newer and NAME.stamp holds the same command line and the same `nvcc --version`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -36,37 +38,51 @@ fn compile_kernels() -> Result<(), String> {
     let mut sources = Vec::new();
     find_sources(Path::new("src"), &mut sources)?;
     let newest = sources.iter().filter_map(|source| modified(source)).max();
-    let stamp = output.join("compiler.txt");
-    let same_compiler =
-        std::fs::read(&stamp).is_ok_and(|text| text == compiler.as_os_str().as_encoded_bytes());
+    // An update of the toolkit leaves the path of nvcc as it is.
+    if compiler.is_absolute() {
+        println!("cargo::rerun-if-changed={}", compiler.display());
+    }
+    let version = run(Command::new(&compiler).arg("--version"))?;
     for kernel in sources.iter().filter(|source| source.file_name().is_some_and(|name| name == "kernel.cu")) {
         let name = kernel.parent().and_then(Path::file_name).ok_or("a kernel.cu lies outside a folder")?;
         let target = output.join(name).with_extension("ptx");
-        if same_compiler && modified(&target) > newest {
-            continue;
-        }
+        let stamp = target.with_extension("stamp");
         let text = std::fs::read_to_string(kernel).map_err(|e| format!("{}: {e}", kernel.display()))?;
         // A kernel may ask for more in its first line, as `// nvcc: -fmad=false` where the CPU's bits are promised.
         let more = text.lines().next().and_then(|line| line.strip_prefix("// nvcc:")).unwrap_or_default();
-        let result = Command::new(&compiler)
-            .args(["-ptx", "-arch=compute_80", "-O3", "-std=c++17"])
-            .args(more.split_whitespace())
-            .arg("-o")
-            .args([&target, kernel])
-            .output();
-        let result = result.map_err(|e| {
-            format!(
-                "{}: {e}; the feature cuda needs nvcc of CUDA 13.0: run trainer/cuda/build.sh, or set NVCC or CUDA_HOME",
-                compiler.display()
-            )
-        })?;
-        if !result.status.success() {
-            let text = String::from_utf8_lossy(&result.stderr).replace('\n', " | ");
-            return Err(format!("{}: {} failed: {text}", kernel.display(), compiler.display()));
+        let mut command = Command::new(&compiler);
+        command.args(["-ptx", "-arch=compute_80", "-O3", "-std=c++17"]).args(more.split_whitespace());
+        command.arg("-o").args([&target, kernel]);
+        // `Debug` of a command is the whole line, quoted.
+        let description = format!("{command:?}\n{version}");
+        let same = std::fs::read_to_string(&stamp).is_ok_and(|text| text == description);
+        if same && modified(&target) > newest {
+            continue;
         }
+        // Gone before the file that it describes changes: a build that is interrupted leaves none that lies.
+        if stamp.exists() {
+            std::fs::remove_file(&stamp).map_err(|e| format!("{}: {e}", stamp.display()))?;
+        }
+        run(&mut command).map_err(|message| format!("{}: {message}", kernel.display()))?;
+        std::fs::write(&stamp, description).map_err(|e| format!("{}: {e}", stamp.display()))?;
     }
-    std::fs::write(&stamp, compiler.as_os_str().as_encoded_bytes())
-        .map_err(|e| format!("{}: {e}", stamp.display()))
+    Ok(())
+}
+
+/// What a command prints.
+fn run(command: &mut Command) -> Result<String, String> {
+    let result = command.output();
+    let program = Path::new(command.get_program()).display();
+    let result = result.map_err(|e| {
+        format!(
+            "{program}: {e}; the feature cuda needs nvcc of CUDA 13.0: run trainer/cuda/build.sh, or set NVCC or CUDA_HOME"
+        )
+    })?;
+    if !result.status.success() {
+        let text = String::from_utf8_lossy(&result.stderr).replace('\n', " | ");
+        return Err(format!("{program} failed: {text}"));
+    }
+    Ok(String::from_utf8_lossy(&result.stdout).into_owned())
 }
 
 fn modified(file: &Path) -> Option<SystemTime> {
