@@ -33,6 +33,15 @@ use std::sync::Mutex;
 ///
 /// # Errors
 /// Fewer than two dimensions, or only one row.
+///
+/// # Examples
+/// ```
+/// # use {candle_core::{Device, Tensor}, trainer::ops::batch_norm};
+/// // Two rows of one channel, 1 and 3: mean 2, variance 1.
+/// let x = Tensor::new(&[[1f32], [3.0]], &Device::Cpu)?;
+/// assert_eq!(batch_norm::statistics(&x, 0.0)?.to_vec2::<f32>()?, [[2.0], [1.0]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn statistics(x: &Tensor, epsilon: f64) -> Result<Tensor> {
     x.apply_op1_no_bwd(&Statistics { epsilon })
 }
@@ -65,6 +74,18 @@ pub fn frozen(running: &Tensor, epsilon: f64) -> Result<Tensor> {
 ///
 /// # Errors
 /// Shapes that do not fit.
+///
+/// # Examples
+/// ```
+/// # use {candle_core::{Device, Tensor}, trainer::ops::batch_norm};
+/// // 1 and 3 with mean 2 and deviation 1 are −1 and 1; with γ = 2 and β = 1: −1, which ReLU makes 0, and 3.
+/// let x = Tensor::new(&[[1f32], [3.0]], &Device::Cpu)?;
+/// let statistics = Tensor::new(&[[2f32], [1.0]], &Device::Cpu)?;
+/// let affine = Tensor::new(&[[2f32], [1.0]], &Device::Cpu)?;
+/// let y = batch_norm::apply(&x, &statistics, &affine, None, true)?;
+/// assert_eq!(y.to_vec2::<f32>()?, [[0.0], [3.0]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn apply(
     x: &Tensor,
     statistics: &Tensor,

@@ -30,6 +30,18 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 ///
 /// # Errors
 /// z not \[2n, d\] with n ≥ 1; a temperature that is not positive, or whose inverse is 0 or infinite in f32.
+///
+/// # Examples
+/// ```
+/// # use {candle_core::{Device, Tensor}, trainer::ops::info_nce};
+/// // Two samples, each with two equal views, at right angles to each other; t = 1. Every anchor has the positive e¹ and two
+/// // negatives e⁰: loss ln(1 + 2/e).
+/// let z = Tensor::new(&[[1f32, 0.0], [0.0, 3.0], [2.0, 0.0], [0.0, 1.0]], &Device::Cpu)?;
+/// let (loss, gradient) = info_nce::loss_and_gradient(&z, 1.0)?;
+/// assert!((loss.to_scalar::<f32>()? - (1.0 + 2.0 * (-1f32).exp()).ln()).abs() < 1e-6);
+/// assert_eq!(gradient.dims(), [4, 2]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn loss_and_gradient(z: &Tensor, temperature: f64) -> Result<(Tensor, Tensor)> {
     unpack(&z.apply_op1_no_bwd(&NtXent { temperature })?, z)
 }

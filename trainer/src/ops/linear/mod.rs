@@ -21,6 +21,17 @@ use std::sync::Mutex;
 ///
 /// # Errors
 /// Shapes that do not fit.
+///
+/// # Examples
+/// ```
+/// # use {candle_core::{Device, Tensor}, trainer::ops::linear};
+/// // 1·3 + 2·4 + 5 = 16.
+/// let x = Tensor::new(&[[1f32, 2.0]], &Device::Cpu)?;
+/// let weight = Tensor::new(&[[3f32, 4.0]], &Device::Cpu)?;
+/// let bias = Tensor::new(&[5f32], &Device::Cpu)?;
+/// assert_eq!(linear::forward(&x, &weight, Some(&bias), true)?.to_vec2::<f32>()?, [[16.0]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, relu: bool) -> Result<Tensor> {
     let op = Linear { relu };
     match bias {

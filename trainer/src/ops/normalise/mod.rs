@@ -17,6 +17,15 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tenso
 ///
 /// # Errors
 /// Fewer than two dimensions.
+///
+/// # Examples
+/// ```
+/// # use {candle_core::{Device, Tensor}, trainer::ops::normalise};
+/// // Four ones have length 2.
+/// let z = Tensor::new(&[[1f32, 1.0, 1.0, 1.0]], &Device::Cpu)?;
+/// assert_eq!(normalise::forward(&z)?.to_vec2::<f32>()?, [[0.5, 0.5, 0.5, 0.5]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn forward(z: &Tensor) -> Result<Tensor> {
     z.apply_op1_no_bwd(&Normalise)
 }

@@ -129,6 +129,20 @@ impl Optimiser {
     ///
     /// # Errors
     /// Shapes that do not fit each other or the segments; step 0; a rate that is not finite.
+    ///
+    /// # Examples
+    /// ```
+    /// # use {candle_core::{Device, Tensor}, trainer::ops::optimiser::{Optimiser, Rule, Segment}};
+    /// // SGD with momentum 1/2 at rate 1/4 from w = 1, v = 0 with gradient 2: v = 2, w = 1/2; then v = 3, w = −1/4.
+    /// let segment = Segment { start: 0, length: 1, decays: true, adapts: true };
+    /// let sgd = Optimiser::new(Rule::Sgd { momentum: 0.5 }, 0.0, &[segment])?;
+    /// let (state, gradient) = (Tensor::new(&[1f32, 0.0], &Device::Cpu)?, Tensor::new(&[2f32], &Device::Cpu)?);
+    /// sgd.step(&state, &gradient, 0.25, 1)?;
+    /// assert_eq!(state.to_vec1::<f32>()?, [0.5, 2.0]);
+    /// sgd.step(&state, &gradient, 0.25, 2)?;
+    /// assert_eq!(state.to_vec1::<f32>()?, [-0.25, 3.0]);
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
     pub fn step(&self, state: &Tensor, gradient: &Tensor, rate: f64, step: u64) -> Result<()> {
         self.prepare(state.device(), rate, step)?;
         self.apply(state, gradient, None)

@@ -13,6 +13,15 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 ///
 /// # Errors
 /// x not \[N, H, W, C\], or empty.
+///
+/// # Examples
+/// ```
+/// # use {candle_core::{Device, Tensor}, trainer::ops::pool};
+/// // One image of 2×2 pixels and one channel.
+/// let x = Tensor::new(&[1f32, 2.0, 3.0, 4.0], &Device::Cpu)?.reshape((1, 2, 2, 1))?;
+/// assert_eq!(pool::forward(&x)?.to_vec2::<f32>()?, [[2.5]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn forward(x: &Tensor) -> Result<Tensor> {
     x.apply_op1_no_bwd(&GlobalAverage)
 }
