@@ -7,7 +7,7 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 libraries="${CARGO_TARGET_DIR:-$here/../../../target}/cuda/emulated-device"
 mkdir -p "$libraries/without-cudnn" "$libraries/with-cudnn"
 libraries="$(cd "$libraries" && pwd)"
-g++ -std=c++17 -O2 -fPIC -shared -Wall -Wno-unknown-pragmas -Wno-unused-function -Wno-maybe-uninitialized -U_FORTIFY_SOURCE \
+g++ -std=c++17 -O2 -ffp-contract=off -fPIC -shared -Wall -Wno-unknown-pragmas -Wno-unused-function -Wno-maybe-uninitialized -U_FORTIFY_SOURCE \
     "-I$here" -o "$libraries/libdevice.so" "$here"/device/*.cpp
 # One file under every name: the loader then opens it once.
 for folder in with-cudnn without-cudnn; do
