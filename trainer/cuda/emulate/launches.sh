@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Proves the Rust side of the kernels without a GPU: the tests of trainer::cuda run on an emulated device (device/).
+# Proves the Rust side of the kernels without a GPU: the tests of trainer::cuda, whole training steps among them, and one round of
+# `trainer bench` run on an emulated device (device/).
 #
 #   trainer/cuda/emulate/launches.sh [arguments of cargo test, as --release]
 set -euo pipefail
@@ -20,3 +21,7 @@ run() { LD_LIBRARY_PATH="$libraries/$1" "$here/../build.sh" test --lib "${@:3}" 
 run with-cudnn cuda:: "$@"
 run without-cudnn cuda:: "$@"
 EMULATE_NO_GRAPHS=1 run without-cudnn replayed "$@"
+# The benchmark: its report, and one line where memory ends.
+bench() { "$here/../build.sh" run "$@" -- bench --net mlp --batch 4 --steps 1 --device cuda --dtype bf16; }
+LD_LIBRARY_PATH="$libraries/with-cudnn" bench "$@" | grep '"device_name":"emulated","dtype":"bf16","tf32":false,"cuda_graph":true'
+EMULATE_MEMORY=50000000 LD_LIBRARY_PATH="$libraries/with-cudnn" bench "$@" 2>&1 | grep '^error: the GPU is out of memory'

@@ -6,12 +6,13 @@
 
 namespace {
 
-enum { SUCCESS = 0, INVALID_VALUE = 1, NOT_FOUND = 500, NOT_SUPPORTED = 801 };
+enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, NOT_SUPPORTED = 801 };
 const size_t FENCE = 256;
 
-std::recursive_mutex gate;
-std::map<uint64_t, size_t> allocations;
-std::map<uint64_t, bool> recorded; // allocations made while recording
+// Never destroyed: a thread may free memory while the program ends.
+std::recursive_mutex &gate = *new std::recursive_mutex;
+std::map<uint64_t, size_t> &allocations = *new std::map<uint64_t, size_t>;
+std::map<uint64_t, bool> &recorded = *new std::map<uint64_t, bool>; // allocations made while recording
 uint64_t in_use = 0, most = 0;
 bool capturing = false;
 std::vector<Bound> *recording = nullptr;
@@ -89,8 +90,12 @@ int cuMemPoolSetAttribute(void *, int attribute, uint64_t *value) { return attri
 int cuMemPoolGetAttribute(void *, int attribute, uint64_t *value) {
     return attribute == 8 ? (*value = most, SUCCESS) : INVALID_VALUE; // the most that was in use
 }
-int cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) { return *address = allocate(bytes), SUCCESS; }
-int cuMemAllocAsync(CUdeviceptr *address, size_t bytes, void *) { return *address = allocate(bytes), SUCCESS; }
+int cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) {
+    const char *limit = getenv("EMULATE_MEMORY");
+    if (limit && in_use + bytes > strtoull(limit, nullptr, 10)) return OUT_OF_MEMORY;
+    return *address = allocate(bytes), SUCCESS;
+}
+int cuMemAllocAsync(CUdeviceptr *address, size_t bytes, void *) { return cuMemAlloc_v2(address, bytes); }
 int cuMemFree_v2(CUdeviceptr address) { return release(address); }
 int cuMemFreeAsync(CUdeviceptr address, void *) { return release(address); }
 int cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, void *) {
