@@ -195,7 +195,8 @@ fn check_conv<T: Element>(device: &CudaDevice, x: [usize; 4], w: [usize; 4], str
     }
     let (mut sum, before) = numbers::<T>(device, count(x), 4);
     conv::backward_data_into(device, shape, &wt, &dyt, &mut sum.as_view_mut(), true).unwrap();
-    if T::NAME == "f32" || (w[1], w[2]) == (1, 1) {
+    // Here one product in bf16 is rounded before it is added, except where it adds itself.
+    if T::NAME == "f32" || (w[1], w[2], stride) == (1, 1, 1) {
         let sums: Vec<f64> = before.iter().zip(&dxs).map(|(a, b)| a + b).collect();
         close("dx of a convolution, added", device, &sum, &sums);
     }
