@@ -43,14 +43,14 @@ impl Run {
         device: &Device,
         precision: Precision,
     ) -> Self {
-        let network = Network::new(architecture, image, 7, device).unwrap().in_precision(precision).unwrap();
-        let optimiser = Optimiser::new(kind, 0.9, 0.01, network.parameters()).unwrap();
+        let mut network = Network::new(architecture, image, 7, device).unwrap().in_precision(precision).unwrap();
+        let optimiser = Optimiser::new(kind, 0.9, 0.01, network.parameters_mut()).unwrap();
         let images = images(image).to_device(device).unwrap();
         Self { network, optimiser, images, loss: Tensor::zeros(1, DType::F32, device).unwrap() }
     }
 
     fn prepare(&mut self, rate: f64) {
-        self.optimiser.prepare(self.network.parameters_mut(), rate).unwrap();
+        self.optimiser.prepare(self.network.parameters(), rate).unwrap();
     }
 
     /// What a CUDA graph can record: everything but [`prepare`](Self::prepare).
