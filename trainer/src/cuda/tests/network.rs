@@ -43,7 +43,8 @@ impl Run {
         device: &Device,
         precision: Precision,
     ) -> Self {
-        let mut network = Network::new(architecture, image, 7, device).unwrap().in_precision(precision).unwrap();
+        let mut network =
+            Network::new(architecture, image, 7, device).unwrap().in_precision(precision).unwrap();
         let optimiser = Optimiser::new(kind, 0.9, 0.01, network.parameters_mut()).unwrap();
         let images = images(image).to_device(device).unwrap();
         Self { network, optimiser, images, loss: Tensor::zeros(1, DType::F32, device).unwrap() }
