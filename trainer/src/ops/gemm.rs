@@ -98,14 +98,10 @@ mod tests {
     }
 
     /// y = x wᵀ, dw = gᵀ x, dx = g w: the three products of a layer.
-    fn products(m: usize, n: usize, k: usize, order: Order) -> [(Vec<f32>, f64); 3] {
+    fn products(m: usize, n: usize, k: usize, order: Order) -> [Vec<f32>; 3] {
         let (x, w, g) = (flat(&random(1, &[m, k])), flat(&random(2, &[n, k])), flat(&random(3, &[m, n])));
         let (x, w, g) = (Matrix::new(&x, k), Matrix::new(&w, k), Matrix::new(&g, n));
-        let run = |a, b, shape: [usize; 3]| {
-            let start = std::time::Instant::now();
-            let c = product(order, a, b, shape);
-            (c, start.elapsed().as_secs_f64())
-        };
+        let run = |a, b, shape: [usize; 3]| product(order, a, b, shape);
         [run(x, w.transposed(), [m, n, k]), run(g.transposed(), x, [n, k, m]), run(g, w, [m, k, n])]
     }
 
@@ -116,7 +112,7 @@ mod tests {
             [(3, 5, 7), (1, 30, 700), (30, 1, 900), (37, 129, 1040), (300, 257, 130), (128, 64, 2)]
         {
             for order in [Order::Rows, Order::Columns] {
-                assert_same_bits(|| products(m, n, k, order).into_iter().flat_map(|(c, _)| c).collect());
+                assert_same_bits(|| products(m, n, k, order).concat());
             }
         }
     }
@@ -127,22 +123,5 @@ mod tests {
         let (a, b) = (Matrix::new(&a, 2), Matrix::new(&b, 2));
         assert_eq!(product(Order::Rows, a, b, [2, 2, 2]), [19.0, 22.0, 43.0, 50.0]);
         assert_eq!(product(Order::Columns, a, b.transposed(), [2, 2, 2]), [17.0, 39.0, 23.0, 53.0]);
-    }
-
-    #[test]
-    #[ignore = "measurement: cargo test --release -p trainer --lib ops::gemm -- --ignored --nocapture"]
-    fn speed() {
-        for (m, n, k) in [(128, 1024, 3072), (128, 512, 1024), (128, 512, 512), (256, 1024, 3072)] {
-            for order in [Order::Rows, Order::Columns] {
-                let mut best = [f64::INFINITY; 3];
-                for _ in 0..15 {
-                    for (best, (_, seconds)) in best.iter_mut().zip(products(m, n, k, order)) {
-                        *best = best.min(seconds);
-                    }
-                }
-                let speed = best.map(|seconds| (2e-9 * (m * n * k) as f64 / seconds).round());
-                println!("batch {m}, {k} -> {n}, {order:?}: GFLOP/s of y, dW, dx: {speed:?}");
-            }
-        }
     }
 }

@@ -13,8 +13,6 @@
 //! Non-contiguous inputs are accepted (and gathered first); a tensor that is overwritten must be row-major.
 
 pub mod batch_norm;
-#[cfg(test)]
-mod bench;
 pub mod cast;
 pub mod conv;
 pub(crate) mod gemm;

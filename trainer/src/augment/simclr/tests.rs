@@ -291,25 +291,3 @@ fn what_does_not_fit_is_refused() {
         assert!(error.contains(named), "{error}");
     }
 }
-
-/// `cargo test --release -p trainer --lib simclr::tests::speed -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let sampler = sampler(32, 32, 32);
-    let images = noise(1000, &sampler);
-    let indices: Vec<u32> = (0..512).collect();
-    let mut out = vec![0.0; 1024 * sampler.view_len()];
-    for threads in [1, 2] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let mut rates = Vec::new();
-        for step in 0..60 {
-            let start = std::time::Instant::now();
-            let counter = Counter { step, ..COUNTER };
-            pool.install(|| augment_batch_into(&sampler, &images, &indices, &counter, 2, &mut out)).unwrap();
-            rates.push(1024.0 / start.elapsed().as_secs_f64());
-        }
-        rates.sort_by(f64::total_cmp);
-        println!("{threads} threads: median {:.0} views a second, best {:.0}", rates[30], rates[59]);
-    }
-}
