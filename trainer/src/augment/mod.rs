@@ -2,3 +2,6 @@
 
 pub mod digits;
 pub mod simclr;
+mod views;
+
+pub use views::{Augmentation, Draw, Views};

@@ -1,13 +1,13 @@
 //! 1,797 handwritten digits of 8×8 pixels, compiled in.
 //!
 //! The test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak 1998, CC BY 4.0), as
-//! scikit-learn ships it; see `data/README.md`. Pixels are integers 0..16, here divided by 16.
+//! scikit-learn ships it; see `data/README.md`. Pixels are integers 0..16, where 16 means 1.
 //!
 //! The split is fixed: of each class, in the order of a fixed permutation, 45 validation images, then 27 tuning
 //! images, and the rest. So the evaluated prior is uniform. The set has 13 writers and does not name them: images of
 //! one writer stand on both sides of the split.
 
-use super::{EvaluateOn, Images, Split};
+use super::{EvaluateOn, Images, Samples, Split};
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, permutation, stream};
 use std::io::Read;
@@ -21,6 +21,8 @@ pub const NUM_IMAGES: usize = 1797;
 pub const NUM_CLASSES: usize = 10;
 /// Height and width.
 pub const SIDE: usize = 8;
+/// The byte that means 1.
+pub const BRIGHTEST: u8 = 16;
 /// Validation images per class.
 pub const VALIDATION_PER_CLASS: usize = 45;
 /// Tuning images per class, a part of the training images.
@@ -37,27 +39,29 @@ pub fn images() -> Result<Images> {
     let place = Path::new("data/digits.csv.gz");
     let mut text = String::new();
     flate2::read::GzDecoder::new(PACKED).read_to_string(&mut text).map_err(|e| Error::io(place, e))?;
-    let mut images = Images { pixels: Vec::new(), labels: Vec::new(), side: SIDE, num_classes: NUM_CLASSES };
+    let (mut bytes, mut labels) = (Vec::new(), Vec::new());
     for (index, line) in text.lines().enumerate() {
         let values: std::result::Result<Vec<u8>, _> = line.split(',').map(|v| v.trim().parse()).collect();
         let values = values.map_err(|e| Error::data(place, format!("line {}: {e}", index + 1)))?;
         let [pixels @ .., label] = &values[..] else {
             return Err(Error::data(place, format!("line {}: empty", index + 1)));
         };
-        if pixels.len() != SIDE * SIDE || pixels.iter().any(|&p| p > 16) || usize::from(*label) >= NUM_CLASSES
+        if pixels.len() != SIDE * SIDE
+            || pixels.iter().any(|&p| p > BRIGHTEST)
+            || usize::from(*label) >= NUM_CLASSES
         {
             return Err(Error::data(
                 place,
                 format!("line {}: not 64 pixels of 0..16 and a digit", index + 1),
             ));
         }
-        images.pixels.extend(pixels.iter().map(|&p| f32::from(p) / 16.0));
-        images.labels.push(usize::from(*label));
+        bytes.extend(pixels);
+        labels.push(usize::from(*label));
     }
-    if images.len() != NUM_IMAGES {
-        return Err(Error::data(place, format!("{} images instead of {NUM_IMAGES}", images.len())));
+    if labels.len() != NUM_IMAGES {
+        return Err(Error::data(place, format!("{} images instead of {NUM_IMAGES}", labels.len())));
     }
-    Ok(images)
+    Images::new(bytes, labels, [SIDE, SIDE, 1], BRIGHTEST, NUM_CLASSES)
 }
 
 /// The fixed split: 450 validation images, or 270 tuning images held out of the rest.
@@ -70,7 +74,7 @@ pub fn load(evaluate_on: EvaluateOn) -> Result<Split> {
     let (mut train, mut validation, mut tuning) = (Vec::new(), Vec::new(), Vec::new());
     let mut seen = [0; NUM_CLASSES];
     for index in order {
-        let rank = &mut seen[images.labels[index]];
+        let rank = &mut seen[images.labels()[index]];
         match *rank {
             r if r < VALIDATION_PER_CLASS => validation.push(index),
             r if r < VALIDATION_PER_CLASS + TUNING_PER_CLASS => tuning.push(index),
@@ -85,7 +89,10 @@ pub fn load(evaluate_on: EvaluateOn) -> Result<Split> {
         }
         EvaluateOn::Tuning => tuning,
     };
-    Ok(Split { train: images.subset(&train), evaluated: images.subset(&evaluated) })
+    Ok(Split {
+        train: Samples::Images(images.subset(&train)),
+        evaluated: Samples::Images(images.subset(&evaluated)),
+    })
 }
 
 #[cfg(test)]
@@ -100,9 +107,8 @@ mod tests {
         let images = images().unwrap();
         assert_eq!(images.class_counts(), [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
         // The first image of scikit-learn's documentation: a zero whose first row is 0 0 5 13 9 1 0 0.
-        assert_eq!(images.labels[0], 0);
-        let row: Vec<f32> = images.image(0)[..8].iter().map(|p| p * 16.0).collect();
-        assert_eq!(row, [0.0, 0.0, 5.0, 13.0, 9.0, 1.0, 0.0, 0.0]);
+        assert_eq!(images.labels()[0], 0);
+        assert_eq!(images.image(0)[..8], [0, 0, 5, 13, 9, 1, 0, 0]);
     }
 
     #[test]
@@ -114,8 +120,11 @@ mod tests {
         assert_eq!(tuning.evaluated.class_counts(), [27; 10]);
         assert_eq!(tuning.train.len(), 1797 - 450 - 270);
         // Together they are all images: the sums of all pixels agree.
-        let sum = |images: &Images| images.pixels.iter().map(|&p| f64::from(p)).sum::<f64>();
-        let all = sum(&images().unwrap());
+        let sum = |samples: &Samples| -> u64 {
+            let Samples::Images(images) = samples else { return 0 };
+            (0..images.len()).flat_map(|i| images.image(i)).map(|&p| u64::from(p)).sum()
+        };
+        let all = sum(&Samples::Images(images().unwrap()));
         assert_eq!(sum(&validation.train) + sum(&validation.evaluated), all);
         assert_eq!(sum(&tuning.train) + sum(&tuning.evaluated) + sum(&validation.evaluated), all);
     }

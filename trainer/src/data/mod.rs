@@ -2,64 +2,84 @@
 
 pub mod digits;
 pub mod features;
+mod images;
+mod texts;
+
+pub use images::Images;
+pub use texts::Texts;
 
 use crate::error::{Error, Result};
+use std::path::Path;
 
-/// Grey images with labels: `pixels[i]` is one image, row by row, in [0, 1].
+/// Samples of one kind, with labels.
 #[derive(Debug, Clone)]
-pub struct Images {
-    /// Pixels of one image after the other.
-    pub pixels: Vec<f32>,
-    /// Class of each image, from 0.
-    pub labels: Vec<usize>,
-    /// Height = width of an image.
-    pub side: usize,
-    /// C.
-    pub num_classes: usize,
+pub enum Samples {
+    /// Images.
+    Images(Images),
+    /// Texts.
+    Texts(Texts),
 }
 
-impl Images {
-    /// Number of images.
+impl Samples {
+    /// Number of samples.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.labels().len()
     }
 
-    /// Whether there is no image.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.labels().is_empty()
     }
 
-    /// Pixels per image.
-    pub fn pixels_per_image(&self) -> usize {
-        self.side * self.side
-    }
-
-    /// \[height, width, channels\] of an image.
-    pub fn shape(&self) -> [usize; 3] {
-        [self.side, self.side, 1]
-    }
-
-    /// Pixels of image `index`.
-    pub fn image(&self, index: usize) -> &[f32] {
-        let size = self.pixels_per_image();
-        &self.pixels[index * size..(index + 1) * size]
-    }
-
-    /// Images per class.
-    pub fn class_counts(&self) -> Vec<u64> {
-        class_counts(&self.labels, self.num_classes)
-    }
-
-    /// The images of these indices, in this order.
-    #[must_use]
-    pub fn subset(&self, indices: &[usize]) -> Self {
-        Self {
-            pixels: indices.iter().flat_map(|&i| self.image(i)).copied().collect(),
-            labels: indices.iter().map(|&i| self.labels[i]).collect(),
-            side: self.side,
-            num_classes: self.num_classes,
+    /// Class of each sample, from 0.
+    pub fn labels(&self) -> &[usize] {
+        match self {
+            Self::Images(images) => images.labels(),
+            Self::Texts(texts) => texts.labels(),
         }
     }
+
+    /// C.
+    pub fn num_classes(&self) -> usize {
+        match self {
+            Self::Images(images) => images.num_classes(),
+            Self::Texts(texts) => texts.num_classes(),
+        }
+    }
+
+    /// Samples per class.
+    pub fn class_counts(&self) -> Vec<u64> {
+        class_counts(self.labels(), self.num_classes())
+    }
+
+    /// The samples of these indices, in this order.
+    #[must_use]
+    pub fn subset(&self, indices: &[usize]) -> Self {
+        match self {
+            Self::Images(images) => Self::Images(images.subset(indices)),
+            Self::Texts(texts) => Self::Texts(texts.subset(indices)),
+        }
+    }
+
+    /// What a network reads of one sample.
+    pub fn kind(&self) -> InputKind {
+        match self {
+            Self::Images(images) => InputKind::Images(images.shape()),
+            Self::Texts(texts) => InputKind::Texts { vocabulary: texts.vocabulary().len() },
+        }
+    }
+}
+
+/// What a network reads of one sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// Images \[height, width, channels\].
+    Images([usize; 3]),
+    /// Words of a vocabulary of this size.
+    Texts {
+        /// Number of words.
+        vocabulary: usize,
+    },
 }
 
 /// Samples per class.
@@ -74,29 +94,40 @@ pub fn class_counts(labels: &[usize], num_classes: usize) -> Vec<u64> {
 /// What is trained on and what is evaluated.
 #[derive(Debug, Clone)]
 pub struct Split {
-    /// Training images.
-    pub train: Images,
-    /// Evaluated images; nothing is chosen by looking at them, unless they are the tuning images.
-    pub evaluated: Images,
+    /// Training samples.
+    pub train: Samples,
+    /// Evaluated samples; nothing is chosen by looking at them, unless they are the tuning samples.
+    pub evaluated: Samples,
 }
 
-/// Which images are evaluated.
+/// Which samples are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EvaluateOn {
-    /// The validation images; training uses all others.
+    /// The validation samples (the official test set, where there is one); training uses all others.
     Validation,
-    /// A part of the training images, held out from training: for choosing settings.
+    /// A part of the training samples, held out from training: for choosing settings.
     Tuning,
+}
+
+/// Which part of which data set.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Name of the data set.
+    pub name: &'a str,
+    /// The folder of the data sets' files; the digits need none.
+    pub folder: Option<&'a Path>,
+    /// Which samples are evaluated.
+    pub evaluate_on: EvaluateOn,
 }
 
 /// Loads a data set by name.
 ///
 /// # Errors
 /// The name is unknown.
-pub fn load(name: &str, evaluate_on: EvaluateOn) -> Result<Split> {
-    match name {
-        "digits" => digits::load(evaluate_on),
-        _ => Err(Error::argument(format!("there is no data set '{name}'; known: digits"))),
+pub fn load(request: &Request<'_>) -> Result<Split> {
+    match request.name {
+        "digits" => digits::load(request.evaluate_on),
+        name => Err(Error::argument(format!("there is no data set '{name}'; known: digits"))),
     }
 }

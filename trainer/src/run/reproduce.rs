@@ -56,7 +56,7 @@ impl Plan {
                 return Err(Error::argument(format!("{name} = {value} is asked for twice")));
             }
         }
-        let split = data::load(&self.base.dataset, self.base.evaluate_on)?;
+        let split = data::load(&self.base.data(None))?;
         let (trained, evaluated) = (split.train.len(), split.evaluated.len());
         for &n in &self.draws {
             if n < 2 || n > evaluated {
@@ -185,7 +185,7 @@ fn one_run(path: &Path, config: &Config, name: &str, progress: &Progress) -> Res
 /// Whether rows are what [`measure_run`] gives without further settings: the run's own n, temperature and seed, and 100
 /// batches.
 fn is_default(rows: &[LossComponents], config: &Config) -> bool {
-    let evaluated = data::load(&config.dataset, config.evaluate_on).map_or(0, |split| split.evaluated.len());
+    let evaluated = data::load(&config.data(None)).map_or(0, |split| split.evaluated.len());
     let fits = |row: &LossComponents| {
         let per_pass = evaluated as u64 / row.num_draws.get();
         let passes = passes_for(evaluated, row.num_draws).unwrap_or(0) as u64;
@@ -200,7 +200,7 @@ fn is_default(rows: &[LossComponents], config: &Config) -> bool {
 const CLASSIFIERS: [&str; 3] = ["mean classifier", "linear probe", "kNN"];
 
 fn accuracy_table(plan: &Plan, rows: &[LossComponents], threads: usize) -> Result<Table> {
-    let split = data::load(&plan.base.dataset, plan.base.evaluate_on)?;
+    let split = data::load(&plan.base.data(None))?;
     let headers = ["representation", "n = K+1", "features", "seeds"].into_iter().chain(CLASSIFIERS);
     let mut table = Table::new(headers);
     let mut push = |what: &str, n: Option<u64>, layer: &str, values: &[Accuracies]| {
@@ -244,6 +244,8 @@ fn accuracy_table(plan: &Plan, rows: &[LossComponents], threads: usize) -> Resul
     for (layer, index) in [("head", 0), ("encoder", 1)] {
         push("untrained", None, layer, &untrained.iter().map(|a| a[index]).collect::<Vec<_>>());
     }
-    push("raw pixels", None, "pixels", &[evaluate::pixel_accuracies(&split)?]);
+    if let Some(pixels) = evaluate::pixel_accuracies(&split)? {
+        push("raw pixels", None, "pixels", &[pixels]);
+    }
     Ok(table)
 }

@@ -1,13 +1,14 @@
 //! The training loop.
 
 use super::{Config, Folder, FolderState, Marker, Negatives, Task};
-use crate::data::{self, Images};
+use crate::augment::{Draw, Views};
+use crate::data::{self, InputKind, Samples};
 use crate::error::{Error, Result};
 use crate::loss::{negative_mask, nt_xent, sampled_info_nce};
 use crate::model::Network;
 use crate::optim::{Optimiser, Schedule};
 use crate::rng::{Purpose, permutation, stream};
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use std::io::Write;
 use std::path::Path;
 
@@ -32,7 +33,7 @@ pub struct Trained {
 /// # Errors
 /// A folder that is not ours; a batch larger than the training set; a loss that is not finite.
 pub fn train(config: &Config, path: &Path, device: &Device, task: &Task) -> Result<Trained> {
-    let split = data::load(&config.dataset, config.evaluate_on)?;
+    let split = data::load(&config.data(None))?;
     let batches = split.train.len() / config.batch_size;
     if batches == 0 {
         return Err(Error::argument(format!(
@@ -47,7 +48,7 @@ pub fn train(config: &Config, path: &Path, device: &Device, task: &Task) -> Resu
         return Ok(Trained { folder, kept: true, final_loss });
     }
     theory::files::write_atomically(&folder.file("config.toml"), config.to_toml().as_bytes())?;
-    let mut network = Network::new(config.encoder, split.train.shape(), config.seed, device)?;
+    let mut network = Network::new(config.encoder, image_shape(&split.train)?, config.seed, device)?;
     let mut optimiser =
         Optimiser::new(config.optimiser, config.momentum, config.weight_decay, network.parameters_mut())?;
     let schedule = Schedule {
@@ -55,18 +56,19 @@ pub fn train(config: &Config, path: &Path, device: &Device, task: &Task) -> Resu
         warmup_steps: config.warmup_epochs.min(config.epochs) * batches,
         total_steps: config.epochs * batches,
     };
+    let views = Views::new(&config.augmentation, &split.train, device)?;
     let metrics_path = folder.file(METRICS);
     let mut metrics = std::fs::File::create(&metrics_path).map_err(|e| Error::io(&metrics_path, e))?;
     let mut final_loss = f64::NAN;
     for epoch in 0..config.epochs {
         let order = permutation(split.train.len(), &mut stream(config.seed, Purpose::Shuffle, epoch as u64));
-        let mut augment = stream(config.seed, Purpose::Augmentation, epoch as u64);
+        let mut draw = Draw::new(config.seed, Purpose::Augmentation, epoch)?;
         let mut choose = stream(config.seed, Purpose::Negatives, epoch as u64);
         let mut sum = 0.0;
         for (step, batch) in order.chunks_exact(config.batch_size).enumerate() {
             let step = epoch * batches + step;
-            let images = two_views(config, &split.train, batch, &mut augment)?.to_device(device)?;
-            let (output, tape) = network.forward_train(&images)?;
+            let input = views.random(batch, &mut draw, 2)?;
+            let (output, tape) = network.forward_train(input.images()?)?;
             let loss = match config.negatives {
                 Negatives::Batch(_) => nt_xent(&output.head, config.temperature)?,
                 Negatives::Count(k) => {
@@ -94,22 +96,6 @@ pub fn train(config: &Config, path: &Path, device: &Device, task: &Task) -> Resu
     }
     network.parameters().save(&folder.file(CHECKPOINT))?;
     Ok(Trained { folder, kept: false, final_loss })
-}
-
-/// View 1 of every image of the batch, then view 2: \[2n, pixels\].
-fn two_views(
-    config: &Config,
-    images: &Images,
-    batch: &[usize],
-    rng: &mut rand_chacha::ChaCha8Rng,
-) -> Result<Tensor> {
-    let mut pixels = Vec::with_capacity(2 * batch.len() * images.pixels_per_image());
-    for _ in 0..2 {
-        for &index in batch {
-            config.augmentation.view(images.image(index), images.side, rng, &mut pixels);
-        }
-    }
-    Ok(Tensor::from_vec(pixels, (2 * batch.len(), images.pixels_per_image()), &Device::Cpu)?)
 }
 
 fn last_loss(folder: &Folder) -> Result<f64> {
@@ -143,4 +129,15 @@ pub fn load_network(path: &Path, config: &Config, image: [usize; 3]) -> Result<N
     let network = Network::new(config.encoder, image, config.seed, &Device::Cpu)?;
     network.parameters().load(&checkpoint)?;
     Ok(network)
+}
+
+/// The shape of the images among samples.
+///
+/// # Errors
+/// Texts.
+pub fn image_shape(samples: &Samples) -> Result<[usize; 3]> {
+    match samples.kind() {
+        InputKind::Images(shape) => Ok(shape),
+        InputKind::Texts { .. } => Err(Error::argument("an encoder of images cannot read texts")),
+    }
 }

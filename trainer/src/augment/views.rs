@@ -1,0 +1,184 @@
+//! Views of a batch of samples, whatever they are.
+
+use super::{digits, simclr};
+use crate::data::{Images, Samples};
+use crate::error::{Error, Result};
+use crate::model::Input;
+use crate::rng::philox::Counter;
+use crate::rng::{Purpose, stream};
+use candle_core::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// How random views are made, with strengths.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Augmentation {
+    /// For small grey digits.
+    Digits(digits::Augmentation),
+    /// SimCLR's, for images of bytes.
+    Simclr(simclr::Augmentation),
+}
+
+/// The random numbers of one pass over samples: an epoch, or a pass of a measurement.
+#[derive(Debug, Clone)]
+pub struct Draw {
+    /// Addressed by sample and view: does not depend on what was drawn before.
+    counter: Counter,
+    /// A sequence, whose position counts.
+    rng: ChaCha8Rng,
+}
+
+impl Draw {
+    /// The numbers of a seed, a purpose, and pass `index`.
+    ///
+    /// # Errors
+    /// More than 2³¹ passes.
+    pub fn new(seed: u64, purpose: Purpose, index: usize) -> Result<Self> {
+        let step = u32::try_from(index).ok().and_then(|index| index.checked_mul(2));
+        let step = step.ok_or_else(|| Error::argument(format!("pass {index} is beyond 2^31")))?;
+        Ok(Self { counter: Counter { seed, purpose, step }, rng: stream(seed, purpose, index as u64) })
+    }
+
+    /// Goes over to the second half of a pass that makes view 1 of all samples, then view 2 of all samples.
+    pub fn second_half(&mut self) {
+        self.counter.step |= 1;
+    }
+
+    /// How many words of the sequence were drawn.
+    pub fn position(&self) -> u128 {
+        self.rng.get_word_pos()
+    }
+
+    /// Goes to a [`position`](Self::position).
+    pub fn set_position(&mut self, position: u128) {
+        self.rng.set_word_pos(position);
+    }
+}
+
+/// Makes views of one set of samples.
+pub struct Views<'a> {
+    samples: &'a Samples,
+    kind: Kind,
+    device: Device,
+}
+
+enum Kind {
+    Digits(digits::Augmentation),
+    Simclr {
+        sampler: simclr::Sampler,
+        /// All images of the store, where the views are made on a GPU.
+        resident: Option<Tensor>,
+    },
+}
+
+impl<'a> Views<'a> {
+    /// Prepares views of `samples`, which come to lie on `device`.
+    ///
+    /// # Errors
+    /// An augmentation that does not fit the samples, or with a strength out of range; a device without room.
+    pub fn new(augmentation: &Augmentation, samples: &'a Samples, device: &Device) -> Result<Self> {
+        let kind = match (augmentation, samples) {
+            (Augmentation::Digits(digits), Samples::Images(images)) => {
+                let [height, width, channels] = images.shape();
+                if height != width || channels != 1 {
+                    return Err(misfit("digits", &format!("images of {height}×{width}×{channels}")));
+                }
+                Kind::Digits(*digits)
+            }
+            (Augmentation::Simclr(simclr), Samples::Images(images)) => {
+                let [height, width, _] = images.shape();
+                let sampler = simclr::Sampler::new(simclr, height, width)?;
+                Kind::Simclr { sampler, resident: resident(images, device)? }
+            }
+            (Augmentation::Digits(_), Samples::Texts(_)) => return Err(misfit("digits", "texts")),
+            (Augmentation::Simclr(_), Samples::Texts(_)) => return Err(misfit("simclr", "texts")),
+        };
+        Ok(Self { samples, kind, device: device.clone() })
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// `count` views of these samples: view 1 of every sample, then view 2, ….
+    ///
+    /// # Errors
+    /// The tensor library fails.
+    pub fn random(&self, indices: &[usize], draw: &mut Draw, count: usize) -> Result<Input> {
+        match (&self.kind, self.samples) {
+            (Kind::Digits(augmentation), Samples::Images(images)) => {
+                let size = images.pixels_per_image();
+                let (side, mut pixels) =
+                    (images.shape()[0], Vec::with_capacity(count * indices.len() * size));
+                let mut image = Vec::with_capacity(size);
+                for _ in 0..count {
+                    for &index in indices {
+                        image.clear();
+                        images.push_unit(index, &mut image);
+                        augmentation.view(&image, side, &mut draw.rng, &mut pixels);
+                    }
+                }
+                self.images(pixels, count * indices.len(), images.shape())
+            }
+            (Kind::Simclr { sampler, resident }, Samples::Images(images)) => {
+                let rows: Vec<u32> = indices.iter().map(|&i| images.rows()[i]).collect();
+                let shape = images.shape();
+                Ok(Input::Images(match resident {
+                    Some(store) => {
+                        let augment = simclr::Augment::new(*sampler, draw.counter, count as u32)?;
+                        augment.apply(store, &Tensor::new(&rows[..], &self.device)?)?
+                    }
+                    None => {
+                        let counter = &draw.counter;
+                        let views =
+                            simclr::augment_batch(sampler, images.store(), &rows, counter, count as u32)?;
+                        let size = sampler.size();
+                        Tensor::from_vec(views, (count * rows.len(), size, size, shape[2]), &self.device)?
+                    }
+                }))
+            }
+            (_, Samples::Texts(_)) => Err(misfit("an augmentation of images", "texts")),
+        }
+    }
+
+    /// These samples as they are.
+    ///
+    /// # Errors
+    /// The tensor library fails.
+    pub fn plain(&self, indices: &[usize]) -> Result<Input> {
+        match self.samples {
+            Samples::Images(images) => {
+                let mut pixels = Vec::with_capacity(indices.len() * images.pixels_per_image());
+                indices.iter().for_each(|&i| images.push_unit(i, &mut pixels));
+                self.images(pixels, indices.len(), images.shape())
+            }
+            Samples::Texts(_) => Err(misfit("an augmentation of images", "texts")),
+        }
+    }
+
+    fn images(&self, pixels: Vec<f32>, count: usize, shape: [usize; 3]) -> Result<Input> {
+        let [height, width, channels] = shape;
+        Ok(Input::Images(Tensor::from_vec(pixels, (count, height, width, channels), &self.device)?))
+    }
+}
+
+/// The images on a GPU, where views are then made; on the CPU they stay where they are.
+fn resident(images: &Images, device: &Device) -> Result<Option<Tensor>> {
+    if device.is_cpu() {
+        return Ok(None);
+    }
+    let [height, width, channels] = images.shape();
+    let count = images.store().len() / images.pixels_per_image();
+    Ok(Some(Tensor::from_slice(images.store(), (count, height, width, channels), device)?))
+}
+
+fn misfit(kind: &str, what: &str) -> Error {
+    Error::argument(format!("augmentation.kind = {kind} does not fit {what}"))
+}
