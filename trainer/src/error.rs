@@ -23,6 +23,9 @@ pub enum Error {
     /// Training left the finite numbers.
     #[error("{0}")]
     NonFinite(String),
+    /// Somebody asked the program to stop; what it had done is saved.
+    #[error("{0}")]
+    Interrupted(String),
     /// The operating system refused to read or write.
     #[error("{path}: {source}", path = path.display())]
     Io {

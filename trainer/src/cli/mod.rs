@@ -1,7 +1,10 @@
 //! The command line of `trainer`.
 
 mod bench;
-mod commands;
+mod measure;
+mod reproduce;
+mod session;
+mod train;
 
 use anyhow::Result;
 use candle_core::Device;
@@ -24,15 +27,15 @@ struct Cli {
 enum Command {
     /// Train for several K and seeds, measure, and report bounds against K
     #[command(after_help = "Example: trainer reproduce digits --quick --out runs/quick")]
-    Reproduce(commands::ReproduceArgs),
+    Reproduce(reproduce::ReproduceArgs),
     /// Train one encoder
     #[command(after_help = "Example: trainer train --preset digits --set batch_size=128 --out runs/n128")]
-    Train(commands::TrainArgs),
+    Train(train::TrainArgs),
     /// Measure the loss components of a trained run, or of features that another program made
     #[command(
         after_help = "Example: trainer measure --run runs/n128 --draws 16,128 --temperature 0.5 --out runs/n128-measured"
     )]
-    Measure(commands::MeasureArgs),
+    Measure(measure::MeasureArgs),
     /// Time one training step, stage by stage
     #[command(after_help = "Example: trainer bench --net small --batch 128 --steps 10 --threads 2")]
     Bench(bench::BenchArgs),
@@ -87,21 +90,26 @@ fn print(text: &str) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments.
+/// The exit code after an interruption with a checkpoint saved: "temporary failure", which schedulers take as a wish to
+/// be started again.
+const INTERRUPTED: u8 = 75;
+
+/// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments, 75 interrupted.
 pub(crate) fn main() -> ExitCode {
     let command = Cli::parse().command;
     keep_freed_memory();
     set_library_threads(match &command {
         // Runs go side by side, each on one thread.
         Command::Reproduce(_) => 1,
-        Command::Train(args) => commands::threads(args.threads),
-        Command::Measure(args) => commands::threads(args.threads),
+        Command::Train(args) => session::threads(args.threads),
+        Command::Measure(args) => session::threads(args.threads),
         Command::Bench(args) => args.threads(),
     });
+    let stop = &|| false;
     let done = match command {
-        Command::Reproduce(args) => commands::reproduce(&args),
-        Command::Train(args) => commands::train(&args),
-        Command::Measure(args) => commands::measure(&args),
+        Command::Reproduce(args) => reproduce::reproduce(&args, stop),
+        Command::Train(args) => train::train(&args, stop),
+        Command::Measure(args) => measure::measure(&args),
         Command::Bench(args) => bench::bench(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
@@ -113,6 +121,7 @@ pub(crate) fn main() -> ExitCode {
     match error.downcast_ref::<Error>() {
         Some(Error::Argument(_)) => ExitCode::from(2),
         Some(Error::Theory(e)) if matches!(e.kind(), ErrorKind::Argument(_)) => ExitCode::from(2),
+        Some(Error::Interrupted(_)) => ExitCode::from(INTERRUPTED),
         _ => ExitCode::FAILURE,
     }
 }

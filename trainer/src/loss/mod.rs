@@ -2,9 +2,11 @@
 //!
 //! Features \[2n, d\] are view 1 of n samples, then view 2 of the same; a loss normalises their rows.
 
+mod cross_entropy;
 mod info_nce;
 mod nt_xent;
 
+pub use cross_entropy::cross_entropy;
 pub use info_nce::{negative_mask, sampled_info_nce};
 pub use nt_xent::nt_xent;
 

@@ -174,23 +174,44 @@ impl Parameters {
         Slot { start: parameter.start, shape: parameter.shape.clone(), role: parameter.role }.of(flat)
     }
 
+    /// All values and running statistics under their names.
+    ///
+    /// # Errors
+    /// The tensor library fails.
+    pub fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        self.list.iter().map(|parameter| Ok((parameter.name.clone(), self.tensor(parameter)?))).collect()
+    }
+
+    /// The optimiser's state, behind the values: a view.
+    ///
+    /// # Errors
+    /// The tensor library fails.
+    pub fn optimiser_state(&self) -> Result<Tensor> {
+        Ok(self.state.narrow(0, self.trained, self.state.elem_count() - self.trained)?)
+    }
+
+    /// Replaces the optimiser's state.
+    ///
+    /// # Errors
+    /// A state of another length.
+    pub fn set_optimiser_state(&self, state: &Tensor) -> Result<()> {
+        let place = self.optimiser_state()?;
+        if place.elem_count() == 0 {
+            return Ok(());
+        }
+        Ok(place.slice_set(&state.contiguous()?, 0, 0)?)
+    }
+
     /// Writes all values, running statistics included, atomically.
     ///
     /// # Errors
     /// The operating system refuses.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let mut tensors = HashMap::new();
-        for parameter in &self.list {
-            tensors.insert(parameter.name.clone(), self.tensor(parameter)?);
-        }
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new()
-            .prefix(".")
-            .suffix(".partial")
-            .tempfile_in(folder)
-            .map_err(|e| Error::io(path, e))?;
-        candle_core::safetensors::save(&tensors, file.path())?;
-        let bytes = std::fs::read(file.path()).map_err(|e| Error::io(path, e))?;
+        let tensors = self.tensors()?;
+        let on_host: Result<Vec<(String, Tensor)>> =
+            tensors.into_iter().map(|(n, t)| Ok((n, t.to_device(&Device::Cpu)?.contiguous()?))).collect();
+        let bytes = safetensors::serialize(on_host?.iter().map(|(n, t)| (n.as_str(), t)), None)
+            .map_err(|e| Error::data(path, format!("cannot be written: {e}")))?;
         Ok(theory::files::write_atomically(path, &bytes)?)
     }
 
@@ -202,6 +223,14 @@ impl Parameters {
         std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
         let tensors = candle_core::safetensors::load(path, self.device())
             .map_err(|e| Error::data(path, format!("not a checkpoint: {e}")))?;
+        self.replace(path, &tensors)
+    }
+
+    /// Replaces all values by those of these names; `path` is where they come from.
+    ///
+    /// # Errors
+    /// A parameter that is missing there, or has another shape. Nothing is replaced then.
+    pub fn replace(&self, path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
         let mut values = Vec::with_capacity(self.list.len());
         for parameter in &self.list {
             let name = &parameter.name;
@@ -215,7 +244,7 @@ impl Parameters {
                     format!("'{name}' has shape {found:?} instead of {expected:?}"),
                 ));
             }
-            values.push(value.to_dtype(DType::F32)?.contiguous()?);
+            values.push(value.to_device(self.device())?.to_dtype(DType::F32)?.contiguous()?);
         }
         for (parameter, value) in self.list.iter().zip(values) {
             self.tensor(parameter)?.slice_set(&value, 0, 0)?;

@@ -59,6 +59,11 @@ impl Optimiser {
         Ok(Self { inner, steps: 0 })
     }
 
+    /// Goes on as after this many steps; the state stands beside the parameters.
+    pub fn resume_at(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
     /// One step along the gradients that the parameters hold, at this learning rate.
     ///
     /// # Errors

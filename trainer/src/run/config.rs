@@ -1,10 +1,12 @@
 //! The settings of one run, as TOML; unknown keys are refused.
 
+use super::preset::bad;
 use crate::augment::Augmentation;
-use crate::data::{EvaluateOn, Request};
+use crate::data::{EvaluateOn, InputKind, Request, Samples};
 use crate::error::{Error, Result};
-use crate::model::Architecture;
+use crate::model::{Architecture, Network};
 use crate::optim::OptimiserKind;
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -31,6 +33,24 @@ impl Negatives {
     pub const BATCH: Self = Self::Batch(BatchWord::Batch);
 }
 
+/// What is minimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// A contrastive loss of the head features.
+    #[default]
+    Contrastive,
+    /// Softmax cross-entropy of the known classes: the supervised reference. The head is then one linear layer with an output
+    /// for each class.
+    CrossEntropy,
+}
+
+impl Objective {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How the learning rate follows the batch size B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,6 +71,9 @@ pub struct Config {
     pub dataset: String,
     /// Which images are evaluated: the validation images, or, for choosing settings, the tuning images.
     pub evaluate_on: EvaluateOn,
+    /// How many training samples are used, about as many of each class; all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_samples: Option<usize>,
     /// Encoder.
     pub encoder: Architecture,
     /// Seed of every random stream.
@@ -59,6 +82,9 @@ pub struct Config {
     pub epochs: usize,
     /// Samples per batch; each gives two views.
     pub batch_size: usize,
+    /// What is minimised.
+    #[serde(default, skip_serializing_if = "Objective::is_default")]
+    pub objective: Objective,
     /// Where negatives come from.
     pub negatives: Negatives,
     /// Temperature t, in training and evaluation.
@@ -79,65 +105,25 @@ pub struct Config {
     pub mean_views: usize,
     /// Augmented views behind each f̄(x).
     pub fbar_views: usize,
-    /// Strengths of the augmentation.
+    /// Passes over the evaluated samples in a measurement; as many as make 100 batches where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes: Option<usize>,
+    /// How views are made, and the strengths.
     pub augmentation: Augmentation,
 }
 
-const DIGITS: &str = r#"
-dataset = "digits"
-evaluate_on = "validation"
-encoder = "mlp"
-seed = 7
-epochs = 80
-batch_size = 64
-negatives = "batch"
-temperature = 0.5
-optimiser = "sgd"
-learning_rate = 0.5
-learning_rate_rule = "sqrt"
-momentum = 0.9
-weight_decay = 1e-4
-warmup_epochs = 5
-mean_views = 10
-fbar_views = 10
-
-[augmentation]
-kind = "digits"
-"#;
-
-/// The TOML of a preset.
-///
-/// # Errors
-/// There is no preset of this name.
-pub fn preset(name: &str) -> Result<&'static str> {
-    match name {
-        "digits" => Ok(DIGITS),
-        _ => Err(Error::argument(format!("there is no preset '{name}'; known: digits"))),
-    }
-}
-
 impl Config {
-    /// Reads settings from TOML, with overrides `key=value` (dotted keys reach into tables).
+    /// Settings as [`to_toml`](Self::to_toml) writes them.
     ///
     /// # Errors
     /// Bad TOML, an unknown or missing key, a value of the wrong type or out of range.
-    ///
-    /// # Examples
-    /// ```
-    /// use trainer::run::{Config, preset};
-    /// let config = Config::from_toml(preset("digits")?, &["epochs=3".into(), "augmentation.max_shift=2".into()])?;
-    /// assert_eq!(config.epochs, 3);
-    /// assert!(Config::from_toml(preset("digits")?, &["epoch=3".into()]).is_err());
-    /// # Ok::<(), trainer::Error>(())
-    /// ```
-    pub fn from_toml(text: &str, overrides: &[String]) -> Result<Self> {
-        let bad =
-            |e: &dyn std::fmt::Display| Error::argument(format!("settings: {}", one_line(&e.to_string())));
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(&e))?;
-        for item in overrides {
-            apply_override(&mut table, item)?;
-        }
-        let config: Self = table.try_into().map_err(|e: toml::de::Error| bad(&e))?;
+    pub fn from_toml(text: &str) -> Result<Self> {
+        Self::from_table(text.parse().map_err(|e: toml::de::Error| bad(&e.to_string()))?)
+    }
+
+    /// Settings of a table.
+    pub(super) fn from_table(table: toml::Table) -> Result<Self> {
+        let config: Self = table.try_into().map_err(|e: toml::de::Error| bad(&e.to_string()))?;
         config.check()?;
         Ok(config)
     }
@@ -206,6 +192,17 @@ impl Config {
         Request { name: &self.dataset, folder, evaluate_on: self.evaluate_on }
     }
 
+    /// The network of these settings for samples like these, at initialisation.
+    ///
+    /// # Errors
+    /// An encoder that does not take such samples; a device without room.
+    pub fn network(&self, samples: &Samples, device: &Device) -> Result<Network> {
+        let InputKind::Images(shape) = samples.kind() else {
+            return Err(Error::argument("an encoder of images cannot read texts"));
+        };
+        Network::new(self.encoder, shape, self.seed, device)
+    }
+
     /// The peak learning rate for this batch size.
     pub fn peak_rate(&self) -> f64 {
         let ratio = self.batch_size as f64 / 256.0;
@@ -216,9 +213,10 @@ impl Config {
         }
     }
 
-    /// K in the training loss: 2n−2 for NT-Xent over the batch.
+    /// K in the training loss: 2n−2 for NT-Xent over the batch, 0 where there is none.
     pub fn train_negatives(&self) -> u64 {
         match self.negatives {
+            _ if self.objective == Objective::CrossEntropy => 0,
             Negatives::Batch(_) => 2 * self.batch_size as u64 - 2,
             Negatives::Count(k) => k as u64,
         }
@@ -235,54 +233,28 @@ impl Config {
     /// Name of the training loss.
     pub fn loss_name(&self) -> &'static str {
         match self.negatives {
+            _ if self.objective == Objective::CrossEntropy => "cross_entropy",
             Negatives::Batch(_) => "nt_xent",
             Negatives::Count(_) => "info_nce_sampled",
         }
     }
 }
 
-fn apply_override(table: &mut toml::Table, item: &str) -> Result<()> {
-    let (key, value) = item
-        .split_once('=')
-        .ok_or_else(|| Error::argument(format!("'{item}' is not of the form key=value")))?;
-    // A bare word is a string.
-    let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
-    let mut value = parsed.unwrap_or_else(|| toml::Value::String(value.to_string()));
-    let parts: Vec<&str> = key.trim().split('.').collect();
-    let (name, path) = parts.split_last().unwrap_or((&"", &[]));
-    let mut place = table;
-    for part in path {
-        let entry = place.entry(*part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        place = entry
-            .as_table_mut()
-            .ok_or_else(|| Error::argument(format!("'{key}': {part} is no table of settings")))?;
-    }
-    // A whole number is a number: `learning_rate=1`.
-    if let (Some(toml::Value::Float(_)), toml::Value::Integer(whole)) = (place.get(*name), &value) {
-        value = toml::Value::Float(*whole as f64);
-    }
-    place.insert((*name).to_string(), value);
-    Ok(())
-}
-
-fn one_line(message: &str) -> String {
-    message.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Preset;
     use super::*;
 
     fn with(overrides: &[&str]) -> Result<Config> {
         let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-        Config::from_toml(DIGITS, &overrides)
+        Preset::named("digits", &overrides).map(|preset| preset.config)
     }
 
     #[test]
     fn settings_survive_a_round_trip() {
         for overrides in [vec![], vec!["negatives=15", "encoder=conv", "optimiser=lars", "learning_rate=1"]] {
             let config = with(&overrides).unwrap();
-            assert_eq!(Config::from_toml(&config.to_toml(), &[]).unwrap(), config);
+            assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config);
         }
     }
 
@@ -311,6 +283,5 @@ mod tests {
             let message = with(&overrides).unwrap_err().to_string();
             assert!(message.contains(expected) && !message.contains('\n'), "{message}");
         }
-        assert!(preset("cifar10").is_err());
     }
 }

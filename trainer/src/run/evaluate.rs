@@ -1,6 +1,6 @@
 //! Measurement of a trained run, or of features that another program made.
 
-use super::{Config, image_shape, load_network, run_config};
+use super::{Config, load_network, run_config};
 use crate::augment::{Draw, Views};
 use crate::data::{self, Images, Samples, Split};
 use crate::error::{Error, Result};
@@ -111,14 +111,21 @@ impl<'a> Seen<'a> {
 ///
 /// # Errors
 /// The tensor library fails.
-pub(super) fn untrained_accuracies(config: &Config, split: &Split) -> Result<[Accuracies; 2]> {
-    let network = Network::new(config.encoder, image_shape(&split.train)?, config.seed, &Device::Cpu)?;
-    let seen = Seen::new(network, config, split, &Device::Cpu)?;
+pub(super) fn untrained_accuracies(
+    config: &Config,
+    split: &Split,
+    device: &Device,
+) -> Result<[Accuracies; 2]> {
+    let network = config.network(&split.train, device)?;
+    let seen = Seen::new(network, config, split, device)?;
     let means = ClassMeans::of(&seen, config.seed)?;
     accuracies(&seen, &means.means)
 }
 
-/// Accuracies on raw pixels; `None` for texts.
+/// Numbers in the training images above which a probe on raw pixels takes too long.
+const MOST_PIXELS: usize = 40_000_000;
+
+/// Accuracies on raw pixels; `None` for texts, and for more than 4·10⁷ pixels.
 ///
 /// # Errors
 /// The tensor library fails.
@@ -126,6 +133,9 @@ pub(super) fn pixel_accuracies(split: &Split) -> Result<Option<Accuracies>> {
     let (Samples::Images(train), Samples::Images(evaluated)) = (&split.train, &split.evaluated) else {
         return Ok(None);
     };
+    if train.len() * train.pixels_per_image() > MOST_PIXELS {
+        return Ok(None);
+    }
     let matrix = |images: &Images| {
         let mut pixels = Vec::new();
         (0..images.len()).for_each(|i| images.push_unit(i, &mut pixels));
@@ -140,26 +150,39 @@ pub(super) fn pixel_accuracies(split: &Split) -> Result<Option<Accuracies>> {
     Ok(Some(classify(&unit[0], &unit[1], None, split)?))
 }
 
-/// Measures a trained run at each number of draws.
+/// What is measured of a trained run; `None`: as the run's settings say.
+#[derive(Debug, Clone, Default)]
+pub struct Measuring<'a> {
+    /// n = K+1, each one row.
+    pub draws: Option<&'a [NumDraws]>,
+    /// t.
+    pub temperature: Option<f64>,
+    /// Passes over the evaluated samples.
+    pub passes: Option<usize>,
+    /// Seed of the batches and views.
+    pub seed: Option<u64>,
+}
+
+/// Measures a trained run at each number of draws, on `device`; the run's data are `split`.
 ///
-/// Class means: mean of `mean_views` augmented passes over the training images, as in the paper. `seed` starts the
+/// Class means: mean of `mean_views` augmented passes over the training samples, as in the paper. `seed` starts the
 /// evaluation's streams; by default the run's.
 ///
 /// # Errors
-/// The folder holds no finished run; more draws than evaluated images.
+/// The folder holds no finished run; more draws than evaluated samples.
 pub fn measure_run(
     path: &Path,
-    draws: Option<&[NumDraws]>,
-    temperature: Option<f64>,
-    passes: Option<usize>,
-    seed: Option<u64>,
+    split: &Split,
+    measuring: &Measuring<'_>,
+    device: &Device,
 ) -> Result<Vec<LossComponents>> {
-    let config = run_config(path)?;
-    let split = data::load(&config.data(None))?;
-    let network = load_network(path, &config, image_shape(&split.train)?)?;
-    let seen = Seen::new(network, &config, &split, &Device::Cpu)?;
+    let Measuring { draws, temperature, passes, seed } = measuring.clone();
+    let (config, _) = run_config(path)?;
+    let network = load_network(path, &config, &split.train, device)?;
+    let seen = Seen::new(network, &config, split, device)?;
     let default = [NumDraws::new(config.evaluated_draws())?];
     let draws = draws.unwrap_or(&default);
+    let passes = passes.or(config.passes);
     for &n in draws {
         crate::measure::passes_for(split.evaluated.len(), n)?;
     }

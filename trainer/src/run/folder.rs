@@ -21,6 +21,9 @@ pub struct Marker {
     pub command: Vec<String>,
     /// The resolved settings, as TOML.
     pub settings: String,
+    /// The folder of the data sets' files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
 }
 
 impl Marker {
@@ -33,7 +36,14 @@ impl Marker {
             kind: kind.into(),
             command,
             settings,
+            data: None,
         }
+    }
+
+    /// The same with the folder of the data sets' files, which says where, not what: another one is no other run.
+    #[must_use]
+    pub fn with_data(self, data: Option<&Path>) -> Self {
+        Self { data: data.map(Path::to_path_buf), ..self }
     }
 }
 

@@ -62,6 +62,14 @@ impl Task {
         }
     }
 
+    /// This many steps were done before.
+    pub fn advance(&self, steps: usize) {
+        if let Some(bar) = &self.bar {
+            bar.inc(steps as u64);
+            bar.reset_eta();
+        }
+    }
+
     /// The task is done; its bar gives way to a line.
     pub fn finish(self, message: &str) {
         if let Some(bar) = &self.bar {

@@ -1,9 +1,10 @@
 //! `reproduce`: train for several K and seeds, measure, report.
 
 use super::{
-    Accuracies, Config, Folder, Marker, Negatives, Progress, evaluate, measure_run, run_jobs, train,
+    Accuracies, Config, Folder, Grid, Marker, Measuring, Negatives, Objective, Progress, Session, evaluate,
+    measure_run, run_jobs, train,
 };
-use crate::data;
+use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::measure::passes_for;
 use candle_core::Device;
@@ -14,12 +15,10 @@ use theory::report::{self, Cell, Section, Table};
 /// What to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Settings that all runs share; seed, batch size and negatives are set per run.
+    /// Settings that all runs share; seed, batch size, negatives and temperature are set per run.
     pub base: Config,
-    /// n = K+1 of the evaluation, and of the training batch unless `fixed_batch` is set.
-    pub draws: Vec<usize>,
-    /// Seeds.
-    pub seeds: Vec<u64>,
+    /// The axes; n = K+1 is that of the evaluation, and of the training batch unless `fixed_batch` is set.
+    pub grid: Grid,
     /// Train all K with this batch size and K sampled negatives per anchor.
     pub fixed_batch: Option<usize>,
 }
@@ -28,21 +27,48 @@ impl Plan {
     /// The runs as (folder name, settings), the slowest first.
     fn runs(&self) -> Vec<(String, Config)> {
         let mut runs = Vec::new();
-        for &n in &self.draws {
-            for &seed in &self.seeds {
-                let mut config = Config { seed, ..self.base.clone() };
-                match self.fixed_batch {
-                    Some(batch) => (config.batch_size, config.negatives) = (batch, Negatives::Count(n - 1)),
-                    None => (config.batch_size, config.negatives) = (n, Negatives::BATCH),
+        for temperature in self.temperatures() {
+            for &n in &self.grid.draws {
+                for &seed in &self.grid.seeds {
+                    let mut config = Config { seed, temperature, ..self.base.clone() };
+                    match self.fixed_batch {
+                        Some(batch) => {
+                            (config.batch_size, config.negatives) = (batch, Negatives::Count(n - 1))
+                        }
+                        None => (config.batch_size, config.negatives) = (n, Negatives::BATCH),
+                    }
+                    let axis = match self.grid.temperatures.len() {
+                        0 => String::new(),
+                        _ => format!("-t{temperature}"),
+                    };
+                    runs.push((format!("n{n:04}{axis}-s{seed}"), config));
                 }
-                runs.push((format!("n{n:04}-s{seed}"), config));
             }
         }
         runs
     }
 
-    fn check(&self) -> Result<()> {
-        if self.draws.is_empty() || self.seeds.is_empty() {
+    fn temperatures(&self) -> Vec<f64> {
+        match self.grid.temperatures.is_empty() {
+            true => vec![self.base.temperature],
+            false => self.grid.temperatures.clone(),
+        }
+    }
+
+    /// The supervised references, one a seed.
+    fn references(&self) -> Vec<(String, Config)> {
+        let seeds = self.grid.seeds.iter().filter(|_| self.grid.supervised);
+        let reference = |&seed: &u64| {
+            let objective = Objective::CrossEntropy;
+            let negatives = Negatives::BATCH;
+            (format!("supervised-s{seed}"), Config { seed, objective, negatives, ..self.base.clone() })
+        };
+        seeds.map(reference).collect()
+    }
+
+    fn check(&self, split: &Split) -> Result<()> {
+        let grid = &self.grid;
+        if grid.draws.is_empty() || grid.seeds.is_empty() {
             return Err(Error::argument("a sweep needs at least one K and one seed"));
         }
         let twice = |values: &[u64]| {
@@ -50,18 +76,21 @@ impl Plan {
             sorted.sort_unstable();
             sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
         };
-        let draws: Vec<u64> = self.draws.iter().map(|&n| n as u64).collect();
-        for (name, values) in [("n = K+1", &draws), ("seed", &self.seeds)] {
+        let draws: Vec<u64> = grid.draws.iter().map(|&n| n as u64).collect();
+        for (name, values) in [("n = K+1", &draws), ("seed", &grid.seeds)] {
             if let Some(value) = twice(values) {
                 return Err(Error::argument(format!("{name} = {value} is asked for twice")));
             }
         }
-        let split = data::load(&self.base.data(None))?;
+        let temperatures = &grid.temperatures;
+        if let Some(i) = (1..temperatures.len()).find(|&i| temperatures[..i].contains(&temperatures[i])) {
+            return Err(Error::argument(format!("temperature = {} is asked for twice", temperatures[i])));
+        }
         let (trained, evaluated) = (split.train.len(), split.evaluated.len());
-        for &n in &self.draws {
+        for &n in &grid.draws {
             if n < 2 || n > evaluated {
                 return Err(Error::argument(format!(
-                    "n = K+1 = {n} is not between 2 and the {evaluated} evaluated images"
+                    "n = K+1 = {n} is not between 2 and the {evaluated} evaluated samples"
                 )));
             }
             if let Some(batch) = self.fixed_batch.filter(|&batch| n > batch) {
@@ -70,11 +99,11 @@ impl Plan {
                 )));
             }
         }
-        for (_, config) in self.runs() {
+        for (_, config) in self.runs().into_iter().chain(self.references()) {
             config.check()?;
             if config.batch_size > trained {
                 return Err(Error::argument(format!(
-                    "batch_size = {} exceeds the {trained} training images",
+                    "batch_size = {} exceeds the {trained} training samples",
                     config.batch_size
                 )));
             }
@@ -83,13 +112,9 @@ impl Plan {
     }
 
     fn describe(&self) -> String {
-        format!(
-            "draws = {:?}\nseeds = {:?}\nfixed_batch = {:?}\n{}",
-            self.draws,
-            self.seeds,
-            self.fixed_batch,
-            self.base.to_toml()
-        )
+        // Numbers and lists of numbers always have a TOML form.
+        let grid = toml::to_string(&self.grid).unwrap_or_default();
+        format!("fixed_batch = {:?}\n{grid}{}", self.fixed_batch, self.base.to_toml())
     }
 }
 
@@ -114,24 +139,39 @@ pub struct Reproduction {
 ///
 /// # Errors
 /// A plan that cannot run, a folder that is not ours, a run that fails.
-pub fn reproduce(plan: &Plan, path: &Path, threads: usize, progress: &Progress) -> Result<Reproduction> {
-    plan.check()?;
-    let folder = Folder::create(path, &Marker::new("reproduce", plan.describe()))?;
+pub fn reproduce(
+    plan: &Plan,
+    split: &Split,
+    path: &Path,
+    jobs: usize,
+    session: &Session<'_>,
+    progress: &Progress,
+) -> Result<Reproduction> {
+    plan.check(split)?;
+    let folder = Folder::create(path, &Marker::new("reproduce", plan.describe()).with_data(session.data))?;
     let runs_folder = folder.file("runs");
     std::fs::create_dir_all(&runs_folder).map_err(|e| Error::io(&runs_folder, e))?;
-    let runs = plan.runs();
-    let results = run_jobs(runs.len(), threads, |index| {
+    let (mut runs, references) = (plan.runs(), plan.references());
+    let num_runs = runs.len();
+    runs.extend(references);
+    let mut results = run_jobs(runs.len(), jobs, |index| {
         let (name, config) = &runs[index];
-        one_run(&runs_folder.join(name), config, &format!("[{}/{}] {name}", index + 1, runs.len()), progress)
+        let label = format!("[{}/{}] {name}", index + 1, runs.len());
+        one_run(&runs_folder.join(name), config, split, &label, session, progress)
     })?;
+    let references: Vec<LossComponents> = results.split_off(num_runs).into_iter().flatten().collect();
     let rows: Vec<LossComponents> = results.into_iter().flatten().collect();
-    let accuracies = accuracy_table(plan, &rows, threads)?;
+    let accuracies = accuracy_table(plan, split, &rows, &references, jobs, session.device)?;
+    if !references.is_empty() {
+        losses::write(&folder.file("supervised.csv"), &references)?;
+    }
     let write =
         |name: &str, text: String| theory::files::write_atomically(&folder.file(name), text.as_bytes());
     write("accuracy.csv", accuracies.to_text(report::Format::Csv))?;
     let mut sections = vec![Section {
-        title: "Trained, untrained, raw pixels".into(),
-        text: "Accuracy on the evaluated images: mean ± standard deviation over seeds. Untrained: the same encoder at \
+        title: "Trained and not trained".into(),
+        text: "Accuracy on the evaluated samples: mean ± standard deviation over seeds. Supervised: the same encoder, \
+               trained by cross-entropy with known classes, its head one linear layer. Untrained: the same encoder at \
                initialisation."
             .into(),
         table: accuracies.clone(),
@@ -162,16 +202,23 @@ pub fn reproduce(plan: &Plan, path: &Path, threads: usize, progress: &Progress) 
     })
 }
 
-fn one_run(path: &Path, config: &Config, name: &str, progress: &Progress) -> Result<Vec<LossComponents>> {
+fn one_run(
+    path: &Path,
+    config: &Config,
+    split: &Split,
+    name: &str,
+    session: &Session<'_>,
+    progress: &Progress,
+) -> Result<Vec<LossComponents>> {
     let task = progress.task(name, config.epochs);
-    let trained = train(config, path, &Device::Cpu, &task)?;
+    let trained = train(config, &split.train, path, session, &task)?;
     let losses_path = trained.folder.file("losses.csv");
     // A measurement of this run that somebody asked for with other settings is not the sweep's.
-    let kept = losses::read(&losses_path).ok().filter(|rows| trained.kept && is_default(rows, config));
+    let kept = losses::read(&losses_path).ok().filter(|rows| trained.kept && is_default(rows, config, split));
     let rows = match kept {
         Some(rows) => rows,
         None => {
-            let rows = measure_run(path, None, None, None, None)?;
+            let rows = measure_run(path, split, &Measuring::default(), session.device)?;
             losses::write(&losses_path, &rows)?;
             rows
         }
@@ -182,13 +229,12 @@ fn one_run(path: &Path, config: &Config, name: &str, progress: &Progress) -> Res
     Ok(rows)
 }
 
-/// Whether rows are what [`measure_run`] gives without further settings: the run's own n, temperature and seed, and 100
-/// batches.
-fn is_default(rows: &[LossComponents], config: &Config) -> bool {
-    let evaluated = data::load(&config.data(None)).map_or(0, |split| split.evaluated.len());
+/// Whether rows are what [`measure_run`] gives without further settings: the run's own n, temperature, seed and passes.
+fn is_default(rows: &[LossComponents], config: &Config, split: &Split) -> bool {
+    let evaluated = split.evaluated.len();
     let fits = |row: &LossComponents| {
         let per_pass = evaluated as u64 / row.num_draws.get();
-        let passes = passes_for(evaluated, row.num_draws).unwrap_or(0) as u64;
+        let passes = config.passes.or_else(|| passes_for(evaluated, row.num_draws).ok()).unwrap_or(0) as u64;
         row.num_draws.get() == config.evaluated_draws()
             && row.temperature == config.temperature
             && row.run.seed == Some(config.seed)
@@ -199,8 +245,14 @@ fn is_default(rows: &[LossComponents], config: &Config) -> bool {
 
 const CLASSIFIERS: [&str; 3] = ["mean classifier", "linear probe", "kNN"];
 
-fn accuracy_table(plan: &Plan, rows: &[LossComponents], threads: usize) -> Result<Table> {
-    let split = data::load(&plan.base.data(None))?;
+fn accuracy_table(
+    plan: &Plan,
+    split: &Split,
+    rows: &[LossComponents],
+    references: &[LossComponents],
+    jobs: usize,
+    device: &Device,
+) -> Result<Table> {
     let headers = ["representation", "n = K+1", "features", "seeds"].into_iter().chain(CLASSIFIERS);
     let mut table = Table::new(headers);
     let mut push = |what: &str, n: Option<u64>, layer: &str, values: &[Accuracies]| {
@@ -217,14 +269,16 @@ fn accuracy_table(plan: &Plan, rows: &[LossComponents], threads: usize) -> Resul
             cell(|a| a.knn),
         ]);
     };
-    for group in report::group(rows) {
+    let trained = report::group(rows).into_iter().map(|group| ("trained", group));
+    let supervised = report::group(references).into_iter().map(|group| ("supervised", group));
+    for (what, group) in trained.chain(supervised) {
         let of = |mean, linear, knn| -> Option<Vec<Accuracies>> {
             let one = |row: &&LossComponents| {
                 Some(Accuracies { mean: row.get(mean)?, linear: row.get(linear)?, knn: row.get(knn)? })
             };
             group.rows.iter().map(one).collect()
         };
-        let n = Some(group.rows[0].num_draws.get());
+        let n = (what == "trained").then(|| group.rows[0].num_draws.get());
         let layers = [
             ("head", of(Measure::MeanAccuracy, Measure::LinearAccuracy, Measure::KnnAccuracy)),
             (
@@ -234,17 +288,18 @@ fn accuracy_table(plan: &Plan, rows: &[LossComponents], threads: usize) -> Resul
         ];
         for (layer, values) in layers {
             if let Some(values) = values {
-                push("trained", n, layer, &values);
+                push(what, n, layer, &values);
             }
         }
     }
-    let untrained = run_jobs(plan.seeds.len(), threads, |index| {
-        evaluate::untrained_accuracies(&Config { seed: plan.seeds[index], ..plan.base.clone() }, &split)
+    let seeds = &plan.grid.seeds;
+    let untrained = run_jobs(seeds.len(), jobs, |index| {
+        evaluate::untrained_accuracies(&Config { seed: seeds[index], ..plan.base.clone() }, split, device)
     })?;
     for (layer, index) in [("head", 0), ("encoder", 1)] {
         push("untrained", None, layer, &untrained.iter().map(|a| a[index]).collect::<Vec<_>>());
     }
-    if let Some(pixels) = evaluate::pixel_accuracies(&split)? {
+    if let Some(pixels) = evaluate::pixel_accuracies(split)? {
         push("raw pixels", None, "pixels", &[pixels]);
     }
     Ok(table)

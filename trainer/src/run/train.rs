@@ -1,19 +1,57 @@
 //! The training loop.
+//!
+//! A run is a folder: `run.json` (program, version, command, settings), `config.toml`, `metrics.jsonl`, and in the end
+//! `model.safetensors`. Until then `checkpoint.safetensors` ([`super::checkpoint`]) says where it stands, so that an
+//! interrupted run goes on; on the CPU with the same bits as one that was not interrupted.
 
-use super::{Config, Folder, FolderState, Marker, Negatives, Task};
+use super::checkpoint::{self, Position};
+use super::metrics::Metrics;
+use super::{Config, Folder, FolderState, Marker, Negatives, Objective, Task};
 use crate::augment::{Draw, Views};
-use crate::data::{self, InputKind, Samples};
+use crate::data::Samples;
 use crate::error::{Error, Result};
-use crate::loss::{negative_mask, nt_xent, sampled_info_nce};
-use crate::model::Network;
+use crate::loss::{Loss, cross_entropy, negative_mask, nt_xent, sampled_info_nce};
+use crate::model::{Network, Output, Precision};
 use crate::optim::{Optimiser, Schedule};
 use crate::rng::{Purpose, permutation, stream};
-use candle_core::Device;
-use std::io::Write;
-use std::path::Path;
+use candle_core::{CpuStorage, Device, Storage, Tensor};
+use rand_chacha::ChaCha8Rng;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-const CHECKPOINT: &str = "model.safetensors";
-const METRICS: &str = "metrics.jsonl";
+const MODEL: &str = "model.safetensors";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// Steps after which losses and gradients are looked at on a GPU; to look is to wait for it. On the CPU: every step.
+const LOOK_EVERY: usize = 20;
+
+/// Where and how a run computes: what its result does not depend on, but for the device.
+pub struct Session<'a> {
+    /// The folder of the data sets' files, to be noted in the run's.
+    pub data: Option<&'a Path>,
+    /// Where the network lives.
+    pub device: &'a Device,
+    /// In which numbers it computes.
+    pub precision: Precision,
+    /// Whether an unfinished run goes on from its checkpoint; else it is refused.
+    pub resume: bool,
+    /// Time between checkpoints.
+    pub checkpoint_every: Duration,
+    /// Whether somebody wants the program to stop.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Session<'_> {
+    /// On the CPU in f32; checkpoints every five minutes; nothing stops it.
+    pub const CPU: Session<'static> = Session {
+        data: None,
+        device: &Device::Cpu,
+        precision: Precision::F32,
+        resume: true,
+        checkpoint_every: Duration::from_secs(300),
+        stop: &|| false,
+    };
+}
 
 /// What a training run left.
 pub struct Trained {
@@ -25,119 +63,250 @@ pub struct Trained {
     pub final_loss: f64,
 }
 
-/// Trains one encoder into `path`: `run.json`, `config.toml`, `metrics.jsonl` (one line an epoch), `model.safetensors`.
+/// Trains one encoder on `samples` into `path`.
 ///
-/// A folder that holds the finished run of the same settings is kept as it is. Views are made on the CPU; the network
-/// lives on `device`.
+/// A folder that holds the finished run of the same settings is kept as it is.
 ///
 /// # Errors
-/// A folder that is not ours; a batch larger than the training set; a loss that is not finite.
-pub fn train(config: &Config, path: &Path, device: &Device, task: &Task) -> Result<Trained> {
-    let split = data::load(&config.data(None))?;
-    let batches = split.train.len() / config.batch_size;
+/// A folder that is not ours, or that holds an unfinished run where `resume` is not set; a batch larger than the training
+/// set; a loss or gradient that is not finite; an interruption, after a checkpoint.
+pub fn train(
+    config: &Config,
+    samples: &Samples,
+    path: &Path,
+    session: &Session<'_>,
+    task: &Task,
+) -> Result<Trained> {
+    let batches = samples.len() / config.batch_size;
     if batches == 0 {
         return Err(Error::argument(format!(
-            "batch_size = {} exceeds the {} training images",
+            "batch_size = {} exceeds the {} training samples",
             config.batch_size,
-            split.train.len()
+            samples.len()
         )));
     }
-    let folder = Folder::create(path, &Marker::new("train", config.to_toml()))?;
-    if folder.state == FolderState::Same && folder.file(CHECKPOINT).exists() {
-        let final_loss = last_loss(&folder)?;
+    let settings = config.to_toml();
+    let folder = Folder::create(path, &Marker::new("train", settings.clone()).with_data(session.data))?;
+    if folder.state == FolderState::Same && folder.file(MODEL).exists() {
+        let final_loss = Metrics::last(&folder.file("metrics.jsonl"), "loss")?;
         return Ok(Trained { folder, kept: true, final_loss });
     }
-    theory::files::write_atomically(&folder.file("config.toml"), config.to_toml().as_bytes())?;
-    let mut network = Network::new(config.encoder, image_shape(&split.train)?, config.seed, device)?;
-    let mut optimiser =
-        Optimiser::new(config.optimiser, config.momentum, config.weight_decay, network.parameters_mut())?;
-    let schedule = Schedule {
-        peak: config.peak_rate(),
-        warmup_steps: config.warmup_epochs.min(config.epochs) * batches,
-        total_steps: config.epochs * batches,
-    };
-    let views = Views::new(&config.augmentation, &split.train, device)?;
-    let metrics_path = folder.file(METRICS);
-    let mut metrics = std::fs::File::create(&metrics_path).map_err(|e| Error::io(&metrics_path, e))?;
-    let mut final_loss = f64::NAN;
-    for epoch in 0..config.epochs {
-        let order = permutation(split.train.len(), &mut stream(config.seed, Purpose::Shuffle, epoch as u64));
+    let checkpoint = folder.file(CHECKPOINT);
+    if checkpoint.exists() && !session.resume {
+        return Err(Error::argument(format!(
+            "{} holds an unfinished run: --resume continues it; to begin anew, remove the folder",
+            path.display()
+        )));
+    }
+    theory::files::write_atomically(&folder.file("config.toml"), settings.as_bytes())?;
+    let mut run = Run::new(config, samples, batches, session)?;
+    if checkpoint.exists() {
+        run.position = checkpoint::load(&checkpoint, &mut run.network, &mut run.optimiser, &settings)?;
+        task.advance(run.position.epoch);
+    }
+    let mut metrics = Metrics::open(folder.path(), Some(run.position.step))?;
+    let mut keeper =
+        Keeper { path: checkpoint, settings, every: session.checkpoint_every, last: Instant::now() };
+    while run.position.epoch < config.epochs {
+        run.epoch(&mut keeper, session)?;
+        let loss = run.position.last_loss.unwrap_or(f64::NAN);
+        let rate = run.schedule.rate(run.position.step as usize - 1);
+        let epoch = run.position.epoch as u64 - 1;
+        metrics.record(run.position.step, epoch, &[("loss", loss), ("learning_rate", rate)])?;
+        task.step(|| format!("loss {loss:.3}"));
+        // After the record, so that the checkpoint never stands before it.
+        if run.position.epoch < config.epochs {
+            run.pause(&mut keeper, session)?;
+        }
+    }
+    metrics.finish()?;
+    run.network.parameters().save(&folder.file(MODEL))?;
+    if keeper.path.exists() {
+        std::fs::remove_file(&keeper.path).map_err(|e| Error::io(&keeper.path, e))?;
+    }
+    Ok(Trained { folder, kept: false, final_loss: run.position.last_loss.unwrap_or(f64::NAN) })
+}
+
+/// Writes checkpoints now and then.
+struct Keeper {
+    path: PathBuf,
+    settings: String,
+    every: Duration,
+    last: Instant,
+}
+
+impl Keeper {
+    fn save(&mut self, run: &Run<'_>) -> Result<()> {
+        checkpoint::save(&self.path, &run.network, &self.settings, &run.position)?;
+        self.last = Instant::now();
+        Ok(())
+    }
+
+    /// What to say about the last checkpoint.
+    fn describe(&self) -> String {
+        match self.path.exists() {
+            true => format!("the last checkpoint is {}", self.path.display()),
+            false => "there is no checkpoint yet".into(),
+        }
+    }
+}
+
+/// A run in progress.
+struct Run<'a> {
+    config: &'a Config,
+    samples: &'a Samples,
+    views: Views<'a>,
+    network: Network,
+    optimiser: Optimiser,
+    schedule: Schedule,
+    batches: usize,
+    position: Position,
+}
+
+impl<'a> Run<'a> {
+    fn new(config: &'a Config, samples: &'a Samples, batches: usize, session: &Session<'_>) -> Result<Self> {
+        let views = Views::new(&config.augmentation, samples, session.device)?;
+        let network = config.network(samples, session.device)?;
+        let mut network = network.in_precision(session.precision)?;
+        let (momentum, decay) = (config.momentum, config.weight_decay);
+        let optimiser = Optimiser::new(config.optimiser, momentum, decay, network.parameters_mut())?;
+        let schedule = Schedule {
+            peak: config.peak_rate(),
+            warmup_steps: config.warmup_epochs.min(config.epochs) * batches,
+            total_steps: config.epochs * batches,
+        };
+        let position = Position::default();
+        Ok(Self { config, samples, views, network, optimiser, schedule, batches, position })
+    }
+
+    /// The rest of the epoch that the position is in; afterwards it is at the start of the next.
+    fn epoch(&mut self, keeper: &mut Keeper, session: &Session<'_>) -> Result<()> {
+        let (config, epoch) = (self.config, self.position.epoch);
+        let order = permutation(self.samples.len(), &mut stream(config.seed, Purpose::Shuffle, epoch as u64));
         let mut draw = Draw::new(config.seed, Purpose::Augmentation, epoch)?;
+        draw.set_position(self.position.views);
         let mut choose = stream(config.seed, Purpose::Negatives, epoch as u64);
+        choose.set_word_pos(self.position.negatives);
+        let look_every = if session.device.is_cpu() { 1 } else { LOOK_EVERY };
+        let mut pending: Vec<Tensor> = Vec::new();
+        for batch in order.chunks_exact(config.batch_size).skip(self.position.step_of_epoch) {
+            let input = self.views.random(batch, &mut draw, 2)?;
+            let (output, tape) = self.network.forward_train(input.images()?)?;
+            let loss = self.loss(&output, batch, &mut choose)?;
+            pending.push(loss.value);
+            self.network.backward(tape, loss.gradient)?;
+            let looks = pending.len() == look_every || self.position.step_of_epoch + 1 == self.batches;
+            if looks {
+                self.position.loss_sum += self.look(&pending, keeper)?;
+                pending.clear();
+            }
+            self.optimiser
+                .step(self.network.parameters(), self.schedule.rate(self.position.step as usize))?;
+            self.position.step += 1;
+            self.position.step_of_epoch += 1;
+            self.position.views = draw.position();
+            self.position.negatives = choose.get_word_pos();
+            if looks && self.position.step_of_epoch < self.batches {
+                self.pause(keeper, session)?;
+            }
+        }
+        let mean = self.position.loss_sum / self.batches as f64;
+        let step = self.position.step;
+        self.position = Position { step, epoch: epoch + 1, last_loss: Some(mean), ..Position::default() };
+        Ok(())
+    }
+
+    /// Saves a checkpoint if it is time, or if the program shall stop.
+    fn pause(&self, keeper: &mut Keeper, session: &Session<'_>) -> Result<()> {
+        let stops = (session.stop)();
+        if !stops && keeper.last.elapsed() < keeper.every {
+            return Ok(());
+        }
+        keeper.save(self)?;
+        if stops {
+            let (step, path) = (self.position.step, keeper.path.display());
+            return Err(Error::Interrupted(format!(
+                "interrupted after step {step}; {path} is saved, --resume goes on"
+            )));
+        }
+        Ok(())
+    }
+
+    fn loss(&self, output: &Output, batch: &[usize], choose: &mut ChaCha8Rng) -> Result<Loss> {
+        let config = self.config;
+        match (config.objective, config.negatives) {
+            (Objective::CrossEntropy, _) => {
+                let labels = self.samples.labels();
+                let classes: Vec<usize> = batch.iter().chain(batch).map(|&i| labels[i]).collect();
+                cross_entropy(&output.head, &classes)
+            }
+            (Objective::Contrastive, Negatives::Batch(_)) => nt_xent(&output.head, config.temperature),
+            (Objective::Contrastive, Negatives::Count(k)) => {
+                let mask = negative_mask(batch.len(), k, choose)?.to_device(output.head.device())?;
+                sampled_info_nce(&output.head, &mask, config.temperature)
+            }
+        }
+    }
+
+    /// The sum of the losses of the last steps, all of which, and the last gradient, must be finite.
+    fn look(&self, pending: &[Tensor], keeper: &Keeper) -> Result<f64> {
+        let bad = |what: String, step: u64| {
+            let (epoch, rate) = (self.position.epoch, self.config.learning_rate);
+            let saved = keeper.describe();
+            Error::NonFinite(format!(
+                "{what} at step {step} (epoch {epoch}): lower learning_rate = {rate}; {saved}"
+            ))
+        };
+        let first = self.position.step + 1 - pending.len() as u64;
         let mut sum = 0.0;
-        for (step, batch) in order.chunks_exact(config.batch_size).enumerate() {
-            let step = epoch * batches + step;
-            let input = views.random(batch, &mut draw, 2)?;
-            let (output, tape) = network.forward_train(input.images()?)?;
-            let loss = match config.negatives {
-                Negatives::Batch(_) => nt_xent(&output.head, config.temperature)?,
-                Negatives::Count(k) => {
-                    let mask = negative_mask(batch.len(), k, &mut choose)?.to_device(device)?;
-                    sampled_info_nce(&output.head, &mask, config.temperature)?
-                }
-            };
-            let value = f64::from(loss.value.to_scalar::<f32>()?);
+        for (step, value) in (first..).zip(pending) {
+            let value = f64::from(value.to_scalar::<f32>()?);
             if !value.is_finite() {
-                return Err(Error::NonFinite(format!(
-                    "the loss is {value} at step {step} (epoch {epoch}) of {}: lower learning_rate = {}",
-                    path.display(),
-                    config.learning_rate
-                )));
+                return Err(bad(format!("the loss is {value}"), step));
             }
             sum += value;
-            network.backward(tape, loss.gradient)?;
-            optimiser.step(network.parameters(), schedule.rate(step))?;
         }
-        final_loss = sum / batches as f64;
-        let rate = schedule.rate((epoch + 1) * batches - 1);
-        let line = serde_json::json!({ "epoch": epoch, "loss": final_loss, "learning_rate": rate });
-        writeln!(metrics, "{line}").map_err(|e| Error::io(&metrics_path, e))?;
-        task.step(|| format!("loss {final_loss:.3}"));
+        if !all_finite(self.network.parameters().gradients())? {
+            return Err(bad("the gradient is not finite".into(), self.position.step));
+        }
+        Ok(sum)
     }
-    network.parameters().save(&folder.file(CHECKPOINT))?;
-    Ok(Trained { folder, kept: false, final_loss })
 }
 
-fn last_loss(folder: &Folder) -> Result<f64> {
-    let path = folder.file(METRICS);
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
-    let line = text.lines().last().unwrap_or_default();
-    let value: serde_json::Value =
-        serde_json::from_str(line).map_err(|e| Error::data(&path, format!("last line: {e}")))?;
-    value["loss"].as_f64().ok_or_else(|| Error::data(&path, "the last line has no loss"))
+/// Whether every number of a contiguous f32 tensor is finite.
+fn all_finite(tensor: &Tensor) -> Result<bool> {
+    let (storage, _) = tensor.storage_and_layout();
+    if let Storage::Cpu(CpuStorage::F32(values)) = &*storage {
+        return Ok(values.iter().fold(true, |all, v| all & v.is_finite()));
+    }
+    drop(storage);
+    // 0·x is NaN for x infinite or NaN, and 0 else.
+    Ok(tensor.affine(0.0, 0.0)?.sum_all()?.to_scalar::<f32>()? == 0.0)
 }
 
-/// The settings of a run folder.
+/// The settings of a run folder, and the folder of its data.
 ///
 /// # Errors
 /// The folder is no run of this program.
-pub fn run_config(path: &Path) -> Result<Config> {
+pub fn run_config(path: &Path) -> Result<(Config, Option<PathBuf>)> {
     let (_, marker) = Folder::open(path, "train")?;
-    Config::from_toml(&marker.settings, &[])
+    Ok((Config::from_toml(&marker.settings)?, marker.data))
 }
 
-/// The trained network of a run folder, for images \[height, width, channels\].
+/// The trained network of a run folder, for samples like these.
 ///
 /// # Errors
 /// The folder holds no finished run.
-pub fn load_network(path: &Path, config: &Config, image: [usize; 3]) -> Result<Network> {
-    let checkpoint = path.join(CHECKPOINT);
-    if !checkpoint.exists() {
-        let message = format!("{} holds an unfinished run: it has no {CHECKPOINT}", path.display());
+pub fn load_network(path: &Path, config: &Config, samples: &Samples, device: &Device) -> Result<Network> {
+    let model = path.join(MODEL);
+    if !model.exists() {
+        let message = format!("{} holds an unfinished run: it has no {MODEL}", path.display());
         return Err(Error::argument(message));
     }
-    let network = Network::new(config.encoder, image, config.seed, &Device::Cpu)?;
-    network.parameters().load(&checkpoint)?;
+    let network = config.network(samples, device)?;
+    network.parameters().load(&model)?;
     Ok(network)
 }
 
-/// The shape of the images among samples.
-///
-/// # Errors
-/// Texts.
-pub fn image_shape(samples: &Samples) -> Result<[usize; 3]> {
-    match samples.kind() {
-        InputKind::Images(shape) => Ok(shape),
-        InputKind::Texts { .. } => Err(Error::argument("an encoder of images cannot read texts")),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! `measure`: the loss components of a run, or of anybody's features.
+
+use super::print;
+use super::session::threads;
+use anyhow::Result;
+use clap::Args;
+use std::path::{Path, PathBuf};
+use theory::report::Format;
+use theory::{NumDraws, losses};
+use trainer::cuda::DeviceChoice;
+use trainer::run::{self, Folder, Marker, Measuring};
+use trainer::{Error, data};
+
+#[derive(Args)]
+pub(super) struct MeasureArgs {
+    /// Folder of a trained run
+    #[arg(long, value_name = "DIR", required_unless_present = "features", conflicts_with = "features")]
+    run: Option<PathBuf>,
+    /// Features of another program: .npz or .safetensors with view1, view2, labels
+    #[arg(long, value_name = "FILE", requires = "draws", requires = "temperature")]
+    features: Option<PathBuf>,
+    /// Numbers of draws n = K+1, such as 16,64 [default: that of the run's training]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    draws: Option<Vec<u64>>,
+    /// Temperature t [default: that of the run's training]
+    #[arg(long, value_name = "T")]
+    temperature: Option<f64>,
+    /// Passes over the evaluated samples [default: as many as make 100 batches]
+    #[arg(long, value_name = "P")]
+    passes: Option<usize>,
+    /// Seed of the batches and views [default: that of the run, or 7]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Folder for losses.csv [default: the run's folder]
+    #[arg(long, value_name = "DIR", required_unless_present = "run")]
+    out: Option<PathBuf>,
+    /// Threads; small networks gain nothing from more than one, and the result does not depend on it [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(super) threads: Option<u64>,
+    /// Say nothing
+    #[arg(short, long)]
+    quiet: bool,
+    /// Folder of the data sets' files [default: that of the run's training]
+    #[arg(long, value_name = "DIR", requires = "run")]
+    data: Option<PathBuf>,
+    /// cpu, cuda or cuda:INDEX; auto takes a GPU where there is one
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    device: DeviceChoice,
+}
+
+pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
+    let draws: Option<Vec<NumDraws>> =
+        args.draws.as_ref().map(|list| list.iter().map(|&n| NumDraws::new(n)).collect()).transpose()?;
+    if let Some(n) =
+        draws.iter().flatten().enumerate().find_map(|(i, n)| draws.as_ref()?[..i].contains(n).then_some(n))
+    {
+        return Err(Error::argument(format!("--draws names {n} twice")).into());
+    }
+    if let Some(t) = args.temperature.filter(|t| !(t.is_finite() && *t > 0.0)) {
+        return Err(Error::argument(format!("--temperature {t} is not a positive number")).into());
+    }
+    let device = super::open(args.device)?;
+    let rows = run::with_threads(threads(args.threads), || match (&args.run, &args.features) {
+        (Some(path), _) => {
+            let (config, folder) = run::run_config(path)?;
+            let folder = args.data.clone().or(folder);
+            let split = data::load(&config.data(folder.as_deref()))?;
+            let (temperature, passes, seed) = (args.temperature, args.passes, args.seed);
+            let measuring = Measuring { draws: draws.as_deref(), temperature, passes, seed };
+            run::measure_run(path, &split, &measuring, &device)
+        }
+        (None, Some(file)) => {
+            let features = data::features::read(file)?;
+            let name = file.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned());
+            let (draws, temperature) = (draws.unwrap_or_default(), args.temperature.unwrap_or(1.0));
+            run::measure_features(&features, &name, &draws, temperature, args.passes, args.seed.unwrap_or(7))
+        }
+        (None, None) => Err(Error::argument("--run DIR or --features FILE is needed")),
+    })?;
+    let file = match (&args.out, &args.run) {
+        (Some(out), run) if run.as_ref() != Some(out) => {
+            let settings = format!(
+                "{:?}",
+                (&args.run, &args.features, &args.draws, args.temperature, args.passes, args.seed)
+            );
+            Folder::create(out, &Marker::new("measure", settings))?.file("losses.csv")
+        }
+        (_, Some(run)) => run.join("losses.csv"),
+        (_, None) => return Err(Error::argument("--out DIR is needed").into()),
+    };
+    losses::write(&file, &rows)?;
+    if !args.quiet {
+        print(&format!("{}\n", theory::report::measured_table(&rows).to_text(Format::Table)))?;
+        print(&theory::report::bounds_by_draws(&rows).to_text(Format::Table))?;
+        wrote(&file)?;
+    }
+    Ok(())
+}
+
+fn wrote(file: &Path) -> Result<()> {
+    print(&format!("wrote {}\n", file.display()))
+}

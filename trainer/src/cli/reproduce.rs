@@ -1,0 +1,87 @@
+//! `reproduce`: a preset's sweep from data to report.
+
+use super::print;
+use super::session::SessionArgs;
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+use theory::report::Format;
+use trainer::data;
+use trainer::run::{self, Grid, Plan, Preset, Progress};
+
+#[derive(Args)]
+pub(super) struct ReproduceArgs {
+    /// digits, fashion-mnist, cifar10, cifar100, ag-news-erase or ag-news-replace; also a shortened form such as cifar10-small
+    name: String,
+    /// The preset's shortened form: two K, one seed, few epochs, few samples
+    #[arg(long)]
+    quick: bool,
+    /// Folder for runs, losses.csv and report.html [default: runs/NAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Numbers of draws n = K+1, such as 16,32,64
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    draws: Option<Vec<usize>>,
+    /// Seeds, such as 7,11,13
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    seeds: Option<Vec<u64>>,
+    /// Temperatures t, such as 0.1,0.5: a second axis of the sweep
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    temperatures: Option<Vec<f64>>,
+    /// Train every K with this batch size, K negatives drawn per anchor, so that K alone moves
+    #[arg(long, value_name = "B")]
+    fixed_batch: Option<usize>,
+    /// Override a setting of the preset, such as epochs=20 or sweep.supervised=false
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    #[command(flatten)]
+    session: SessionArgs,
+    /// Runs at a time, each on one thread [default: all cores; on a GPU, 1]
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+    /// Say nothing but the final tables
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn reproduce(args: &ReproduceArgs, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+    let name = match args.quick && !args.name.ends_with("-quick") {
+        true => format!("{}-quick", args.name),
+        false => args.name.clone(),
+    };
+    let Preset { config: base, grid } = Preset::named(&name, &args.set)?;
+    let mut grid = grid.unwrap_or(Grid {
+        draws: Vec::new(),
+        seeds: Vec::new(),
+        temperatures: Vec::new(),
+        supervised: false,
+    });
+    if let Some(draws) = &args.draws {
+        grid.draws.clone_from(draws);
+    }
+    if let Some(seeds) = &args.seeds {
+        grid.seeds.clone_from(seeds);
+    }
+    if let Some(temperatures) = &args.temperatures {
+        grid.temperatures.clone_from(temperatures);
+    }
+    let plan = Plan { base, grid, fixed_batch: args.fixed_batch };
+    let device = args.session.open()?;
+    let all = if device.is_cpu() { run::available_threads() } else { 1 };
+    let jobs = args.threads.map_or(all, |t| t as usize);
+    let progress = Progress::new(args.quiet);
+    let start = std::time::Instant::now();
+    let split = data::load(&plan.base.data(args.session.data.as_deref()))?;
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&name));
+    let session = args.session.session(&device, true, stop);
+    let done = run::reproduce(&plan, &split, &out, jobs, &session, &progress)?;
+    for table in [&done.measured, &done.bounds, &done.accuracies] {
+        print(&format!("{}\n", table.to_text(Format::Table)))?;
+    }
+    progress.line(&format!(
+        "{:.0} s in all; report: {}",
+        start.elapsed().as_secs_f64(),
+        done.report.display()
+    ));
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Options that say where and how to compute.
+
+use anyhow::Result;
+use candle_core::Device;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+use trainer::cuda::DeviceChoice;
+use trainer::model::Precision;
+use trainer::run::Session;
+
+/// Numbers of the activations and of the weights in products; the rest is always f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Dtype {
+    F32,
+    Bf16,
+}
+
+#[derive(Args)]
+pub(super) struct SessionArgs {
+    /// Folder of the data sets' files (`trainer download` fills it); the digits need none
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// cpu, cuda or cuda:INDEX; auto takes a GPU where there is one
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    device: DeviceChoice,
+    /// Numbers to compute in; bf16 needs a GPU
+    #[arg(long, value_name = "F", default_value = "f32")]
+    dtype: Dtype,
+    /// Seconds between checkpoints
+    #[arg(long, value_name = "S", default_value = "300", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    checkpoint_every: u64,
+}
+
+impl SessionArgs {
+    /// Opens the device.
+    pub(super) fn open(&self) -> Result<Device> {
+        super::open(self.device)
+    }
+
+    pub(super) fn session<'a>(
+        &'a self,
+        device: &'a Device,
+        resume: bool,
+        stop: &'a (dyn Fn() -> bool + Sync),
+    ) -> Session<'a> {
+        let precision = match self.dtype {
+            Dtype::F32 => Precision::F32,
+            Dtype::Bf16 => Precision::Bf16,
+        };
+        let checkpoint_every = Duration::from_secs(self.checkpoint_every);
+        Session { data: self.data.as_deref(), device, precision, resume, checkpoint_every, stop }
+    }
+}
+
+/// Threads within one run: small networks gain nothing from more than one.
+pub(super) fn threads(asked: Option<u64>) -> usize {
+    asked.unwrap_or(1) as usize
+}

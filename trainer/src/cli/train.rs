@@ -1,0 +1,56 @@
+//! `train`: one run.
+
+use super::session::{SessionArgs, threads};
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+use trainer::run::{self, Preset, Progress};
+use trainer::{Error, data};
+
+#[derive(Args)]
+pub(super) struct TrainArgs {
+    /// Settings that ship, such as digits, cifar10 or ag-news-erase-quick
+    #[arg(long, value_name = "NAME", required_unless_present = "config", conflicts_with = "config")]
+    preset: Option<String>,
+    /// Settings from a TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Override a setting, such as epochs=20; dotted keys reach into tables
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Folder for config.toml, metrics.jsonl and model.safetensors
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Continue an interrupted run from its checkpoint
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    session: SessionArgs,
+    /// Threads; small networks gain nothing from more than one, and the result does not depend on it [default: 1]
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(super) threads: Option<u64>,
+    /// Say nothing
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn train(args: &TrainArgs, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+    let preset = match (&args.preset, &args.config) {
+        (Some(name), _) => Preset::named(name, &args.set)?,
+        (None, Some(file)) => {
+            Preset::from_toml(&std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?, &args.set)?
+        }
+        (None, None) => return Err(Error::argument("--preset NAME or --config FILE is needed").into()),
+    };
+    let config = preset.config;
+    let device = args.session.open()?;
+    let split = data::load(&config.data(args.session.data.as_deref()))?;
+    let session = args.session.session(&device, args.resume, stop);
+    let task = Progress::new(args.quiet).task(&args.out.display().to_string(), config.epochs);
+    let trained = run::with_threads(threads(args.threads), || {
+        run::train(&config, &split.train, &args.out, &session, &task)
+    })?;
+    let kept = if trained.kept { ", kept from before" } else { "" };
+    task.finish(&format!("loss {:.3}{kept}", trained.final_loss));
+    Ok(())
+}

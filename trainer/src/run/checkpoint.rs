@@ -1,0 +1,104 @@
+//! Where a training run stands: weights, running statistics, the optimiser's state, and the positions of all streams.
+//!
+//! One safetensors file. Its tensors are the network's, under their names, and `optimiser.state`; its metadata hold the
+//! position as JSON (`position`) and the settings (`settings`). The schedule is a function of the settings and the step,
+//! the order of an epoch of seed and epoch, so that nothing else is needed to go on bit for bit.
+
+use crate::error::{Error, Result};
+use crate::model::Network;
+use crate::optim::Optimiser;
+use candle_core::{DType, Device, Tensor};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// The name of the tensor that holds the optimiser's state.
+const OPTIMISER: &str = "optimiser.state";
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Position {
+    /// Steps taken.
+    pub step: u64,
+    /// The epoch that the next step belongs to.
+    pub epoch: usize,
+    /// Steps taken within it.
+    pub step_of_epoch: usize,
+    /// Words drawn from this epoch's stream of views.
+    #[serde(with = "text")]
+    pub views: u128,
+    /// Words drawn from this epoch's stream of negatives.
+    #[serde(with = "text")]
+    pub negatives: u128,
+    /// Sum of the losses of this epoch's steps.
+    pub loss_sum: f64,
+    /// Mean loss of the last whole epoch.
+    pub last_loss: Option<f64>,
+}
+
+/// Numbers of 128 bits, which JSON readers do not take, as text.
+mod text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &u128, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&value.to_string())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u128, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Writes a checkpoint, atomically.
+///
+/// # Errors
+/// The operating system refuses.
+pub(super) fn save(path: &Path, network: &Network, settings: &str, position: &Position) -> Result<()> {
+    let parameters = network.parameters();
+    let mut tensors: Vec<(String, Tensor)> = parameters.tensors()?;
+    tensors.push((OPTIMISER.to_string(), parameters.optimiser_state()?));
+    let on_host: Result<Vec<(String, Tensor)>> =
+        tensors.into_iter().map(|(name, t)| Ok((name, t.to_device(&Device::Cpu)?.contiguous()?))).collect();
+    // A struct of numbers always has a JSON form.
+    let position = serde_json::to_string(position).unwrap_or_default();
+    let metadata = HashMap::from([
+        ("position".to_string(), position),
+        ("settings".to_string(), settings.to_string()),
+        ("version".to_string(), env!("CARGO_PKG_VERSION").to_string()),
+    ]);
+    let bytes = safetensors::serialize(on_host?.iter().map(|(name, t)| (name.as_str(), t)), Some(metadata))
+        .map_err(|e| Error::data(path, format!("cannot be written: {e}")))?;
+    Ok(theory::files::write_atomically(path, &bytes)?)
+}
+
+/// Reads a checkpoint into a network and its optimiser; where the run stood.
+///
+/// # Errors
+/// Unreadable file; a checkpoint of other settings; a tensor that is missing or has another shape. Nothing is replaced then.
+pub(super) fn load(
+    path: &Path,
+    network: &mut Network,
+    optimiser: &mut Optimiser,
+    settings: &str,
+) -> Result<Position> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let damaged = |e: &dyn std::fmt::Display| Error::data(path, format!("is no checkpoint: {e}"));
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    if metadata.get("settings").is_none_or(|found| found != settings) {
+        return Err(Error::data(path, "is a checkpoint of other settings"));
+    }
+    let position = metadata.get("position").ok_or_else(|| damaged(&"it has no position"))?;
+    let position: Position = serde_json::from_str(position).map_err(|e| damaged(&e))?;
+    let mut tensors = candle_core::safetensors::load_buffer(&bytes, network.parameters().device())
+        .map_err(|e| damaged(&e))?;
+    let state = tensors.remove(OPTIMISER).ok_or_else(|| damaged(&format!("it has no '{OPTIMISER}'")))?;
+    if state.dtype() != DType::F32 || state.dims() != network.parameters().optimiser_state()?.dims() {
+        return Err(damaged(&format!("'{OPTIMISER}' has shape {:?}", state.dims())));
+    }
+    network.parameters().replace(path, &tensors)?;
+    network.parameters().set_optimiser_state(&state)?;
+    optimiser.resume_at(position.step);
+    Ok(position)
+}

@@ -1,0 +1,95 @@
+use super::*;
+use crate::data;
+use crate::run::{Preset, Progress};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn config(overrides: &[&str]) -> Config {
+    let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+    Preset::named("digits", &overrides).unwrap().config
+}
+
+fn quietly(config: &Config, path: &Path, session: &Session<'_>) -> Result<Trained> {
+    let split = data::load(&config.data(None)).unwrap();
+    train(config, &split.train, path, session, &Progress::new(true).task("", config.epochs))
+}
+
+/// Trains in pieces of `steps` steps until the run is finished; how many pieces that took.
+fn in_pieces(config: &Config, path: &Path, steps: usize) -> usize {
+    for piece in 1.. {
+        let looked = AtomicUsize::new(0);
+        let stop = || looked.fetch_add(1, Ordering::Relaxed) + 1 == steps;
+        match quietly(config, path, &Session { stop: &stop, ..Session::CPU }) {
+            Ok(_) => return piece,
+            Err(Error::Interrupted(message)) => {
+                assert!(message.contains("checkpoint.safetensors"), "{message}")
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    unreachable!("the loop ends with the run")
+}
+
+#[test]
+fn an_interrupted_run_goes_on_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let sampled = ["epochs=3", "batch_size=256", "negatives=15", "warmup_epochs=1"];
+    for (name, overrides) in [
+        ("sgd", &sampled[..]),
+        ("lars", &["epochs=3", "batch_size=256", "optimiser=lars", "encoder=conv"]),
+        ("adamw", &["epochs=2", "batch_size=256", "optimiser=adamw", "learning_rate=0.001"]),
+        ("supervised", &["epochs=2", "batch_size=256", "objective=cross-entropy"]),
+    ] {
+        let config = config(overrides);
+        let (whole, pieces) = (folder.path().join(format!("{name}-whole")), folder.path().join(name));
+        quietly(&config, &whole, &Session::CPU).unwrap();
+        // Five steps an epoch: pieces of two and of three end within epochs and at their ends.
+        assert!(in_pieces(&config, &pieces, 3) >= 4, "{name}");
+        for file in ["model.safetensors", "metrics.jsonl", "config.toml"] {
+            let read = |path: &Path| std::fs::read(path.join(file)).unwrap();
+            assert!(read(&whole) == read(&pieces), "{name}: {file} differs");
+        }
+        assert!(!pieces.join(CHECKPOINT).exists(), "the checkpoint goes when the run is finished");
+    }
+}
+
+#[test]
+fn a_checkpoint_is_refused_where_it_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let (config, once) = (config(&["epochs=2", "batch_size=256"]), AtomicUsize::new(0));
+    let stop = || once.fetch_add(1, Ordering::Relaxed) == 2;
+    assert!(quietly(&config, &path, &Session { stop: &stop, ..Session::CPU }).is_err());
+    let message = |error: Result<Trained>| error.err().map_or_else(String::new, |e| e.to_string());
+    let refused = message(quietly(&config, &path, &Session { resume: false, ..Session::CPU }));
+    assert!(refused.contains("--resume"), "{refused}");
+    let file = path.join(CHECKPOINT);
+    let bytes = std::fs::read(&file).unwrap();
+    for damaged in [&bytes[..bytes.len() / 2], &bytes[..5], b"{}"] {
+        std::fs::write(&file, damaged).unwrap();
+        let refused = message(quietly(&config, &path, &Session::CPU));
+        assert!(refused.contains("checkpoint.safetensors") && !refused.contains('\n'), "{refused}");
+    }
+    // The checkpoint of another run, put in its place.
+    let other = folder.path().join("other");
+    let (settings, once) = (Config { seed: 8, ..config.clone() }, AtomicUsize::new(0));
+    let stop = || once.fetch_add(1, Ordering::Relaxed) == 2;
+    assert!(quietly(&settings, &other, &Session { stop: &stop, ..Session::CPU }).is_err());
+    std::fs::copy(other.join(CHECKPOINT), &file).unwrap();
+    let refused = message(quietly(&config, &path, &Session::CPU));
+    assert!(refused.contains("of other settings"), "{refused}");
+}
+
+#[test]
+fn numbers_that_are_not_finite_stop_the_run_and_name_the_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&["learning_rate=1e38", "warmup_epochs=0", "batch_size=256"]);
+    let Err(Error::NonFinite(message)) = quietly(&config, folder.path(), &Session::CPU) else {
+        panic!("the loss must leave the finite numbers")
+    };
+    assert!(message.contains("at step") && message.contains("there is no checkpoint yet"), "{message}");
+    let session = Session { checkpoint_every: Duration::ZERO, ..Session::CPU };
+    let Err(Error::NonFinite(message)) = quietly(&config, folder.path(), &session) else {
+        panic!("the loss must leave the finite numbers")
+    };
+    assert!(message.contains("the last checkpoint is"), "{message}");
+}
