@@ -1,12 +1,12 @@
-//! The encoders that ship, each with its projection head.
+//! The encoders that ship, each with its projection head: the layers of the table in `options.rs`.
 
-use super::Builder;
 use super::layer::{After, Convolution, Dense};
 use super::unit::{Block, Unit};
+use super::{Builder, Head, Model};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Which encoder, and which head.
+/// Which encoder, and its head unless [`Options`](super::Options) name another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
@@ -25,6 +25,9 @@ pub enum Architecture {
     Resnet18,
 }
 
+/// Channels behind the stem of ResNet-18.
+pub(super) const WIDTH: usize = 64;
+
 /// The units of the encoder and of the head.
 type Units = (Vec<Unit>, Vec<Unit>);
 
@@ -39,78 +42,100 @@ impl Architecture {
             Self::Resnet18 => "resnet18",
         }
     }
+}
 
+impl Model {
     /// Features before and after the head, for images \[height, width, channels\].
-    pub fn features(self, [height, width, _]: [usize; 3]) -> [usize; 2] {
-        match self {
-            Self::Mlp => [256, 64],
-            Self::Conv => [64 * height.div_ceil(4) * width.div_ceil(4), 64],
-            Self::PlainMlp => [512, 128],
-            Self::Small => [256, 128],
-            Self::Resnet18 => [512, 128],
+    pub fn features(self, image: [usize; 3]) -> [usize; 2] {
+        self.sizes(image, WIDTH)
+    }
+
+    /// [`features`](Self::features) of a ResNet-18 whose stem has `width` channels.
+    fn sizes(self, [height, width, _]: [usize; 3], stem: usize) -> [usize; 2] {
+        let [features, outputs] = match self.architecture {
+            Architecture::Mlp => [256, 64],
+            Architecture::Conv => [64 * height.div_ceil(4) * width.div_ceil(4), 64],
+            Architecture::PlainMlp => [512, 128],
+            Architecture::Small => [256, 128],
+            Architecture::Resnet18 => [8 * stem, 128],
+        };
+        match self.options.head {
+            Head::Default => [features, outputs],
+            Head::Paper => [features, 128],
+            Head::Classifier(classes) => [features, classes],
         }
     }
 
-    /// Adds the parameters to the builder and returns the units.
+    /// Adds the parameters to the builder and returns the units; a ResNet-18 has `width` channels behind its stem.
     ///
     /// # Errors
-    /// Images without pixels.
-    pub(super) fn build(self, builder: &mut Builder, image: [usize; 3]) -> Result<Units> {
-        let [height, width, channels] = image;
-        let pixels = height * width * channels;
+    /// Images without pixels; options that the architecture has not.
+    pub(super) fn build(self, builder: &mut Builder, image: [usize; 3], width: usize) -> Result<Units> {
+        let [rows, columns, channels] = image;
+        let pixels = rows * columns * channels;
         if pixels == 0 {
-            return Err(Error::argument(format!("images of {height}×{width}×{channels} have no pixels")));
+            return Err(Error::argument(format!("images of {rows}×{columns}×{channels} have no pixels")));
         }
-        let [features, outputs] = self.features(image);
+        self.check()?;
+        let sizes = self.sizes(image, width);
         let mut encoder = Vec::new();
-        let head = match self {
-            Self::Mlp | Self::Conv => {
-                if self == Self::Mlp {
-                    encoder.push(Unit::Flatten);
-                    encoder.push(dense(builder, "encoder.0", [pixels, 256], After::NormRelu));
-                    encoder.push(dense(builder, "encoder.1", [256, 256], After::NormRelu));
-                } else {
-                    convolutions(builder, &mut encoder, channels, &[(16, 1), (32, 2), (64, 2)]);
-                    encoder.push(Unit::Flatten);
-                }
-                vec![
-                    dense(builder, "head.0", [features, 256], After::NormRelu),
-                    dense(builder, "head.1", [256, outputs], After::Nothing),
-                ]
+        match self.architecture {
+            Architecture::Mlp => {
+                encoder.push(Unit::Flatten);
+                encoder.push(dense(builder, "encoder.0", [pixels, 256], After::NormRelu));
+                encoder.push(dense(builder, "encoder.1", [256, 256], After::NormRelu));
             }
-            Self::PlainMlp => {
+            Architecture::Conv => {
+                convolutions(builder, &mut encoder, channels, &[(16, 1), (32, 2), (64, 2)]);
+                encoder.push(Unit::Flatten);
+            }
+            Architecture::PlainMlp => {
                 encoder.push(Unit::Flatten);
                 for (index, sizes) in [[pixels, 1024], [1024, 512], [512, 512]].into_iter().enumerate() {
                     encoder.push(dense(builder, &format!("encoder.{index}"), sizes, After::BiasRelu));
                 }
-                vec![dense(builder, "head.0", [512, outputs], After::Bias)]
             }
-            Self::Small => {
+            Architecture::Small => {
                 convolutions(builder, &mut encoder, channels, &[(32, 1), (64, 2), (128, 2), (256, 2)]);
                 encoder.push(Unit::Pool);
-                plain_head(builder, features, outputs)
             }
-            Self::Resnet18 => {
-                convolutions(builder, &mut encoder, channels, &[(64, 1)]);
-                let mut inputs = 64;
-                for (stage, width) in [64, 128, 256, 512].into_iter().enumerate() {
-                    for index in 0..2 {
-                        let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-                        let name = format!("encoder.layer{}.{index}", stage + 1);
-                        encoder.push(Unit::Block(Box::new(Block::new(
-                            builder,
-                            &name,
-                            [inputs, width],
-                            stride,
-                        ))));
-                        inputs = width;
-                    }
-                }
-                encoder.push(Unit::Pool);
-                plain_head(builder, features, outputs)
+            Architecture::Resnet18 => {
+                residual(builder, &mut encoder, channels, width, self.options.stem_padding);
+            }
+        }
+        Ok((encoder, self.head(builder, sizes)))
+    }
+
+    fn check(self) -> Result<()> {
+        let (padding, name) = (self.options.stem_padding, self.architecture.name());
+        match self.architecture {
+            Architecture::Resnet18 if (1..=3).contains(&padding) => Ok(()),
+            Architecture::Resnet18 => {
+                Err(Error::argument(format!("stem_padding is {padding}; resnet18 takes 1, 2 or 3")))
+            }
+            _ if padding == 1 => Ok(()),
+            _ => Err(Error::argument(format!(
+                "stem_padding is {padding}; only resnet18 can have another than 1, not {name}"
+            ))),
+        }
+    }
+
+    fn head(self, builder: &mut Builder, [features, outputs]: [usize; 2]) -> Vec<Unit> {
+        let (hidden, after) = match (self.options.head, self.architecture) {
+            (Head::Classifier(_), _) => {
+                return vec![dense(builder, "head.0", [features, outputs], After::Bias)];
+            }
+            (Head::Paper, _) => (features, After::BiasNormRelu),
+            (Head::Default, Architecture::Mlp | Architecture::Conv) => (256, After::NormRelu),
+            (Head::Default, Architecture::Small | Architecture::Resnet18) => (features, After::BiasRelu),
+            (Head::Default, Architecture::PlainMlp) => {
+                return vec![dense(builder, "head.0", [features, outputs], After::Bias)];
             }
         };
-        Ok((encoder, head))
+        vec![
+            dense(builder, "head.0", [features, hidden], after),
+            dense(builder, "head.1", [hidden, outputs], After::Nothing),
+        ]
     }
 }
 
@@ -128,10 +153,19 @@ fn convolutions(builder: &mut Builder, units: &mut Vec<Unit>, mut inputs: usize,
     }
 }
 
-/// Linear with bias, ReLU, linear without bias.
-fn plain_head(builder: &mut Builder, features: usize, outputs: usize) -> Vec<Unit> {
-    vec![
-        dense(builder, "head.0", [features, features], After::BiasRelu),
-        dense(builder, "head.1", [features, outputs], After::Nothing),
-    ]
+/// ResNet-18 with `width` channels behind its stem.
+fn residual(builder: &mut Builder, units: &mut Vec<Unit>, channels: usize, width: usize, padding: usize) {
+    let stem = Convolution::new(builder, ("encoder.0", "encoder.0.norm"), [channels, width], 3, 1);
+    units.push(Unit::Convolution(stem.padded(padding)));
+    let mut inputs = width;
+    for stage in 0..4 {
+        let outputs = width << stage;
+        for index in 0..2 {
+            let stride = if stage > 0 && index == 0 { 2 } else { 1 };
+            let name = format!("encoder.layer{}.{index}", stage + 1);
+            units.push(Unit::Block(Box::new(Block::new(builder, &name, [inputs, outputs], stride))));
+            inputs = outputs;
+        }
+    }
+    units.push(Unit::Pool);
 }

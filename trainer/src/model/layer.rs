@@ -122,6 +122,11 @@ impl Convolution {
         Self { weight, stride, padding: kernel / 2, norm: Norm::new(builder, norm, channels[1]) }
     }
 
+    /// The same with this many zeros on every side.
+    pub fn padded(self, padding: usize) -> Self {
+        Self { padding, ..self }
+    }
+
     /// Multiplications for one image \[height, width, channels\], and the shape it becomes.
     pub fn multiplications(&self, [height, width, channels]: [usize; 3]) -> Result<(f64, [usize; 3])> {
         let input = [1, height, width, channels];
@@ -179,6 +184,8 @@ pub enum After {
     BiasRelu,
     /// Batch normalisation and a ReLU.
     NormRelu,
+    /// A bias, batch normalisation and a ReLU.
+    BiasNormRelu,
 }
 
 /// A linear layer and what follows it.
@@ -203,9 +210,11 @@ impl Dense {
     pub fn new(builder: &mut Builder, name: &str, sizes: [usize; 2], after: After) -> Self {
         let [inputs, outputs] = sizes;
         let weight = builder.weight(name, &[outputs, inputs]);
-        let bias = matches!(after, After::Bias | After::BiasRelu).then(|| builder.bias(name, outputs));
-        let norm = (after == After::NormRelu).then(|| Norm::new(builder, &format!("{name}.norm"), outputs));
-        Self { weight, bias, norm, relu: matches!(after, After::BiasRelu | After::NormRelu) }
+        let bias = matches!(after, After::Bias | After::BiasRelu | After::BiasNormRelu)
+            .then(|| builder.bias(name, outputs));
+        let norm = matches!(after, After::NormRelu | After::BiasNormRelu)
+            .then(|| Norm::new(builder, &format!("{name}.norm"), outputs));
+        Self { weight, bias, norm, relu: !matches!(after, After::Nothing | After::Bias) }
     }
 
     /// \[in, out\].
@@ -213,7 +222,7 @@ impl Dense {
         [self.weight.shape()[1], self.weight.shape()[0]]
     }
 
-    /// relu?(norm?(x wᵀ + b)).
+    /// relu?(norm?(x wᵀ + b?)).
     pub fn forward(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<(Tensor, DenseTape)> {
         let bias = self.bias.as_ref().map(|slot| parameters.value(slot)).transpose()?;
         let weight = parameters.value(&self.weight)?;

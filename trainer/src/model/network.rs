@@ -1,8 +1,9 @@
 //! An encoder with its projection head, trained by explicit backward passes.
 
+use super::architecture::WIDTH;
 use super::layer::Mode;
 use super::unit::{Unit, UnitTape};
-use super::{Architecture, Builder, Parameters, Precision};
+use super::{Architecture, Builder, Model, Options, Parameters, Precision};
 use crate::error::{Error, Result};
 use crate::ops::cast::cast;
 use crate::rng::{Purpose, stream};
@@ -21,7 +22,7 @@ pub struct Tape(Vec<UnitTape>);
 
 /// An encoder and its projection head.
 pub struct Network {
-    architecture: Architecture,
+    model: Model,
     /// \[height, width, channels\] of an image.
     image: [usize; 3],
     encoder: Vec<Unit>,
@@ -31,16 +32,35 @@ pub struct Network {
 }
 
 impl Network {
-    /// A freshly initialised network for images \[height, width, channels\].
+    /// A freshly initialised network for images \[height, width, channels\]: of an [`Architecture`] with its default options, or of
+    /// a [`Model`].
     ///
     /// # Errors
-    /// Images that the architecture does not take; a device without room.
-    pub fn new(architecture: Architecture, image: [usize; 3], seed: u64, device: &Device) -> Result<Self> {
+    /// Images or options that the architecture does not take; a device without room.
+    ///
+    /// # Examples
+    /// ```
+    /// use candle_core::Device;
+    /// use trainer::model::{Architecture, Head, Model, Network, Options};
+    /// let image = [8, 8, 1];
+    /// let plain = Network::new(Architecture::Mlp, image, 7, &Device::Cpu)?;
+    /// assert_eq!(plain.head_name(), "256-256-64");
+    /// let options = Options { head: Head::Paper, ..Options::default() };
+    /// let paper = Network::new(Model { architecture: Architecture::Mlp, options }, image, 7, &Device::Cpu)?;
+    /// assert_eq!(paper.head_name(), "256-256-128");
+    /// # Ok::<(), trainer::Error>(())
+    /// ```
+    pub fn new(model: impl Into<Model>, image: [usize; 3], seed: u64, device: &Device) -> Result<Self> {
+        Self::of_width(model.into(), WIDTH, image, seed, device)
+    }
+
+    /// [`new`](Self::new), with this many channels behind the stem of a ResNet-18.
+    fn of_width(model: Model, width: usize, image: [usize; 3], seed: u64, device: &Device) -> Result<Self> {
         let mut rng = stream(seed, Purpose::Initialisation, 0);
         let mut builder = Builder::new(&mut rng);
-        let (encoder, head) = architecture.build(&mut builder, image)?;
+        let (encoder, head) = model.build(&mut builder, image, width)?;
         let (parameters, precision) = (builder.finish(device)?, Precision::F32);
-        Ok(Self { architecture, image, encoder, head, parameters, precision })
+        Ok(Self { model, image, encoder, head, parameters, precision })
     }
 
     /// The same network, computing in this precision.
@@ -63,7 +83,28 @@ impl Network {
 
     /// Which architecture.
     pub fn architecture(&self) -> Architecture {
-        self.architecture
+        self.model.architecture
+    }
+
+    /// With which head and stem.
+    pub fn options(&self) -> Options {
+        self.model.options
+    }
+
+    /// Features before, within and after the head, as in column `head` of `losses.csv`: `512-512-128`.
+    pub fn head_name(&self) -> String {
+        let sizes = self.head.iter().filter_map(|unit| match unit {
+            Unit::Dense(dense) => Some(dense.sizes()),
+            _ => None,
+        });
+        let mut name = String::new();
+        for [inputs, outputs] in sizes {
+            if name.is_empty() {
+                name = inputs.to_string();
+            }
+            name.push_str(&format!("-{outputs}"));
+        }
+        name
     }
 
     /// The parameters.

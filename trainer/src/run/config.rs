@@ -4,7 +4,7 @@ use super::preset::bad;
 use crate::augment::Augmentation;
 use crate::data::{EvaluateOn, InputKind, Request, Samples};
 use crate::error::{Error, Result};
-use crate::model::{Architecture, Network};
+use crate::model::{Architecture, Head, Model, Network, Options};
 use crate::optim::OptimiserKind;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
@@ -45,10 +45,16 @@ pub enum Objective {
     CrossEntropy,
 }
 
-impl Objective {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(value: &usize) -> bool {
+    *value == 1
 }
 
 /// How the learning rate follows the batch size B.
@@ -76,6 +82,12 @@ pub struct Config {
     pub train_samples: Option<usize>,
     /// Encoder.
     pub encoder: Architecture,
+    /// Projection head.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub head: Head,
+    /// Zeros around the images of ResNet-18; the published code has 3.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub stem_padding: usize,
     /// Seed of every random stream.
     pub seed: u64,
     /// Passes over the training images.
@@ -83,7 +95,7 @@ pub struct Config {
     /// Samples per batch; each gives two views.
     pub batch_size: usize,
     /// What is minimised.
-    #[serde(default, skip_serializing_if = "Objective::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub objective: Objective,
     /// Where negatives come from.
     pub negatives: Negatives,
@@ -200,7 +212,12 @@ impl Config {
         let InputKind::Images(shape) = samples.kind() else {
             return Err(Error::argument("an encoder of images cannot read texts"));
         };
-        Network::new(self.encoder, shape, self.seed, device)
+        let head = match self.objective {
+            Objective::Contrastive => self.head,
+            Objective::CrossEntropy => Head::Classifier(samples.num_classes()),
+        };
+        let options = Options { head, stem_padding: self.stem_padding };
+        Network::new(Model { architecture: self.encoder, options }, shape, self.seed, device)
     }
 
     /// The peak learning rate for this batch size.

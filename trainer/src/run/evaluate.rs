@@ -216,7 +216,7 @@ pub fn measure_run(
         };
         let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
         let mut row = measure::measure(&evaluation, &mut order, &mut views)?;
-        row.run = run_info(&config, &name);
+        row.run = run_info(&config, &name, seen.network.head_name());
         row.fbar_views = Some(config.fbar_views as u64);
         set_exact(
             &mut row,
@@ -246,12 +246,12 @@ fn knn_columns(row: &mut LossComponents) {
     row.extra.push(("knn_temperature".into(), crate::measure::KNN_TEMPERATURE.to_string()));
 }
 
-fn run_info(config: &Config, name: &str) -> RunInfo {
+fn run_info(config: &Config, name: &str, head: String) -> RunInfo {
     RunInfo {
         run_id: name.to_string(),
         dataset: config.dataset.clone(),
         encoder: config.encoder.name().into(),
-        head: "256-256-64".into(),
+        head,
         loss: config.loss_name().into(),
         seed: Some(config.seed),
         epochs: Some(config.epochs as u64),

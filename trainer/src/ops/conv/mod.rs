@@ -250,7 +250,7 @@ mod tests {
     use crate::rng::{Purpose, normal, stream};
     use candle_core::{Device, Var};
 
-    const CASES: [([usize; 4], [usize; 3], usize, usize); 21] = [
+    const CASES: [([usize; 4], [usize; 3], usize, usize); 22] = [
         // input [N, H, W, C_in], [C_out, KH, KW], stride, padding
         ([1, 5, 5, 1], [1, 1, 1], 1, 0),
         ([1, 7, 4, 3], [5, 3, 3], 1, 1),
@@ -274,6 +274,8 @@ mod tests {
         ([9, 1, 1, 32], [32, 3, 3], 1, 1),
         ([1, 3, 3, 256], [272, 3, 3], 1, 1),
         ([2, 3, 2, 512], [512, 3, 3], 1, 1),
+        // Windows that see only zeros: the stem of the published ResNet-18.
+        ([2, 6, 5, 3], [64, 3, 3], 1, 3),
     ];
 
     fn random(shape: &[usize], seed: u64) -> Tensor {
