@@ -450,3 +450,26 @@ fn optimum_prints_the_simplex_with_bounds_and_the_gram_program() {
         &["with replacement"],
     );
 }
+
+#[test]
+fn the_bounds_of_a_figure_can_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let losses = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/results/digits/losses.csv");
+    let svg = |name: &str, bounds: &[&str]| {
+        let out = folder.path().join(name);
+        let args = [&["report", losses, "--out", out.to_str().unwrap(), "-q"][..], bounds].concat();
+        assert_eq!(run(&args).0, 0);
+        std::fs::read_to_string(out.join("bounds.svg")).unwrap()
+    };
+    let (default, chosen) = (svg("default", &[]), svg("chosen", &["--bounds", "specht,bao"]));
+    for (name, by_default) in [("Nozawa &amp; Sato", true), ("Bao et al.", false)] {
+        assert_eq!((default.contains(name), chosen.contains(name)), (by_default, !by_default), "{name}");
+    }
+    let all = svg("all", &["--bounds", "all"]);
+    assert!(all.contains("Nozawa &amp; Sato") && all.contains("Bao et al."));
+    for (bounds, word) in [("master", "master"), ("specht,specht", "twice")] {
+        let out = folder.path().join("none");
+        fails(&["report", losses, "--out", out.to_str().unwrap(), "--bounds", bounds], 2, &[word]);
+        assert!(!out.exists());
+    }
+}

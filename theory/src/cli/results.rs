@@ -5,6 +5,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use theory::losses;
+use theory::report::figure::Selection;
 use theory::report::{self, Format};
 
 #[derive(Args)]
@@ -35,12 +36,17 @@ pub(super) struct ReportArgs {
     /// report
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Upper bounds of L_sup in the figure, by key, or `all` [default: the published ones beside the sharp ones]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    bounds: Option<Vec<String>>,
     /// Say nothing
     #[arg(short, long)]
     quiet: bool,
 }
 
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
+    let selection =
+        args.bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
     let rows = losses::read(&losses_file(&args.losses))?;
     report::check_folder(&args.out)?;
     report::write(
@@ -48,6 +54,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         "Bounds against the number of negatives",
         &rows,
         &report::standard_sections(&rows),
+        &selection,
     )?;
     if !args.quiet {
         super::print(&format!("wrote {}\n", args.out.join("report.html").display()))?;

@@ -22,6 +22,7 @@ pub use notebook::{Quantity, float_formula, largest_term, values as notebook_val
 use crate::error::{Error, Place, Result};
 use crate::losses::{Estimate, Measure};
 use crate::prior::ClassPrior;
+use crate::report::figure::Selection;
 use crate::report::{Cell, Document, Figure, Section, Table};
 use crate::{LossComponents, NumDraws, Sampling, collision};
 
@@ -418,7 +419,12 @@ pub fn figures() -> Result<Vec<Figure>> {
             let rows = table.rows.iter().map(|row| losses(row, Sampling::WithoutReplacement));
             let caption =
                 format!("{}, from the printed rows; υ and τ exact, without replacement", table.dataset.name);
-            Figure::of_bounds(table.dataset.key, &caption, &rows.collect::<Result<Vec<_>>>()?)
+            Figure::of_bounds(
+                table.dataset.key,
+                &caption,
+                &rows.collect::<Result<Vec<_>>>()?,
+                &Selection::default(),
+            )
         })
         .collect()
 }

@@ -48,6 +48,8 @@ pub fn group(rows: &[LossComponents]) -> Vec<Group<'_>> {
                 run.encoder.clone(),
                 run.loss.clone(),
                 g.rows[0].num_draws,
+                // Positive, so that the bits are in the order of the numbers.
+                g.rows[0].temperature.to_bits(),
                 run.train_negatives,
             )
         };

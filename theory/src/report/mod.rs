@@ -54,13 +54,18 @@ impl Figure {
     ///
     /// # Errors
     /// As for [`figure::bounds_against_draws`].
-    pub fn of_bounds(name: &str, caption: &str, rows: &[LossComponents]) -> Result<Self> {
-        let svg = figure::bounds_against_draws(rows, figure::Format::Svg)?;
+    pub fn of_bounds(
+        name: &str,
+        caption: &str,
+        rows: &[LossComponents],
+        selection: &figure::Selection,
+    ) -> Result<Self> {
+        let svg = figure::bounds_against_draws(rows, selection, figure::Format::Svg)?;
         Ok(Self {
             name: name.into(),
             caption: caption.into(),
             svg: String::from_utf8_lossy(&svg).into_owned(),
-            png: figure::bounds_against_draws(rows, figure::Format::Png)?,
+            png: figure::bounds_against_draws(rows, selection, figure::Format::Png)?,
         })
     }
 }
@@ -206,15 +211,22 @@ fn write_files(folder: &Path, page: (String, Vec<u8>), others: Vec<(String, Vec<
     files::write_all(&all)
 }
 
-/// Writes the report on `rows` into `folder`, which is made once everything is drawn.
+/// Writes the report on `rows` into `folder`, which is made once everything is drawn; the figure shows the selected bounds, the
+/// tables all.
 ///
 /// # Errors
 /// No rows; the figure cannot be drawn; the operating system refuses to write.
-pub fn write(folder: &Path, title: &str, rows: &[LossComponents], sections: &[Section]) -> Result<()> {
+pub fn write(
+    folder: &Path,
+    title: &str,
+    rows: &[LossComponents],
+    sections: &[Section],
+    selection: &figure::Selection,
+) -> Result<()> {
     if rows.is_empty() {
         return Err(Error::argument("a report needs at least one row of losses"));
     }
-    let figure = Figure::of_bounds("bounds", "", rows)?;
+    let figure = Figure::of_bounds("bounds", "", rows, selection)?;
     let table = bounds_by_draws(rows);
     let sections = &[&[measured_section(rows)], sections].concat()[..];
     let markdown = std::iter::once(format!("# {title}\n\n{}", table.to_text(Format::Markdown)))

@@ -178,7 +178,7 @@ pub fn reproduce(
     }];
     sections.extend(report::standard_sections(&rows));
     let title = format!("{}: bounds against the number of negatives", plan.base.dataset);
-    report::write(folder.path(), &title, &rows, &sections)?;
+    report::write(folder.path(), &title, &rows, &sections, &report::figure::Selection::default())?;
     for check in rows.iter().flat_map(|row| report::checks(row).into_iter().map(move |c| (row, c))) {
         let (row, check) = check;
         if check.is_flagged() {

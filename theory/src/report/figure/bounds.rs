@@ -8,15 +8,89 @@ use crate::report::{Group, MeanAndDeviation, group, mean_and_deviation};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-/// Bars from left to right: key of the bound and colour. A key that the registry lacks, or that has no value anywhere, takes
-/// no room; to show another bound, add a line.
-const BARS: [(&str, RGBColor); 5] = [
-    ("curl", RGBColor(86, 134, 196)),
-    ("curl_as_published", RGBColor(188, 206, 230)),
-    ("nozawa_sato", RGBColor(221, 132, 82)),
-    ("submodular", RGBColor(129, 178, 154)),
-    ("specht", RGBColor(129, 114, 178)),
-];
+/// Which bounds a figure shows, from left to right; one that has no value anywhere takes no room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection(Vec<&'static str>);
+
+impl Default for Selection {
+    /// What tells the published bounds from the sharp ones: `curl`, `curl_as_published`, `nozawa_sato`, `submodular`, `specht`.
+    fn default() -> Self {
+        Self(vec!["curl", "curl_as_published", "nozawa_sato", "submodular", "specht"])
+    }
+}
+
+impl Selection {
+    /// The bounds of these keys; the one key `all` means every upper bound of L_sup in the registry.
+    ///
+    /// # Errors
+    /// No key, one that the registry lacks, one of a bound that is no upper bound of L_sup, or one twice.
+    ///
+    /// # Examples
+    /// ```
+    /// use theory::report::figure::Selection;
+    /// assert!(Selection::of(&["specht", "bao"]).is_ok());
+    /// assert!(Selection::of(&["spekht"]).is_err());
+    /// ```
+    pub fn of(keys: &[impl AsRef<str>]) -> Result<Self> {
+        let upper = || bounds::all().iter().filter(|b| !b.upper_needs().is_empty()).map(|b| b.key());
+        let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+        if keys == ["all"] {
+            return Ok(Self(upper().collect()));
+        }
+        let mut found = Vec::new();
+        for key in &keys {
+            let known = upper().find(|known| known == key).ok_or_else(|| {
+                let known: Vec<&str> = upper().collect();
+                Error::argument(format!(
+                    "'{key}' is no upper bound of L_sup; known: all, {}",
+                    known.join(", ")
+                ))
+            })?;
+            if found.contains(&known) {
+                return Err(Error::argument(format!("the bound '{key}' is named twice")));
+            }
+            found.push(known);
+        }
+        if found.is_empty() {
+            return Err(Error::argument("a figure of bounds needs at least one bound"));
+        }
+        Ok(Self(found))
+    }
+}
+
+/// The colour of a bound, the same in every figure.
+fn colour(key: &str) -> RGBColor {
+    const KNOWN: [(&str, RGBColor); 5] = [
+        ("curl", RGBColor(86, 134, 196)),
+        ("curl_as_published", RGBColor(188, 206, 230)),
+        ("nozawa_sato", RGBColor(221, 132, 82)),
+        ("submodular", RGBColor(129, 178, 154)),
+        ("specht", RGBColor(129, 114, 178)),
+    ];
+    const OTHERS: [RGBColor; 11] = [
+        RGBColor(204, 185, 116),
+        RGBColor(100, 181, 205),
+        RGBColor(196, 78, 82),
+        RGBColor(140, 140, 140),
+        RGBColor(218, 139, 195),
+        RGBColor(147, 120, 96),
+        RGBColor(85, 120, 104),
+        RGBColor(240, 190, 130),
+        RGBColor(60, 80, 130),
+        RGBColor(120, 150, 60),
+        RGBColor(90, 60, 60),
+    ];
+    match KNOWN.iter().find(|(known, _)| *known == key) {
+        Some((_, colour)) => *colour,
+        None => {
+            let others = bounds::all()
+                .iter()
+                .filter(|b| !b.upper_needs().is_empty() && KNOWN.iter().all(|(known, _)| *known != b.key()));
+            OTHERS[others.take_while(|b| b.key() != key).count() % OTHERS.len()]
+        }
+    }
+}
+
 const ACCURACIES: [(Measure, &str, RGBColor); 2] = [
     (Measure::MeanAccuracy, "mean-classifier accuracy", RGBColor(60, 60, 60)),
     (Measure::LinearAccuracy, "linear accuracy", RGBColor(70, 140, 80)),
@@ -29,11 +103,15 @@ const SUPERVISED: RGBColor = RGBColor(20, 20, 20);
 ///
 /// # Errors
 /// No rows; the drawing library fails.
-pub fn bounds_against_draws(rows: &[LossComponents], format: Format) -> Result<Vec<u8>> {
+pub fn bounds_against_draws(
+    rows: &[LossComponents],
+    selection: &Selection,
+    format: Format,
+) -> Result<Vec<u8>> {
     if rows.is_empty() {
         return Err(Error::argument("a figure of bounds needs at least one row of losses"));
     }
-    render(&Content::new(&group(rows)), format)
+    render(&Content::new(&group(rows), selection), format)
 }
 
 struct Bar {
@@ -68,9 +146,11 @@ struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    fn new(groups: &'a [Group<'a>]) -> Self {
-        let bounds =
-            BARS.iter().filter_map(|&(key, colour)| bounds::find(key).map(|b| (b, colour, bars(groups, b))));
+    fn new(groups: &'a [Group<'a>], selection: &Selection) -> Self {
+        let bounds = selection
+            .0
+            .iter()
+            .filter_map(|key| bounds::find(key).map(|bound| (bound, colour(key), bars(groups, bound))));
         let accuracies = ACCURACIES.iter().map(|&(measure, name, colour)| {
             (name, colour, groups.iter().map(|g| over_seeds(g, |row| row.get(measure))).collect::<Vec<_>>())
         });
@@ -82,6 +162,14 @@ impl<'a> Content<'a> {
             // With several C the largest: below it at least one bound says nothing.
             trivial: groups.iter().map(|g| (g.rows[0].num_classes as f64).ln()).fold(0.0, f64::max),
         }
+    }
+
+    /// n, and t where the figure has several.
+    fn label(&self, slot: usize) -> String {
+        let row = self.groups[slot].rows[0];
+        let several = self.groups.iter().any(|g| g.rows[0].temperature != row.temperature);
+        let n = row.num_draws;
+        if several { format!("{n}, t = {}", row.temperature) } else { n.to_string() }
     }
 
     /// Lines of the legend, ln C among them.
@@ -137,7 +225,7 @@ fn draw<B: DrawingBackend>(content: &Content<'_>, root: &DrawingArea<B, Shift>, 
     let label = |x: &f64| {
         let slot = x.round();
         let near = (x - slot).abs() < 1e-6 && slot >= 0.0 && slot < slots;
-        if near { content.groups[slot as usize].rows[0].num_draws.to_string() } else { String::new() }
+        if near { content.label(slot as usize) } else { String::new() }
     };
     chart
         .configure_mesh()

@@ -8,7 +8,7 @@ mod bounds;
 mod letters;
 mod lines;
 
-pub use bounds::bounds_against_draws;
+pub use bounds::{Selection, bounds_against_draws};
 pub use lines::{Lines, Series, lines};
 
 use crate::error::{Error, ErrorKind, Result};
