@@ -7,6 +7,7 @@ mod network;
 mod options;
 mod parameters;
 mod precision;
+pub mod torch;
 mod unit;
 
 pub use architecture::Architecture;

@@ -55,7 +55,13 @@ impl Network {
     }
 
     /// [`new`](Self::new), with this many channels behind the stem of a ResNet-18.
-    fn of_width(model: Model, width: usize, image: [usize; 3], seed: u64, device: &Device) -> Result<Self> {
+    pub(super) fn of_width(
+        model: Model,
+        width: usize,
+        image: [usize; 3],
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
         let mut rng = stream(seed, Purpose::Initialisation, 0);
         let mut builder = Builder::new(&mut rng);
         let (encoder, head) = model.build(&mut builder, image, width)?;

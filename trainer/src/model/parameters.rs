@@ -86,6 +86,11 @@ impl Parameters {
         self.list.iter().filter(|p| p.role != Role::Buffer)
     }
 
+    /// Parameters and running statistics.
+    pub(super) fn all(&self) -> &[Parameter] {
+        &self.list
+    }
+
     /// P: how many numbers are trained.
     pub fn num_trained(&self) -> usize {
         self.trained
@@ -223,14 +228,14 @@ impl Parameters {
         std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
         let tensors = candle_core::safetensors::load(path, self.device())
             .map_err(|e| Error::data(path, format!("not a checkpoint: {e}")))?;
-        self.replace(path, &tensors)
+        self.replace_named(path, &tensors)
     }
 
     /// Replaces all values by those of these names; `path` is where they come from.
     ///
     /// # Errors
     /// A parameter that is missing there, or has another shape. Nothing is replaced then.
-    pub fn replace(&self, path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
+    pub fn replace_named(&self, path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
         let mut values = Vec::with_capacity(self.list.len());
         for parameter in &self.list {
             let name = &parameter.name;
@@ -244,8 +249,15 @@ impl Parameters {
                     format!("'{name}' has shape {found:?} instead of {expected:?}"),
                 ));
             }
-            values.push(value.to_device(self.device())?.to_dtype(DType::F32)?.contiguous()?);
+            values.push(value.clone());
         }
+        self.replace(&values)
+    }
+
+    /// Replaces the values of [`all`](Self::all) by these, one for one, of the same shapes.
+    pub(super) fn replace(&self, values: &[Tensor]) -> Result<()> {
+        let convert = |value: &Tensor| value.to_dtype(DType::F32)?.to_device(self.device())?.contiguous();
+        let values = values.iter().map(convert).collect::<candle_core::Result<Vec<_>>>()?;
         for (parameter, value) in self.list.iter().zip(values) {
             self.tensor(parameter)?.slice_set(&value, 0, 0)?;
         }

@@ -97,7 +97,7 @@ pub(super) fn load(
     if state.dtype() != DType::F32 || state.dims() != network.parameters().optimiser_state()?.dims() {
         return Err(damaged(&format!("'{OPTIMISER}' has shape {:?}", state.dims())));
     }
-    network.parameters().replace(path, &tensors)?;
+    network.parameters().replace_named(path, &tensors)?;
     network.parameters().set_optimiser_state(&state)?;
     optimiser.resume_at(position.step);
     Ok(position)

@@ -1,0 +1,128 @@
+//! Checkpoints that PyTorch wrote, and the features that it computes with them (`tests/torch/make_golden.py`).
+
+use super::*;
+use crate::model::{Model, Options};
+use candle_core::{DType, Device};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+const PLAIN: Options = Options { head: Head::Default, stem_padding: 1 };
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/torch").join(name)
+}
+
+/// A ResNet-18 with this many channels behind its stem.
+fn network(options: Options, width: usize) -> Network {
+    let model = Model { architecture: Architecture::Resnet18, options };
+    Network::of_width(model, width, [9, 7, 3], 7, &Device::Cpu).unwrap()
+}
+
+fn values(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn agrees(name: &str, options: Options, width: usize) -> Vec<String> {
+    let network = network(options, width);
+    let ignored = load(&network, &file(&format!("{name}.pt"))).unwrap();
+    let golden: HashMap<String, Tensor> =
+        Tensor::read_npz(file(&format!("{name}.npz"))).unwrap().into_iter().collect();
+    let output = network.forward(&golden["images"]).unwrap();
+    for (part, found) in [("encoder", &output.encoder), ("head", &output.head)] {
+        assert_eq!(found.dims(), golden[part].dims());
+        let (found, expected) = (values(found), values(&golden[part]));
+        let largest = expected.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        let off = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, |m: f64, d| {
+            assert!(d.is_finite());
+            m.max(d)
+        });
+        println!("{name}, {part}: off by {off:e}, largest {largest}");
+        assert!(largest > 0.1 && off < 1e-5 * largest, "{name}, {part}: {off:e} of {largest}");
+    }
+    ignored
+}
+
+#[test]
+fn the_published_model_is_read() {
+    let ignored = agrees("published", Options::PUBLISHED, 4);
+    assert_eq!(ignored.len(), 21, "one counter for each normalisation: {ignored:?}");
+    assert!(ignored.iter().all(|key| key.ends_with(".num_batches_tracked")));
+}
+
+#[test]
+fn a_state_dict_inside_a_dictionary_is_read() {
+    let ignored = agrees("plain", PLAIN, 1);
+    assert_eq!(ignored.iter().filter(|key| key.starts_with("encoder.fc.")).count(), 2, "{ignored:?}");
+}
+
+fn message(options: Options, width: usize, name: &str) -> String {
+    let network = network(options, width);
+    let before = values(network.parameters().flat());
+    let message = load(&network, &file(name)).unwrap_err().to_string();
+    assert_eq!(values(network.parameters().flat()), before, "nothing is replaced");
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+#[test]
+fn what_is_missing_or_left_over_is_named() {
+    // A head without normalisation, and its second layer at another place.
+    let found = message(Options { head: Head::Paper, stem_padding: 1 }, 1, "plain.pt");
+    let missing = "'head.0.norm.weight', 'head.0.norm.bias', 'head.0.norm.running_mean', 'head.0.norm.running_var', 'head.1.weight'";
+    assert!(found.contains(&format!("there is nothing for {missing}; ")), "{found}");
+    assert!(found.ends_with("the network has no place for 'projection_head.2.weight'"), "{found}");
+    // A normalisation that the network has not.
+    let found = message(PLAIN, 4, "published.pt");
+    for part in ["bias", "running_mean", "running_var", "weight"] {
+        assert!(found.contains(&format!("'module.g.projection_head.bn1.{part}'")), "{found}");
+    }
+    assert!(!found.contains("there is nothing for"), "{found}");
+}
+
+#[test]
+fn shapes_are_named_as_pytorch_has_them() {
+    let found = message(Options::PUBLISHED, 5, "published.pt");
+    let stem = "'module.f.conv1.weight' has shape [4, 3, 3, 3] instead of [5, 3, 3, 3]";
+    let last = "'module.g.projection_head.linear2.weight' has shape [128, 32] instead of [128, 40]";
+    assert!(found.contains(stem) && found.contains(last), "{found}");
+}
+
+#[test]
+fn other_files_are_refused_with_what_to_do() {
+    let legacy = message(PLAIN, 1, "legacy.pt");
+    assert!(legacy.contains("before PyTorch 1.6") && legacy.contains("torch.save("), "{legacy}");
+    let strided = message(PLAIN, 1, "channels_last.pt");
+    assert!(strided.contains("'conv1.weight'") && strided.contains("contiguous_format"), "{strided}");
+    let other = message(PLAIN, 1, "make_golden.py");
+    assert!(other.ends_with("neither a .pt file of PyTorch 1.6 or later nor a .safetensors file"), "{other}");
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.pt");
+    let whole = std::fs::read(file("plain.pt")).unwrap();
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let error = load(&network(PLAIN, 1), &cut).unwrap_err().to_string();
+    assert!(error.contains("cut.pt: not readable"), "{error}");
+    let mlp = Network::new(Architecture::Mlp, [9, 7, 3], 7, &Device::Cpu).unwrap();
+    let error = load(&mlp, &file("plain.pt")).unwrap_err().to_string();
+    assert_eq!(error, "weights of PyTorch are read for resnet18, not for mlp");
+}
+
+/// A safetensors file of PyTorch's names and order of dimensions, with any prefix, and one with two encoders.
+#[test]
+fn safetensors_and_two_encoders() {
+    let network = network(PLAIN, 1);
+    let mut tensors: HashMap<String, Tensor> = read(&file("plain.pt")).unwrap().into_iter().collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plain.safetensors");
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    load(&network, &file("plain.pt")).unwrap();
+    let expected = values(network.parameters().flat());
+    let other = super::tests::network(PLAIN, 1);
+    assert_ne!(values(other.parameters().flat()), expected);
+    load(&other, &path).unwrap();
+    assert_eq!(values(other.parameters().flat()), expected);
+    assert_eq!(values(other.parameters().buffers()), values(network.parameters().buffers()));
+    tensors.insert(format!("momentum.{MARK}"), tensors[&format!("encoder.{MARK}")].clone());
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    let error = load(&network, &path).unwrap_err().to_string();
+    assert!(error.contains("several prefixes: 'encoder.', 'momentum.'"), "{error}");
+}

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Writes checkpoints of small ResNet-18s as PyTorch saves them, and what PyTorch computes with them.
+
+    python -m venv /tmp/tv && /tmp/tv/bin/pip install torch torchvision numpy
+    /tmp/tv/bin/python trainer/tests/torch/make_golden.py               # the files beside this script
+    /tmp/tv/bin/python trainer/tests/torch/make_golden.py --full DIR    # 64 channels: DIR/full.pt (46 MB), DIR/full.npz
+
+Made with torch 2.11.0 (CPU), torchvision 0.26.0, numpy 2.4.6. Weights are random, and the running statistics those of three random batches.
+
+    published.pt      4 channels, the names, head and stem of Nozawa & Sato behind DistributedDataParallel, f32
+    plain.pt          1 channel, torchvision's names, a head without normalisation, a classifier beside it, f16, in the entry state_dict of a larger dictionary
+    legacy.pt         one tensor in the format before PyTorch 1.6
+    channels_last.pt  one tensor in another order
+    NAME.npz          images f32 [N, H, W, 3]; encoder, head f64 [N, d]: the features of NAME.pt, computed in f64
+"""
+
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride > 1:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        around = x if self.downsample is None else self.downsample(x)
+        hidden = self.bn1(self.conv1(x)).relu()
+        return (self.bn2(self.conv2(hidden)) + around).relu()
+
+
+class Encoder(nn.Module):
+    """torchvision's ResNet-18 with a 3x3 stem and no pooling behind it, for any number of channels."""
+
+    def __init__(self, width, padding):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 3, 1, padding, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        for stage in range(4):
+            outputs = width << stage
+            first = Block(max(width, outputs // 2), outputs, 1 if stage == 0 else 2)
+            setattr(self, f"layer{stage + 1}", nn.Sequential(first, Block(outputs, outputs, 1)))
+
+    def forward(self, x):
+        x = self.bn1(self.conv1(x)).relu()
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+        return x.mean(dim=(2, 3))
+
+
+def torchvisions(padding):
+    encoder = torchvision.models.resnet18()
+    encoder.conv1 = nn.Conv2d(3, 64, 3, 1, padding, bias=False)
+    encoder.maxpool = nn.Identity()
+    encoder.fc = nn.Identity()
+    assert list(encoder.state_dict()) == list(Encoder(64, padding).state_dict())
+    return encoder
+
+
+def published_head(features):
+    layers = OrderedDict(linear1=nn.Linear(features, features), bn1=nn.BatchNorm1d(features), relu1=nn.ReLU())
+    layers["linear2"] = nn.Linear(features, 128, bias=False)
+    return nn.Sequential(layers)
+
+
+def randomise(encoder, head, seed):
+    """Scales and shifts that are not 1 and 0, and running statistics of three random batches."""
+    torch.manual_seed(seed)
+    for module in [*encoder.modules(), *head.modules()]:
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.3)
+    encoder.train(), head.train()
+    with torch.no_grad():
+        for _ in range(3):
+            head(encoder(torch.rand(16, 3, 9, 7)))
+    encoder.eval(), head.eval()
+
+
+def outputs(path, encoder, head, shape):
+    """Images and features, in f64 from the weights as saved."""
+    images = np.random.default_rng(5).random(shape, dtype=np.float32)
+    with torch.no_grad():
+        features = encoder.double()(torch.from_numpy(images).double().permute(0, 3, 1, 2))
+        np.savez(path, images=images, encoder=features.numpy(), head=head.double()(features).numpy())
+
+
+def published(folder, name, encoder, shape):
+    torch.manual_seed(7)
+    head = published_head(encoder.bn1.num_features * 8)
+    randomise(encoder, head, 11)
+    state = {f"module.f.{key}": value for key, value in encoder.state_dict().items()}
+    state |= {f"module.g.projection_head.{key}": value for key, value in head.state_dict().items()}
+    torch.save(OrderedDict(state), folder / f"{name}.pt")
+    outputs(folder / f"{name}.npz", encoder, head, shape)
+
+
+def plain(folder):
+    torch.manual_seed(7)
+    encoder = Encoder(1, 1)
+    head = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 128, bias=False))
+    randomise(encoder, head, 13)
+    encoder.half(), head.half()
+    encoder.add_module("fc", nn.Linear(8, 10).half())
+    state = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
+    state |= {f"projection_head.{key}": value for key, value in head.state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": OrderedDict(state), "lr": 0.1, "betas": (0.9, 0.999)}, folder / "plain.pt")
+    outputs(folder / "plain.npz", encoder, head, (3, 9, 7, 3))
+
+
+def main():
+    if sys.argv[1:2] == ["--full"]:
+        torch.manual_seed(7)
+        published(Path(sys.argv[2]), "full", torchvisions(3), (4, 32, 32, 3))
+        return
+    folder = Path(__file__).parent
+    torch.manual_seed(3)
+    published(folder, "published", Encoder(4, 3), (3, 9, 7, 3))
+    plain(folder)
+    small = {"conv1.weight": torch.rand(2, 3, 3, 3)}
+    torch.save(small, folder / "legacy.pt", _use_new_zipfile_serialization=False)
+    torch.save({key: value.to(memory_format=torch.channels_last) for key, value in small.items()}, folder / "channels_last.pt")
+
+
+if __name__ == "__main__":
+    main()
