@@ -34,6 +34,9 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Every address of a file failed; the message names them.
+    #[error("{0}")]
+    Network(String),
     /// An error of the tensor library.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -4,6 +4,7 @@
 //!
 //! - [`cuda`]: the device to compute on, and what the kernels for an NVIDIA GPU share;
 //! - [`data`]: the digits that ship, and features that other programs made;
+//! - [`download`]: the published data sets, fetched and verified;
 //! - [`augment`]: random views of a sample;
 //! - [`model`]: encoders with a projection head;
 //! - [`loss`]: NT-Xent, and InfoNCE with K sampled negatives;
@@ -17,6 +18,7 @@
 pub mod augment;
 pub mod cuda;
 pub mod data;
+pub mod download;
 pub mod error;
 pub mod loss;
 pub mod matrix;

@@ -1,6 +1,7 @@
 //! The command line of `trainer`.
 
 mod bench;
+mod download;
 mod measure;
 mod reproduce;
 mod session;
@@ -36,6 +37,9 @@ enum Command {
         after_help = "Example: trainer measure --run runs/n128 --draws 16,128 --temperature 0.5 --out runs/n128-measured"
     )]
     Measure(measure::MeasureArgs),
+    /// Fetch a published data set and compare it with its published checksums
+    #[command(after_help = "Example: trainer download fashion-mnist --data data/sets")]
+    Download(download::DownloadArgs),
     /// Time one training step, stage by stage
     #[command(after_help = "Example: trainer bench --net small --batch 128 --steps 10 --threads 2")]
     Bench(bench::BenchArgs),
@@ -100,7 +104,7 @@ pub(crate) fn main() -> ExitCode {
     keep_freed_memory();
     set_library_threads(match &command {
         // Runs go side by side, each on one thread.
-        Command::Reproduce(_) => 1,
+        Command::Reproduce(_) | Command::Download(_) => 1,
         Command::Train(args) => session::threads(args.threads),
         Command::Measure(args) => session::threads(args.threads),
         Command::Bench(args) => args.threads(),
@@ -110,6 +114,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::reproduce(&args, stop),
         Command::Train(args) => train::train(&args, stop),
         Command::Measure(args) => measure::measure(&args),
+        Command::Download(args) => download::download(&args),
         Command::Bench(args) => bench::bench(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
