@@ -1,5 +1,6 @@
 //! Data sets, and features that other programs made.
 
+pub mod ag_news;
 pub mod digits;
 pub mod features;
 mod images;
