@@ -1,10 +1,14 @@
 //! Data sets, and features that other programs made.
 
 pub mod ag_news;
+pub mod clusters;
 pub mod digits;
 pub mod features;
 mod images;
+pub mod neighbours;
+pub mod news;
 mod texts;
+pub mod words;
 
 pub use images::Images;
 pub use texts::Texts;
@@ -125,10 +129,15 @@ pub struct Request<'a> {
 /// Loads a data set by name.
 ///
 /// # Errors
-/// The name is unknown.
+/// The name is unknown; a file is missing or not readable.
 pub fn load(request: &Request<'_>) -> Result<Split> {
     match request.name {
         "digits" => digits::load(request.evaluate_on),
-        name => Err(Error::argument(format!("there is no data set '{name}'; known: digits"))),
+        "ag-news" => news::load(request),
+        "ag-news-8" => news::load_latent(request),
+        name => {
+            let known = "digits, ag-news, ag-news-8";
+            Err(Error::argument(format!("there is no data set '{name}'; known: {known}")))
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Texts as sequences of word numbers, with labels.
 
+use super::neighbours::{Neighbours, Source};
 use crate::error::{Error, Result};
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Texts with labels; subsets share the words.
 #[derive(Debug, Clone)]
@@ -11,6 +13,7 @@ pub struct Texts {
     rows: Vec<u32>,
     /// Class of each text, from 0.
     labels: Vec<usize>,
+    num_classes: usize,
 }
 
 #[derive(Debug)]
@@ -20,7 +23,10 @@ struct Store {
     /// Where each text begins, and the end.
     offsets: Vec<usize>,
     vocabulary: Arc<Vec<String>>,
-    num_classes: usize,
+    /// Where the files of the data set lie.
+    folder: Option<PathBuf>,
+    /// The neighbours that were asked for last: training and evaluated texts share them, and a file of vectors is large.
+    neighbours: Mutex<Option<(Source, Arc<Neighbours>)>>,
 }
 
 impl Texts {
@@ -48,12 +54,18 @@ impl Texts {
         if offsets.len() != labels.len() + 1 {
             return Err(Error::argument(format!("{} texts have {} labels", offsets.len() - 1, labels.len())));
         }
-        if let Some(i) = labels.iter().position(|&label| label >= num_classes) {
-            return Err(Error::argument(format!("text {i} has class {} of {num_classes}", labels[i])));
-        }
         let rows = (0..labels.len() as u32).collect();
-        let store = Store { words, offsets, vocabulary, num_classes };
-        Ok(Self { store: Arc::new(store), rows, labels })
+        let store = Store { words, offsets, vocabulary, folder: None, neighbours: Mutex::new(None) };
+        Self { store: Arc::new(store), rows, labels: Vec::new(), num_classes }.relabelled(labels, num_classes)
+    }
+
+    /// The same texts, whose data set has its files in this folder; before subsets are made.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        if let Some(store) = Arc::get_mut(&mut self.store) {
+            store.folder = Some(folder.to_path_buf());
+        }
+        self
     }
 
     /// Number of texts.
@@ -73,12 +85,33 @@ impl Texts {
 
     /// C.
     pub fn num_classes(&self) -> usize {
-        self.store.num_classes
+        self.num_classes
     }
 
     /// The words, by number.
     pub fn vocabulary(&self) -> &Arc<Vec<String>> {
         &self.store.vocabulary
+    }
+
+    /// Which texts of the store these are: the same text has the same number in every subset.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// Neighbours of the words, up to `count` of each: from `file`, else from `vectors.vec`, `vectors.vec.gz` or
+    /// `synonyms.tsv` in the folder of the data set. Kept for all subsets.
+    ///
+    /// # Errors
+    /// No such file; a file that is not readable as [`Neighbours::read`] says.
+    pub fn neighbours(&self, file: Option<&Path>, count: usize) -> Result<Arc<Neighbours>> {
+        let source = Source::find(file, self.store.folder.as_deref(), count)?;
+        let mut kept = self.store.neighbours.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, neighbours)) = kept.as_ref().filter(|(of, _)| *of == source) {
+            return Ok(Arc::clone(neighbours));
+        }
+        let neighbours = Arc::new(Neighbours::read(&source, self.vocabulary())?);
+        *kept = Some((source, Arc::clone(&neighbours)));
+        Ok(neighbours)
     }
 
     /// Words of text `index`, as numbers in the vocabulary.
@@ -94,6 +127,7 @@ impl Texts {
             store: Arc::clone(&self.store),
             rows: indices.iter().map(|&i| self.rows[i]).collect(),
             labels: indices.iter().map(|&i| self.labels[i]).collect(),
+            num_classes: self.num_classes,
         }
     }
 
@@ -102,7 +136,12 @@ impl Texts {
     /// # Errors
     /// Another number of labels, a label of `num_classes` or more.
     pub fn relabelled(&self, labels: Vec<usize>, num_classes: usize) -> Result<Self> {
-        let texts = (0..self.len()).map(|i| self.text(i).to_vec());
-        Self::new(texts, labels, Arc::clone(&self.store.vocabulary), num_classes)
+        if self.rows.len() != labels.len() {
+            return Err(Error::argument(format!("{} texts have {} labels", self.rows.len(), labels.len())));
+        }
+        if let Some(i) = labels.iter().position(|&label| label >= num_classes) {
+            return Err(Error::argument(format!("text {i} has class {} of {num_classes}", labels[i])));
+        }
+        Ok(Self { store: Arc::clone(&self.store), rows: self.rows.clone(), labels, num_classes })
     }
 }
