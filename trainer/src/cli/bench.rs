@@ -329,15 +329,7 @@ fn device_name(device: &Device) -> Result<Option<String>> {
 
 pub(super) fn bench(args: &BenchArgs) -> Result<()> {
     let threads = args.threads();
-    let report = run::with_threads(threads, || Ok(measure(args, threads)))?.map_err(|error| {
-        // In one line, instead of the driver's words.
-        match trainer::cuda::explain(&format!("{error:?}")) {
-            Some(line) if error.downcast_ref().is_none_or(|e| !matches!(e, Error::Argument(_))) => {
-                anyhow::anyhow!(line)
-            }
-            _ => error,
-        }
-    })?;
+    let report = run::with_threads(threads, || Ok(measure(args, threads)))??;
     print(&format!("{}\n", serde_json::to_string(&report)?))
 }
 

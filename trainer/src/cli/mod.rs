@@ -94,6 +94,14 @@ fn print(text: &str) -> Result<()> {
     Ok(out.flush()?)
 }
 
+/// What to do about a failure of the GPU, in one line instead of the driver's words.
+fn gpu_trouble(error: &anyhow::Error) -> Option<String> {
+    match error.downcast_ref() {
+        Some(Error::Tensor(_)) | None => trainer::cuda::explain(&format!("{error:?}")),
+        Some(_) => None,
+    }
+}
+
 /// The exit code after an interruption with a checkpoint saved: "temporary failure", which schedulers take as a wish to
 /// be started again.
 const INTERRUPTED: u8 = 75;
@@ -122,7 +130,10 @@ pub(crate) fn main() -> ExitCode {
     if error.chain().filter_map(|e| e.downcast_ref()).any(broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error:#}");
+    match gpu_trouble(&error) {
+        Some(line) => eprintln!("error: {line}"),
+        None => eprintln!("error: {error:#}"),
+    }
     match error.downcast_ref::<Error>() {
         Some(Error::Argument(_)) => ExitCode::from(2),
         Some(Error::Theory(e)) if matches!(e.kind(), ErrorKind::Argument(_)) => ExitCode::from(2),
