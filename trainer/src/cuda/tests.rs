@@ -17,6 +17,7 @@ use cudarc::driver::CudaSlice;
 use half::bf16;
 
 mod network;
+mod runs;
 
 fn gpu() -> Option<CudaDevice> {
     match DeviceChoice::Cuda(0).open() {

@@ -26,6 +26,7 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 const LOOK_EVERY: usize = 20;
 
 /// Where and how a run computes: what its result does not depend on, but for the device.
+#[derive(Clone, Copy)]
 pub struct Session<'a> {
     /// The folder of the data sets' files, to be noted in the run's.
     pub data: Option<&'a Path>,
@@ -137,6 +138,11 @@ struct Keeper {
 
 impl Keeper {
     fn save(&mut self, run: &Run<'_>) -> Result<()> {
+        let parameters = run.network.parameters();
+        if !all_finite_here(&parameters.flat().to_device(&Device::Cpu)?) {
+            let (step, saved) = (run.position.step, self.describe());
+            return Err(Error::NonFinite(format!("a weight is not finite after step {step}; {saved}")));
+        }
         checkpoint::save(&self.path, &run.network, &self.settings, &run.position)?;
         self.last = Instant::now();
         Ok(())
@@ -266,22 +272,22 @@ impl<'a> Run<'a> {
             }
             sum += value;
         }
-        if !all_finite(self.network.parameters().gradients())? {
+        if !all_finite_here(self.network.parameters().gradients()) {
             return Err(bad("the gradient is not finite".into(), self.position.step));
         }
         Ok(sum)
     }
 }
 
-/// Whether every number of a contiguous f32 tensor is finite.
-fn all_finite(tensor: &Tensor) -> Result<bool> {
-    let (storage, _) = tensor.storage_and_layout();
-    if let Storage::Cpu(CpuStorage::F32(values)) = &*storage {
-        return Ok(values.iter().fold(true, |all, v| all & v.is_finite()));
+/// Whether every number of an f32 tensor on the CPU is finite; on a GPU the losses and the checkpoints are looked at.
+fn all_finite_here(tensor: &Tensor) -> bool {
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => {
+            values[start..end].iter().fold(true, |all, v| all & v.is_finite())
+        }
+        _ => true,
     }
-    drop(storage);
-    // 0·x is NaN for x infinite or NaN, and 0 else.
-    Ok(tensor.affine(0.0, 0.0)?.sum_all()?.to_scalar::<f32>()? == 0.0)
 }
 
 /// The settings of a run folder, and the folder of its data.
