@@ -1,4 +1,23 @@
-//! Data sets, and features that other programs made.
+//! Data sets by name, parts of them, and features that other programs made.
+//!
+//! [`load`] knows the names
+//!
+//! | name | samples | classes | files under DIR, in the order they are looked for |
+//! |---|---|---|---|
+//! | `digits` | 1,797 images of 8×8 | 10 | none: compiled in |
+//!
+//! Which of their samples are trained on and evaluated follows from the [`Request`], in this order:
+//!
+//! 1. [`EvaluateOn::Validation`]: the official training samples are trained on, the official test samples evaluated.
+//!    [`EvaluateOn::Tuning`]: of the official training samples a tenth of each class is evaluated, the rest trained on.
+//!    (The digits have no official parts: see [`digits`].)
+//! 2. `imbalance`: of class c, ⌊n_c·ratio^(−c/(C−1))⌋ training samples stay, at least one; see [`Imbalance`]. With
+//!    `evaluate_imbalanced` the evaluated samples are cut by the same rule, else they stay as they are.
+//! 3. `train_samples`: that many of the remaining training samples, each class with its share, in random order.
+//!
+//! All choices are fixed: they depend on the samples' classes and on nothing else, in particular on no seed of a run. So
+//! "10,000 training images of CIFAR-10" are the same 10,000 everywhere, and a larger subset of a balanced set contains
+//! every smaller one.
 
 pub mod ag_news;
 pub mod clusters;
@@ -7,14 +26,16 @@ pub mod features;
 mod images;
 pub mod neighbours;
 pub mod news;
+mod request;
+mod subset;
 mod texts;
 pub mod words;
 
 pub use images::Images;
+pub use request::{EvaluateOn, Imbalance, Request};
 pub use texts::Texts;
 
 use crate::error::{Error, Result};
-use std::path::Path;
 
 /// Samples of one kind, with labels.
 #[derive(Debug, Clone)]
@@ -105,39 +126,22 @@ pub struct Split {
     pub evaluated: Samples,
 }
 
-/// Which samples are evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EvaluateOn {
-    /// The validation samples (the official test set, where there is one); training uses all others.
-    Validation,
-    /// A part of the training samples, held out from training: for choosing settings.
-    Tuning,
-}
-
-/// Which part of which data set.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// Name of the data set.
-    pub name: &'a str,
-    /// The folder of the data sets' files; the digits need none.
-    pub folder: Option<&'a Path>,
-    /// Which samples are evaluated.
-    pub evaluate_on: EvaluateOn,
-}
-
 /// Loads a data set by name.
 ///
 /// # Errors
-/// The name is unknown; a file is missing or not readable.
+/// The name is unknown, its files are not found or not as they should be, or the request cannot be met.
+///
+/// # Examples
+/// ```
+/// use trainer::data::{Request, load};
+/// let request = Request { train_samples: Some(200), ..Request::new("digits") };
+/// let split = load(&request)?;
+/// assert_eq!((split.train.len(), split.evaluated.class_counts()), (200, vec![45; 10]));
+/// # Ok::<(), trainer::Error>(())
+/// ```
 pub fn load(request: &Request<'_>) -> Result<Split> {
     match request.name {
-        "digits" => digits::load(request.evaluate_on),
-        "ag-news" => news::load(request),
-        "ag-news-8" => news::load_latent(request),
-        name => {
-            let known = "digits, ag-news, ag-news-8";
-            Err(Error::argument(format!("there is no data set '{name}'; known: {known}")))
-        }
+        "digits" => request.cut(digits::load(request.evaluate_on)?),
+        name => Err(Error::argument(format!("there is no data set '{name}'; known: digits"))),
     }
 }

@@ -201,7 +201,7 @@ impl Config {
 
     /// Which data, with the files in this folder.
     pub fn data<'a>(&'a self, folder: Option<&'a Path>) -> Request<'a> {
-        Request { name: &self.dataset, folder, evaluate_on: self.evaluate_on }
+        Request { folder, evaluate_on: self.evaluate_on, ..Request::new(&self.dataset) }
     }
 
     /// The network of these settings for samples like these, at initialisation.
