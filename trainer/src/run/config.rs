@@ -2,7 +2,7 @@
 
 use super::preset::bad;
 use crate::augment::Augmentation;
-use crate::data::{EvaluateOn, InputKind, Request, Samples};
+use crate::data::{EvaluateOn, Imbalance, InputKind, Request, Samples};
 use crate::error::{Error, Result};
 use crate::model::{Architecture, Head, Model, Network, Options};
 use crate::optim::OptimiserKind;
@@ -80,6 +80,12 @@ pub struct Config {
     /// How many training samples are used, about as many of each class; all where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_samples: Option<usize>,
+    /// A long-tailed variant of the training samples, such as `imbalance.ratio=100`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imbalance: Option<Imbalance>,
+    /// Whether the evaluated samples are cut by `imbalance` too.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub evaluate_imbalanced: bool,
     /// Encoder.
     pub encoder: Architecture,
     /// Projection head.
@@ -269,7 +275,11 @@ mod tests {
 
     #[test]
     fn settings_survive_a_round_trip() {
-        for overrides in [vec![], vec!["negatives=15", "encoder=conv", "optimiser=lars", "learning_rate=1"]] {
+        for overrides in [
+            vec![],
+            vec!["negatives=15", "encoder=conv", "optimiser=lars", "learning_rate=1"],
+            vec!["imbalance.ratio=10", "train_samples=100", "evaluate_imbalanced=true"],
+        ] {
             let config = with(&overrides).unwrap();
             assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config);
         }

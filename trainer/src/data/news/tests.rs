@@ -21,7 +21,7 @@ fn folder(train_file: &str) -> tempfile::TempDir {
 }
 
 fn request(name: &'static str, folder: &Path, evaluate_on: EvaluateOn) -> Result<Split> {
-    super::super::load(&Request { name, folder: Some(folder), evaluate_on })
+    super::super::load(&Request { folder: Some(folder), evaluate_on, ..Request::new(name) })
 }
 
 #[test]
