@@ -361,6 +361,49 @@ fn bounds_and_report_from_a_file() {
     assert_eq!(std::fs::read(&file).unwrap(), before);
 }
 
+/// Three seeds of the published code's result, whose settings are typed.
+#[test]
+fn bounds_from_the_published_codes_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for (seed, loss) in [(7, 2.0), (11, 2.02), (13, 2.04)] {
+        let path = folder.path().join(format!("seed-{seed}"));
+        std::fs::create_dir(&path).unwrap();
+        let numbers = format!(
+            r#"{{"training-validation": {{"SimCLR_loss": {loss}, "upsilon": 0.69, "conflict_term": 1.32, "sup_loss": 1.26,
+            "partial_sup_loss": 0.52, "assumption_value": -1.16}}}}"#
+        );
+        std::fs::write(path.join("bounds.json"), numbers).unwrap();
+        // The file itself, or its folder.
+        files.push(if seed == 7 { path.join("bounds.json") } else { path });
+    }
+    let files: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
+    let typed = ["--classes", "10", "--per-class", "1000", "--draws", "32", "--temperature", "0.5"];
+    let table = json(&[&["bounds"], &files[..], &typed].concat());
+    let row = &table[0];
+    assert_eq!((&row["n = K+1"], &row["seeds"]), (&32.into(), &3.into()), "{row}");
+    let out = folder.path().join("report");
+    let report = [&["report"], &files[..], &typed, &["--out", out.to_str().unwrap(), "-q"]].concat();
+    assert_eq!(run(&report).0, 0);
+    let rows = losses::read(&out.join("losses.csv")).unwrap();
+    assert_eq!(rows.iter().map(|row| row.run.seed).collect::<Vec<_>>(), [Some(7), Some(11), Some(13)]);
+    assert_eq!(rows[1].get(Measure::InfoNce), Some(2.02));
+    // The reports of several numbers of draws are one.
+    let csv = out.join("losses.csv");
+    let csv = csv.to_str().unwrap();
+    assert_eq!(json(&["bounds", csv, csv])[0]["seeds"], 6);
+    for missing in 0..3 {
+        let some: Vec<&str> = match missing {
+            0 => vec!["--draws", "32", "--temperature", "0.5"],
+            1 => vec!["--classes", "10", "--temperature", "0.5"],
+            _ => vec!["--classes", "10", "--draws", "32"],
+        };
+        fails(&[&["bounds", files[0]], &some[..]].concat(), 2, &["bounds.json", "--classes C", "--draws N"]);
+    }
+    fails(&["bounds", csv, "--draws", "32"], 2, &["--draws", "losses.csv holds them itself"]);
+    fails(&["bounds"], 2, &["LOSSES.csv|RUN_DIR|BOUNDS.json"]);
+}
+
 #[test]
 fn bounds_above_the_range_of_floats_are_vacuous() {
     // 1000 classes of 50, 1024 draws: υ = 1e-380 or so, and so is the probability in the CURL bound.

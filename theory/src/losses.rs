@@ -5,9 +5,11 @@
 
 mod csv_file;
 mod measure;
+mod official;
 
 pub use csv_file::{read, read_from, write, write_to};
 pub use measure::{Domain, Measure};
+pub use official::{OfficialSettings, read_official, read_official_from};
 
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;

@@ -47,10 +47,14 @@ enum Command {
     )]
     Simulate(simulate::SimulateArgs),
     /// Every bound on measured losses, side by side, aggregated over seeds
-    #[command(after_help = "Example: theory bounds data/results/digits/losses.csv --format markdown")]
+    #[command(
+        after_help = "Examples: theory bounds data/results/digits/losses.csv --format markdown\n          theory bounds seed-*/bounds.json --classes 10 --per-class 1000 --draws 32 --temperature 0.5"
+    )]
     Bounds(results::BoundsArgs),
     /// A report on measured losses: report.html, figure, tables
-    #[command(after_help = "Example: theory report data/results/digits/losses.csv --out report")]
+    #[command(
+        after_help = "Examples: theory report data/results/digits/losses.csv --out report\n          theory report n32/losses.csv n64/losses.csv --out figure    # several reports in one, such as of bounds.json at each --draws"
+    )]
     Report(results::ReportArgs),
     /// The least contrastive loss that any encoder can reach, its classifier, and the bounds there
     #[command(
@@ -82,15 +86,9 @@ struct PriorArgs {
 
 impl PriorArgs {
     fn load(&self) -> theory::Result<(ClassPrior, Sampling)> {
-        let prior = match (&self.counts, self.classes, self.per_class) {
-            (Some(file), ..) => ClassPrior::read_counts(file)?,
-            (None, Some(classes), Some(items)) => {
-                ClassPrior::uniform(classes)?; // refuses a C that would not fit in memory
-                ClassPrior::from_counts(vec![items; classes as usize])?
-            }
-            (None, classes, None) => ClassPrior::uniform(classes.unwrap_or(0))?,
-            (None, None, Some(_)) => return Err(theory::Error::argument("--per-class needs --classes")),
-        };
+        let source =
+            PriorSource { counts: self.counts.as_deref(), classes: self.classes, per_class: self.per_class };
+        let prior = source.load()?;
         if self.without_replacement && prior.population().is_none() {
             return Err(theory::Error::argument(
                 "--without-replacement needs --counts FILE or --per-class M",
@@ -99,6 +97,31 @@ impl PriorArgs {
         let sampling =
             if self.without_replacement { Sampling::WithoutReplacement } else { Sampling::WithReplacement };
         Ok((prior, sampling))
+    }
+}
+
+/// The classes as typed.
+struct PriorSource<'a> {
+    counts: Option<&'a Path>,
+    classes: Option<u64>,
+    per_class: Option<u64>,
+}
+
+impl PriorSource<'_> {
+    fn is_given(&self) -> bool {
+        self.counts.is_some() || self.classes.is_some()
+    }
+
+    fn load(&self) -> theory::Result<ClassPrior> {
+        match (self.counts, self.classes, self.per_class) {
+            (Some(file), ..) => ClassPrior::read_counts(file),
+            (None, Some(classes), Some(items)) => {
+                ClassPrior::uniform(classes)?; // refuses a C that would not fit in memory
+                ClassPrior::from_counts(vec![items; classes as usize])
+            }
+            (None, classes, None) => ClassPrior::uniform(classes.unwrap_or(0)),
+            (None, None, Some(_)) => Err(theory::Error::argument("--per-class needs --classes")),
+        }
     }
 }
 
@@ -213,11 +236,6 @@ pub(crate) fn main() -> ExitCode {
         Some(ErrorKind::Argument(_)) => ExitCode::from(2),
         _ => ExitCode::FAILURE,
     }
-}
-
-/// `losses.csv` itself, or the folder of a run that holds one.
-fn losses_file(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join("losses.csv") } else { path.to_path_buf() }
 }
 
 #[cfg(test)]

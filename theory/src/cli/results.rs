@@ -1,24 +1,109 @@
 //! `bounds` and `report`: what measured losses say.
 
-use super::{OutputArgs, losses_file};
+use super::{OutputArgs, PriorSource};
 use anyhow::Result;
 use clap::Args;
-use std::path::PathBuf;
-use theory::losses;
+use std::path::{Path, PathBuf};
+use theory::NumDraws;
+use theory::losses::{self, LossComponents, OfficialSettings};
 use theory::report::figure::Selection;
 use theory::report::{self, Format};
 
+/// Measurements, of one file or several.
+#[derive(Args)]
+struct MeasuredArgs {
+    /// losses.csv, or the folder of a run; or bounds.json of Nozawa & Sato's code, one for each seed
+    #[arg(value_name = "LOSSES.csv|RUN_DIR|BOUNDS.json", required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    official: OfficialArgs,
+}
+
+const OFFICIAL: &str = "For bounds.json, which does not hold them";
+
+/// What bounds.json does not hold.
+#[derive(Args)]
+#[group(skip)]
+struct OfficialArgs {
+    /// Number of classes C
+    #[arg(long, help_heading = OFFICIAL, value_name = "C", conflicts_with = "counts")]
+    classes: Option<u64>,
+    /// File of samples per class of the evaluated set: one integer a line, or a JSON array
+    #[arg(long, help_heading = OFFICIAL, value_name = "FILE")]
+    counts: Option<PathBuf>,
+    /// Samples per class of the evaluated set, with --classes
+    #[arg(long, help_heading = OFFICIAL, value_name = "M", requires = "classes")]
+    per_class: Option<u64>,
+    /// n = K+1, the batch size
+    #[arg(long, help_heading = OFFICIAL, value_name = "N")]
+    draws: Option<u64>,
+    /// t
+    #[arg(long, help_heading = OFFICIAL, value_name = "T")]
+    temperature: Option<f64>,
+}
+
+impl OfficialArgs {
+    fn is_empty(&self) -> bool {
+        self.classes.or(self.per_class).or(self.draws).is_none()
+            && self.counts.is_none()
+            && self.temperature.is_none()
+    }
+
+    fn settings(&self, file: &Path) -> Result<OfficialSettings> {
+        let source =
+            PriorSource { counts: self.counts.as_deref(), classes: self.classes, per_class: self.per_class };
+        let (Some(draws), Some(temperature), true) = (self.draws, self.temperature, source.is_given()) else {
+            let file = file.display();
+            return Err(theory::Error::argument(format!(
+                "{file} does not say what was measured: give --classes C (with --per-class M) or --counts FILE, --draws N and --temperature T"
+            ))
+            .into());
+        };
+        Ok(OfficialSettings { prior: source.load()?, num_draws: NumDraws::new(draws)?, temperature })
+    }
+}
+
+impl MeasuredArgs {
+    fn load(&self) -> Result<Vec<LossComponents>> {
+        let mut rows = Vec::new();
+        let mut official = false;
+        for path in &self.files {
+            let file = measured_file(path);
+            if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+                official = true;
+                rows.push(losses::read_official(&file, &self.official.settings(&file)?)?);
+            } else {
+                rows.extend(losses::read(&file)?);
+            }
+        }
+        if !official && !self.official.is_empty() {
+            let message = "--classes, --counts, --per-class, --draws and --temperature are for bounds.json; losses.csv holds them itself";
+            return Err(theory::Error::argument(message).into());
+        }
+        Ok(rows)
+    }
+}
+
+/// The file itself, or what the folder of a run holds.
+fn measured_file(path: &Path) -> PathBuf {
+    if !path.is_dir() {
+        return path.to_path_buf();
+    }
+    let official = path.join("bounds.json");
+    let ours = path.join("losses.csv");
+    if official.exists() && !ours.exists() { official } else { ours }
+}
+
 #[derive(Args)]
 pub(super) struct BoundsArgs {
-    /// losses.csv, or the folder of a run
-    #[arg(value_name = "LOSSES.csv|RUN_DIR")]
-    losses: PathBuf,
+    #[command(flatten)]
+    measured: MeasuredArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) fn bounds(args: &BoundsArgs) -> Result<()> {
-    let rows = losses::read(&losses_file(&args.losses))?;
+    let rows = args.measured.load()?;
     // One line a bound reads better; programs keep one object a measurement.
     let table = match args.output.format {
         Format::Csv | Format::Json => report::bounds_table(&rows),
@@ -29,9 +114,8 @@ pub(super) fn bounds(args: &BoundsArgs) -> Result<()> {
 
 #[derive(Args)]
 pub(super) struct ReportArgs {
-    /// losses.csv, or the folder of a run
-    #[arg(value_name = "LOSSES.csv|RUN_DIR")]
-    losses: PathBuf,
+    #[command(flatten)]
+    measured: MeasuredArgs,
     /// Folder for report.html, bounds.svg, bounds.png, bounds.csv, bounds.md and losses.csv; new, empty, or of an earlier
     /// report
     #[arg(long, value_name = "DIR")]
@@ -47,7 +131,7 @@ pub(super) struct ReportArgs {
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
     let selection =
         args.bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
-    let rows = losses::read(&losses_file(&args.losses))?;
+    let rows = args.measured.load()?;
     report::check_folder(&args.out)?;
     report::write(
         &args.out,
