@@ -1,4 +1,4 @@
-//! Features that another program made, as `.npz` or safetensors.
+//! Features that another program made, as `.npz` or safetensors; `docs/features.md` shows how.
 //!
 //! Arrays: `view1` \[N, d\], `view2` \[N, d\], `labels` \[N\]; optional `train` \[M, d\] with `train_labels` \[M\] (class means;
 //! else both views), `mean` \[N, d\] (f̄ of each sample over more views; else the other view alone, which makes d(f)
@@ -111,10 +111,16 @@ pub fn read(path: &Path) -> Result<Features> {
 
 fn arrays(path: &Path) -> Result<HashMap<String, Tensor>> {
     std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-    let unreadable = |e: candle_core::Error| Error::data(path, format!("not readable: {e}"));
+    let unreadable =
+        |e: candle_core::Error, hint: &str| Error::data(path, format!("not readable: {e}{hint}"));
     match path.extension().and_then(|e| e.to_str()) {
-        Some("npz") => Ok(Tensor::read_npz(path).map_err(unreadable)?.into_iter().collect()),
-        Some("safetensors") => candle_core::safetensors::load(path, &Device::Cpu).map_err(unreadable),
+        Some("npz") => {
+            const HINT: &str = " (what is read: numpy.savez, not savez_compressed, of arrays in C order)";
+            Ok(Tensor::read_npz(path).map_err(|e| unreadable(e, HINT))?.into_iter().collect())
+        }
+        Some("safetensors") => {
+            candle_core::safetensors::load(path, &Device::Cpu).map_err(|e| unreadable(e, ""))
+        }
         _ => Err(Error::data(path, "features must be a .npz or .safetensors file")),
     }
 }
