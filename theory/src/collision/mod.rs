@@ -6,7 +6,13 @@
 //!
 #![doc = include_str!("../../docs/collision.svg")]
 //!
+//! [`BatchLaw`] gives what the bounds average over batches, exactly, given an anchor: E ln(1 + Col + A) and its relatives.
+//!
 //! Source: Arora et al. (ICML 2019); theory of both samplings derived from the definition.
+
+mod batch_law;
+
+pub use batch_law::{AnchorLaw, BatchLaw, ExpectedLogs};
 
 use crate::coverage;
 use crate::error::{Error, Result};

@@ -3,6 +3,9 @@
 //! Independent draws: K! \[z^K\] e^{π_c z} ∏_{d≠c} (e^{π_d z} − 1). Without replacement, with the anchor out of the urn:
 //! \[z^K\] (1+z)^{M_c−1} ∏_{d≠c} ((1+z)^{M_d} − 1) / binom(M−1, K). Averaged over the anchor, υ_{K+1} = Σ_c π_c υ_K^{(−c)}.
 //!
+//! [`given_anchor_alone`] also asks that no negative shares the anchor's class (Col = 0): K! \[z^K\] ∏_{d≠c} (e^{π_d z} − 1), or
+//! \[z^K\] ∏_{d≠c} ((1+z)^{M_d} − 1) / binom(M−1, K).
+//!
 //! For a prior that is not uniform, E 1{cover}·ℓ_sup = Σ_c π_c υ_K^{(−c)} L_sup,c does not factor as υ_{K+1} L_sup; a bound
 //! with the plain supervised loss needs min_c υ_K^{(−c)}.
 
@@ -33,6 +36,50 @@ use crate::sampling::{NumDraws, Sampling};
 pub fn given_anchor(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> Result<Vec<Probability>> {
     sampling.check(prior, num_draws)?;
     Ok((0..prior.groups().len()).map(|anchor| of_group(prior, sampling, num_draws, anchor)).collect())
+}
+
+/// Probability that the K negatives of an anchor show every other class and never the anchor's own (cover and Col = 0),
+/// given the anchor's class: one value for each of [`ClassPrior::groups`], in their order.
+///
+/// Accuracy and error bounds as for [`probability`](super::probability()); 1−p is derived from p, as its error bound says where
+/// p is near 1.
+///
+/// # Errors
+/// As for `probability`.
+///
+/// # Examples
+/// ```
+/// use theory::{ClassPrior, NumDraws, Sampling, coverage};
+/// // π = (3/4, 1/4), two negatives: after the heavy class both must be light, and the other way round.
+/// let prior = ClassPrior::from_counts(vec![3, 1])?;
+/// let alone = coverage::given_anchor_alone(&prior, Sampling::WithReplacement, NumDraws::new(3)?)?;
+/// assert!((alone[0].value() - 0.0625).abs() < 1e-15 && (alone[1].value() - 0.5625).abs() < 1e-15);
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn given_anchor_alone(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: NumDraws,
+) -> Result<Vec<Probability>> {
+    sampling.check(prior, num_draws)?;
+    let of_group = |anchor: usize| {
+        let required = urn::weight_groups(prior, sampling, Some(anchor));
+        let negatives = num_draws.negatives().get();
+        if required.is_empty() || negatives == 0 {
+            let nothing_is_asked = required.is_empty() && negatives == 0;
+            return if nothing_is_asked { Probability::ONE } else { Probability::ZERO };
+        }
+        let group = &prior.groups()[anchor];
+        let population = urn::population(prior, sampling);
+        let others = match population {
+            Some(all) => Dd::from(all - group.count.unwrap_or(1) as f64),
+            None if group.probability > 0.999 => Dd::from(group.others),
+            None => Dd::ONE - group.precise,
+        };
+        let urn = Urn::new(population.map(|all| all - 1.0), others, 0.0, &required, negatives);
+        urn.exactly().map_or(Probability::ZERO, |p| Probability::from_scaled(p.factor, p.exponent, p.error))
+    };
+    Ok((0..prior.groups().len()).map(of_group).collect())
 }
 
 /// min_c υ_K^{(−c)}, which is that of the likeliest class.

@@ -26,7 +26,7 @@ mod tilt;
 mod urn;
 
 pub use completion::completion_probability;
-pub use conditional::{given_anchor, least_given_anchor};
+pub use conditional::{given_anchor, given_anchor_alone, least_given_anchor};
 pub use curve::{CurvePoint, curve};
 pub(crate) use factorial::{ln_none_of, stirling};
 pub use moments::{expected_draws, quantile, standard_deviation};

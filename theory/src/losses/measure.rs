@@ -81,6 +81,24 @@ measures! {
     WithinClassVariance = "within_class_variance": NonNegative,
     /// E ln(1+R), R the same-class over the other-class exponential mass among the negatives: L_DCL − L_NSCL.
     NsclGap = "nscl_gap": NonNegative,
+    /// Mean over all samples of l_sup over all C classes: its error is that of the views alone.
+    FullSupLossRaoBlackwell = "full_sup_loss_rao_blackwell": NonNegative,
+    /// E over batches given the anchor of 1{cover}·l_sup, which is P(cover | class)·l_sup: mean over all samples.
+    JointSupLossRaoBlackwell = "joint_sup_loss_rao_blackwell": NonNegative,
+    /// E over batches given the anchor of 1{not cover}·l_sub: mean over all samples.
+    JointSubLossRaoBlackwell = "joint_sub_loss_rao_blackwell": NonNegative,
+    /// E over batches given the anchor of 1{Col = 0}·1{cover}·l_sup: mean over all samples.
+    CurlJointSupRaoBlackwell = "curl_joint_sup_rao_blackwell": NonNegative,
+    /// E over batches given the anchor of 1{Col = 0}·l over the classes of the batch: mean over all samples.
+    CurlJointRaoBlackwell = "curl_joint_rao_blackwell": NonNegative,
+    /// E over batches given the anchor of ln(1 + Col + A): mean over all samples.
+    MasterTermRaoBlackwell = "master_term_rao_blackwell": NonNegative,
+    /// E‖f(x) − f(x⁺)‖² over the two views of a sample (Wang & Isola 2020, α = 2).
+    Alignment = "alignment": NonNegative,
+    /// ln E e^{−2‖f(x) − f(y)‖²} over pairs of distinct samples in view 1 (Wang & Isola 2020, t = 2).
+    Uniformity = "uniformity": NonPositive,
+    /// e^H of the normalised eigenvalues of the features' covariance, H their entropy (Roy & Vetterli 2007).
+    EffectiveRank = "effective_rank": NonNegative,
     /// Accuracy of the mean classifier on head features.
     MeanAccuracy = "mean_accuracy": UnitInterval,
     /// Accuracy of the mean classifier on encoder features.
@@ -89,6 +107,10 @@ measures! {
     LinearAccuracy = "linear_accuracy": UnitInterval,
     /// Accuracy of a linear probe on encoder features.
     LinearAccuracyEncoder = "linear_accuracy_encoder": UnitInterval,
+    /// Accuracy of a linear probe trained by SGD as Nozawa & Sato do, on head features.
+    LinearAccuracySgd = "linear_accuracy_sgd": UnitInterval,
+    /// Accuracy of a linear probe trained by SGD as Nozawa & Sato do, on encoder features.
+    LinearAccuracySgdEncoder = "linear_accuracy_sgd_encoder": UnitInterval,
     /// Accuracy of weighted k nearest neighbours on head features.
     KnnAccuracy = "knn_accuracy": UnitInterval,
     /// Accuracy of weighted k nearest neighbours on encoder features.

@@ -1,4 +1,5 @@
-//! Figures as SVG and PNG from one drawing code: bounds against n ([`bounds_against_draws`]) and curves ([`lines()`]).
+//! Figures as SVG and PNG from one drawing code: bounds against n ([`bounds_against_draws`]), curves
+//! ([`lines()`]), and distributions by category ([`quantiles()`]).
 //!
 //! Sizes are given in units of the SVG, 900 × 600. A PNG has two pixels a unit; it is drawn with four and each 2 × 2 block is
 //! averaged, because the bitmap backend does not smooth thick lines. Letters in a PNG, and the widths of texts in both, are
@@ -7,9 +8,11 @@
 mod bounds;
 mod letters;
 mod lines;
+mod quantiles;
 
 pub use bounds::{Selection, bounds_against_draws};
 pub use lines::{Lines, Series, lines};
+pub use quantiles::{QuantileBox, QuantileSeries, Quantiles, quantiles};
 
 use crate::error::{Error, ErrorKind, Result};
 use plotters::coord::Shift;
