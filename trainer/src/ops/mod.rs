@@ -15,6 +15,7 @@
 pub mod batch_norm;
 pub mod cast;
 pub mod conv;
+pub mod embedding_bag;
 pub(crate) mod gemm;
 pub mod info_nce;
 pub mod linear;

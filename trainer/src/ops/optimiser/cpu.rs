@@ -5,7 +5,7 @@ use crate::ops::parallel::{CHUNK, for_each, map, simd};
 use crate::ops::vector::dot;
 
 /// What LARS adds to the norm that it divides by: `eps` of apex's LARC.
-const EPSILON: f64 = 1e-8;
+pub(super) const EPSILON: f64 = 1e-8;
 
 /// The segments that meet a chunk, each cut to it: (index of the segment, start and end within the chunk).
 fn pieces(segments: &[Segment], chunk: usize) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
@@ -48,7 +48,12 @@ fn lars(segment: &Segment, squared_norms: [f64; 2], decay: f64, trust: f64) -> [
 }
 
 #[inline(always)]
-fn momentum_step(w: &mut [f32], v: &mut [f32], g: &[f32], [decay, scale, momentum, rate]: [f32; 4]) {
+pub(super) fn momentum_step(
+    w: &mut [f32],
+    v: &mut [f32],
+    g: &[f32],
+    [decay, scale, momentum, rate]: [f32; 4],
+) {
     for ((w, v), g) in w.iter_mut().zip(v).zip(g) {
         *v = momentum * *v + scale * (g + decay * *w);
         *w -= rate * *v;

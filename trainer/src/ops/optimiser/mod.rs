@@ -14,7 +14,9 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
+pub(crate) mod lazy;
 
+use super::embedding_bag::SparseGradient;
 use super::parallel::{contiguous, contiguous_mut, expect_shape};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -163,6 +165,36 @@ impl Optimiser {
             #[cfg(feature = "cuda")]
             Device::Cuda(device) => self.prepare_cuda(device, rate, step),
             _ => Ok(()),
+        }
+    }
+
+    /// The decay λ.
+    pub fn weight_decay(&self) -> f64 {
+        self.weight_decay
+    }
+
+    /// The step that was prepared, on a table `state` = \[values | states…\] of rows of `columns` whose gradient is zero outside
+    /// some rows: lazily where `lazy` is given, else over the whole table.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step); a rate that was not foretold.
+    pub(crate) fn apply_rows(
+        &self,
+        state: &mut [f32],
+        gradient: &SparseGradient,
+        columns: usize,
+        lazy: Option<&mut lazy::Lazy>,
+    ) -> Result<()> {
+        let (rate, step) = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if step == 0 {
+            bail!("optimiser: no step was prepared")
+        }
+        match lazy {
+            None => lazy::dense(state, gradient, columns, (self.rule, self.weight_decay), (rate, step)),
+            Some(lazy) => {
+                let (values, velocities) = state.split_at_mut(state.len() / 2);
+                lazy.step(gradient, rate, values, velocities)
+            }
         }
     }
 
