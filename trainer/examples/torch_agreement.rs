@@ -11,7 +11,7 @@
 use candle_core::{DType, Device, Tensor};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use trainer::model::{Architecture, Model, Network, Options, torch};
+use trainer::model::{Architecture, Input, Model, Network, Options, torch};
 
 fn main() -> anyhow::Result<()> {
     let folder: PathBuf = std::env::args_os().nth(1).map(Into::into).unwrap_or_else(|| ".".into());
@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
     let ignored = torch::load(&network, &folder.join("full.pt"))?;
     println!("{} numbers read, {} keys ignored", network.parameters().num_trained(), ignored.len());
     let golden: HashMap<String, Tensor> = Tensor::read_npz(folder.join("full.npz"))?.into_iter().collect();
-    let output = network.forward(&golden["images"])?;
+    let output = network.forward(&Input::Images(golden["images"].clone()))?;
     for (part, found) in [("encoder", &output.encoder), ("head", &output.head)] {
         let expected = golden[part].flatten_all()?.to_vec1::<f64>()?;
         let found = found.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;

@@ -17,7 +17,7 @@ use trainer::Error;
 use trainer::augment::simclr::{Augment, Augmentation, Sampler};
 use trainer::cuda::DeviceChoice;
 use trainer::loss::nt_xent;
-use trainer::model::{Architecture, Network, Precision};
+use trainer::model::{Architecture, Input, Network, Precision};
 use trainer::optim::{Optimiser, OptimiserKind};
 use trainer::rng::philox::Counter;
 use trainer::rng::{Purpose, normal, stream};
@@ -126,7 +126,7 @@ struct Report {
 struct Step {
     network: Network,
     optimiser: Optimiser,
-    images: Tensor,
+    images: Input,
 }
 
 /// Seconds of the stages of a step: forward with the loss, backward, optimiser.
@@ -139,7 +139,7 @@ impl Step {
         let optimiser = Optimiser::new(OptimiserKind::AdamW, 0.0, 0.01, network.parameters_mut())?;
         let mut rng = stream(7, Purpose::Augmentation, 0);
         let pixels: Vec<f32> = (0..batch * 32 * 32 * 3).map(|_| normal(&mut rng)).collect();
-        let images = Tensor::from_vec(pixels, (batch, 32, 32, 3), device)?;
+        let images = Input::Images(Tensor::from_vec(pixels, (batch, 32, 32, 3), device)?);
         Ok(Self { network, optimiser, images })
     }
 
@@ -163,7 +163,7 @@ impl Step {
     /// One step, waiting for the device after each stage.
     fn stages(&mut self) -> Result<Stages> {
         self.prepare()?;
-        let device = self.images.device().clone();
+        let device = self.network.parameters().device().clone();
         device.synchronize()?;
         let mut marks = vec![Instant::now()];
         self.work(&mut || {

@@ -123,6 +123,13 @@ pub enum InputKind {
     },
 }
 
+impl From<[usize; 3]> for InputKind {
+    /// Images \[height, width, channels\].
+    fn from(image: [usize; 3]) -> Self {
+        Self::Images(image)
+    }
+}
+
 /// Samples per class.
 pub fn class_counts(labels: &[usize], num_classes: usize) -> Vec<u64> {
     let mut counts = vec![0; num_classes];

@@ -3,6 +3,7 @@
 use super::layer::{After, Convolution, Dense};
 use super::unit::{Block, Unit};
 use super::{Builder, Head, Model};
+use crate::data::InputKind;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -23,10 +24,17 @@ pub enum Architecture {
     /// ResNet-18 (He et al. 2016) for small images: a 3×3 stem of stride 1 and no pooling before the blocks. Head: 512 with
     /// bias and ReLU, then 128 without bias.
     Resnet18,
+    /// For texts: the mean of the words' embeddings of dimension 50, from N(0, 1). Head: 50 with batch normalisation and ReLU,
+    /// then 50 without bias. `ContrastiveFastText` of the official code of Nozawa & Sato (2021); its linear layer before batch
+    /// normalisation has a bias, which changes nothing, and its layers begin smaller, which neither batch normalisation, nor
+    /// the unit length of the features, nor LARS lets through.
+    EmbeddingBag,
 }
 
 /// Channels behind the stem of ResNet-18.
 pub(super) const WIDTH: usize = 64;
+/// Dimension of the embeddings.
+const EMBEDDING: usize = 50;
 
 /// The units of the encoder and of the head.
 type Units = (Vec<Unit>, Vec<Unit>);
@@ -40,27 +48,34 @@ impl Architecture {
             Self::PlainMlp => "plain-mlp",
             Self::Small => "small",
             Self::Resnet18 => "resnet18",
+            Self::EmbeddingBag => "embedding-bag",
         }
     }
 }
 
 impl Model {
-    /// Features before and after the head, for images \[height, width, channels\].
-    pub fn features(self, image: [usize; 3]) -> [usize; 2] {
-        self.sizes(image, WIDTH)
+    /// Features before and after the head.
+    pub fn features(self, input: impl Into<InputKind>) -> [usize; 2] {
+        self.sizes(input.into(), WIDTH)
     }
 
     /// [`features`](Self::features) of a ResNet-18 whose stem has `width` channels.
-    fn sizes(self, [height, width, _]: [usize; 3], stem: usize) -> [usize; 2] {
+    fn sizes(self, input: InputKind, stem: usize) -> [usize; 2] {
+        let [height, width, _] = match input {
+            InputKind::Images(image) => image,
+            InputKind::Texts { .. } => [1, 1, EMBEDDING],
+        };
         let [features, outputs] = match self.architecture {
             Architecture::Mlp => [256, 64],
             Architecture::Conv => [64 * height.div_ceil(4) * width.div_ceil(4), 64],
             Architecture::PlainMlp => [512, 128],
             Architecture::Small => [256, 128],
             Architecture::Resnet18 => [8 * stem, 128],
+            Architecture::EmbeddingBag => [EMBEDDING, EMBEDDING],
         };
         match self.options.head {
             Head::Default => [features, outputs],
+            Head::Paper if self.architecture == Architecture::EmbeddingBag => [features, EMBEDDING],
             Head::Paper => [features, 128],
             Head::Classifier(classes) => [features, classes],
         }
@@ -69,15 +84,34 @@ impl Model {
     /// Adds the parameters to the builder and returns the units; a ResNet-18 has `width` channels behind its stem.
     ///
     /// # Errors
-    /// Images without pixels; options that the architecture has not.
-    pub(super) fn build(self, builder: &mut Builder, image: [usize; 3], width: usize) -> Result<Units> {
-        let [rows, columns, channels] = image;
+    /// Images without pixels, texts without words; images for an encoder of texts, and the other way round; options that
+    /// the architecture has not.
+    pub(super) fn build(self, builder: &mut Builder, input: InputKind, width: usize) -> Result<Units> {
+        self.check()?;
+        let sizes = self.sizes(input, width);
+        let [rows, columns, channels] = match (self.architecture, input) {
+            (Architecture::EmbeddingBag, InputKind::Texts { vocabulary: 0 }) => {
+                return Err(Error::argument("texts with a vocabulary of 0 words have nothing to embed"));
+            }
+            (Architecture::EmbeddingBag, InputKind::Texts { vocabulary }) => {
+                builder.table("encoder.embedding", [vocabulary, EMBEDDING]);
+                return Ok((Vec::new(), self.head(builder, sizes)));
+            }
+            (Architecture::EmbeddingBag, InputKind::Images(_)) => {
+                return Err(Error::argument("encoder = embedding-bag reads texts, not images"));
+            }
+            (other, InputKind::Texts { .. }) => {
+                let name = other.name();
+                return Err(Error::argument(format!(
+                    "encoder = {name} reads images, not texts; embedding-bag reads texts"
+                )));
+            }
+            (_, InputKind::Images(image)) => image,
+        };
         let pixels = rows * columns * channels;
         if pixels == 0 {
             return Err(Error::argument(format!("images of {rows}×{columns}×{channels} have no pixels")));
         }
-        self.check()?;
-        let sizes = self.sizes(image, width);
         let mut encoder = Vec::new();
         match self.architecture {
             Architecture::Mlp => {
@@ -99,6 +133,8 @@ impl Model {
                 convolutions(builder, &mut encoder, channels, &[(32, 1), (64, 2), (128, 2), (256, 2)]);
                 encoder.push(Unit::Pool);
             }
+            // Returned above: it reads no images.
+            Architecture::EmbeddingBag => {}
             Architecture::Resnet18 => {
                 residual(builder, &mut encoder, channels, width, self.options.stem_padding);
             }
@@ -127,6 +163,7 @@ impl Model {
             }
             (Head::Paper, _) => (features, After::BiasNormRelu),
             (Head::Default, Architecture::Mlp | Architecture::Conv) => (256, After::NormRelu),
+            (Head::Default, Architecture::EmbeddingBag) => (features, After::NormRelu),
             (Head::Default, Architecture::Small | Architecture::Resnet18) => (features, After::BiasRelu),
             (Head::Default, Architecture::PlainMlp) => {
                 return vec![dense(builder, "head.0", [features, outputs], After::Bias)];

@@ -7,6 +7,7 @@ mod network;
 mod options;
 mod parameters;
 mod precision;
+mod table;
 pub mod torch;
 mod unit;
 
@@ -16,3 +17,4 @@ pub use network::{Network, Output, Tape};
 pub use options::{Head, Model, Options};
 pub use parameters::{Builder, Parameter, Parameters, Role, Slot};
 pub use precision::Precision;
+pub use table::Table;

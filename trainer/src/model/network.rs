@@ -3,7 +3,8 @@
 use super::architecture::WIDTH;
 use super::layer::Mode;
 use super::unit::{Unit, UnitTape};
-use super::{Architecture, Builder, Model, Options, Parameters, Precision};
+use super::{Architecture, Bags, Builder, Input, Model, Options, Parameters, Precision};
+use crate::data::InputKind;
 use crate::error::{Error, Result};
 use crate::ops::cast::cast;
 use crate::rng::{Purpose, stream};
@@ -18,13 +19,16 @@ pub struct Output {
 }
 
 /// What the backward pass needs of a forward pass, unit by unit.
-pub struct Tape(Vec<UnitTape>);
+pub struct Tape {
+    units: Vec<UnitTape>,
+    /// What was read, where it was texts.
+    bags: Option<Bags>,
+}
 
 /// An encoder and its projection head.
 pub struct Network {
     model: Model,
-    /// \[height, width, channels\] of an image.
-    image: [usize; 3],
+    input: InputKind,
     encoder: Vec<Unit>,
     head: Vec<Unit>,
     parameters: Parameters,
@@ -32,11 +36,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// A freshly initialised network for images \[height, width, channels\]: of an [`Architecture`] with its default options, or of
+    /// A freshly initialised network for images \[height, width, channels\] or for texts: of an [`Architecture`] with its default options, or of
     /// a [`Model`].
     ///
     /// # Errors
-    /// Images or options that the architecture does not take; a device without room.
+    /// Inputs or options that the architecture does not take; a device without room, and for texts any but the CPU.
     ///
     /// # Examples
     /// ```
@@ -50,23 +54,31 @@ impl Network {
     /// assert_eq!(paper.head_name(), "256-256-128");
     /// # Ok::<(), trainer::Error>(())
     /// ```
-    pub fn new(model: impl Into<Model>, image: [usize; 3], seed: u64, device: &Device) -> Result<Self> {
-        Self::of_width(model.into(), WIDTH, image, seed, device)
+    pub fn new(
+        model: impl Into<Model>,
+        input: impl Into<InputKind>,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
+        Self::of_width(model.into(), WIDTH, input.into(), seed, device)
     }
 
     /// [`new`](Self::new), with this many channels behind the stem of a ResNet-18.
     pub(super) fn of_width(
         model: Model,
         width: usize,
-        image: [usize; 3],
+        input: InputKind,
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
+        if matches!(input, InputKind::Texts { .. }) && !device.is_cpu() {
+            return Err(Error::argument("encoders of texts compute on the CPU only: leave the device cpu"));
+        }
         let mut rng = stream(seed, Purpose::Initialisation, 0);
         let mut builder = Builder::new(&mut rng);
-        let (encoder, head) = model.build(&mut builder, image, width)?;
+        let (encoder, head) = model.build(&mut builder, input, width)?;
         let (parameters, precision) = (builder.finish(device)?, Precision::F32);
-        Ok(Self { model, image, encoder, head, parameters, precision })
+        Ok(Self { model, input, encoder, head, parameters, precision })
     }
 
     /// The same network, computing in this precision.
@@ -123,13 +135,17 @@ impl Network {
         &mut self.parameters
     }
 
-    /// Multiplications of one training step per image: forward, and both gradients but that of the images themselves.
-    /// Counted as direct products, whatever the algorithm.
+    /// Multiplications of one training step per sample: forward, and both gradients but that of the images themselves.
+    /// Counted as direct products, whatever the algorithm; of texts without the embeddings.
     ///
     /// # Errors
     /// Images too small for a kernel.
     pub fn multiplications_per_image(&self) -> Result<f64> {
-        let (mut shape, mut total, mut stem) = (self.image, 0.0, None);
+        let (mut shape, mut total, mut stem) = match self.input {
+            InputKind::Images(image) => (image, 0.0, None),
+            // Texts: the head's first layer hands a gradient on to the embeddings.
+            InputKind::Texts { .. } => ([1, 1, self.model.features(self.input)[0]], 0.0, Some(0.0)),
+        };
         for unit in self.encoder.iter().chain(&self.head) {
             let (count, next) = unit.multiplications(shape)?;
             if count > 0.0 {
@@ -141,23 +157,26 @@ impl Network {
         Ok(total - stem.unwrap_or(0.0))
     }
 
-    /// Features of images \[N, height·width·channels\] or \[N, height, width, channels\], f32 or in the precision of the network, with
-    /// the running statistics.
+    /// Features of images, f32 or in the precision of the network, or of texts, with the running statistics.
     ///
     /// # Errors
     /// A batch of another shape.
-    pub fn forward(&self, images: &Tensor) -> Result<Output> {
-        self.run(images, Mode::Evaluate, &mut |_| {})
+    pub fn forward(&self, input: &Input) -> Result<Output> {
+        self.run(input, Mode::Evaluate, &mut |_| {})
     }
 
     /// Features with the batch's own statistics, which also move the running ones, and the tape of the pass.
     ///
     /// # Errors
-    /// A batch of another shape, or of one image.
-    pub fn forward_train(&self, images: &Tensor) -> Result<(Output, Tape)> {
-        let mut tape = Vec::with_capacity(self.encoder.len() + self.head.len());
-        let output = self.run(images, Mode::Train, &mut |unit| tape.push(unit))?;
-        Ok((output, Tape(tape)))
+    /// A batch of another shape, or of one sample.
+    pub fn forward_train(&self, input: &Input) -> Result<(Output, Tape)> {
+        let mut units = Vec::with_capacity(self.encoder.len() + self.head.len());
+        let output = self.run(input, Mode::Train, &mut |unit| units.push(unit))?;
+        let bags = match input {
+            Input::Bags(bags) => Some(bags.clone()),
+            Input::Images(_) => None,
+        };
+        Ok((output, Tape { units, bags }))
     }
 
     /// Writes the gradients of all parameters for the gradient `d_head` of the head features, which is used up.
@@ -167,30 +186,44 @@ impl Network {
     pub fn backward(&self, tape: Tape, d_head: Tensor) -> Result<()> {
         let mut gradient = cast(&d_head, self.precision.dtype())?;
         let stem = self.encoder.iter().position(|unit| !matches!(unit, Unit::Flatten)).unwrap_or(0);
-        for (index, tape) in tape.0.into_iter().enumerate().rev() {
+        for (index, unit_tape) in tape.units.into_iter().enumerate().rev() {
             let unit = match index.checked_sub(self.encoder.len()) {
                 Some(index) => &self.head[index],
                 None => &self.encoder[index],
             };
             // Nobody needs the gradient of the images.
-            match unit.backward(&self.parameters, tape, gradient, index > stem)? {
+            let needed = index > stem || tape.bags.is_some();
+            match unit.backward(&self.parameters, unit_tape, gradient, needed)? {
                 Some(next) => gradient = next,
-                None => break,
+                None => return Ok(()),
             }
         }
-        Ok(())
+        match (self.parameters.table(), &tape.bags) {
+            (Some(table), Some(bags)) => table.backward(bags, &gradient),
+            _ => Ok(()),
+        }
     }
 
-    fn run(&self, images: &Tensor, mode: Mode, keep: &mut dyn FnMut(UnitTape)) -> Result<Output> {
-        let [height, width, channels] = self.image;
+    /// A batch as the first unit takes it: the images, or the means of the words' embeddings.
+    fn read(&self, input: &Input, mode: Mode) -> Result<Tensor> {
+        let image = match (self.input, self.parameters.table(), input) {
+            (InputKind::Images(image), _, _) => image,
+            (InputKind::Texts { .. }, Some(table), Input::Bags(bags)) => return table.forward(bags, mode),
+            _ => return Err(Error::argument("an encoder of texts cannot read images")),
+        };
+        let (images, [height, width, channels]) = (input.images()?, image);
         let count = images.dim(0)?;
         let found = images.dims();
-        if found[1..] != [height * width * channels] && found[1..] != self.image {
+        if found[1..] != [height * width * channels] && found[1..] != image {
             return Err(Error::argument(format!(
                 "images of shape {found:?} are not {height}×{width}×{channels}"
             )));
         }
-        let mut x = cast(images, self.precision.dtype())?.reshape((count, height, width, channels))?;
+        Ok(cast(images, self.precision.dtype())?.reshape((count, height, width, channels))?)
+    }
+
+    fn run(&self, input: &Input, mode: Mode, keep: &mut dyn FnMut(UnitTape)) -> Result<Output> {
+        let mut x = self.read(input, mode)?;
         for unit in &self.encoder {
             let (y, tape) = unit.forward(&self.parameters, &x, mode)?;
             keep(tape);

@@ -3,7 +3,7 @@
 //! Values, gradients and the optimiser's state lie in the order of construction, so that one pass over flat memory
 //! updates all of them; a layer sees its parameter as a view.
 
-use super::Precision;
+use super::{Precision, Table};
 use crate::error::{Error, Result};
 use crate::ops::cast;
 use crate::rng::normal;
@@ -78,9 +78,16 @@ pub struct Parameters {
     buffers: Tensor,
     /// The values in bf16, where activations are bf16.
     half: Option<Tensor>,
+    /// Embeddings, which have a place of their own: most of their rows have no gradient in a step.
+    table: Option<Table>,
 }
 
 impl Parameters {
+    /// The embeddings of an encoder of texts.
+    pub fn table(&self) -> Option<&Table> {
+        self.table.as_ref()
+    }
+
     /// Parameters that an optimiser moves.
     pub fn trained(&self) -> impl Iterator<Item = &Parameter> {
         self.list.iter().filter(|p| p.role != Role::Buffer)
@@ -171,6 +178,9 @@ impl Parameters {
         let values = self.state.narrow(0, 0, self.trained)?;
         let zeros = Tensor::zeros(states * self.trained, DType::F32, self.device())?;
         self.state = Tensor::cat(&[&values, &zeros], 0)?;
+        if let Some(table) = &self.table {
+            table.reserve(states);
+        }
         Ok(())
     }
 
@@ -179,7 +189,7 @@ impl Parameters {
         Slot { start: parameter.start, shape: parameter.shape.clone(), role: parameter.role }.of(flat)
     }
 
-    /// All values and running statistics under their names.
+    /// All values and running statistics under their names, but for embeddings.
     ///
     /// # Errors
     /// The tensor library fails.
@@ -199,7 +209,7 @@ impl Parameters {
     ///
     /// # Errors
     /// A state of another length.
-    pub fn set_optimiser_state(&self, state: &Tensor) -> Result<()> {
+    fn set_optimiser_state(&self, state: &Tensor) -> Result<()> {
         let place = self.optimiser_state()?;
         if place.elem_count() == 0 {
             return Ok(());
@@ -212,7 +222,8 @@ impl Parameters {
     /// # Errors
     /// The operating system refuses.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let tensors = self.tensors()?;
+        let mut tensors = self.tensors()?;
+        tensors.extend(self.table.iter().map(Table::tensor).collect::<Result<Vec<_>>>()?);
         let on_host: Result<Vec<(String, Tensor)>> =
             tensors.into_iter().map(|(n, t)| Ok((n, t.to_device(&Device::Cpu)?.contiguous()?))).collect();
         let bytes = safetensors::serialize(on_host?.iter().map(|(n, t)| (n.as_str(), t)), None)
@@ -228,14 +239,39 @@ impl Parameters {
         std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
         let tensors = candle_core::safetensors::load(path, self.device())
             .map_err(|e| Error::data(path, format!("not a checkpoint: {e}")))?;
-        self.replace_named(path, &tensors)
+        let values = self.named(path, &tensors)?;
+        if let Some(table) = &self.table {
+            table.load(&tensors).map_err(|e| Error::data(path, e.to_string()))?;
+        }
+        self.replace(&values)
     }
 
-    /// Replaces all values by those of these names; `path` is where they come from.
+    /// Goes on after `done` steps from the tensors of a checkpoint, read from `path`: [`tensors`](Self::tensors), those of the
+    /// table, and the optimiser's state.
     ///
     /// # Errors
-    /// A parameter that is missing there, or has another shape. Nothing is replaced then.
-    pub fn replace_named(&self, path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
+    /// A tensor that is missing, or has another shape.
+    pub(crate) fn resume(
+        &self,
+        path: &Path,
+        tensors: &HashMap<String, Tensor>,
+        state: &Tensor,
+        done: usize,
+    ) -> Result<()> {
+        let values = self.named(path, tensors)?;
+        if state.dtype() != DType::F32 || state.dims() != self.optimiser_state()?.dims() {
+            let message = format!("the optimiser's state has shape {:?}", state.dims());
+            return Err(Error::data(path, message));
+        }
+        if let Some(table) = &self.table {
+            table.resume(tensors, done).map_err(|e| Error::data(path, e.to_string()))?;
+        }
+        self.replace(&values)?;
+        self.set_optimiser_state(state)
+    }
+
+    /// The values of [`all`](Self::all) among tensors that come from `path`.
+    fn named(&self, path: &Path, tensors: &HashMap<String, Tensor>) -> Result<Vec<Tensor>> {
         let mut values = Vec::with_capacity(self.list.len());
         for parameter in &self.list {
             let name = &parameter.name;
@@ -251,7 +287,7 @@ impl Parameters {
             }
             values.push(value.clone());
         }
-        self.replace(&values)
+        Ok(values)
     }
 
     /// Replaces the values of [`all`](Self::all) by these, one for one, of the same shapes.
@@ -270,13 +306,14 @@ pub struct Builder<'a> {
     list: Vec<Parameter>,
     values: Vec<f32>,
     buffers: Vec<f32>,
+    table: Option<Table>,
     rng: &'a mut ChaCha8Rng,
 }
 
 impl<'a> Builder<'a> {
     /// A builder without parameters.
     pub fn new(rng: &'a mut ChaCha8Rng) -> Self {
-        Self { list: Vec::new(), values: Vec::new(), buffers: Vec::new(), rng }
+        Self { list: Vec::new(), values: Vec::new(), buffers: Vec::new(), table: None, rng }
     }
 
     fn add(
@@ -300,6 +337,12 @@ impl<'a> Builder<'a> {
         let deviation = (2.0 / fan_in as f32).sqrt();
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| deviation * normal(self.rng)).collect();
         self.add(format!("{name}.weight"), values, shape, Role::Weight)
+    }
+
+    /// Embeddings \[V, d\] from N(0, 1), as `torch.nn.EmbeddingBag`; a network has one such table at most.
+    pub fn table(&mut self, name: &str, shape: [usize; 2]) {
+        let values = (0..shape[0] * shape[1]).map(|_| normal(self.rng)).collect();
+        self.table = Some(Table::new(name, shape, values));
     }
 
     /// A bias, zero.
@@ -332,6 +375,7 @@ impl<'a> Builder<'a> {
             gradients: Tensor::zeros(trained, DType::F32, device)?,
             buffers: Tensor::from_vec(self.buffers, buffers, device)?,
             half: None,
+            table: self.table,
         })
     }
 }

@@ -64,6 +64,20 @@ impl Optimiser {
         self.steps = steps;
     }
 
+    /// Tells the rates of all steps of the run, those already made included: embeddings then take a step at the cost of the
+    /// rows that have a gradient, where SGD or LARS moves them without decay. Others do not need it.
+    ///
+    /// # Errors
+    /// A rate that is not finite; fewer rates than steps made.
+    pub fn foretell(&self, parameters: &Parameters, rates: Vec<f64>) -> Result<()> {
+        match parameters.table() {
+            Some(table) => {
+                table.foretell(self.inner.rule(), self.inner.weight_decay(), rates, self.steps as usize)
+            }
+            None => Ok(()),
+        }
+    }
+
     /// One step along the gradients that the parameters hold, at this learning rate.
     ///
     /// # Errors
@@ -88,7 +102,11 @@ impl Optimiser {
     /// # Errors
     /// Parameters of another network; no step prepared.
     pub fn apply(&self, parameters: &Parameters) -> Result<()> {
-        Ok(self.inner.apply(parameters.flat(), parameters.gradients(), parameters.half())?)
+        self.inner.apply(parameters.flat(), parameters.gradients(), parameters.half())?;
+        match parameters.table() {
+            Some(table) => table.step(&self.inner),
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::model::Network;
 use crate::optim::Optimiser;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -58,6 +58,9 @@ pub(super) fn save(path: &Path, network: &Network, settings: &str, position: &Po
     let parameters = network.parameters();
     let mut tensors: Vec<(String, Tensor)> = parameters.tensors()?;
     tensors.push((OPTIMISER.to_string(), parameters.optimiser_state()?));
+    if let Some(table) = parameters.table() {
+        tensors.extend(table.checkpoint()?);
+    }
     let on_host: Result<Vec<(String, Tensor)>> =
         tensors.into_iter().map(|(name, t)| Ok((name, t.to_device(&Device::Cpu)?.contiguous()?))).collect();
     // A struct of numbers always has a JSON form.
@@ -94,11 +97,7 @@ pub(super) fn load(
     let mut tensors = candle_core::safetensors::load_buffer(&bytes, network.parameters().device())
         .map_err(|e| damaged(&e))?;
     let state = tensors.remove(OPTIMISER).ok_or_else(|| damaged(&format!("it has no '{OPTIMISER}'")))?;
-    if state.dtype() != DType::F32 || state.dims() != network.parameters().optimiser_state()?.dims() {
-        return Err(damaged(&format!("'{OPTIMISER}' has shape {:?}", state.dims())));
-    }
-    network.parameters().replace_named(path, &tensors)?;
-    network.parameters().set_optimiser_state(&state)?;
+    network.parameters().resume(path, &tensors, &state, position.step as usize)?;
     optimiser.resume_at(position.step);
     Ok(position)
 }

@@ -2,7 +2,7 @@
 
 use super::preset::bad;
 use crate::augment::Augmentation;
-use crate::data::{EvaluateOn, Imbalance, InputKind, Request, Samples};
+use crate::data::{EvaluateOn, Imbalance, Request, Samples};
 use crate::error::{Error, Result};
 use crate::model::{Architecture, Head, Model, Network, Options};
 use crate::optim::OptimiserKind;
@@ -215,15 +215,12 @@ impl Config {
     /// # Errors
     /// An encoder that does not take such samples; a device without room.
     pub fn network(&self, samples: &Samples, device: &Device) -> Result<Network> {
-        let InputKind::Images(shape) = samples.kind() else {
-            return Err(Error::argument("an encoder of images cannot read texts"));
-        };
         let head = match self.objective {
             Objective::Contrastive => self.head,
             Objective::CrossEntropy => Head::Classifier(samples.num_classes()),
         };
         let options = Options { head, stem_padding: self.stem_padding };
-        Network::new(Model { architecture: self.encoder, options }, shape, self.seed, device)
+        Network::new(Model { architecture: self.encoder, options }, samples.kind(), self.seed, device)
     }
 
     /// The peak learning rate for this batch size.

@@ -37,7 +37,7 @@ fn features(
     let indices: Vec<usize> = (0..count).collect();
     let mut parts = [Matrix::zeros(0, 0), Matrix::zeros(0, 0)];
     for chunk in indices.chunks(CHUNK) {
-        let output = network.forward(input(chunk)?.images()?)?;
+        let output = network.forward(&input(chunk)?)?;
         let found =
             [Matrix::from_tensor(&output.encoder)?, Matrix::from_tensor(&normalise::forward(&output.head)?)?];
         for (part, found) in parts.iter_mut().zip(found) {

@@ -139,7 +139,8 @@ struct Keeper {
 impl Keeper {
     fn save(&mut self, run: &Run<'_>) -> Result<()> {
         let parameters = run.network.parameters();
-        if !all_finite_here(&parameters.flat().to_device(&Device::Cpu)?) {
+        let table_is_finite = parameters.table().is_none_or(|table| table.is_finite());
+        if !table_is_finite || !all_finite_here(&parameters.flat().to_device(&Device::Cpu)?) {
             let (step, saved) = (run.position.step, self.describe());
             return Err(Error::NonFinite(format!("a weight is not finite after step {step}; {saved}")));
         }
@@ -181,6 +182,8 @@ impl<'a> Run<'a> {
             warmup_steps: config.warmup_epochs.min(config.epochs) * batches,
             total_steps: config.epochs * batches,
         };
+        let rates = (0..schedule.total_steps).map(|step| schedule.rate(step)).collect();
+        optimiser.foretell(network.parameters(), rates)?;
         let position = Position::default();
         Ok(Self { config, samples, views, network, optimiser, schedule, batches, position })
     }
@@ -197,7 +200,7 @@ impl<'a> Run<'a> {
         let mut pending: Vec<Tensor> = Vec::new();
         for batch in order.chunks_exact(config.batch_size).skip(self.position.step_of_epoch) {
             let input = self.views.random(batch, &mut draw, 2)?;
-            let (output, tape) = self.network.forward_train(input.images()?)?;
+            let (output, tape) = self.network.forward_train(&input)?;
             let loss = self.loss(&output, batch, &mut choose)?;
             pending.push(loss.value);
             self.network.backward(tape, loss.gradient)?;

@@ -4,7 +4,7 @@ use super::gpu;
 use crate::augment::simclr::{Augment, Augmentation, Sampler};
 use crate::cuda::graph::Replay;
 use crate::loss::nt_xent;
-use crate::model::{Architecture, Network, Precision};
+use crate::model::{Architecture, Input, Network, Precision};
 use crate::ops::cast::cast;
 use crate::optim::{Optimiser, OptimiserKind};
 use crate::rng::philox::Counter;
@@ -22,17 +22,17 @@ const ALL: [(Architecture, [usize; 3]); 6] = [
 
 /// Normal images \[16, height, width, channels\] on the CPU; the seed is one with which no activation lies within a rounding of
 /// the ReLU's kink, where CPU and GPU may differ in a whole gradient.
-fn images([height, width, channels]: [usize; 3]) -> Tensor {
+fn images([height, width, channels]: [usize; 3]) -> Input {
     let mut rng = stream(4, Purpose::Evaluation, 0);
     let values: Vec<f32> = (0..16 * height * width * channels).map(|_| normal(&mut rng)).collect();
-    Tensor::from_vec(values, (16, height, width, channels), &Device::Cpu).unwrap()
+    Input::Images(Tensor::from_vec(values, (16, height, width, channels), &Device::Cpu).unwrap())
 }
 
 /// A network in training.
 struct Run {
     network: Network,
     optimiser: Optimiser,
-    images: Tensor,
+    images: Input,
     loss: Tensor,
 }
 
@@ -46,7 +46,7 @@ impl Run {
         let mut network =
             Network::new(architecture, image, 7, device).unwrap().in_precision(precision).unwrap();
         let optimiser = Optimiser::new(kind, 0.9, 0.01, network.parameters_mut()).unwrap();
-        let images = images(image).to_device(device).unwrap();
+        let images = Input::Images(images(image).images().unwrap().to_device(device).unwrap());
         Self { network, optimiser, images, loss: Tensor::zeros(1, DType::F32, device).unwrap() }
     }
 

@@ -1,7 +1,10 @@
 use super::super::Head;
 use super::*;
 use crate::loss::nt_xent;
+use crate::optim::{Optimiser, OptimiserKind};
 use crate::rng::normal;
+use rand::Rng;
+use std::collections::HashMap;
 
 const DEFAULT: [(Architecture, [usize; 3]); 6] = [
     (Architecture::Mlp, [8, 8, 1]),
@@ -25,10 +28,10 @@ fn all() -> impl Iterator<Item = (Model, [usize; 3])> {
     DEFAULT.map(|(architecture, image)| (architecture.into(), image)).into_iter().chain(others)
 }
 
-fn images(count: usize, [height, width, channels]: [usize; 3], seed: u64) -> Tensor {
+fn images(count: usize, [height, width, channels]: [usize; 3], seed: u64) -> Input {
     let mut rng = stream(seed, Purpose::Evaluation, 0);
     let values: Vec<f32> = (0..count * height * width * channels).map(|_| normal(&mut rng)).collect();
-    Tensor::from_vec(values, (count, height, width, channels), &Device::Cpu).unwrap()
+    Input::Images(Tensor::from_vec(values, (count, height, width, channels), &Device::Cpu).unwrap())
 }
 
 fn network(model: impl Into<Model>, image: [usize; 3]) -> Network {
@@ -119,11 +122,11 @@ fn the_paper_head_has_a_bias_and_a_normalisation() {
 fn a_stem_with_more_zeros_sees_a_padded_image() {
     // Two more zeros on every side in the stem, or of the image.
     let image = images(3, [6, 5, 3], 2);
-    let padded = image.pad_with_zeros(1, 2, 2).unwrap().pad_with_zeros(2, 2, 2).unwrap();
+    let padded = image.images().unwrap().pad_with_zeros(1, 2, 2).unwrap().pad_with_zeros(2, 2, 2).unwrap();
     let published = Model { architecture: Architecture::Resnet18, options: Options::PUBLISHED };
     let plain = Model { architecture: Architecture::Resnet18, options: PAPER };
     let found = network(published, [6, 5, 3]).forward(&image).unwrap();
-    let expected = network(plain, [10, 9, 3]).forward(&padded).unwrap();
+    let expected = network(plain, [10, 9, 3]).forward(&Input::Images(padded)).unwrap();
     assert_eq!(found.head.to_vec2::<f32>().unwrap(), expected.head.to_vec2::<f32>().unwrap());
     let refused = |architecture, stem_padding| {
         let options = Options { stem_padding, ..Options::default() };
@@ -144,13 +147,13 @@ fn options_are_read_from_settings() {
 }
 
 /// The loss in training mode; running statistics do not enter it.
-fn loss(network: &Network, images: &Tensor) -> f64 {
+fn loss(network: &Network, images: &Input) -> f64 {
     let (output, _) = network.forward_train(images).unwrap();
     f64::from(nt_xent(&output.head, 0.5).unwrap().value.to_scalar::<f32>().unwrap())
 }
 
 /// The loss with one parameter moved along a direction.
-fn moved(network: &Network, images: &Tensor, start: usize, direction: &[f64], step: f64) -> f64 {
+fn moved(network: &Network, images: &Input, start: usize, direction: &[f64], step: f64) -> f64 {
     let state = network.parameters().flat();
     let before = state.copy().unwrap();
     let mut values = before.to_vec1::<f32>().unwrap();
@@ -254,4 +257,101 @@ fn wrong_images_are_refused() {
     let colour = network(Architecture::Small, [8, 8, 3]);
     assert!(colour.forward(&images(2, [3, 8, 8], 1)).is_err());
     assert!(mlp.forward_train(&images(1, [8, 8, 1], 1)).is_err());
+}
+
+const TEXTS: InputKind = InputKind::Texts { vocabulary: 60 };
+
+/// `count` bags of words, of which one is empty.
+fn bags(count: usize, seed: u64) -> Input {
+    let mut rng = stream(seed, Purpose::Evaluation, 0);
+    let mut bags = Bags::default();
+    for bag in 0..count {
+        let length = if bag == 1 { 0 } else { 1 + rng.random_range(0..9) };
+        bags.words.extend((0..length).map(|_| rng.random_range(0..60u32)));
+        bags.ends.push(bags.words.len());
+    }
+    Input::Bags(bags)
+}
+
+fn reader(seed: u64) -> Network {
+    Network::new(Architecture::EmbeddingBag, TEXTS, seed, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn the_gradient_of_embeddings_is_a_directional_derivative() {
+    let (network, texts) = (reader(7), bags(12, 3));
+    let (output, tape) = network.forward_train(&texts).unwrap();
+    assert_eq!(output.encoder.dims(), [12, 50]);
+    assert_eq!(output.encoder.to_vec2::<f32>().unwrap()[1], [0.0; 50]);
+    let loss_of = nt_xent(&output.head, 0.5).unwrap();
+    network.backward(tape, loss_of.gradient).unwrap();
+    let table = network.parameters().table().unwrap();
+    let gradient = table.gradient().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let mut rng = stream(9, Purpose::Evaluation, 0);
+    let direction: Vec<f32> = gradient.iter().map(|g| g + 0.02 * normal(&mut rng)).collect();
+    let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
+    let values = table.tensor().unwrap().1.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let at = |step: f32| {
+        let moved: Vec<f32> = values.iter().zip(&direction).map(|(w, d)| w + step * d).collect();
+        let moved = Tensor::from_vec(moved, (60, 50), &Device::Cpu).unwrap();
+        table.load(&HashMap::from([(table.name(), moved)])).unwrap();
+        loss(&network, &texts)
+    };
+    let found = (at(0.02) - at(-0.02)) / 0.04;
+    assert!((found / slope - 1.0).abs() < 2e-3, "{found} {slope}");
+}
+
+/// Steps with foretold rates, which touch the words of the batch, against steps over the whole table.
+#[test]
+fn foretold_steps_are_the_dense_ones_and_checkpoints_keep_them() {
+    for kind in [OptimiserKind::Sgd, OptimiserKind::Lars, OptimiserKind::AdamW] {
+        let rates: Vec<f64> = (0..12).map(|step| 0.4 / f64::from(step + 1)).collect();
+        let run = |foretold: bool| {
+            let mut network = reader(7);
+            let mut optimiser = Optimiser::new(kind, 0.9, 0.0, network.parameters_mut()).unwrap();
+            if foretold {
+                optimiser.foretell(network.parameters(), rates.clone()).unwrap();
+            }
+            for (step, &rate) in rates.iter().enumerate() {
+                let texts = bags(6, step as u64);
+                // Looking at the network changes no bit.
+                if foretold {
+                    network.forward(&bags(9, 100)).unwrap();
+                }
+                let (output, tape) = network.forward_train(&texts).unwrap();
+                network.backward(tape, nt_xent(&output.head, 0.5).unwrap().gradient).unwrap();
+                optimiser.step(network.parameters(), rate).unwrap();
+            }
+            network
+        };
+        let (lazy, dense) = (run(true), run(false));
+        let head = |network: &Network| network.forward(&bags(20, 50)).unwrap().head.to_vec2::<f32>().unwrap();
+        for (a, b) in head(&lazy).concat().iter().zip(head(&dense).concat()) {
+            assert!((a - b).abs() < 1e-4, "{kind:?}: {a} {b}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        lazy.parameters().save(&path).unwrap();
+        let other = reader(8);
+        assert_ne!(head(&other), head(&lazy));
+        other.parameters().load(&path).unwrap();
+        assert_eq!(head(&other), head(&lazy));
+        let images = network(Architecture::Mlp, [8, 8, 1]);
+        images.parameters().save(&path).unwrap();
+        assert!(other.parameters().load(&path).unwrap_err().to_string().contains("head.0"));
+    }
+}
+
+#[test]
+fn texts_and_images_are_not_mixed() {
+    let message = |result: Result<Network>| result.err().unwrap().to_string();
+    let error = message(Network::new(Architecture::EmbeddingBag, [8, 8, 1], 7, &Device::Cpu));
+    assert_eq!(error, "encoder = embedding-bag reads texts, not images");
+    let error = message(Network::new(Architecture::Mlp, TEXTS, 7, &Device::Cpu));
+    assert_eq!(error, "encoder = mlp reads images, not texts; embedding-bag reads texts");
+    assert!(reader(7).forward(&images(2, [8, 8, 1], 1)).is_err());
+    assert!(network(Architecture::Mlp, [8, 8, 1]).forward(&bags(2, 1)).is_err());
+    let outside = Input::Bags(Bags { words: vec![60], ends: vec![1] });
+    assert!(reader(7).forward(&outside).is_err());
+    assert_eq!(reader(7).multiplications_per_image().unwrap(), 3.0 * 5000.0);
 }

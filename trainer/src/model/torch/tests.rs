@@ -1,6 +1,8 @@
 //! Checkpoints that PyTorch wrote, and the features that it computes with them (`tests/torch/make_golden.py`).
 
 use super::*;
+use crate::data::InputKind;
+use crate::model::Input;
 use crate::model::{Model, Options};
 use candle_core::{DType, Device};
 use std::collections::HashMap;
@@ -15,7 +17,7 @@ fn file(name: &str) -> PathBuf {
 /// A ResNet-18 with this many channels behind its stem.
 fn network(options: Options, width: usize) -> Network {
     let model = Model { architecture: Architecture::Resnet18, options };
-    Network::of_width(model, width, [9, 7, 3], 7, &Device::Cpu).unwrap()
+    Network::of_width(model, width, InputKind::Images([9, 7, 3]), 7, &Device::Cpu).unwrap()
 }
 
 fn values(tensor: &Tensor) -> Vec<f64> {
@@ -27,7 +29,7 @@ fn agrees(name: &str, options: Options, width: usize) -> Vec<String> {
     let ignored = load(&network, &file(&format!("{name}.pt"))).unwrap();
     let golden: HashMap<String, Tensor> =
         Tensor::read_npz(file(&format!("{name}.npz"))).unwrap().into_iter().collect();
-    let output = network.forward(&golden["images"]).unwrap();
+    let output = network.forward(&Input::Images(golden["images"].clone())).unwrap();
     for (part, found) in [("encoder", &output.encoder), ("head", &output.head)] {
         assert_eq!(found.dims(), golden[part].dims());
         let (found, expected) = (values(found), values(&golden[part]));

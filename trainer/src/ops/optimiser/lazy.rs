@@ -89,6 +89,27 @@ impl Lazy {
         Ok(Some(lazy))
     }
 
+    /// The step at which each row stands, and the totals N, P, Q.
+    pub fn position(&self) -> (&[u32], [f64; 3]) {
+        (&self.last, self.totals)
+    }
+
+    /// Goes to where `done` steps were made and [`position`](Self::position) was this.
+    ///
+    /// # Errors
+    /// Another number of rows, a row ahead of the steps, more steps than rates, totals that are not finite.
+    pub fn set_position(&mut self, done: usize, last: Vec<u32>, totals: [f64; 3]) -> Result<()> {
+        let ahead = last.iter().any(|&step| step as usize > done);
+        if last.len() != self.last.len() || ahead || done > self.rates.len() {
+            bail!("optimiser: {} rows after {done} steps do not fit the table", last.len())
+        }
+        if totals.iter().any(|total| !total.is_finite()) {
+            bail!("optimiser: the totals {totals:?} are not finite")
+        }
+        (self.done, self.last, self.totals) = (done, last, totals);
+        Ok(())
+    }
+
     /// How far a row is behind: (Σ ημʲ, μ^{t−s}) as in the head of the file.
     #[inline(always)]
     fn behind(&self, row: usize) -> Option<[f32; 2]> {
