@@ -2,6 +2,7 @@
 
 pub mod digits;
 pub mod simclr;
+pub mod text;
 mod views;
 
 pub use views::{Augmentation, Draw, Views};

@@ -1,23 +1,27 @@
 //! Views of a batch of samples, whatever they are.
 
-use super::{digits, simclr};
-use crate::data::{Images, Samples};
+use super::{digits, simclr, text};
+use crate::data::{Images, Samples, Texts};
 use crate::error::{Error, Result};
-use crate::model::Input;
-use crate::rng::philox::Counter;
+use crate::model::{Bags, Input};
+use crate::rng::philox::{Counter, View};
 use crate::rng::{Purpose, stream};
 use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 /// How random views are made, with strengths.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Augmentation {
     /// For small grey digits.
     Digits(digits::Augmentation),
     /// SimCLR's, for images of bytes.
     Simclr(simclr::Augmentation),
+    /// For texts: words are dropped.
+    Erase(text::Erase),
+    /// For texts: words are replaced by similar ones.
+    Replace(text::Replace),
 }
 
 /// The random numbers of one pass over samples: an epoch, or a pass of a measurement.
@@ -70,6 +74,7 @@ enum Kind {
         /// All images of the store, where the views are made on a GPU.
         resident: Option<Tensor>,
     },
+    Text(text::Sampler),
 }
 
 impl<'a> Views<'a> {
@@ -91,6 +96,13 @@ impl<'a> Views<'a> {
                 let sampler = simclr::Sampler::new(simclr, height, width)?;
                 Kind::Simclr { sampler, resident: resident(images, device)? }
             }
+            (Augmentation::Erase(erase), Samples::Texts(_)) => Kind::Text(text::Sampler::erase(erase)?),
+            (Augmentation::Replace(replace), Samples::Texts(texts)) => {
+                let file = replace.neighbours_file.as_deref();
+                Kind::Text(text::Sampler::replace(replace, texts.neighbours(file, replace.neighbours)?)?)
+            }
+            (Augmentation::Erase(_), Samples::Images(_)) => return Err(misfit("erase", "images")),
+            (Augmentation::Replace(_), Samples::Images(_)) => return Err(misfit("replace", "images")),
             (Augmentation::Digits(_), Samples::Texts(_)) => return Err(misfit("digits", "texts")),
             (Augmentation::Simclr(_), Samples::Texts(_)) => return Err(misfit("simclr", "texts")),
         };
@@ -144,6 +156,19 @@ impl<'a> Views<'a> {
                     }
                 }))
             }
+            (Kind::Text(sampler), Samples::Texts(texts)) => {
+                let mut bags = Bags::default();
+                for view in 0..count as u32 {
+                    let view = View::new(view)?;
+                    for &index in indices {
+                        let row = texts.rows()[index];
+                        sampler.view(texts.text(index), &draw.counter, row, view, &mut bags.words);
+                        bags.ends.push(bags.words.len());
+                    }
+                }
+                Ok(Input::Bags(bags))
+            }
+            (Kind::Text(_), Samples::Images(_)) => Err(misfit("an augmentation of texts", "images")),
             (_, Samples::Texts(_)) => Err(misfit("an augmentation of images", "texts")),
         }
     }
@@ -159,7 +184,7 @@ impl<'a> Views<'a> {
                 indices.iter().for_each(|&i| images.push_unit(i, &mut pixels));
                 self.images(pixels, indices.len(), images.shape())
             }
-            Samples::Texts(_) => Err(misfit("an augmentation of images", "texts")),
+            Samples::Texts(texts) => Ok(Input::Bags(plain_bags(texts, indices))),
         }
     }
 
@@ -177,6 +202,15 @@ fn resident(images: &Images, device: &Device) -> Result<Option<Tensor>> {
     let [height, width, channels] = images.shape();
     let count = images.store().len() / images.pixels_per_image();
     Ok(Some(Tensor::from_slice(images.store(), (count, height, width, channels), device)?))
+}
+
+fn plain_bags(texts: &Texts, indices: &[usize]) -> Bags {
+    let mut bags = Bags::default();
+    for &index in indices {
+        bags.words.extend(texts.text(index));
+        bags.ends.push(bags.words.len());
+    }
+    bags
 }
 
 fn misfit(kind: &str, what: &str) -> Error {
