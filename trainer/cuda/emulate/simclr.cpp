@@ -6,8 +6,8 @@ static const Counter COUNTER = {{7, 0}, 4u << 24, 3}; // seed 7, for training, s
 static const uint32_t INDICES[] = {3, 19, 0, 7, 8, 11}, COUNT = 6, VIEWS = 2, IMAGES = 20;
 
 // As `Sampler::new` for strengths (brightness = saturation, contrast, hue); probabilities are the default.
-static Sampler sampler(uint32_t height, uint32_t width, uint32_t size, float least, float low, float high, float brightness, float contrast, float hue) {
-    Sampler s = {height, width, size, (float)(height * width), {least, 1.f - least}, {(float)log((double)low), (float)(log((double)high) - log((double)low))},
+static Sampler sampler(uint32_t height, uint32_t width, uint32_t size, float least, float low, float high, float brightness, float contrast, float hue, uint32_t channels = 3) {
+    Sampler s = {height, width, size, channels, (float)(height * width), {least, 1.f - least}, {(float)log((double)low), (float)(log((double)high) - log((double)low))},
                  0.5f, 0.8f, 0.2f, {}, {}, {}};
     const float strengths[3] = {brightness, contrast, brightness};
     for (int i = 0; i < 3; i++) {
@@ -26,9 +26,9 @@ static Sampler sampler(uint32_t height, uint32_t width, uint32_t size, float lea
 }
 
 static void same_bits(const std::string &name, const Sampler &s, uint64_t expected) {
-    Buffer<uint8_t> images((size_t)IMAGES * 3 * s.height * s.width);
+    Buffer<uint8_t> images((size_t)IMAGES * s.channels * s.height * s.width);
     for (uint32_t i = 0; i < images.count; i++) images[i] = (uint8_t)(philox4x32({i, 0, 0, 0}, {0, 0}).word[0] >> 24);
-    const size_t length = (size_t)3 * s.size * s.size, total = VIEWS * COUNT * length;
+    const size_t length = (size_t)s.channels * s.size * s.size, total = VIEWS * COUNT * length;
     Buffer<float> views(total);
     Buffer<__nv_bfloat16> rounded_views(total);
     emulate::launch({VIEWS * COUNT}, {LANES}, [&] { augment_simclr_f32(images.data(), IMAGES, INDICES, COUNT, s, COUNTER, views.data()); });
@@ -51,4 +51,5 @@ CHECK(simclr) {
     same_bits("32 x 32", sampler(32, 32, 32, 0.08f, 0.75f, 4.f / 3.f, 0.4f, 0.4f, 0.1f), 0xb0850639b8624a5c);
     same_bits("strong", sampler(14, 26, 21, 0.5f, 0.5f, 2.f, 0.8f, 1.5f, 0.5f), 0x0c6e0d21cc101d9c);
     same_bits("flat", sampler(5, 64, 8, 0.5f, 0.5f, 0.5f, 0.4f, 0.4f, 0.1f), 0xa2cc8786a14fe8b9);
+    same_bits("grey", sampler(28, 28, 32, 0.08f, 0.75f, 4.f / 3.f, 0.4f, 0.4f, 0.1f, 1), 0xc6d171925b057191);
 }

@@ -11,6 +11,7 @@ Made with torch 2.11.0 (CPU), torchvision 0.26.0. Arrays for n cases, S the side
     factors f32 [n, 4]          brightness, contrast, saturation, hue
     orders  i64 [n, 4]          the parts as applied: 0 brightness, 1 contrast, 2 saturation, 3 hue
     stages  f32 [n, 6, S, S, 3] after crop and flip, after each of the four parts, and grey of the last
+    grey_stages f32 [n, 6, S, S, 1] the same of the images' first channel alone
 """
 
 from pathlib import Path
@@ -47,19 +48,21 @@ CASES = [  # crop, flip, factors, order
 ]
 
 
+def stages_of(image, factor, crop, flip, order):
+    parts = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue]
+    x = torch.from_numpy(image).permute(2, 0, 1).to(torch.float32) / 255
+    x = F.resized_crop(x, *crop, [SIZE, SIZE], InterpolationMode.BILINEAR, antialias=False)
+    steps = [F.hflip(x) if flip else x]
+    for part in order:
+        steps.append(parts[part](steps[-1], float(factor[part])))
+    steps.append(F.rgb_to_grayscale(steps[-1], image.shape[2]))
+    return np.stack([step.permute(1, 2, 0).numpy() for step in steps]).astype(np.float32)
+
+
 def main():
     data = images(np.random.default_rng(7))
     factors = np.array([case[2] for case in CASES], dtype=np.float32)
-    parts = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue]
-    stages = []
-    for image, factor, (crop, flip, _, order) in zip(data, factors, CASES):
-        x = torch.from_numpy(image).permute(2, 0, 1).to(torch.float32) / 255
-        x = F.resized_crop(x, *crop, [SIZE, SIZE], InterpolationMode.BILINEAR, antialias=False)
-        steps = [F.hflip(x) if flip else x]
-        for part in order:
-            steps.append(parts[part](steps[-1], float(factor[part])))
-        steps.append(F.rgb_to_grayscale(steps[-1], 3))
-        stages.append(np.stack([step.permute(1, 2, 0).numpy() for step in steps]))
+    cases = [(factor, crop, flip, order) for factor, (crop, flip, _, order) in zip(factors, CASES)]
     np.savez(
         Path(__file__).with_name("golden.npz"),
         images=data,
@@ -67,7 +70,8 @@ def main():
         flips=np.array([case[1] for case in CASES], dtype=np.int64),
         factors=factors,
         orders=np.array([case[3] for case in CASES], dtype=np.int64),
-        stages=np.stack(stages).astype(np.float32),
+        stages=np.stack([stages_of(image, *case) for image, case in zip(data, cases)]),
+        grey_stages=np.stack([stages_of(image[:, :, :1], *case) for image, case in zip(data, cases)]),
     )
 
 

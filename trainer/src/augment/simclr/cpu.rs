@@ -12,9 +12,9 @@ pub(super) const LANES: usize = 256;
 /// Buffers of one thread, kept between images.
 #[derive(Debug)]
 pub struct Scratch {
-    /// Red, green and blue of the view.
+    /// Red, green and blue of the view, or its one grey plane.
     planes: Vec<f32>,
-    /// Rows of the box, stretched to the width of the view: \[rows of the box, 3, size\].
+    /// Rows of the box, stretched to the width of the view: \[rows of the box, channels, size\].
     rows: Vec<f32>,
     columns: Vec<Tap>,
 }
@@ -24,7 +24,7 @@ impl Scratch {
     pub fn new(sampler: &Sampler) -> Self {
         Self {
             planes: vec![0.0; sampler.view_len()],
-            rows: vec![0.0; 3 * sampler.height as usize * sampler.size()],
+            rows: vec![0.0; sampler.channels() * sampler.height as usize * sampler.size()],
             columns: Vec::with_capacity(sampler.size()),
         }
     }
@@ -53,9 +53,18 @@ fn tap(i: usize, input: usize, output: usize) -> Tap {
     Tap { low, high, weight_low: 1.0 - weight, weight_high: weight }
 }
 
-/// Writes the view \[size, size, 3\] of an image \[H, W, 3\] into `out`.
+/// Writes the view \[size, size, C\] of an image \[H, W, C\] into `out`.
 pub fn apply(p: &Parameters, sampler: &Sampler, image: &[u8], scratch: &mut Scratch, out: &mut [f32]) {
     crop(p.crop, p.flip, sampler, image, scratch);
+    if sampler.channels() == 1 {
+        if p.jitter {
+            for part in p.order {
+                adjust_grey(part, p.factors[part as usize], &mut scratch.planes);
+            }
+        }
+        out.copy_from_slice(&scratch.planes);
+        return;
+    }
     let pixels = sampler.size() * sampler.size();
     let (red, rest) = scratch.planes.split_at_mut(pixels);
     let (green, blue) = rest.split_at_mut(pixels);
@@ -77,35 +86,64 @@ pub fn apply(p: &Parameters, sampler: &Sampler, image: &[u8], scratch: &mut Scra
 
 /// Fills the planes with the box, enlarged to size × size, in \[0, 1\].
 fn crop(b: CropBox, flip: bool, sampler: &Sampler, image: &[u8], scratch: &mut Scratch) {
-    let size = sampler.size();
+    let (size, channels) = (sampler.size(), sampler.channels());
     let (height, width) = (b.height as usize, b.width as usize);
-    let line = 3 * sampler.width as usize;
+    let line = channels * sampler.width as usize;
     let Scratch { planes, rows, columns } = scratch;
     columns.clear();
     columns.extend((0..size).map(|x| {
         let tap = tap(if flip { size - 1 - x } else { x }, width, size);
-        Tap { low: 3 * tap.low, high: 3 * tap.high, ..tap }
+        Tap { low: channels * tap.low, high: channels * tap.high, ..tap }
     }));
-    let source = &image[b.top as usize * line + 3 * b.left as usize..];
-    for (y, stretched) in rows.chunks_exact_mut(3 * size).take(height).enumerate() {
-        let source = &source[y * line..][..3 * width];
-        let (red, rest) = stretched.split_at_mut(size);
-        let (green, blue) = rest.split_at_mut(size);
-        for (((tap, r), g), b) in columns.iter().zip(red).zip(green).zip(blue) {
-            let (low, high) = (&source[tap.low..tap.low + 3], &source[tap.high..tap.high + 3]);
-            let mix = |c: usize| f32::from(low[c]) * tap.weight_low + f32::from(high[c]) * tap.weight_high;
-            (*r, *g, *b) = (mix(0), mix(1), mix(2));
+    let source = &image[b.top as usize * line + channels * b.left as usize..];
+    for (y, stretched) in rows.chunks_exact_mut(channels * size).take(height).enumerate() {
+        let source = &source[y * line..][..channels * width];
+        match channels {
+            1 => stretch_grey(columns, source, stretched),
+            _ => stretch_colour(columns, source, stretched),
         }
     }
     for (c, plane) in planes.chunks_exact_mut(size * size).enumerate() {
         for (y, out) in plane.chunks_exact_mut(size).enumerate() {
             let tap = tap(y, height, size);
-            let low = &rows[(3 * tap.low + c) * size..][..size];
-            let high = &rows[(3 * tap.high + c) * size..][..size];
+            let low = &rows[(channels * tap.low + c) * size..][..size];
+            let high = &rows[(channels * tap.high + c) * size..][..size];
             for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
                 *out = (low * tap.weight_low + high * tap.weight_high) / 255.0;
             }
         }
+    }
+}
+
+/// A row of the box \[width, 3\], stretched to three rows of a view.
+#[inline(always)]
+fn stretch_colour(columns: &[Tap], source: &[u8], stretched: &mut [f32]) {
+    let (red, rest) = stretched.split_at_mut(columns.len());
+    let (green, blue) = rest.split_at_mut(columns.len());
+    for (((tap, r), g), b) in columns.iter().zip(red).zip(green).zip(blue) {
+        let (low, high) = (&source[tap.low..tap.low + 3], &source[tap.high..tap.high + 3]);
+        let mix = |c: usize| f32::from(low[c]) * tap.weight_low + f32::from(high[c]) * tap.weight_high;
+        (*r, *g, *b) = (mix(0), mix(1), mix(2));
+    }
+}
+
+/// A row of the box \[width\], stretched to one of a view.
+#[inline(always)]
+fn stretch_grey(columns: &[Tap], source: &[u8], stretched: &mut [f32]) {
+    for (tap, out) in columns.iter().zip(stretched) {
+        *out = f32::from(source[tap.low]) * tap.weight_low + f32::from(source[tap.high]) * tap.weight_high;
+    }
+}
+
+/// [`adjust`] for a grey image, which has neither saturation nor hue.
+fn adjust_grey(part: Part, factor: f32, plane: &mut [f32]) {
+    match part {
+        Part::Brightness => blend(plane, factor, 0.0),
+        Part::Contrast if factor != 1.0 => {
+            let term = (1.0 - factor) * mean(plane);
+            blend(plane, factor, term);
+        }
+        Part::Contrast | Part::Saturation | Part::Hue => {}
     }
 }
 
@@ -175,13 +213,29 @@ fn grey_mean(red: &[f32], green: &[f32], blue: &[f32]) -> f32 {
     for (((sum, r), g), b) in partial.iter_mut().zip(red_rest).zip(green_rest).zip(blue_rest) {
         *sum += grey(*r, *g, *b);
     }
+    halved(partial) / red.len() as f32
+}
+
+#[inline(never)]
+fn mean(plane: &[f32]) -> f32 {
+    let mut partial = [0.0; LANES];
+    let (values, rest) = plane.as_chunks::<LANES>();
+    for v in values {
+        partial.iter_mut().zip(v).for_each(|(sum, v)| *sum += v);
+    }
+    partial.iter_mut().zip(rest).for_each(|(sum, v)| *sum += v);
+    halved(partial) / plane.len() as f32
+}
+
+/// The sum of the lanes: the upper half is added to the lower one until one number is left.
+fn halved(mut partial: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         let (low, high) = partial.split_at_mut(half);
         low.iter_mut().zip(high).for_each(|(a, b)| *a += *b);
         half /= 2;
     }
-    partial[0] / red.len() as f32
+    partial[0]
 }
 
 /// The colour with its hue turned by `shift` turns (|shift| ≤ ½), through hue, saturation and value.

@@ -107,7 +107,7 @@ fn launch<T: DeviceRepr>(
     };
     // SAFETY: arguments are of the number, order and types of the kernel; `Augment::shape` checked that
     // images have the size of the sampler, an index is compared with `num_images` by the kernel, and `views`
-    // has views · B · 3 · size² elements.
+    // has views · B · size² · channels elements.
     #[allow(unsafe_code)] // a launch cannot be checked by the compiler
     unsafe { arguments.launch(config) }.w()?;
     Ok(())

@@ -1,6 +1,6 @@
 // nvcc: -fmad=false
 //
-// Views of colour images, one block of 256 threads per view: images u8 [N, H, W, 3] -> out [views * count, size, size, 3], f32 or bf16.
+// Views of images, one block of 256 threads per view: images u8 [N, H, W, C] -> out [views * count, size, size, C], f32 or bf16, C = 3 or 1.
 //
 // parameters.rs and cpu.rs, line by line: every number comes from the same IEEE operations in the same order, so f32 views have the
 // bits of the CPU. This needs that products and sums are not contracted (-fmad=false) and that division and square root are exact
@@ -23,7 +23,7 @@ struct CropBox {
 
 // As `Sampler` of parameters.rs.
 struct Sampler {
-    uint32_t height, width, size;
+    uint32_t height, width, size, channels;
     float pixels;
     float scale[2];
     float log_ratio[2];
@@ -39,9 +39,18 @@ struct Parameters {
     uint32_t order[4];
 };
 
+// A pixel, of three channels or of one.
 struct Colour {
     float r, g, b;
 };
+
+struct Grey {
+    float v;
+};
+
+template <typename Pixel> struct Channels;
+template <> struct Channels<Colour> { static const uint32_t count = 3; };
+template <> struct Channels<Grey> { static const uint32_t count = 1; };
 
 __device__ __forceinline__ float exponential(float t) {
     const int k = (int)(t * 1.4426950408889634f + (t < 0.f ? -0.5f : 0.5f));
@@ -108,21 +117,32 @@ __device__ __forceinline__ Tap tap(uint32_t i, uint32_t input, uint32_t output) 
     return {low, high, 1.f - weight, weight};
 }
 
-// One channel: both rows along x, then along y.
-__device__ __forceinline__ float mix(const uint8_t *low, const uint8_t *high, const Tap &x, const Tap &y, uint32_t channel) {
-    const uint32_t left = 3 * x.low + channel, right = 3 * x.high + channel;
+// One channel of a pixel of `channels`: both rows along x, then along y.
+__device__ __forceinline__ float mix(const uint8_t *low, const uint8_t *high, const Tap &x, const Tap &y, uint32_t channels, uint32_t channel) {
+    const uint32_t left = channels * x.low + channel, right = channels * x.high + channel;
     const float upper = (float)low[left] * x.weight_low + (float)low[right] * x.weight_high;
     const float lower = (float)high[left] * x.weight_low + (float)high[right] * x.weight_high;
     return (upper * y.weight_low + lower * y.weight_high) / 255.f;
 }
 
+__device__ __forceinline__ void mix(const uint8_t *low, const uint8_t *high, const Tap &x, const Tap &y, Colour &c) {
+    c = {mix(low, high, x, y, 3, 0), mix(low, high, x, y, 3, 1), mix(low, high, x, y, 3, 2)};
+}
+
+__device__ __forceinline__ void mix(const uint8_t *low, const uint8_t *high, const Tap &x, const Tap &y, Grey &c) {
+    c = {mix(low, high, x, y, 1, 0)};
+}
+
 // The pixel of the enlarged box.
-__device__ __forceinline__ Colour crop(const Sampler &s, const Parameters &p, const uint8_t *image, uint32_t pixel) {
+template <typename Pixel> __device__ __forceinline__ Pixel crop(const Sampler &s, const Parameters &p, const uint8_t *image, uint32_t pixel) {
+    const uint32_t channels = Channels<Pixel>::count;
     const uint32_t row = pixel / s.size, column = pixel % s.size;
     const Tap y = tap(row, p.crop.height, s.size), x = tap(p.flip ? s.size - 1 - column : column, p.crop.width, s.size);
-    const uint8_t *corner = image + 3 * (p.crop.top * s.width + p.crop.left);
-    const uint8_t *low = corner + 3 * y.low * s.width, *high = corner + 3 * y.high * s.width;
-    return {mix(low, high, x, y, 0), mix(low, high, x, y, 1), mix(low, high, x, y, 2)};
+    const uint8_t *corner = image + channels * (p.crop.top * s.width + p.crop.left);
+    const uint8_t *low = corner + channels * y.low * s.width, *high = corner + channels * y.high * s.width;
+    Pixel found;
+    mix(low, high, x, y, found);
+    return found;
 }
 
 __device__ __forceinline__ float clamp(float v) {
@@ -131,10 +151,20 @@ __device__ __forceinline__ float clamp(float v) {
 }
 
 __device__ __forceinline__ float grey(const Colour &c) { return 0.2989f * c.r + 0.587f * c.g + 0.114f * c.b; }
+__device__ __forceinline__ float grey(const Grey &c) { return c.v; }
+
+__device__ __forceinline__ Colour brighten(const Colour &c, float factor) { return {clamp(factor * c.r), clamp(factor * c.g), clamp(factor * c.b)}; }
+__device__ __forceinline__ Grey brighten(const Grey &c, float factor) { return {clamp(factor * c.v)}; }
 
 __device__ __forceinline__ Colour blend(const Colour &c, float factor, float term) {
     return {clamp(factor * c.r + term), clamp(factor * c.g + term), clamp(factor * c.b + term)};
 }
+
+__device__ __forceinline__ Grey blend(const Grey &c, float factor, float term) { return {clamp(factor * c.v + term)}; }
+
+// A grey image has neither saturation nor hue.
+__device__ __forceinline__ Colour saturate(const Colour &c, float factor) { return blend(c, factor, (1.f - factor) * grey(c)); }
+__device__ __forceinline__ Grey saturate(const Grey &c, float factor) { return c; }
 
 __device__ __forceinline__ float wrap(float x) { return x >= 1.f ? x - 1.f : x; }
 
@@ -164,23 +194,37 @@ __device__ __forceinline__ Colour turn_hue(float shift, const Colour &c) {
     }
 }
 
+__device__ __forceinline__ Grey turn_hue(float shift, const Grey &c) { return c; }
+
 // The first `parts` parts of the jitter; `contrast` is (1 - f) times the mean.
-__device__ __forceinline__ Colour jitter(Colour c, const Parameters &p, uint32_t parts, float contrast) {
+template <typename Pixel> __device__ __forceinline__ Pixel jitter(Pixel c, const Parameters &p, uint32_t parts, float contrast) {
     for (uint32_t place = 0; place < parts; place++) {
         const uint32_t part = p.order[place];
         const float factor = p.factors[part];
         if (part == BRIGHTNESS) {
-            c = {clamp(factor * c.r), clamp(factor * c.g), clamp(factor * c.b)};
+            c = brighten(c, factor);
         } else if (part == CONTRAST) {
             if (factor != 1.f) c = blend(c, factor, contrast);
         } else if (part == SATURATION) {
-            c = blend(c, factor, (1.f - factor) * grey(c));
+            c = saturate(c, factor);
         } else if (factor != 0.f) {
             c = turn_hue(factor, c);
         }
     }
     return c;
 }
+
+__device__ __forceinline__ Colour without_colour(const Colour &c) {
+    const float g = grey(c);
+    return {g, g, g};
+}
+__device__ __forceinline__ Grey without_colour(const Grey &c) { return c; }
+
+__device__ __forceinline__ Colour nowhere(const Colour &, float nan) { return {nan, nan, nan}; }
+__device__ __forceinline__ Grey nowhere(const Grey &, float nan) { return {nan}; }
+
+__device__ __forceinline__ void store(float *out, const Grey &c) { out[0] = c.v; }
+__device__ __forceinline__ void store(__nv_bfloat16 *out, const Grey &c) { out[0] = __float2bfloat16(c.v); }
 
 __device__ __forceinline__ void store(float *out, const Colour &c) {
     out[0] = c.r;
@@ -194,20 +238,20 @@ __device__ __forceinline__ void store(__nv_bfloat16 *out, const Colour &c) {
     out[2] = __float2bfloat16(c.b);
 }
 
-template <typename T>
+template <typename Pixel, typename T>
 __device__ __forceinline__ void make_view(const uint8_t *images, uint32_t num_images, const uint32_t *indices, uint32_t count,
                                           const Sampler &s, const Counter &counter, T *out) {
     __shared__ Parameters p;
     __shared__ float partial[LANES];
-    const uint32_t thread = threadIdx.x, pixels = s.size * s.size;
+    const uint32_t thread = threadIdx.x, pixels = s.size * s.size, channels = Channels<Pixel>::count;
     const uint32_t index = indices[blockIdx.x % count];
-    T *view = out + (uint64_t)blockIdx.x * (3 * pixels);
+    T *view = out + (uint64_t)blockIdx.x * (channels * pixels);
     if (index >= num_images) { // a whole block takes this way; its views are not numbers
         const float nan = 0.f / 0.f;
-        for (uint32_t pixel = thread; pixel < pixels; pixel += LANES) store(view + 3 * pixel, {nan, nan, nan});
+        for (uint32_t pixel = thread; pixel < pixels; pixel += LANES) store(view + channels * pixel, nowhere(Pixel(), nan));
         return;
     }
-    const uint8_t *image = images + (uint64_t)index * (3 * s.height * s.width);
+    const uint8_t *image = images + (uint64_t)index * (channels * s.height * s.width);
     if (thread == 0) p = draw_parameters(s, counter, index, blockIdx.x / count);
     __syncthreads();
     float contrast = 0.f;
@@ -215,7 +259,7 @@ __device__ __forceinline__ void make_view(const uint8_t *images, uint32_t num_im
         uint32_t before = 0;
         while (p.order[before] != CONTRAST) before++;
         float sum = 0.f;
-        for (uint32_t pixel = thread; pixel < pixels; pixel += LANES) sum += grey(jitter(crop(s, p, image, pixel), p, before, 0.f));
+        for (uint32_t pixel = thread; pixel < pixels; pixel += LANES) sum += grey(jitter(crop<Pixel>(s, p, image, pixel), p, before, 0.f));
         partial[thread] = sum;
         __syncthreads();
         for (uint32_t half = LANES / 2; half > 0; half /= 2) {
@@ -225,19 +269,28 @@ __device__ __forceinline__ void make_view(const uint8_t *images, uint32_t num_im
         contrast = (1.f - p.factors[CONTRAST]) * (partial[0] / (float)pixels);
     }
     for (uint32_t pixel = thread; pixel < pixels; pixel += LANES) {
-        Colour c = jitter(crop(s, p, image, pixel), p, p.jitter ? 4 : 0, contrast);
-        if (p.grey) c.r = c.g = c.b = grey(c);
-        store(view + 3 * pixel, c);
+        const Pixel c = jitter(crop<Pixel>(s, p, image, pixel), p, p.jitter ? 4 : 0, contrast);
+        store(view + channels * pixel, p.grey ? without_colour(c) : c);
+    }
+}
+
+template <typename T>
+__device__ __forceinline__ void make_views(const uint8_t *images, uint32_t num_images, const uint32_t *indices, uint32_t count,
+                                          const Sampler &s, const Counter &counter, T *out) {
+    if (s.channels == 1) {
+        make_view<Grey, T>(images, num_images, indices, count, s, counter, out);
+    } else {
+        make_view<Colour, T>(images, num_images, indices, count, s, counter, out);
     }
 }
 
 // Grid: views * count blocks; block: LANES threads. Views of an index outside the data set are NaN.
 extern "C" __global__ void augment_simclr_f32(const uint8_t *images, uint32_t num_images, const uint32_t *indices, uint32_t count, Sampler s,
                                               Counter counter, float *out) {
-    make_view(images, num_images, indices, count, s, counter, out);
+    make_views(images, num_images, indices, count, s, counter, out);
 }
 
 extern "C" __global__ void augment_simclr_bf16(const uint8_t *images, uint32_t num_images, const uint32_t *indices, uint32_t count, Sampler s,
                                                Counter counter, __nv_bfloat16 *out) {
-    make_view(images, num_images, indices, count, s, counter, out);
+    make_views(images, num_images, indices, count, s, counter, out);
 }

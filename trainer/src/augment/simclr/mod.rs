@@ -1,4 +1,4 @@
-//! Views of colour images as SimCLR makes them: crop, flip, colour jitter, grey.
+//! Views of images as SimCLR makes them: crop, flip, colour jitter, grey.
 //!
 //! For an image of u8 \[H, W, 3\], a view \[size, size, 3\] of f32 in \[0, 1\] is made by, in this order,
 //!
@@ -8,6 +8,11 @@
 //!    x ← fx + (1−f)m with m the mean of the grey image, saturation x ← fx + (1−f)·grey(x), each clamped to
 //!    \[0, 1\], and the hue turned by h (through HSV);
 //! 4. with probability 0.2 grey(x) = 0.2989 R + 0.587 G + 0.114 B in all three channels.
+//!
+//! Grey images, u8 \[H, W, 1\] ([`Sampler::with_channels`]), have views \[size, size, 1\]. As in torchvision, m is then the mean of
+//! the image itself, and saturation, hue and grey change nothing. A view is nearly that of the image in three equal channels: the
+//! weights of grey(x) add up to 0.9999, so that contrast and saturation there differ by up to 1e-4·|1−f|, and a grey view by 1e-4. Which
+//! box, flip and factors are drawn does not depend on the channels.
 //!
 //! Numbers are the defaults of [`Augmentation`]; ranges of random numbers are in [`Sampler::parameters`]'
 //! file. There is no blur and no normalisation by mean and deviation.
@@ -97,10 +102,10 @@ impl Default for Augmentation {
     }
 }
 
-/// Views 0 to `views` − 1 of a batch of images: \[views · B, size, size, 3\], first view 0 of every image,
-/// then view 1 of every image, ….
+/// Views 0 to `views` − 1 of a batch of images: \[views · B, size, size, C\], first view 0 of every image,
+/// then view 1 of every image, …; C is 3, or 1 for grey images.
 ///
-/// `images` is the data set \[N, H, W, 3\], `indices` \[B\] say which images. Views are made in parallel on
+/// `images` is the data set \[N, H, W, C\], `indices` \[B\] say which images. Views are made in parallel on
 /// rayon's current pool; one core (AMD EPYC) makes about 80,000 views of 32 × 32 a second. The result is the
 /// same with any number of threads.
 ///
@@ -131,7 +136,7 @@ pub fn augment_batch(
     Ok(out)
 }
 
-/// [`augment_batch`] into a buffer of views · B · size² · 3 numbers.
+/// [`augment_batch`] into a buffer of views · B · size² · C numbers.
 ///
 /// # Errors
 /// As [`augment_batch`]; a buffer of another length.
@@ -144,10 +149,10 @@ pub fn augment_batch_into(
     out: &mut [f32],
 ) -> Result<()> {
     let length = sampler.image_len();
-    let [height, width] = sampler.image_sides();
+    let ([height, width], channels) = (sampler.image_sides(), sampler.channels());
     if !images.len().is_multiple_of(length) {
         return Err(Error::argument(format!(
-            "{} bytes are not a whole number of images of {height} × {width} × 3",
+            "{} bytes are not a whole number of images of {height} × {width} × {channels}",
             images.len()
         )));
     }

@@ -1,5 +1,5 @@
-//! Views as an operation on candle tensors: images \[N, H, W, 3\] of u8, indices \[B\] of u32 → views
-//! \[views · B, size, size, 3\].
+//! Views as an operation on candle tensors: images \[N, H, W, C\] of u8, indices \[B\] of u32 → views
+//! \[views · B, size, size, C\], C = 3 or 1 channels.
 //!
 //! There is no gradient: the images are integers.
 
@@ -43,7 +43,7 @@ impl Augment {
         Ok(Self { sampler, counter, views })
     }
 
-    /// The views, f32: of `images` \[N, H, W, 3\], those of the `indices` \[B\].
+    /// The views, f32: of `images` \[N, H, W, C\], those of the `indices` \[B\].
     ///
     /// # Errors
     /// Tensors of another shape or type; on the CPU an index outside the data set. On a GPU the views of such
@@ -52,7 +52,7 @@ impl Augment {
         Ok(images.contiguous()?.apply_op2_no_bwd(&indices.contiguous()?, self)?)
     }
 
-    /// Writes the views into an existing contiguous tensor \[views · B, size, size, 3\], f32, or bf16 on a
+    /// Writes the views into an existing contiguous tensor \[views · B, size, size, C\], f32, or bf16 on a
     /// GPU (rounded to nearest).
     ///
     /// # Errors
@@ -63,11 +63,11 @@ impl Augment {
 
     /// Checks both shapes; the shape of the result.
     pub(super) fn shape(&self, images: &Layout, indices: &Layout) -> Result<Shape> {
-        let [height, width] = self.sampler.image_sides();
-        let fits = matches!(images.dims(), [_, h, w, 3] if [*h, *w] == [height, width]);
+        let ([height, width], channels) = (self.sampler.image_sides(), self.sampler.channels());
+        let fits = matches!(images.dims(), [_, h, w, c] if [*h, *w, *c] == [height, width, channels]);
         if !fits {
             return Err(Error::argument(format!(
-                "the data set has shape {:?}, not [N, {height}, {width}, 3]",
+                "the data set has shape {:?}, not [N, {height}, {width}, {channels}]",
                 images.dims()
             )));
         }
@@ -75,7 +75,7 @@ impl Augment {
             return Err(Error::argument(format!("the indices have shape {:?}, not [B]", indices.dims())));
         };
         let size = self.sampler.size();
-        Ok((self.views as usize * count, size, size, 3).into())
+        Ok((self.views as usize * count, size, size, channels).into())
     }
 
     /// Checks the layout of a tensor that is written into; where it starts and ends.

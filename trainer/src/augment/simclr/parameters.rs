@@ -88,6 +88,8 @@ pub struct Sampler {
     pub(super) width: u32,
     /// Side of the views.
     pub(super) size: u32,
+    /// 3 for colour, 1 for grey images and views.
+    channels: u32,
     /// HW.
     pixels: f32,
     /// s₀ and s₁ − s₀.
@@ -105,7 +107,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler for images of `height` × `width` pixels.
+    /// A sampler for colour images of `height` × `width` pixels.
     ///
     /// # Errors
     /// A side of 0 or above 4096; a setting outside its range (see [`Augmentation`]).
@@ -151,6 +153,7 @@ impl Sampler {
             height: height as u32,
             width: width as u32,
             size: a.size as u32,
+            channels: 3,
             pixels: (height * width) as f32,
             scale: [a.scale.0, a.scale.1 - a.scale.0],
             log_ratio: [logs.0 as f32, (logs.1 - logs.0) as f32],
@@ -163,14 +166,40 @@ impl Sampler {
         })
     }
 
-    /// Bytes of one image: 3HW.
-    pub fn image_len(&self) -> usize {
-        3 * self.height as usize * self.width as usize
+    /// The same for images and views of this many channels, 3 or 1. Random numbers do not depend on it.
+    ///
+    /// # Errors
+    /// Another number.
+    ///
+    /// # Examples
+    /// ```
+    /// use trainer::augment::simclr::{Augmentation, Sampler};
+    /// let grey = Sampler::new(&Augmentation { size: 28, ..Augmentation::default() }, 28, 28)?.with_channels(1)?;
+    /// assert_eq!((grey.image_len(), grey.view_len()), (28 * 28, 28 * 28));
+    /// # Ok::<(), trainer::Error>(())
+    /// ```
+    pub fn with_channels(self, channels: usize) -> Result<Self> {
+        match channels {
+            1 | 3 => Ok(Self { channels: channels as u32, ..self }),
+            _ => Err(Error::argument(format!(
+                "images of {channels} channels; views are made of 1 (grey) or 3"
+            ))),
+        }
     }
 
-    /// Numbers of one view: 3 · size².
+    /// Channels of images and views: 3 or 1.
+    pub fn channels(&self) -> usize {
+        self.channels as usize
+    }
+
+    /// Bytes of one image: HW · channels.
+    pub fn image_len(&self) -> usize {
+        self.channels() * self.height as usize * self.width as usize
+    }
+
+    /// Numbers of one view: size² · channels.
     pub fn view_len(&self) -> usize {
-        3 * self.size as usize * self.size as usize
+        self.channels() * self.size as usize * self.size as usize
     }
 
     /// Side of the views.

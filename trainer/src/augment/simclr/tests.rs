@@ -44,6 +44,12 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
 /// `make_golden.py` says what the arrays are.
 #[test]
 fn views_are_those_of_torchvision() {
+    for channels in [3, 1] {
+        views_of_torchvision(channels);
+    }
+}
+
+fn views_of_torchvision(channels: usize) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/augment/golden.npz");
     let arrays: HashMap<String, Tensor> = Tensor::read_npz(path).unwrap().into_iter().collect();
     let flat = |name: &str| arrays[name].flatten_all().unwrap();
@@ -51,9 +57,12 @@ fn views_are_those_of_torchvision() {
         flat(name).to_vec1::<i64>().unwrap().into_iter().map(|v| v as usize).collect()
     };
     let (cases, height, width, _) = arrays["images"].dims4().unwrap();
-    let sampler = sampler(arrays["stages"].dims()[2], height, width);
-    let images: Vec<u8> = flat("images").to_vec1().unwrap();
-    let stages: Vec<f32> = flat("stages").to_vec1().unwrap();
+    let sampler = sampler(arrays["stages"].dims()[2], height, width).with_channels(channels).unwrap();
+    // A grey image is the first channel.
+    let bytes: Vec<u8> = flat("images").to_vec1().unwrap();
+    let images: Vec<u8> = bytes.chunks(3).flat_map(|pixel| pixel[..channels].to_vec()).collect();
+    let stages = if channels == 3 { "stages" } else { "grey_stages" };
+    let stages: Vec<f32> = flat(stages).to_vec1().unwrap();
     let factors: Vec<f32> = flat("factors").to_vec1().unwrap();
     let (crops, flips, orders) = (whole("crops"), whole("flips"), whole("orders"));
     let mut worst = [0.0f32; 6];
@@ -82,7 +91,58 @@ fn views_are_those_of_torchvision() {
             assert!(d <= 1e-6, "case {case}, stage {stage}: off by {d:e}");
         }
     }
-    println!("largest differences: {worst:?}");
+    println!("largest differences, {channels} channels: {worst:?}");
+}
+
+/// A grey image in one channel beside the same in three equal ones, whose grey is g = 0.9999 v.
+#[test]
+fn a_grey_view_is_that_of_three_equal_channels() {
+    let grey = sampler(32, 28, 30).with_channels(1).unwrap();
+    let colour = sampler(32, 28, 30);
+    let images = noise(40, &grey);
+    let thrice: Vec<u8> = images.iter().flat_map(|&v| [v; 3]).collect();
+    let compare = |change: &dyn Fn(&mut Parameters)| -> f32 {
+        let mut worst = 0.0f32;
+        for index in 0..40 {
+            let number = View::new(1).unwrap();
+            let mut parameters = grey.parameters(&COUNTER, index, number);
+            assert_eq!(parameters, colour.parameters(&COUNTER, index, number), "the same random numbers");
+            change(&mut parameters);
+            let at = |sampler: &Sampler| {
+                index as usize * sampler.image_len()..(index as usize + 1) * sampler.image_len()
+            };
+            let found = view(&parameters, &grey, &images[at(&grey)]);
+            let expected = view(&parameters, &colour, &thrice[at(&colour)]);
+            for channel in 0..3 {
+                let plane: Vec<f32> = expected.iter().copied().skip(channel).step_by(3).collect();
+                worst = worst.max(difference(&found, &plane));
+            }
+        }
+        worst
+    };
+    // Crop, flip and brightness: the same bits.
+    let brightness = compare(&|p| {
+        p.jitter = true;
+        (p.factors[1], p.factors[2], p.factors[3], p.grey) = (1.0, 1.0, 0.0, false);
+    });
+    assert_eq!(brightness, 0.0);
+    // Contrast blends towards m or 0.9999 m with |1 − f| ≤ 0.4 and m ≤ 1.
+    let contrast = compare(&|p| {
+        p.jitter = true;
+        (p.factors[2], p.factors[3], p.grey) = (1.0, 0.0, false);
+    });
+    assert!(contrast > 0.0 && contrast < 0.4e-4 + 5e-7, "{contrast:e}");
+    // All parts: contrast and saturation at most 0.4e-4 each, which later factors of up to 1.4 enlarge, and grey 1e-4.
+    let all = compare(&|_| {});
+    assert!(all < 2.0 * 0.4e-4 * 1.4 * 1.4 + 1e-4 + 2e-6, "{all:e}");
+    let mut views = augment_batch(&grey, &images, &[3, 5], &COUNTER, 2).unwrap();
+    assert_eq!(views.len(), 4 * 32 * 32);
+    assert_eq!(views.split_off(3 * 32 * 32), {
+        let parameters = grey.parameters(&COUNTER, 5, View::new(1).unwrap());
+        view(&parameters, &grey, &images[5 * grey.image_len()..6 * grey.image_len()])
+    });
+    let error = sampler(32, 28, 28).with_channels(2).unwrap_err().to_string();
+    assert_eq!(error, "images of 2 channels; views are made of 1 (grey) or 3");
 }
 
 #[test]
@@ -208,7 +268,7 @@ fn the_same_bits_in_any_batch_on_any_number_of_threads() {
     assert!(views.iter().all(|v| (0.0..=1.0).contains(v)));
 }
 
-/// The kernel that a GPU runs must give these bits too (`trainer/cuda/emulate/simclr.cpp` has the same three
+/// The kernel that a GPU runs must give these bits too (`trainer/cuda/emulate/simclr.cpp` has the same four
 /// hashes), and old runs stay reproducible only while they do not change. FNV-1a over the bytes of the views.
 #[test]
 fn first_views_are_part_of_the_interface() {
@@ -231,10 +291,12 @@ fn first_views_are_part_of_the_interface() {
     // Here every view is the box after ten that do not fit.
     let flat = Augmentation { size: 8, scale: (0.5, 1.0), ratio: (0.5, 0.5), ..Augmentation::default() };
     let flat = Sampler::new(&flat, 5, 64).unwrap();
-    assert_eq!([hash(&sampler(32, 32, 32)), hash(&strong), hash(&flat)], FIRST_VIEWS);
+    let grey = sampler(32, 28, 28).with_channels(1).unwrap();
+    assert_eq!([hash(&sampler(32, 32, 32)), hash(&strong), hash(&flat), hash(&grey)], FIRST_VIEWS);
 }
 
-const FIRST_VIEWS: [u64; 3] = [0xb0850639b8624a5c, 0x0c6e0d21cc101d9c, 0xa2cc8786a14fe8b9];
+const FIRST_VIEWS: [u64; 4] =
+    [0xb0850639b8624a5c, 0x0c6e0d21cc101d9c, 0xa2cc8786a14fe8b9, 0xc6d171925b057191];
 
 #[test]
 fn the_operation_takes_any_layout() {
@@ -261,6 +323,18 @@ fn the_operation_takes_any_layout() {
 }
 
 #[test]
+fn the_operation_takes_grey_images() {
+    let sampler = sampler(6, 5, 7).with_channels(1).unwrap();
+    let images = noise(4, &sampler);
+    let expected = augment_batch(&sampler, &images, &[3, 1], &COUNTER, 2).unwrap();
+    let data = Tensor::from_vec(images, (4, 5, 7, 1), &Device::Cpu).unwrap();
+    let indices = Tensor::new(&[3u32, 1], &Device::Cpu).unwrap();
+    let views = Augment::new(sampler, COUNTER, 2).unwrap().apply(&data, &indices).unwrap();
+    assert_eq!(views.dims(), [4, 6, 6, 1]);
+    assert_eq!(views.flatten_all().unwrap().to_vec1::<f32>().unwrap(), expected);
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let sampler = sampler(32, 32, 32);
     let images = noise(2, &sampler);
@@ -276,6 +350,7 @@ fn what_does_not_fit_is_refused() {
     let good = (tensor(DType::U8, &[2, 32, 32, 3]), tensor(DType::U32, &[2]));
     for (images, indices, named) in [
         (&tensor(DType::U8, &[2, 3, 32, 32]), &good.1, "[2, 3, 32, 32], not [N, 32, 32, 3]"),
+        (&tensor(DType::U8, &[2, 32, 32, 1]), &good.1, "[2, 32, 32, 1], not [N, 32, 32, 3]"),
         (&good.0, &tensor(DType::U32, &[2, 1]), "[2, 1], not [B]"),
         (&tensor(DType::F32, &[2, 32, 32, 3]), &good.1, "(F32, U32)"),
     ] {

@@ -259,12 +259,19 @@ fn bf16_follows_f32() {
 #[test]
 fn views_have_the_bits_of_the_cpu() {
     let Some(device) = gpu() else { return };
-    let pixels: Vec<u8> = (0..5 * 10 * 12 * 3).map(|i| (i * 7919 % 251) as u8).collect();
+    for channels in [3, 1] {
+        views_have_the_bits(&device, channels);
+    }
+}
+
+fn views_have_the_bits(device: &CudaDevice, channels: usize) {
+    let pixels: Vec<u8> = (0..5 * 10 * 12 * channels).map(|i| (i * 7919 % 251) as u8).collect();
     let sampler = Sampler::new(&Augmentation { size: 8, ..Augmentation::default() }, 10, 12).unwrap();
+    let sampler = sampler.with_channels(channels).unwrap();
     let counter = Counter { seed: 7, purpose: Purpose::Augmentation, step: 3 };
     let augment = Augment::new(sampler, counter, 2).unwrap();
     let views = |device: &Device| {
-        let images = Tensor::from_vec(pixels.clone(), (5, 10, 12, 3), device).unwrap();
+        let images = Tensor::from_vec(pixels.clone(), (5, 10, 12, channels), device).unwrap();
         let indices = Tensor::new(&[4u32, 0, 2], device).unwrap();
         let views = augment.apply(&images, &indices).unwrap();
         let into = Tensor::zeros(views.shape(), DType::F32, device).unwrap();
@@ -273,11 +280,11 @@ fn views_have_the_bits_of_the_cpu() {
         assert_eq!(bits(&views), bits(&into));
         (bits(&views), images, indices)
     };
-    let (found, images, indices) = views(&wrap(&device));
+    let (found, images, indices) = views(&wrap(device));
     let (expected, ..) = views(&Device::Cpu);
     assert!(found == expected);
     // In bf16: those, rounded.
-    let narrow = Tensor::zeros((6, 8, 8, 3), DType::BF16, &wrap(&device)).unwrap();
+    let narrow = Tensor::zeros((6, 8, 8, channels), DType::BF16, &wrap(device)).unwrap();
     augment.apply_into(&narrow, &images, &indices).unwrap();
     for (found, expected) in flat(&cast(&narrow, DType::F32).unwrap()).into_iter().zip(expected) {
         assert_eq!(found, half::bf16::from_f32(f32::from_bits(expected)).to_f32());
