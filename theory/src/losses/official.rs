@@ -1,22 +1,7 @@
 //! `bounds.json`: what `code/bound.py` and `code/nlp_bound.py` of Nozawa & Sato's repository
 //! (<https://github.com/nzw0301/Understanding-Negative-Samples>, commit 803c8b1) write of one encoder.
 //!
-//! The file is `{"training-validation": {KEY: NUMBER, …}}`; the inner object alone is read as well. Every number is a mean over the
-//! anchors of all batches of the evaluated set, in several passes.
-//!
-//! | key | here |
-//! |---|---|
-//! | `SimCLR_loss` | `info_nce` |
-//! | `Original_SimCLR_loss` | `nt_xent` |
-//! | `upsilon`, `curl_tau` | `coverage`, `collision`, as counted |
-//! | `conflict_term` | `log1p_collisions` |
-//! | `sup_loss`, `partial_sup_loss` | `joint_sup_loss`, `joint_sub_loss`, not halved |
-//! | `curl_sup_loss`, `curl_partial_sup_loss` | `curl_joint_sup`, `curl_joint` (which contains the former) |
-//! | `assumption_value` | `gap` |
-//! | `centroid_accuracy` | 100 × `mean_accuracy` |
-//! | `bound`, `curl_bound` | nothing: ½(`sup_loss` + `partial_sup_loss` + `conflict_term`) and `curl_partial_sup_loss` + `conflict_term`, without d(f) |
-//!
-//! **What the file does not hold**, [`OfficialSettings`] says: C, the number of draws n (the batch size), t, and the samples per
+//! What the file does not hold, [`OfficialSettings`] says: C, the number of draws n (the batch size), t, and the samples per
 //! class of the evaluated set, without which no bound that needs an exact υ or τ applies. Sampling is without replacement, since the
 //! published loader shuffles. A seed is taken from a folder `seed-N` in the path, where the published configuration puts it.
 //!
@@ -39,7 +24,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// By how much a sum of shares may exceed 1: they are added up batch by batch.
 const ROUNDING: f64 = 1e-9;
 
-/// What the published code does not write into its file.
+/// What the published code does not write into its `bounds.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OfficialSettings {
     /// Classes C, and if it has counts, samples per class of the evaluated set.
@@ -50,7 +35,22 @@ pub struct OfficialSettings {
     pub temperature: f64,
 }
 
-/// Reads a `bounds.json`.
+/// Reads a `bounds.json`: what `bound.py` of Nozawa & Sato's repository writes.
+///
+/// The file is `{"training-validation": {KEY: NUMBER, …}}`; the inner object alone is read as well. Every number is a mean over the
+/// anchors of all batches of the evaluated set, in several passes.
+///
+/// | key | here |
+/// |---|---|
+/// | `SimCLR_loss` | `info_nce` |
+/// | `Original_SimCLR_loss` | `nt_xent` |
+/// | `upsilon`, `curl_tau` | `coverage`, `collision`, as counted |
+/// | `conflict_term` | `log1p_collisions` |
+/// | `sup_loss`, `partial_sup_loss` | `joint_sup_loss`, `joint_sub_loss`, not halved |
+/// | `curl_sup_loss`, `curl_partial_sup_loss` | `curl_joint_sup`, `curl_joint` (which contains the former) |
+/// | `assumption_value` | `gap` |
+/// | `centroid_accuracy` | 100 × `mean_accuracy` |
+/// | `bound`, `curl_bound` | nothing: ½(`sup_loss` + `partial_sup_loss` + `conflict_term`) and `curl_partial_sup_loss` + `conflict_term`, without d(f) |
 ///
 /// # Errors
 /// Unreadable file, no such JSON, a key that is missing (`SimCLR_loss`) or unknown, a number outside its domain. The message names

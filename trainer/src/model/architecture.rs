@@ -1,4 +1,4 @@
-//! The encoders that ship, each with its projection head: the layers of the table in `options.rs`.
+//! The encoders that ship, each with its projection head: the layers of the table in `mod.rs`.
 
 use super::layer::{After, Convolution, Dense};
 use super::unit::{Block, Unit};

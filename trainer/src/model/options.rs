@@ -1,20 +1,4 @@
 //! What can be chosen about an architecture: its projection head, and the zeros around the images of ResNet-18.
-//!
-//! With the default options, layers, names and initial weights are those of each architecture as published in `data/results`.
-//!
-//! | architecture | encoder | its features h | head `default` | head `paper` |
-//! |---|---|---|---|---|
-//! | `mlp` | 2 × (linear 256, norm, ReLU) | 256 | linear 256, norm, ReLU, linear 64 | linear 256 + b, norm, ReLU, linear 128 |
-//! | `conv` | 3 × (conv 3×3, norm, ReLU): 16, 32/2, 64/2 | 64·⌈H/4⌉·⌈W/4⌉ | linear 256, norm, ReLU, linear 64 | linear h + b, norm, ReLU, linear 128 |
-//! | `plain-mlp` | linear + b, ReLU: 1024, 512, 512 | 512 | linear 128 + b | linear 512 + b, norm, ReLU, linear 128 |
-//! | `small` | 4 × (conv 3×3, norm, ReLU): 32, 64/2, 128/2, 256/2; mean | 256 | linear 256 + b, ReLU, linear 128 | linear 256 + b, norm, ReLU, linear 128 |
-//! | `resnet18` | conv 3×3 64, norm, ReLU; 4 × 2 blocks: 64, 128/2, 256/2, 512/2; mean | 512 | linear 512 + b, ReLU, linear 128 | linear 512 + b, norm, ReLU, linear 128 |
-//!
-//! `+ b`: with a bias; `/2`: with stride 2; norm: batch normalisation (ε = 1e-5, running statistics move by 0.1).
-//!
-//! Parameters in a checkpoint, in the order of construction: `encoder.INDEX.…` (ResNet-18: `encoder.0`, then
-//! `encoder.layerS.B.{conv1,bn1,conv2,bn2,skip.0,skip.1}` for stage S = 1..4, block B = 0, 1), `head.0.…`, `head.1.…`; a
-//! normalisation adds `.norm` (blocks: `bnI`, `skip.1`) with `weight`, `bias`, `running_mean`, `running_var`.
 
 use super::Architecture;
 use serde::{Deserialize, Serialize};
@@ -49,7 +33,7 @@ impl Head {
     }
 }
 
-/// Choices about an architecture; see the table above.
+/// Choices about an architecture; see the table of [the module](crate::model).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {

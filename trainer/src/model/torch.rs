@@ -28,7 +28,8 @@
 //! `num_batches_tracked`, which counts training steps, and the classifier `E fc.weight`, `E fc.bias` are ignored, and listed. A state
 //! dict may lie in the entry `state_dict`, `model_state_dict` or `model` of a larger dictionary, whose other entries are not looked
 //! at. A bias of the head's second layer, which no head here has, is refused like any unknown key.
-//! Numbers of f16, bf16 or f64 become f32.
+//! Numbers of f16, bf16 or f64 become f32; tensors of types that candle has not (bool) are passed over, with its line on the standard
+//! error stream.
 //!
 //! Refused, each with what to do: files of PyTorch before 1.6, tensors that are not stored in row-major order (`channels_last`), what candle's
 //! reader of pickles does not know (objects of Python's beside tensors, such as numpy's).
