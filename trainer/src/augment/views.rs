@@ -92,8 +92,17 @@ impl<'a> Views<'a> {
                 Kind::Digits(*digits)
             }
             (Augmentation::Simclr(simclr), Samples::Images(images)) => {
-                let [height, width, _] = images.shape();
-                let sampler = simclr::Sampler::new(simclr, height, width)?;
+                let [height, width, channels] = images.shape();
+                if [height, width] != [simclr.size; 2] {
+                    return Err(Error::argument(format!(
+                        "augmentation.size = {}: views must have the size of the images, {height}×{width}",
+                        simclr.size
+                    )));
+                }
+                if images.brightest() != u8::MAX {
+                    return Err(misfit("simclr", &format!("images whose white is {}", images.brightest())));
+                }
+                let sampler = simclr::Sampler::new(simclr, height, width)?.with_channels(channels)?;
                 Kind::Simclr { sampler, resident: resident(images, device)? }
             }
             (Augmentation::Erase(erase), Samples::Texts(_)) => Kind::Text(text::Sampler::erase(erase)?),
@@ -215,4 +224,60 @@ fn plain_bags(texts: &Texts, indices: &[usize]) -> Bags {
 
 fn misfit(kind: &str, what: &str) -> Error {
     Error::argument(format!("augmentation.kind = {kind} does not fit {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(augmentation: &Augmentation, samples: &Samples) -> String {
+        Views::new(augmentation, samples, &Device::Cpu).err().map_or_else(String::new, |e| e.to_string())
+    }
+
+    #[test]
+    fn an_augmentation_that_does_not_fit_is_refused() {
+        let images = |side: usize, channels: usize, brightest: u8| {
+            let pixels = vec![3; 2 * side * side * channels];
+            Samples::Images(Images::new(pixels, vec![0, 1], [side, side, channels], brightest, 2).unwrap())
+        };
+        let simclr = |size| Augmentation::Simclr(simclr::Augmentation { size, ..Default::default() });
+        let digits = Augmentation::Digits(digits::Augmentation::default());
+        assert_eq!(message(&simclr(8), &images(8, 1, 255)), "");
+        assert_eq!(message(&digits, &images(8, 1, 16)), "");
+        assert!(message(&simclr(32), &images(8, 3, 255)).contains("augmentation.size = 32"));
+        assert!(message(&simclr(8), &images(8, 1, 16)).contains("white is 16"));
+        assert!(message(&simclr(8), &images(8, 2, 255)).contains("2 channels"));
+        assert!(message(&digits, &images(8, 3, 255)).contains("8×8×3"));
+    }
+
+    #[test]
+    fn a_pass_can_be_taken_up_anywhere() {
+        let pixels: Vec<u8> = (0..4 * 64).map(|i| (i % 17) as u8).collect();
+        let images = Images::new(pixels.clone(), vec![0, 1, 0, 1], [8, 8, 1], 16, 2).unwrap();
+        let bytes = Images::new(pixels, vec![0, 1, 0, 1], [8, 8, 1], 255, 2).unwrap();
+        for (augmentation, samples) in [
+            (Augmentation::Digits(digits::Augmentation::default()), Samples::Images(images)),
+            (
+                Augmentation::Simclr(simclr::Augmentation { size: 8, ..Default::default() }),
+                Samples::Images(bytes),
+            ),
+        ] {
+            let views = Views::new(&augmentation, &samples, &Device::Cpu).unwrap();
+            let numbers =
+                |input: Input| input.images().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let mut draw = Draw::new(7, Purpose::Augmentation, 3).unwrap();
+            let first = numbers(views.random(&[2, 0], &mut draw, 2).unwrap());
+            let position = draw.position();
+            let second = numbers(views.random(&[1, 3], &mut draw, 2).unwrap());
+            let mut again = Draw::new(7, Purpose::Augmentation, 3).unwrap();
+            again.set_position(position);
+            assert_eq!(numbers(views.random(&[1, 3], &mut again, 2).unwrap()), second);
+            assert_ne!(first, second);
+            // The second half of a pass has other views.
+            let mut halves = Draw::new(7, Purpose::EvaluationViews, 0).unwrap();
+            let one = numbers(views.random(&[0], &mut halves, 1).unwrap());
+            halves.second_half();
+            assert_ne!(numbers(views.random(&[0], &mut halves, 1).unwrap()), one);
+        }
+    }
 }
