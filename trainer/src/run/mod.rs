@@ -5,8 +5,8 @@ mod config;
 mod evaluate;
 mod folder;
 mod jobs;
-mod metrics;
 mod preset;
+pub mod metrics;
 mod progress;
 mod reproduce;
 mod train;
@@ -16,6 +16,7 @@ pub use evaluate::{Accuracies, Features, Measuring, measure_features, measure_ru
 pub use folder::{Folder, FolderState, Marker};
 pub use jobs::{available_threads, run_jobs, with_threads};
 pub use preset::{Grid, Preset, names as preset_names};
+pub use metrics::Metrics;
 pub use progress::{Progress, Task};
 pub use reproduce::{Plan, Reproduction, reproduce};
 pub use train::{Session, Trained, load_network, run_config, train};
