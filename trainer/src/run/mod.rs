@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod config;
+pub mod eta;
 mod evaluate;
 mod folder;
 pub mod interrupt;
