@@ -102,10 +102,6 @@ fn gpu_trouble(error: &anyhow::Error) -> Option<String> {
     }
 }
 
-/// The exit code after an interruption with a checkpoint saved: "temporary failure", which schedulers take as a wish to
-/// be started again.
-const INTERRUPTED: u8 = 75;
-
 /// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments, 75 interrupted.
 pub(crate) fn main() -> ExitCode {
     let command = Cli::parse().command;
@@ -117,10 +113,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Measure(args) => session::threads(args.threads),
         Command::Bench(args) => args.threads(),
     });
-    let stop = &|| false;
     let done = match command {
-        Command::Reproduce(args) => reproduce::reproduce(&args, stop),
-        Command::Train(args) => train::train(&args, stop),
+        Command::Reproduce(args) => reproduce::reproduce(&args),
+        Command::Train(args) => train::train(&args),
         Command::Measure(args) => measure::measure(&args),
         Command::Download(args) => download::download(&args),
         Command::Bench(args) => bench::bench(&args),
@@ -137,7 +132,7 @@ pub(crate) fn main() -> ExitCode {
     match error.downcast_ref::<Error>() {
         Some(Error::Argument(_)) => ExitCode::from(2),
         Some(Error::Theory(e)) if matches!(e.kind(), ErrorKind::Argument(_)) => ExitCode::from(2),
-        Some(Error::Interrupted(_)) => ExitCode::from(INTERRUPTED),
+        Some(Error::Interrupted(_)) => ExitCode::from(trainer::run::interrupt::EXIT_CODE),
         _ => ExitCode::FAILURE,
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use std::path::PathBuf;
 use theory::report::Format;
 use trainer::data;
-use trainer::run::{self, Grid, Plan, Preset, Progress};
+use trainer::run::{self, Grid, Interrupt, Plan, Preset, Progress};
 
 #[derive(Args)]
 pub(super) struct ReproduceArgs {
@@ -44,7 +44,7 @@ pub(super) struct ReproduceArgs {
     quiet: bool,
 }
 
-pub(super) fn reproduce(args: &ReproduceArgs, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
     let name = match args.quick && !args.name.ends_with("-quick") {
         true => format!("{}-quick", args.name),
         false => args.name.clone(),
@@ -73,7 +73,9 @@ pub(super) fn reproduce(args: &ReproduceArgs, stop: &(dyn Fn() -> bool + Sync)) 
     let start = std::time::Instant::now();
     let split = data::load(&plan.base.data(args.session.data.as_deref()))?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&name));
-    let session = args.session.session(&device, true, stop);
+    let interrupt = Interrupt::install()?;
+    let stop = || interrupt.requested();
+    let session = args.session.session(&device, true, &stop);
     let done = run::reproduce(&plan, &split, &out, jobs, &session, &progress)?;
     for table in [&done.measured, &done.bounds, &done.accuracies] {
         print(&format!("{}\n", table.to_text(Format::Table)))?;

@@ -1,13 +1,15 @@
 //! Progress: bars on a terminal, plain lines otherwise, nothing when asked to be quiet. All on standard error.
 
+use super::eta::{self, Eta};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Least time between two plain lines of one task.
 const LINE_EVERY: Duration = Duration::from_secs(30);
+/// The time over which the speed is measured.
+const WINDOW: Duration = Duration::from_secs(120);
 
 /// Where progress goes.
 #[derive(Debug, Clone)]
@@ -51,10 +53,8 @@ impl Progress {
             bar,
             progress: self.clone(),
             start,
-            steps,
-            before: AtomicUsize::new(0),
-            done: AtomicUsize::new(0),
-            last_line: Mutex::new(start),
+            steps: steps as u64,
+            state: Mutex::new(State { done: 0, eta: Eta::new(steps as u64, 0, WINDOW), last_line: start }),
         }
     }
 }
@@ -66,36 +66,43 @@ pub struct Task {
     bar: Option<ProgressBar>,
     progress: Progress,
     start: Instant,
-    steps: usize,
-    /// Steps done before this start.
-    before: AtomicUsize,
-    done: AtomicUsize,
-    last_line: Mutex<Instant>,
+    steps: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    done: u64,
+    eta: Eta,
+    last_line: Instant,
 }
 
 impl Task {
     /// One step is done.
     pub fn step(&self, message: impl FnOnce() -> String) {
-        let done = self.done.fetch_add(1, Relaxed) + 1;
         if let Some(bar) = &self.bar {
             bar.set_message(message());
             bar.inc(1);
             return;
         }
-        let Ok(mut last_line) = self.last_line.lock() else { return };
-        if last_line.elapsed() >= LINE_EVERY {
-            *last_line = Instant::now();
-            let now = done - self.before.load(Relaxed);
-            let left = remaining(self.start.elapsed(), now, self.steps.saturating_sub(done));
-            let steps = self.steps;
-            self.progress.line(&format!("{}: {done}/{steps}, {}, {left} left", self.name, message()));
+        let Ok(mut state) = self.state.lock() else { return };
+        state.done += 1;
+        let done = state.done;
+        state.eta.update(self.start.elapsed(), done);
+        if state.last_line.elapsed() >= LINE_EVERY {
+            state.last_line = Instant::now();
+            let left =
+                state.eta.left().map_or_else(String::new, |left| format!(", {} left", eta::text(left)));
+            self.progress.line(&format!("{}: {done}/{}, {}{left}", self.name, self.steps, message()));
         }
     }
 
     /// This many steps were done before.
     pub fn advance(&self, steps: usize) {
-        self.before.store(steps, Relaxed);
-        self.done.store(steps, Relaxed);
+        if let Ok(mut state) = self.state.lock() {
+            state.done = steps as u64;
+            state.eta = Eta::new(self.steps, steps as u64, WINDOW);
+        }
         if let Some(bar) = &self.bar {
             bar.inc(steps as u64);
             bar.reset_eta();
@@ -112,29 +119,5 @@ impl Task {
             self.name,
             self.start.elapsed().as_secs_f64()
         ));
-    }
-}
-
-/// The time that `left` steps take if `done` took `elapsed`, such as `1 h 03 min` or `40 s`.
-fn remaining(elapsed: Duration, done: usize, left: usize) -> String {
-    let seconds = (elapsed.as_secs_f64() / done.max(1) as f64 * left as f64).round() as u64;
-    match (seconds / 3600, seconds / 60 % 60) {
-        (0, 0) => format!("{seconds} s"),
-        (0, minutes) => format!("{minutes} min {:02} s", seconds % 60),
-        (hours, minutes) => format!("{hours} h {minutes:02} min"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_left_in_words() {
-        let after = |seconds| Duration::from_secs(seconds);
-        assert_eq!(remaining(after(10), 2, 8), "40 s");
-        assert_eq!(remaining(after(10), 1, 9), "1 min 30 s");
-        assert_eq!(remaining(after(3600), 100, 105), "1 h 03 min");
-        assert_eq!(remaining(after(5), 0, 3), "15 s");
     }
 }

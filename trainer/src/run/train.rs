@@ -1,11 +1,11 @@
 //! The training loop.
 //!
-//! A run is a folder: `run.json` (program, version, command, settings), `config.toml`, `metrics.jsonl`, and in the end
-//! `model.safetensors`. Until then `checkpoint.safetensors` ([`super::checkpoint`]) says where it stands, so that an
+//! A run is a folder: `run.json` (program, version, command, settings), `config.toml`, metrics ([`super::metrics`]), and in
+//! the end `model.safetensors`. Until then `checkpoint.safetensors` ([`super::checkpoint`]) says where it stands, so that an
 //! interrupted run goes on; on the CPU with the same bits as one that was not interrupted.
 
 use super::checkpoint::{self, Position};
-use super::metrics::Metrics;
+use super::metrics::{self, Metrics};
 use super::{Config, Folder, FolderState, Marker, Negatives, Objective, Task};
 use crate::augment::{Draw, Views};
 use crate::data::Samples;
@@ -89,7 +89,8 @@ pub fn train(
     let settings = config.to_toml();
     let folder = Folder::create(path, &Marker::new("train", settings.clone()).with_data(session.data))?;
     if folder.state == FolderState::Same && folder.file(MODEL).exists() {
-        let final_loss = Metrics::last(&folder.file("metrics.jsonl"), "loss")?;
+        let records = metrics::jsonl::read(&folder.file("metrics.jsonl"))?;
+        let final_loss = records.iter().rev().find_map(|record| record.get("loss")).unwrap_or(f64::NAN);
         return Ok(Trained { folder, kept: true, final_loss });
     }
     let checkpoint = folder.file(CHECKPOINT);
