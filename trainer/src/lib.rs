@@ -3,7 +3,8 @@
 //! This crate trains contrastive encoders on candle and measures the loss components that the bounds of [`theory`] need:
 //!
 //! - [`cuda`]: the device to compute on, and what the kernels for an NVIDIA GPU share;
-//! - [`data`]: the digits that ship, and features that other programs made;
+//! - [`data`]: the digits that ship, readers of MNIST, Fashion-MNIST, CIFAR and AG News, parts of data sets, and features that
+//!   other programs made;
 //! - [`download`]: the published data sets, fetched and verified;
 //! - [`augment`]: random views of a sample;
 //! - [`model`]: encoders with a projection head;

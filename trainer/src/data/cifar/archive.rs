@@ -22,28 +22,30 @@ pub fn read(
     classes: Classes,
 ) -> Result<(Images, Images)> {
     let bad = |message: String| Error::data(place, message);
-    let damaged = |e: std::io::Error| bad(format!("not readable: {e}"));
+    // The library's messages repeat names as they stand in the archive, which may hold anything.
+    let damaged = |e: std::io::Error| bad(format!("not readable: {}", printable(&e.to_string())));
     let (mut train, mut test) = (Records::default(), Records::default());
     let mut ranges: Vec<Option<Range<usize>>> = vec![None; layout.train.len() + 1];
     let mut archive = tar::Archive::new(MultiGzDecoder::new(stream));
     for entry in archive.entries().map_err(damaged)? {
         let entry = entry.map_err(damaged)?;
         let path = entry.path().map_err(damaged)?.into_owned();
+        let name = printable(&path.to_string_lossy());
         let inside = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if !inside {
-            return Err(bad(format!("entry '{}' points outside its folder", path.display())));
+            return Err(bad(format!("entry '{name}' points outside its folder")));
         }
         let kind = entry.header().entry_type();
         match kind {
             EntryType::Regular => {}
             EntryType::Directory | EntryType::XGlobalHeader => continue,
-            _ => return Err(bad(format!("entry '{}' is {}", path.display(), name_of(kind)))),
+            _ => return Err(bad(format!("entry '{name}' is {}", describe(kind)))),
         }
         let files = layout.train.iter().chain([&layout.test]);
         let file = path.strip_prefix(layout.folder).ok();
         let Some(index) = files.map(Path::new).position(|name| file == Some(name)) else { continue };
         if ranges[index].is_some() {
-            return Err(bad(format!("entry '{}' comes twice", path.display())));
+            return Err(bad(format!("entry '{name}' comes twice")));
         }
         let records = if index < layout.train.len() { &mut train } else { &mut test };
         let begin = records.labels.len();
@@ -60,7 +62,12 @@ pub fn read(
     Ok((ordered(train, &train_ranges, classes)?, images(test, classes)?))
 }
 
-fn name_of(kind: EntryType) -> String {
+/// What a message shows of a text: 200 characters, on one line.
+fn printable(text: &str) -> String {
+    text.escape_debug().take(200).collect()
+}
+
+fn describe(kind: EntryType) -> String {
     match kind {
         EntryType::Symlink => "a symbolic link".into(),
         EntryType::Link => "a hard link".into(),

@@ -228,6 +228,10 @@ fn entries_that_point_elsewhere_are_refused_by_name() {
         "a.tar.gz: entry '/etc/passwd' points outside its folder"
     );
     assert_eq!(
+        error(&archive(&[("/two\nlines", b"x")])),
+        "a.tar.gz: entry '/two\\nlines' points outside its folder"
+    );
+    assert_eq!(
         error(&archive(&[("cifar-10-batches-bin/../../x", b"x")])),
         "a.tar.gz: entry 'cifar-10-batches-bin/../../x' points outside its folder"
     );

@@ -85,7 +85,9 @@ impl Machine {
                 let value = match line(source)?.as_str() {
                     "00" => Value::Bool(false),
                     "01" => Value::Bool(true),
-                    text => Value::Integer(text.parse().map_err(|e| format!("'{text}': {e}"))?),
+                    text => {
+                        Value::Integer(text.parse().map_err(|e| format!("'{}': {e}", text.escape_debug()))?)
+                    }
                 };
                 self.push(value);
             }
@@ -268,8 +270,8 @@ impl Machine {
             (Value::Global(Global::Reconstruct), [Value::Global(Global::Ndarray), _, _]) => Value::EmptyArray,
             (Value::Global(Global::Dtype), [Value::Text(kind), _, _]) if kind == b"u1" => Value::Bytes,
             (Value::Global(Global::Dtype), [Value::Text(kind), _, _]) => {
-                let kind = String::from_utf8_lossy(kind);
-                return Err(format!("an array of type '{}', not 'u1'", kind.escape_debug()));
+                let kind: String = String::from_utf8_lossy(kind).escape_debug().take(20).collect();
+                return Err(format!("an array of type '{kind}', not 'u1'"));
             }
             (called, _) => {
                 return Err(format!("{} is not called so in the official files", called.describe()));
