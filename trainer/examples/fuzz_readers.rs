@@ -1,0 +1,343 @@
+//! Feeds damaged files to every reader of data sets and counts what they do; exits with 1 at a panic, at a result that
+//! contradicts itself, at a message that is not one line of at most 1,000 characters beginning with the file's name, or
+//! where a file's promise took memory.
+//!
+//! Run: `cargo run --release -p trainer --example fuzz_readers [MILLIONS] [SEED]`, 10 million inputs by default. Each input
+//! is a valid small file after one to four changes: bits flipped, bytes overwritten, cut, inserted, removed, copied from
+//! another place or file, or numbers replaced by extreme ones in the forms that the formats use. Half of the changes fall
+//! where the files have their structure (headers, labels, the pickles outside the pixels). Packed files are changed before
+//! packing (stored, so that the checksum holds) or after. An input depends on SEED, reader and number only, and a panic
+//! is reported with these.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use std::io::{Read, Write};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use trainer::data::cifar::{self, Classes, LAYOUTS, Records};
+use trainer::data::{Images, ag_news, idx};
+use trainer::rng::{Purpose, stream};
+
+/// Virtual memory that the process may have taken at most; the largest valid input has 26 kB.
+const MOST_MEMORY: u64 = 2 << 30;
+
+/// A valid file, and where its structure lies.
+struct Valid {
+    bytes: Vec<u8>,
+    structure: Vec<Range<usize>>,
+}
+
+/// What a reader made of an input: whether the result is consistent, or why the input was refused.
+type Verdict = trainer::Result<bool>;
+
+struct Reader {
+    name: &'static str,
+    valid: Vec<Valid>,
+    /// Whether the reader gets the files packed.
+    packed: bool,
+    read: fn(&[u8]) -> Verdict,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<f64>());
+    let (Ok(millions), Ok(seed)) =
+        (arguments.next().unwrap_or(Ok(10.0)), arguments.next().unwrap_or(Ok(1.0)))
+    else {
+        eprintln!("usage: fuzz_readers [MILLIONS] [SEED]");
+        return ExitCode::from(2);
+    };
+    let seed = seed as u64;
+    let readers = readers();
+    let each = (millions * 1e6 / readers.len() as f64).ceil() as u64;
+    // Panics are counted; their messages would drown the table.
+    std::panic::set_hook(Box::new(|_| {}));
+    let heads = ["inputs", "accepted", "refused", "panics", "wrong"].map(|head| format!("{head:>10}"));
+    println!("{:<28} {} {:>9}", "reader", heads.join(" "), "seconds");
+    let (mut bad, mut total) = (0, [0; 5]);
+    for (number, reader) in readers.iter().enumerate() {
+        let accepts =
+            |valid: &Valid| matches!((reader.read)(&input_of(reader, valid.bytes.clone())), Ok(true));
+        if !reader.valid.iter().all(accepts) {
+            eprintln!("{}: a valid file is refused", reader.name);
+            return ExitCode::FAILURE;
+        }
+        let start = std::time::Instant::now();
+        let counters = [const { AtomicU64::new(0) }; 4];
+        let [accepted, refused, panics, wrong] = &counters;
+        (0..each).into_par_iter().for_each(|index| {
+            let input = damaged(reader, &mut stream(seed, Purpose::Split, (number as u64) << 40 | index));
+            let counter = match catch_unwind(AssertUnwindSafe(|| (reader.read)(&input))) {
+                Ok(Ok(true)) => accepted,
+                Ok(Err(error)) if is_fit(&error.to_string()) => refused,
+                Ok(verdict) => {
+                    let verdict: String = format!("{verdict:?}").chars().take(200).collect();
+                    eprintln!("{}: input {index} of seed {seed} gives {verdict}", reader.name);
+                    wrong
+                }
+                Err(_) => {
+                    eprintln!("{}: input {index} of seed {seed} panics", reader.name);
+                    panics
+                }
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        let [accepted, refused, panics, wrong] = counters.map(AtomicU64::into_inner);
+        let row = [each, accepted, refused, panics, wrong];
+        print_row(reader.name, row, start.elapsed().as_secs_f64());
+        total.iter_mut().zip(row).for_each(|(total, value)| *total += value);
+        bad += panics + wrong;
+    }
+    print_row("all", total, f64::NAN);
+    let (resident, virtual_memory) = (status("VmHWM:"), status("VmPeak:"));
+    println!("largest memory: {} MiB resident, {} MiB virtual", resident >> 20, virtual_memory >> 20);
+    if virtual_memory > MOST_MEMORY {
+        eprintln!("more than {} MiB of memory were taken", MOST_MEMORY >> 20);
+        bad += 1;
+    }
+    ExitCode::from(u8::from(bad > 0))
+}
+
+fn print_row(name: &str, counts: [u64; 5], seconds: f64) {
+    let counts = counts.map(|count| format!("{count:>10}")).join(" ");
+    let seconds = if seconds.is_nan() { String::new() } else { format!("{seconds:.1}") };
+    println!("{name:<28} {counts} {seconds:>9}");
+}
+
+/// Whether a message names the file first and is one line of moderate length.
+fn is_fit(message: &str) -> bool {
+    message.starts_with("input") && message.chars().count() <= 1000 && !message.chars().any(char::is_control)
+}
+
+/// A line of `/proc/self/status` in bytes; 0 where there is none.
+fn status(name: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
+fn place() -> &'static Path {
+    Path::new("input")
+}
+
+/// What the formats are and which files they start from.
+fn readers() -> Vec<Reader> {
+    let reader = |name, valid, packed, read| Reader { name, valid, packed, read };
+    let pickles = || {
+        let ten = &include_bytes!("../tests/cifar/ten_protocol_2.pickle")[..];
+        let old = &include_bytes!("../tests/cifar/ten_protocol_1.pickle")[..];
+        let hundred = &include_bytes!("../tests/cifar/hundred_protocol_2.pickle")[..];
+        [ten, old, hundred].map(|bytes| {
+            // The pixels lie in one piece somewhere after the head.
+            let (head, tail) = (150, if bytes == hundred { 180 } else { 160 });
+            Valid { bytes: bytes.to_vec(), structure: vec![0..head, bytes.len() - tail..bytes.len()] }
+        })
+    };
+    let [ten, old, hundred] = pickles();
+    vec![
+        reader("idx images", idx_images(), false, |bytes| images_verdict(bytes)),
+        reader("idx labels", vec![idx_file(2049, &[40], &[3; 40])], false, labels_verdict),
+        reader("idx images, packed", idx_images(), true, |bytes| {
+            images_verdict(flate2::bufread::MultiGzDecoder::new(bytes))
+        }),
+        reader("CIFAR-10, binary", vec![records(&[&[6], &[9]])], false, |bytes| {
+            records_verdict(bytes, Classes::Ten, cifar::binary::read)
+        }),
+        reader("CIFAR-100, binary", vec![records(&[&[11, 19], &[13, 99]])], false, |bytes| {
+            records_verdict(bytes, Classes::Coarse, cifar::binary::read)
+        }),
+        reader("CIFAR-10, python", vec![ten, old], false, |bytes| {
+            records_verdict(bytes, Classes::Ten, cifar::python::read)
+        }),
+        reader("CIFAR-100, python", vec![hundred], false, |bytes| {
+            records_verdict(bytes, Classes::Fine, cifar::python::read)
+        }),
+        reader("CIFAR-10, binary archive", vec![binary_archive()], true, |bytes| {
+            archive_verdict(bytes, 0, Classes::Ten)
+        }),
+        reader("CIFAR-100, python archive", vec![python_archive()], true, |bytes| {
+            archive_verdict(bytes, 3, Classes::Fine)
+        }),
+        reader("AG News", articles(), false, |bytes| {
+            let articles = ag_news::parse(bytes, place())?;
+            Ok(!articles.is_empty() && articles.iter().all(|article| article.class < ag_news::NUM_CLASSES))
+        }),
+    ]
+}
+
+fn images_verdict(stream: impl Read) -> Verdict {
+    let (pixels, [height, width]) = idx::images(stream, place())?;
+    Ok(!pixels.is_empty() && pixels.len() % (height * width) == 0)
+}
+
+fn labels_verdict(bytes: &[u8]) -> Verdict {
+    let labels = idx::labels(bytes, place(), idx::NUM_CLASSES)?;
+    Ok(labels.len() + 8 == bytes.len() && labels.iter().all(|&label| label < idx::NUM_CLASSES))
+}
+
+fn records_verdict<'a>(
+    bytes: &'a [u8],
+    classes: Classes,
+    read: fn(&'a [u8], &Path, Classes, &mut Records) -> trainer::Result<()>,
+) -> Verdict {
+    let mut records = Records::default();
+    read(bytes, place(), classes, &mut records)?;
+    let fits = !records.labels.is_empty() && records.pixels.len() == records.labels.len() * 3072;
+    Ok(fits && records.labels.iter().all(|&label| label < classes.number()))
+}
+
+fn archive_verdict(bytes: &[u8], layout: usize, classes: Classes) -> Verdict {
+    let (train, test) = cifar::archive::read(bytes, place(), &LAYOUTS[layout], classes)?;
+    let fits = |images: &Images| !images.is_empty() && images.image(images.len() - 1).len() == 3072;
+    Ok(fits(&train) && fits(&test))
+}
+
+fn idx_file(magic: u32, sizes: &[u32], items: &[u8]) -> Valid {
+    let numbers = [&[magic], sizes].concat();
+    let bytes = numbers.iter().flat_map(|number| number.to_be_bytes()).chain(items.iter().copied()).collect();
+    Valid { bytes, structure: std::iter::once(0..4 + 4 * sizes.len()).collect() }
+}
+
+fn idx_images() -> Vec<Valid> {
+    let pixels: Vec<u8> = (0..=255).collect();
+    vec![idx_file(2051, &[4, 8, 8], &pixels), idx_file(2051, &[1, 16, 8], &pixels[..128])]
+}
+
+fn records(labels: &[&[u8]]) -> Valid {
+    let record = |label: &&[u8]| [label, &[7; 3072][..]].concat();
+    let bytes: Vec<u8> = labels.iter().flat_map(record).collect();
+    let size = bytes.len() / labels.len();
+    Valid { bytes, structure: (0..labels.len()).map(|i| i * size..i * size + labels[i].len()).collect() }
+}
+
+fn articles() -> Vec<Valid> {
+    let quoted =
+        "\"3\",\"Oil\",\"Prices of \"\"crude\"\" rise\"\n\"1\",\"A \\ b\",\"two\nlines\"\n\"4\",\"c\",\"\"\n";
+    [quoted, "2,x,y\r\n1,\"ü\",z"]
+        .map(|text| Valid { bytes: text.into(), structure: std::iter::once(0..text.len()).collect() })
+        .into()
+}
+
+fn tar(entries: &[(String, Vec<u8>)]) -> Valid {
+    let (mut builder, mut structure, mut offset) = (tar::Builder::new(Vec::new()), Vec::new(), 0);
+    for (path, bytes) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, path, &bytes[..]).expect("a vector takes everything");
+        structure.push(offset..offset + 512);
+        offset += 512 + bytes.len().next_multiple_of(512);
+    }
+    Valid { bytes: builder.into_inner().expect("a vector takes everything"), structure }
+}
+
+fn binary_archive() -> Valid {
+    let names = LAYOUTS[0].train.iter().chain([&LAYOUTS[0].test]);
+    let entry = |name: &&str| (format!("{}/{name}", LAYOUTS[0].folder), records(&[&[4]]).bytes);
+    tar(&names.map(entry).collect::<Vec<_>>())
+}
+
+fn python_archive() -> Valid {
+    let pickle = include_bytes!("../tests/cifar/hundred_protocol_2.pickle");
+    let entry = |name| (format!("{}/{name}", LAYOUTS[3].folder), pickle.to_vec());
+    let entries = ["train", "test"].map(entry);
+    let mut valid = tar(&entries);
+    // The heads of the pickles too.
+    let heads: Vec<_> = valid.structure.iter().map(|header| header.end..header.end + 150).collect();
+    valid.structure.extend(heads);
+    valid
+}
+
+/// The input that a reader gets of a file.
+fn input_of(reader: &Reader, bytes: Vec<u8>) -> Vec<u8> {
+    if reader.packed { pack(&bytes) } else { bytes }
+}
+
+fn pack(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a vector takes everything")
+}
+
+/// A valid file after one to four changes.
+fn damaged(reader: &Reader, rng: &mut ChaCha8Rng) -> Vec<u8> {
+    let valid = &reader.valid[rng.random_range(0..reader.valid.len())];
+    let other = &reader.valid[rng.random_range(0..reader.valid.len())].bytes;
+    let (mut bytes, mut structure) = (valid.bytes.clone(), &valid.structure[..]);
+    let after_packing = reader.packed && rng.random_range(0..2) == 0;
+    if after_packing {
+        (bytes, structure) = (pack(&bytes), &[]);
+    }
+    for _ in 0..rng.random_range(1..=4) {
+        change(&mut bytes, structure, other, rng);
+    }
+    // A tar header whose checksum is wrong ends the reading: most changes should get beyond it.
+    if reader.packed && !after_packing {
+        if reader.name.contains("archive") && rng.random_range(0..4) > 0 {
+            valid.structure.iter().for_each(|header| set_tar_checksum(&mut bytes, header));
+        }
+        return pack(&bytes);
+    }
+    bytes
+}
+
+/// Puts the right checksum (the sum of all bytes, the checksum's own counted as blanks) into a tar header.
+fn set_tar_checksum(bytes: &mut [u8], header: &Range<usize>) {
+    let Some(header) = bytes.get_mut(header.clone()).filter(|header| header.len() == 512) else { return };
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+}
+
+/// One change.
+fn change(bytes: &mut Vec<u8>, structure: &[Range<usize>], other: &[u8], rng: &mut ChaCha8Rng) {
+    let at = position(bytes.len(), structure, rng);
+    let rest = bytes.len() - at;
+    match rng.random_range(0..8) {
+        0 if rest > 0 => bytes[at] ^= 1 << rng.random_range(0..8),
+        1 if rest > 0 => bytes[at] = rng.random(),
+        2 => bytes.truncate(at),
+        3 => {
+            let inserted: Vec<u8> = (0..rng.random_range(1..=16)).map(|_| rng.random()).collect();
+            bytes.splice(at..at, inserted);
+        }
+        4 => drop(bytes.drain(at..at + rest.min(rng.random_range(1..=64)))),
+        5 => {
+            let begin = rng.random_range(0..other.len());
+            let piece = &other[begin..][..(other.len() - begin).min(rng.random_range(1..=600))];
+            let end = at + if rng.random() { piece.len().min(rest) } else { 0 };
+            bytes.splice(at..end, piece.iter().copied());
+        }
+        _ => {
+            let number = extreme(rng);
+            let length = number.len().min(rest);
+            bytes[at..at + length].copy_from_slice(&number[..length]);
+        }
+    }
+}
+
+/// A place in a file of `length` bytes: every other time in the structure.
+fn position(length: usize, structure: &[Range<usize>], rng: &mut ChaCha8Rng) -> usize {
+    if !structure.is_empty() && rng.random() {
+        let range = structure[rng.random_range(0..structure.len())].clone();
+        return rng.random_range(range).min(length);
+    }
+    rng.random_range(0..=length)
+}
+
+/// A number at the edge of what a length can be: in four or eight bytes of either order, or in octal digits.
+fn extreme(rng: &mut ChaCha8Rng) -> Vec<u8> {
+    const NUMBERS: [u64; 12] =
+        [0, 1, 255, 256, 65535, (1 << 31) - 1, 1 << 31, u32::MAX as u64, 1 << 32, 1 << 40, 1 << 63, u64::MAX];
+    let number = NUMBERS[rng.random_range(0..NUMBERS.len())];
+    match rng.random_range(0..6) {
+        0 => (number as u32).to_be_bytes().into(),
+        1 => (number as u32).to_le_bytes().into(),
+        2 => number.to_be_bytes().into(),
+        3 => number.to_le_bytes().into(),
+        4 => (number as u16).to_le_bytes().into(),
+        _ => format!("{:011o}\0", number & ((1 << 33) - 1)).into_bytes(),
+    }
+}
