@@ -64,6 +64,10 @@ fn enumeration_of_small_populations() {
                     });
                     let given = law.given(anchor).unwrap();
                     let found = given.expected_logs(&w).unwrap();
+                    let above = given.logs_of_means(&w).unwrap();
+                    let jensen =
+                        [above.all - found.all, above.shown - found.shown, above.alone - found.alone];
+                    assert!(jensen.iter().all(|gap| *gap > -2e-13), "{counts:?} K={negatives} {jensen:?}");
                     let context = format!("{counts:?} K={negatives} anchor {anchor} scale {scale}");
                     for (a, b) in [
                         (found.all, expected.all),

@@ -1,7 +1,7 @@
 //! The registry as a whole: keys, and that each bound needs what it says.
 
 use super::*;
-use crate::losses::{Estimate, Positives};
+use crate::losses::{Domain, Estimate, Positives};
 use crate::{NumDraws, Sampling};
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ fn with(measures: &[Measure]) -> LossComponents {
     for &measure in measures {
         let value = match measure {
             Measure::InfoNce => 3.0,
-            Measure::Gap => -0.5,
+            _ if measure.domain() == Domain::NonPositive => -0.5,
             _ => 0.4,
         };
         losses.set(measure, Estimate::exact(value)).unwrap();

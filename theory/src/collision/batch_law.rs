@@ -44,8 +44,6 @@ const NEGLIGIBLE: f64 = 1e-17;
 #[derive(Debug, Clone)]
 pub struct BatchLaw {
     counts: Vec<u64>,
-    /// M − 1.
-    others: u64,
     negatives: u64,
     /// p = K/(M−1).
     share: f64,
@@ -59,8 +57,24 @@ pub struct BatchLaw {
     missing_powers: Vec<f64>,
     /// P(class c is not among K of M−1 samples that hold all M_c of it).
     missing: Vec<f64>,
+    /// Distinct counts as anchors' classes, in rising order, and the place of each class among them.
+    anchors: Vec<Anchor>,
+    anchor_of: Vec<usize>,
     /// Classes in the order of their counts.
     by_count: Vec<usize>,
+}
+
+/// What depends on the count M_a of the anchor's class.
+#[derive(Debug, Clone)]
+struct Anchor {
+    /// P(Col = 0).
+    alone: f64,
+    /// P(a class is not drawn | Col = 0), for each distinct count.
+    missing_alone: Vec<f64>,
+    /// (1−p + p e^{iθ})^{M_a−1}.
+    own: Vec<Complex>,
+    /// (1−p)^{M_a−1}.
+    own_missing: f64,
 }
 
 /// E of logarithms over batches, in nats.
@@ -75,18 +89,11 @@ pub struct ExpectedLogs {
 }
 
 /// A [`BatchLaw`] given the anchor's class.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct AnchorLaw<'a> {
     law: &'a BatchLaw,
     class: usize,
-    /// P(Col = 0).
-    alone: f64,
-    /// P(class c is not drawn | Col = 0).
-    missing_alone: Vec<f64>,
-    /// (1−p + p e^{iθ})^{M_a−1}.
-    own: Vec<Complex>,
-    /// (1−p)^{M_a−1}.
-    own_missing: f64,
+    anchor: &'a Anchor,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -167,17 +174,32 @@ impl BatchLaw {
             |&own: &u64| if own > others { 0.0 } else { ln_none_of(others, own, negatives).0.exp() };
         let mut by_count: Vec<usize> = (0..counts.len()).collect();
         by_count.sort_by_key(|&c| counts[c]);
+        let mut distinct: Vec<u64> = counts.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let anchor = |&own: &u64| {
+            let left = others + 1 - own;
+            let none = |m: u64| if m > left { 0.0 } else { ln_none_of(left, m, negatives).0.exp() };
+            let possible = negatives <= left;
+            Anchor {
+                alone: if possible { ln_none_of(others, own - 1, negatives).0.exp() } else { 0.0 },
+                missing_alone: distinct.iter().map(|&m| if possible { none(m) } else { 1.0 }).collect(),
+                own: circle.iter().map(|e| factor(e).power(own - 1)).collect(),
+                own_missing: rest.powf((own - 1) as f64),
+            }
+        };
         Ok(Self {
-            counts: counts.to_vec(),
-            others,
             negatives,
             share,
-            phases,
-            circle,
             powers,
             missing_powers,
             missing: counts.iter().map(missing).collect(),
+            anchors: distinct.iter().map(anchor).collect(),
+            anchor_of: counts.iter().map(|m| distinct.partition_point(|d| d < m)).collect(),
             by_count,
+            counts: counts.to_vec(),
+            phases,
+            circle,
         })
     }
 
@@ -186,26 +208,56 @@ impl BatchLaw {
     /// # Errors
     /// No such class.
     pub fn given(&self, class: usize) -> Result<AnchorLaw<'_>> {
-        let Some(&own) = self.counts.get(class) else {
-            return Err(Error::argument(format!("there is no class {class} among {}", self.counts.len())));
-        };
-        let (others, rest) = (self.others + 1 - own, 1.0 - self.share);
-        let missing = |&m: &u64| if m > others { 0.0 } else { ln_none_of(others, m, self.negatives).0.exp() };
-        let possible = self.negatives <= others;
-        let alone = if possible { ln_none_of(self.others, own - 1, self.negatives).0.exp() } else { 0.0 };
-        let missing_alone =
-            if possible { self.counts.iter().map(missing).collect() } else { vec![1.0; self.counts.len()] };
-        let factor = |e: &Complex| Complex { re: rest + self.share * e.re, im: self.share * e.im };
-        let own_powers = self.circle.iter().map(|e| factor(e).power(own - 1)).collect();
-        let own_missing = rest.powf((own - 1) as f64);
-        Ok(AnchorLaw { law: self, class, alone, missing_alone, own: own_powers, own_missing })
+        match self.anchor_of.get(class) {
+            Some(&place) => Ok(AnchorLaw { law: self, class, anchor: &self.anchors[place] }),
+            None => Err(Error::argument(format!("there is no class {class} among {}", self.counts.len()))),
+        }
     }
 }
 
 impl AnchorLaw<'_> {
     /// P(Col = 0).
     pub fn alone(&self) -> f64 {
-        self.alone
+        self.anchor.alone
+    }
+
+    /// ln(1 + E S), ln(1 + E S′) and P(Col = 0) ln(1 + E\[S′ | Col = 0\]): by Jensen's inequality never below
+    /// [`expected_logs`](Self::expected_logs), and near them where S varies little. Cost: three products a class.
+    ///
+    /// # Errors
+    /// As for `expected_logs`.
+    pub fn logs_of_means(&self, weights: &[f64]) -> Result<ExpectedLogs> {
+        self.check(weights)?;
+        let [all, shown, alone] = self.means(weights).map(f64::ln_1p);
+        Ok(ExpectedLogs { all, shown, alone: self.anchor.alone * alone })
+    }
+
+    fn check(&self, weights: &[f64]) -> Result<()> {
+        let classes = self.law.counts.len();
+        if weights.len() != classes {
+            return Err(Error::argument(format!("{} weights for {classes} classes", weights.len())));
+        }
+        match weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
+            Some(c) => {
+                let weight = weights[c];
+                Err(Error::argument(format!(
+                    "the weight {weight} of class {c} is not a number of at least 0"
+                )))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// E S, E S′, E\[S′ | Col = 0\].
+    fn means(&self, weights: &[f64]) -> [f64; 3] {
+        let law = self.law;
+        let mut sums = [(law.counts[self.class] - 1) as f64, 0.0, 0.0];
+        for (c, w) in weights.iter().enumerate().filter(|(c, _)| *c != self.class) {
+            sums[0] += w * law.counts[c] as f64;
+            sums[1] += w * (1.0 - law.missing[c]);
+            sums[2] += w * (1.0 - self.anchor.missing_alone[law.anchor_of[c]]);
+        }
+        [law.share * sums[0], sums[1], sums[2]]
     }
 
     /// The expectations for these weights w_c ≥ 0, one a class; the weight of the anchor's own class counts as 1.
@@ -216,29 +268,15 @@ impl AnchorLaw<'_> {
     /// Another number of weights than classes; a weight that is negative or not finite.
     pub fn expected_logs(&self, weights: &[f64]) -> Result<ExpectedLogs> {
         let law = self.law;
-        if weights.len() != law.counts.len() {
-            let message = format!("{} weights for {} classes", weights.len(), law.counts.len());
-            return Err(Error::argument(message));
-        }
-        if let Some(c) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
-            return Err(Error::argument(format!(
-                "the weight {} of class {c} is not a number of at least 0",
-                weights[c]
-            )));
-        }
+        self.check(weights)?;
         if law.negatives == 0 {
             return Ok(ExpectedLogs { all: 0.0, shown: 0.0, alone: 0.0 });
         }
-        let others = || weights.iter().enumerate().filter(|(c, _)| *c != self.class);
-        let own = (law.counts[self.class] - 1) as f64;
-        let means = [
-            law.share * (own + others().map(|(c, w)| w * law.counts[c] as f64).sum::<f64>()),
-            others().map(|(c, w)| w * (1.0 - law.missing[c])).sum::<f64>(),
-            others().map(|(c, w)| w * (1.0 - self.missing_alone[c])).sum::<f64>(),
-        ];
-        let parts = [1.0, 1.0, self.alone];
+        let means = self.means(weights);
+        let parts = [1.0, 1.0, self.anchor.alone];
         // Near s = 0 the integrand is s²/2 times a variance of at most K max w².
-        let largest = others().map(|(_, w)| *w).fold(1.0, f64::max);
+        let others = weights.iter().enumerate().filter(|(c, _)| *c != self.class);
+        let largest = others.map(|(_, w)| *w).fold(1.0, f64::max);
         let first = 0.5 * (NEGLIGIBLE.ln() - (law.negatives as f64).ln()) - largest.ln();
         let mut sums = [0.0; 3];
         let mut buffers = Buffers::new(law);
@@ -281,8 +319,8 @@ impl AnchorLaw<'_> {
                 );
             }
         }
-        let shown = coefficient(product, &mut |j| self.own[j]);
-        let alone = self.own_missing * coefficient(product, &mut |_| Complex::ONE);
+        let shown = coefficient(product, &mut |j| self.anchor.own[j]);
+        let alone = self.anchor.own_missing * coefficient(product, &mut |_| Complex::ONE);
         product.fill(Complex::ONE);
         let rest = 1.0 - law.share;
         let factor = |e: &Complex, decay: f64| {
