@@ -49,6 +49,7 @@ fn batch_columns_agree_with_numpy() {
                 batch.as_array().unwrap().iter().map(|i| i.as_u64().unwrap() as usize).collect();
             measurement.add(&views, &samples).unwrap();
         }
+        measurement.add_pass(&views).unwrap();
         let row = measurement.finish().unwrap();
         for (name, pair) in case["columns"].as_object().unwrap() {
             let found = column(&row, name);
@@ -82,6 +83,18 @@ fn whole_set_columns_agree_with_numpy() {
     for name in ["mean_accuracy", "knn_accuracy", "linear_accuracy", "collision_spread"] {
         let (found, value) = (column(&rows[0], name).mean, expected[name].as_f64().unwrap());
         assert!((found - value).abs() < TOLERANCE, "{name}: {found} against {value}");
+    }
+    let views = Views { first: features.view1.clone(), second: features.view2.clone() };
+    for (measure, found) in measure::geometry(&views).unwrap().columns() {
+        let value = expected["geometry"][measure.name()].as_f64().unwrap();
+        assert!((found - value).abs() < TOLERANCE, "{measure}: {found} against {value}");
+    }
+    let by_class = measure::collision_by_class(&views, &features.labels, features.num_classes).unwrap();
+    for (row, values) in by_class.iter().zip(expected["spread_by_class"].as_array().unwrap()) {
+        let found = [row.spread.mean].into_iter().chain(row.spread.quantiles);
+        for (found, value) in found.zip(values.as_array().unwrap()) {
+            assert!((found - value.as_f64().unwrap()).abs() < TOLERANCE, "{row:?} against {values}");
+        }
     }
     // The program's own batches are others than numpy's, with the same expectation.
     let columns = &expected["cases"][0]["columns"];

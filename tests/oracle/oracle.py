@@ -104,6 +104,51 @@ def exact(n):
     return {"coverage_exact": float(coverage), "collision_exact": float(collision), "log1p_collisions_exact": cost}
 
 
+def given_anchor(data, mu, n):
+    """Columns whose expectation over batches, given the anchor, is exact: every way to draw the other n-1 samples, by class.
+
+    Mean over all samples, and the standard error of one pass: that of the samples' differences.
+    """
+    rows = []
+    for i, y in enumerate(data["labels"]):
+        urn = [m - (c == y) for c, m in enumerate(COUNTS)]
+        z = data["view1"][i]
+        w = [math.exp(z @ (mu[c] - mu[y]) / T) for c in range(4)]
+        row = dict.fromkeys(("joint_sup_loss", "joint_sub_loss", "curl_joint_sup", "curl_joint", "master_term"), 0.0)
+        for m in itertools.product(*(range(min(c, n - 1) + 1) for c in urn)):
+            if sum(m) != n - 1:
+                continue
+            p = math.prod(map(math.comb, urn, m)) / math.comb(sum(urn), n - 1)
+            shown = math.log(1 + sum(w[c] for c in range(4) if c != y and m[c]))
+            cover, alone = all(m[c] or c == y for c in range(4)), m[y] == 0
+            row["joint_sup_loss"] += p * cover * shown
+            row["joint_sub_loss"] += p * (not cover) * shown
+            row["curl_joint_sup"] += p * (cover and alone) * shown
+            row["curl_joint"] += p * alone * shown
+            row["master_term"] += p * math.log(1 + sum(w[c] * m[c] for c in range(4)))
+        row["full_sup_loss"] = cross_entropy(z, y, mu, range(4))
+        rows.append(row)
+    of = lambda k: np.array([r[k] for r in rows])
+    return {f"{k}_rao_blackwell": [float(of(k).mean()), float(of(k).std(ddof=1) / math.sqrt(len(rows)))] for k in rows[0]}
+
+
+def geometry(data):
+    """Wang & Isola's alignment and uniformity, and Roy & Vetterli's effective rank."""
+    x, y = data["view1"], data["view2"]
+    pairs = [math.exp(-2 * float(np.sum((x[i] - x[j]) ** 2))) for i in range(len(x)) for j in range(i)]
+    share = np.linalg.svd(x - x.mean(0), compute_uv=False) ** 2
+    share = share / share.sum()
+    return {"alignment": float(np.mean(np.sum((x - y) ** 2, 1))), "uniformity": math.log(np.mean(pairs)),
+            "effective_rank": math.exp(-sum(p * math.log(p) for p in share))}
+
+
+def spreads(data, c):
+    """beta_hat_j of one class."""
+    members = np.flatnonzero(data["labels"] == c)
+    s = data["view1"][members] @ data["view2"][members].T
+    return [sum(abs(s[i, j] - s[j, j]) for i in range(len(members))) / (len(members) - 1) for j in range(len(members))]
+
+
 def spread(data):
     terms = []
     for c in range(4):
@@ -151,11 +196,14 @@ def compute():
         if not all(math.isfinite(m["nscl_gap"]) for m in means):  # an anchor that met its own class alone
             means = [{k: v for k, v in m.items() if k != "nscl_gap"} for m in means]
         columns = {k: [float(np.mean([m[k] for m in means])), float(np.std([m[k] for m in means], ddof=1) / math.sqrt(count))] for k in means[0]}
+        columns |= given_anchor(data, mu, n)
         seen = list(itertools.chain.from_iterable(batches))
         per_class = [float(np.mean([cross_entropy(data["view1"][i], c, mu, range(4)) for i in seen if data["labels"][i] == c])) for c in range(4)]
         result["cases"].append({"num_draws": n, "batches": batches, "columns": columns, "class_sup_loss": per_class, "exact": exact(n)})
     result["mean_accuracy"] = float(np.mean((data["view1"] @ mu.T).argmax(1) == data["labels"]))
     result["knn_accuracy"], result["linear_accuracy"], result["collision_spread"] = knn(data), linear(data), spread(data)
+    result["geometry"] = geometry(data)
+    result["spread_by_class"] = [[float(np.mean(b)), *map(float, np.quantile(b, [0.05, 0.25, 0.5, 0.75, 0.95]))] for b in (spreads(data, c) for c in range(4))]
     return result
 
 

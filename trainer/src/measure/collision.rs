@@ -9,7 +9,7 @@ use super::components::Views;
 use crate::error::Result;
 use crate::matrix::{Threads, times_transposed};
 use crate::ops::parallel;
-use theory::report::{Cell, Table};
+use theory::report::{Cell, Table, figure};
 
 /// Columns j of a block.
 const BLOCK: usize = 64;
@@ -113,6 +113,30 @@ pub fn collision_table(rows: &[CollisionByClass]) -> Table {
         table.push(cells);
     }
     table
+}
+
+/// β̂_j by class as a figure: one series a set of rows, such as "head" and "encoder".
+///
+/// # Errors
+/// No row.
+pub fn collision_figure(series: &[(&str, &[CollisionByClass])], format: figure::Format) -> Result<Vec<u8>> {
+    let classes = series.iter().flat_map(|(_, rows)| rows.iter()).map(|row| row.class + 1).max().unwrap_or(0);
+    let of_series = |(name, rows): &(&str, &[CollisionByClass])| {
+        let mut boxes = vec![None; classes];
+        for row in *rows {
+            let Distribution { mean, quantiles } = row.spread;
+            boxes[row.class] = Some(figure::QuantileBox { quantiles, mean });
+        }
+        figure::QuantileSeries { name: (*name).into(), boxes }
+    };
+    let figure = figure::Quantiles {
+        title: "Spread within classes: 5, 25, 50, 75, 95 %, and the mean".into(),
+        x_label: "class".into(),
+        y_label: "mean over i of |x0_i·x1_j − x0_j·x1_j|".into(),
+        categories: (0..classes).map(|class| class.to_string()).collect(),
+        series: series.iter().map(of_series).collect(),
+    };
+    Ok(figure::quantiles(&figure, format)?)
 }
 
 /// The samples of each class.
@@ -278,6 +302,10 @@ mod tests {
         let text = collision_table(&rows).to_text(theory::report::Format::Csv);
         assert!(text.starts_with("class,samples,spread_mean,spread_q05,spread_q25"), "{text}");
         assert_eq!(text.lines().count(), 3);
+        let both: [(&str, &[_]); 2] = [("head", &rows), ("encoder", &rows[..1])];
+        let svg = String::from_utf8(collision_figure(&both, figure::Format::Svg).unwrap()).unwrap();
+        assert!(svg.matches("<circle").count() == 3 && svg.contains("encoder"));
+        assert!(collision_figure(&[], figure::Format::Svg).is_err());
         assert!(collision_by_class(&views, &(0..50).collect::<Vec<_>>(), 50).unwrap().is_empty());
         assert_eq!(collision_spread(&views, &(0..50).collect::<Vec<_>>(), 50).unwrap(), 0.0);
     }

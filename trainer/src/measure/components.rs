@@ -6,6 +6,7 @@
 //! error is that of the batches given the evaluated samples and the encoder; it knows nothing of other samples.
 
 use super::batch::{self, BatchMeans};
+use super::conditional::Conditional;
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::ops::parallel;
@@ -76,6 +77,7 @@ pub fn measure(
     let mut measurement = Measurement::new(evaluation)?;
     for pass in 0..passes {
         let views = views(pass)?;
+        measurement.add_pass(&views)?;
         let order = permutation(num_samples, rng);
         let batches = order.chunks_exact(evaluation.num_draws.get() as usize);
         for means in parallel::map(batches, |samples| batch::measure(evaluation, &views, samples)) {
@@ -90,6 +92,7 @@ pub struct Measurement<'a> {
     evaluation: &'a Evaluation<'a>,
     prior: ClassPrior,
     batches: Batches,
+    conditional: Conditional,
     class_sup: Vec<f64>,
     class_seen: Vec<u64>,
 }
@@ -98,12 +101,13 @@ impl<'a> Measurement<'a> {
     /// An empty measurement.
     ///
     /// # Errors
-    /// A class without sample.
+    /// A class without sample; more draws than samples.
     pub fn new(evaluation: &'a Evaluation<'a>) -> Result<Self> {
         let classes = evaluation.class_means.rows;
         let prior = ClassPrior::from_counts(crate::data::class_counts(evaluation.labels, classes))?;
         let (class_sup, class_seen) = (vec![0.0; classes], vec![0; classes]);
-        Ok(Self { evaluation, prior, batches: Batches::default(), class_sup, class_seen })
+        let conditional = Conditional::new(evaluation, &prior)?;
+        Ok(Self { evaluation, prior, batches: Batches::default(), conditional, class_sup, class_seen })
     }
 
     /// Adds one batch of samples, given by their indices; its first sample is the "first anchor".
@@ -113,6 +117,16 @@ impl<'a> Measurement<'a> {
     pub fn add(&mut self, views: &Views, samples: &[usize]) -> Result<()> {
         self.push(&batch::measure(self.evaluation, views, samples)?);
         Ok(())
+    }
+
+    /// Adds a pass to the columns that need no batches (`…_rao_blackwell`): the views of all samples.
+    ///
+    /// Two passes at least give an honest standard error; passes of the same views give 0 (`measure::conditional`).
+    ///
+    /// # Errors
+    /// Views of another number of samples; features that are not finite.
+    pub fn add_pass(&mut self, views: &Views) -> Result<()> {
+        self.conditional.add(self.evaluation, views)
     }
 
     fn push(&mut self, means: &BatchMeans) {
@@ -143,6 +157,9 @@ impl<'a> Measurement<'a> {
         for (measure, values) in &self.batches.of {
             let estimate = Estimate::of_batches(values);
             losses.set(*measure, estimate).map_err(|e| Error::NonFinite(e.to_string()))?;
+        }
+        for (measure, estimate) in self.conditional.estimates() {
+            losses.set(measure, estimate).map_err(|e| Error::NonFinite(e.to_string()))?;
         }
         for (measure, value) in [
             (Measure::CoverageExact, coverage::probability(&prior, sampling, n)?.value()),
