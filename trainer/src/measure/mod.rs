@@ -1,4 +1,13 @@
-//! Measurement of a trained encoder: loss components, and accuracies of simple classifiers on frozen features.
+//! Measurement of a trained encoder, on frozen features.
+//!
+//! - [`measure()`]: the terms of the bounds on batches of n samples, and the same without the chance of the batches
+//!   (`…_rao_blackwell`; [`variance_ratios`] says what that saves);
+//! - [`mean_accuracy`], [`linear_accuracy`], [`linear_accuracy_sgd`], [`knn_accuracy`]: simple classifiers;
+//! - [`collision_spread`], [`collision_by_class`]: the spread of features within classes;
+//! - [`geometry()`]: alignment, uniformity, effective rank.
+//!
+//! Everything runs on the current rayon pool in chunks whose bounds depend on shapes alone: 50,000 training and 10,000
+//! evaluated samples need little memory beside their features, and the number of threads changes no bit.
 
 mod batch;
 mod classifiers;

@@ -112,7 +112,7 @@ impl Drawing for Quantiles {
         let name = |x: &f64| {
             let slot = x.round();
             let whole = (x - slot).abs() < 1e-6 && slot >= 0.0 && slot < slots;
-            if whole && slot as usize % every == 0 {
+            if whole && (slot as usize).is_multiple_of(every) {
                 self.categories[slot as usize].clone()
             } else {
                 String::new()
