@@ -36,8 +36,11 @@ impl Source {
     /// `file`, or the first of `vectors.vec`, `vectors.vec.gz` and `synonyms.tsv` that `folder` has.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none; a count of 0.
     pub fn find(file: Option<&Path>, folder: Option<&Path>, count: usize) -> Result<Self> {
+        if count == 0 {
+            return Err(Error::argument("augmentation.neighbours = 0 leaves nothing to replace words by"));
+        }
         let names = ["vectors.vec", "vectors.vec.gz", "synonyms.tsv"];
         let kept = || folder.into_iter().flat_map(|folder| names.map(|name| folder.join(name)));
         let found = file.map(Path::to_path_buf).or_else(|| kept().find(|file| file.exists()));
@@ -153,7 +156,7 @@ impl Neighbours {
             let num_fields = fields().count();
             if number == 1 {
                 let whole = |field: &[u8]| std::str::from_utf8(field).ok()?.parse::<usize>().ok();
-                let last = fields().last().and_then(whole);
+                let last = fields().next_back().and_then(whole);
                 if let (2, Some(_), Some(size)) = (num_fields, fields().next().and_then(whole), last) {
                     (dimension, header) = (size, true);
                     return Ok(());
@@ -339,6 +342,7 @@ mod tests {
         let vocabulary = words(&["a", "b", "c"]);
         let error = Source::find(None, Some(folder.path()), 1).unwrap_err().to_string();
         assert!(error.contains("vectors.vec") && error.contains("neighbours_file"), "{error}");
+        assert!(Source::find(None, Some(folder.path()), 0).is_err());
         let path = folder.path().join("vectors.vec.gz");
         let file = std::fs::File::create(&path).unwrap();
         let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
