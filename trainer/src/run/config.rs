@@ -185,6 +185,14 @@ impl Config {
             strength("max_noise", digits.max_noise, 10.0)?;
             strength("erase_probability", digits.erase_probability, 1.0)?;
         }
+        match &self.augmentation {
+            Augmentation::Erase(erase) => strength("probability", erase.probability, 1.0)?,
+            Augmentation::Replace(replace) => {
+                strength("probability", replace.probability, 1.0)?;
+                between("augmentation.neighbours", replace.neighbours, 1, 1000)?;
+            }
+            Augmentation::Digits(_) | Augmentation::Simclr(_) => {}
+        }
         require(
             (0.0..1.0).contains(&self.momentum),
             format!("momentum = {} is not in [0, 1)", self.momentum),
