@@ -28,8 +28,11 @@ use crate::ops::parallel::{CHUNK, map, simd};
 use crate::ops::vector::dot;
 use candle_core::{Result, bail};
 
-/// Steps between two exact sums.
+/// Steps between two exact sums: also the most that a row can be behind.
 const EXACT_EVERY: usize = 1024;
+/// Lanes of the products, and rows over which they are added in f32.
+const LANES: usize = 16;
+const ROWS_PER_SUM: usize = 32;
 
 /// Rows that are brought up to date when they are read.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub struct Lazy {
     rates: Vec<f64>,
     /// B_0, …, B_T.
     ahead: Vec<f64>,
+    /// μ⁰, μ¹, …
+    powers: Vec<f64>,
     /// t: steps made.
     done: usize,
     /// s of each row.
@@ -83,8 +88,9 @@ impl Lazy {
         for step in (0..rates.len()).rev() {
             ahead[step] = momentum * (rates[step] + ahead[step + 1]);
         }
+        let powers = (0..=EXACT_EVERY as i32).map(|k| momentum.powi(k)).collect();
         let last = vec![done as u32; values.len() / columns];
-        let mut lazy = Self { trust, momentum, columns, rates, ahead, done, last, totals: [0.0; 3] };
+        let mut lazy = Self { trust, momentum, columns, rates, ahead, powers, done, last, totals: [0.0; 3] };
         lazy.sum(values, velocities);
         Ok(Some(lazy))
     }
@@ -118,7 +124,7 @@ impl Lazy {
         if missed == 0 {
             return None;
         }
-        let power = self.momentum.powi(missed as i32);
+        let power = self.powers[missed];
         Some([(self.ahead[last] - power * self.ahead[self.done]) as f32, power as f32])
     }
 
@@ -194,24 +200,28 @@ impl Lazy {
         if outside || gradient.values.len() != gradient.rows.len() * columns {
             bail!("optimiser: a gradient of {} rows does not fit the table", gradient.rows.len())
         }
-        let mut products = [0f64; 3];
-        simd(
-            #[inline(always)]
-            || {
-                for (&row, g) in gradient.rows.iter().zip(gradient.values.chunks_exact(columns)) {
-                    let row = row as usize;
-                    let place = row * columns..(row + 1) * columns;
-                    let (w, v) = (&mut values[place.clone()], &mut velocities[place]);
-                    self.catch_up_row(row, w, v);
-                    if self.trust.is_some() {
-                        let of_row = [dot(w, g), dot(v, g), dot(g, g)];
-                        products.iter_mut().zip(of_row).for_each(|(sum, x)| *sum += f64::from(x));
+        let [mut wg, mut vg, mut gg] = [0f64; 3];
+        let rows = gradient.rows.chunks(ROWS_PER_SUM);
+        for (rows, g) in rows.zip(gradient.values.chunks(ROWS_PER_SUM * columns)) {
+            simd(
+                #[inline(always)]
+                || {
+                    let mut lanes = [[0f32; LANES]; 2];
+                    for (&row, g) in rows.iter().zip(g.chunks_exact(columns)) {
+                        let place = row as usize * columns..(row as usize + 1) * columns;
+                        let (w, v) = (&mut values[place.clone()], &mut velocities[place]);
+                        self.catch_up_row(row as usize, w, v);
+                        if self.trust.is_some() {
+                            add_products(&mut lanes, w, v, g);
+                        }
                     }
-                }
-            },
-        );
-        let scale = self.scale(products[2]);
-        self.advance(products, f64::from(scale), f64::from(rate as f32));
+                    let [of_w, of_v] = lanes.map(|lanes| lanes.iter().map(|&x| f64::from(x)).sum::<f64>());
+                    (wg, vg, gg) = (wg + of_w, vg + of_v, gg + f64::from(dot(g, g)));
+                },
+            );
+        }
+        let scale = self.scale(gg);
+        self.advance([wg, vg, gg], f64::from(scale), f64::from(rate as f32));
         let numbers = [0.0, scale, self.momentum as f32, rate as f32];
         simd(
             #[inline(always)]
@@ -248,6 +258,23 @@ impl Lazy {
             m * m * q + 2.0 * c * vg + c * c * gg,
         ];
     }
+}
+
+/// Adds w·g and v·g, lane by lane.
+#[inline(always)]
+fn add_products(lanes: &mut [[f32; LANES]; 2], w: &[f32], v: &[f32], g: &[f32]) {
+    let (mut w, mut v, mut g) = (w.chunks_exact(LANES), v.chunks_exact(LANES), g.chunks_exact(LANES));
+    let mut add = |w: &[f32], v: &[f32], g: &[f32]| {
+        let [of_w, of_v] = &mut *lanes;
+        for ((((a, b), w), v), g) in of_w.iter_mut().zip(of_v).zip(w).zip(v).zip(g) {
+            *a += w * g;
+            *b += v * g;
+        }
+    };
+    for ((w, v), g) in (&mut w).zip(&mut v).zip(&mut g) {
+        add(w, v, g);
+    }
+    add(w.remainder(), v.remainder(), g.remainder());
 }
 
 /// The step over the whole table `state` = \[values | states…\], for rules and decays that have no lazy form.
