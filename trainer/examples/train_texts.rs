@@ -14,7 +14,7 @@ use cpu_time::ProcessTime;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use trainer::augment::{Augmentation, Draw, Views};
-use trainer::data::{self, EvaluateOn, Request, Samples};
+use trainer::data::{self, Request, Samples};
 use trainer::loss::nt_xent;
 use trainer::matrix::Matrix;
 use trainer::measure::{class_means, mean_accuracy};
@@ -43,7 +43,7 @@ fn main() -> Result<()> {
     let name = if arguments.iter().any(|a| a == "latent") { "ag-news-8" } else { "ag-news" };
 
     let start = Instant::now();
-    let request = Request { name, folder: Some(Path::new(folder)), evaluate_on: EvaluateOn::Validation };
+    let request = Request { folder: Some(Path::new(folder)), ..Request::new(name) };
     let split = data::load(&request)?;
     let views = Views::new(&augmentation, &split.train, &Device::Cpu)?;
     let Samples::Texts(texts) = &split.train else { return Err(Error::argument("AG News is texts")) };

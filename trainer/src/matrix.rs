@@ -82,6 +82,17 @@ impl Matrix {
         Ok(product)
     }
 
+    /// Scales every row that is not zero to unit length.
+    pub fn normalise_nonzero_rows(&mut self) {
+        for index in 0..self.rows {
+            let row = self.row_mut(index);
+            let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+            if norm > 0.0 {
+                row.iter_mut().for_each(|x| *x /= norm);
+            }
+        }
+    }
+
     /// Scales every row to unit length; the index of a row that is zero is the error.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub enum Purpose {
     SampleMeans = 8,
     /// Views of the measurement.
     EvaluationViews = 9,
+    /// Initial weights and batches of the linear probe.
+    Probe = 10,
 }
 
 /// The stream of a seed, a purpose and an index (an epoch, a pass; below 2⁴⁸).

@@ -5,10 +5,12 @@ use super::session::threads;
 use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
-use theory::report::Format;
-use theory::{NumDraws, losses};
+use theory::NumDraws;
+use theory::losses::LossComponents;
+use theory::report::{Cell, Format, Table};
 use trainer::cuda::DeviceChoice;
-use trainer::run::{self, Folder, Marker, Measuring};
+use trainer::measure::variance_ratios;
+use trainer::run::{self, Folder, Marker, Measured, Measuring};
 use trainer::{Error, data};
 
 #[derive(Args)]
@@ -60,7 +62,7 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
         return Err(Error::argument(format!("--temperature {t} is not a positive number")).into());
     }
     let device = super::open(args.device)?;
-    let rows = run::with_threads(threads(args.threads), || match (&args.run, &args.features) {
+    let measured = run::with_threads(threads(args.threads), || match (&args.run, &args.features) {
         (Some(path), _) => {
             let (config, folder) = run::run_config(path)?;
             let folder = args.data.clone().or(folder);
@@ -73,28 +75,48 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
             let features = data::features::read(file)?;
             let name = file.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned());
             let (draws, temperature) = (draws.unwrap_or_default(), args.temperature.unwrap_or(1.0));
-            run::measure_features(&features, &name, &draws, temperature, args.passes, args.seed.unwrap_or(7))
+            let seed = args.seed.unwrap_or(7);
+            let rows = run::measure_features(&features, &name, &draws, temperature, args.passes, seed)?;
+            Ok(Measured { rows, spreads: run::feature_spreads(&features)? })
         }
         (None, None) => Err(Error::argument("--run DIR or --features FILE is needed")),
     })?;
-    let file = match (&args.out, &args.run) {
+    let folder = match (&args.out, &args.run) {
         (Some(out), run) if run.as_ref() != Some(out) => {
             let settings = format!(
                 "{:?}",
                 (&args.run, &args.features, &args.draws, args.temperature, args.passes, args.seed)
             );
-            Folder::create(out, &Marker::new("measure", settings))?.file("losses.csv")
+            Folder::create(out, &Marker::new("measure", settings))?.path().to_path_buf()
         }
-        (_, Some(run)) => run.join("losses.csv"),
+        (_, Some(run)) => run.clone(),
         (_, None) => return Err(Error::argument("--out DIR is needed").into()),
     };
-    losses::write(&file, &rows)?;
+    measured.write(&folder)?;
+    let rows = &measured.rows;
     if !args.quiet {
-        print(&format!("{}\n", theory::report::measured_table(&rows).to_text(Format::Table)))?;
-        print(&theory::report::bounds_by_draws(&rows).to_text(Format::Table))?;
-        wrote(&file)?;
+        print(&format!("{}\n", theory::report::measured_table(rows).to_text(Format::Table)))?;
+        print(&theory::report::bounds_by_draws(rows).to_text(Format::Table))?;
+        print(&format!("\n{}\n", ratios(rows).to_text(Format::Table)))?;
+        wrote(&folder.join("losses.csv"))?;
     }
     Ok(())
+}
+
+/// By how much the columns that know the chance of the batches exactly vary less than the counted ones.
+fn ratios(rows: &[LossComponents]) -> Table {
+    let mut table = Table::new(["n = K+1", "column", "without the chance of the batches", "variance ratio"]);
+    for row in rows {
+        for (counted, reduced, ratio) in variance_ratios(row) {
+            let cells = [counted, reduced].map(|measure| Cell::text(measure.name()));
+            let ratio = if ratio.is_finite() { Cell::number(ratio) } else { Cell::text("no variance left") };
+            let mut line = vec![Cell::Integer(row.num_draws.get() as i64)];
+            line.extend(cells);
+            line.push(ratio);
+            table.push(line);
+        }
+    }
+    table
 }
 
 fn wrote(file: &Path) -> Result<()> {

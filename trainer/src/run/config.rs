@@ -126,6 +126,12 @@ pub struct Config {
     /// Passes over the evaluated samples in a measurement; as many as make 100 batches where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passes: Option<usize>,
+    /// Epochs of the paper's linear probe by SGD (100; 20 for texts); no such probe where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_epochs: Option<usize>,
+    /// Whether that probe reports the best of its epochs on the evaluated samples, as the official code does.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub probe_best_epoch: bool,
     /// How views are made, and the strengths.
     pub augmentation: Augmentation,
 }

@@ -6,7 +6,8 @@ use crate::data::{self, Images, Samples, Split};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::measure::{
-    self, Evaluation, class_means, collision_spread, knn_accuracy, linear_accuracy, mean_accuracy,
+    self, CollisionByClass, Evaluation, SgdProbe, class_means, collision_by_class, collision_figure,
+    collision_spread, collision_table, knn_accuracy, linear_accuracy, linear_accuracy_sgd, mean_accuracy,
 };
 use crate::model::{Input, Network};
 use crate::ops::normalise;
@@ -15,6 +16,7 @@ use candle_core::Device;
 use std::path::Path;
 use theory::NumDraws;
 use theory::losses::{Estimate, LossComponents, Measure, RunInfo};
+use theory::report::{Format, figure};
 
 /// Images per forward pass.
 const CHUNK: usize = 512;
@@ -50,9 +52,9 @@ fn features(
     Ok(Features { encoder, head })
 }
 
-/// Unit head features of one random view of every sample.
-fn augmented_head(network: &Network, views: &Views<'_>, draw: &mut Draw) -> Result<Matrix> {
-    Ok(features(network, views.len(), |chunk| views.random(chunk, draw, 1))?.head)
+/// Features of one random view of every sample.
+fn augmented(network: &Network, views: &Views<'_>, draw: &mut Draw) -> Result<Features> {
+    features(network, views.len(), |chunk| views.random(chunk, draw, 1))
 }
 
 /// Accuracies of three classifiers on one representation.
@@ -150,6 +152,48 @@ pub(super) fn pixel_accuracies(split: &Split) -> Result<Option<Accuracies>> {
     Ok(Some(classify(&unit[0], &unit[1], None, split)?))
 }
 
+/// What a measurement of a run gives.
+#[derive(Debug)]
+pub struct Measured {
+    /// One row for each number of draws.
+    pub rows: Vec<LossComponents>,
+    /// The spread within each class of the training samples: of head features, of encoder features.
+    pub spreads: [Vec<CollisionByClass>; 2],
+}
+
+impl Measured {
+    /// Writes `losses.csv`, `collision.csv`, `collision.svg` and `collision.png` into a folder.
+    ///
+    /// # Errors
+    /// The operating system refuses; the figure cannot be drawn.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        theory::losses::write(&folder.join("losses.csv"), &self.rows)?;
+        let write = |name: &str, bytes: &[u8]| theory::files::write_atomically(&folder.join(name), bytes);
+        let [head, encoder] = &self.spreads;
+        if head.is_empty() {
+            return Ok(());
+        }
+        let mut text = String::new();
+        for (layer, rows) in [("head", head), ("encoder", encoder)] {
+            for (index, line) in collision_table(rows).to_text(Format::Csv).lines().enumerate() {
+                match index {
+                    0 if layer == "head" => text += &format!("features,{line}\n"),
+                    0 => {}
+                    _ => text += &format!("{layer},{line}\n"),
+                }
+            }
+        }
+        write("collision.csv", text.as_bytes())?;
+        for (name, format) in [("collision.svg", figure::Format::Svg), ("collision.png", figure::Format::Png)]
+        {
+            let series = [("head", &head[..]), ("encoder", &encoder[..])];
+            let shown = if encoder.is_empty() { &series[..1] } else { &series[..] };
+            write(name, &collision_figure(shown, format)?)?;
+        }
+        Ok(())
+    }
+}
+
 /// What is measured of a trained run; `None`: as the run's settings say.
 #[derive(Debug, Clone, Default)]
 pub struct Measuring<'a> {
@@ -175,7 +219,7 @@ pub fn measure_run(
     split: &Split,
     measuring: &Measuring<'_>,
     device: &Device,
-) -> Result<Vec<LossComponents>> {
+) -> Result<Measured> {
     let Measuring { draws, temperature, passes, seed } = measuring.clone();
     let (config, _) = run_config(path)?;
     let network = load_network(path, &config, &split.train, device)?;
@@ -191,13 +235,16 @@ pub fn measure_run(
     let mut sample_means: Option<Matrix> = None;
     for view in 0..config.fbar_views {
         let mut draw = Draw::new(seed, Purpose::SampleMeans, view)?;
-        let features = augmented_head(&seen.network, &seen.evaluated, &mut draw)?;
+        let features = augmented(&seen.network, &seen.evaluated, &mut draw)?.head;
         let sum = sample_means.get_or_insert_with(|| Matrix::zeros(features.rows, features.cols));
         sum.data.iter_mut().zip(&features.data).for_each(|(s, x)| *s += x / config.fbar_views as f64);
     }
+    let spreads = means.spreads(&split.train)?;
     let [head, encoder] = accuracies(&seen, &means.means)?;
+    let sgd = sgd_accuracies(&seen)?;
     let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let mut rows = Vec::new();
+    let mut geometry = None;
     for &num_draws in draws {
         let evaluation = Evaluation {
             labels: split.evaluated.labels(),
@@ -209,10 +256,14 @@ pub fn measure_run(
         };
         let mut views = |pass: usize| {
             let mut draw = Draw::new(seed, Purpose::EvaluationViews, pass)?;
-            let first = augmented_head(&seen.network, &seen.evaluated, &mut draw)?;
+            let first = augmented(&seen.network, &seen.evaluated, &mut draw)?.head;
             draw.second_half();
-            let second = augmented_head(&seen.network, &seen.evaluated, &mut draw)?;
-            Ok(measure::Views { first, second })
+            let second = augmented(&seen.network, &seen.evaluated, &mut draw)?.head;
+            let views = measure::Views { first, second };
+            if geometry.is_none() {
+                geometry = Some(measure::geometry(&views)?);
+            }
+            Ok(views)
         };
         let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
         let mut row = measure::measure(&evaluation, &mut order, &mut views)?;
@@ -221,7 +272,7 @@ pub fn measure_run(
         set_exact(
             &mut row,
             &[
-                (Measure::CollisionSpread, means.spread),
+                (Measure::CollisionSpread, overall(&spreads[0])),
                 (Measure::MeanAccuracy, head.mean),
                 (Measure::MeanAccuracyEncoder, encoder.mean),
                 (Measure::LinearAccuracy, head.linear),
@@ -230,10 +281,37 @@ pub fn measure_run(
                 (Measure::KnnAccuracyEncoder, encoder.knn),
             ],
         )?;
+        set_exact(&mut row, &sgd)?;
+        set_exact(&mut row, &geometry.iter().flat_map(|g| g.columns()).collect::<Vec<_>>())?;
         knn_columns(&mut row);
+        row.extra.push(("collision_spread_encoder".into(), overall(&spreads[1]).to_string()));
         rows.push(row);
     }
-    Ok(rows)
+    Ok(Measured { rows, spreads })
+}
+
+/// Accuracies of the paper's linear probe on head features and encoder features, where the settings ask for them.
+fn sgd_accuracies(seen: &Seen<'_>) -> Result<Vec<(Measure, f64)>> {
+    let Some(epochs) = seen.config.probe_epochs else { return Ok(Vec::new()) };
+    let probe = SgdProbe { epochs, best_epoch: seen.config.probe_best_epoch, ..SgdProbe::default() };
+    let plain = |views: &Views<'_>| features(&seen.network, views.len(), |chunk| views.plain(chunk));
+    let (train, test) = (plain(&seen.train)?, plain(&seen.evaluated)?);
+    let labels = (seen.split.train.labels(), seen.split.evaluated.labels());
+    let mut found = Vec::new();
+    for (index, measure, train, test) in [
+        (0, Measure::LinearAccuracySgd, &train.head, &test.head),
+        (1, Measure::LinearAccuracySgdEncoder, &train.encoder, &test.encoder),
+    ] {
+        let mut rng = stream(seen.config.seed, Purpose::Probe, index);
+        let classes = seen.split.train.num_classes();
+        match linear_accuracy_sgd(&probe, (train, labels.0), (test, labels.1), classes, &mut rng) {
+            Ok(accuracy) => found.push((measure, accuracy)),
+            // Features of large norm at this rate: the column stays empty.
+            Err(Error::NonFinite(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 /// Sets measures that are no means over batches.
@@ -261,9 +339,12 @@ fn run_info(config: &Config, name: &str, head: String) -> RunInfo {
     }
 }
 
+/// What the training samples say about the classes.
 struct ClassMeans {
+    /// μ_c of head features.
     means: Matrix,
-    spread: f64,
+    /// Two views of the training samples: unit head features, unit encoder features.
+    views: [measure::Views; 2],
 }
 
 impl ClassMeans {
@@ -273,21 +354,38 @@ impl ClassMeans {
         let mut means: Option<Matrix> = None;
         for view in 0..config.mean_views {
             let mut draw = Draw::new(seed, Purpose::ClassMeans, view)?;
-            let features = augmented_head(&seen.network, &seen.train, &mut draw)?;
-            let of_view = class_means(&features, train.labels(), train.num_classes());
+            let features = augmented(&seen.network, &seen.train, &mut draw)?;
+            let of_view = class_means(&features.head, train.labels(), train.num_classes());
             let sum = means.get_or_insert_with(|| Matrix::zeros(of_view.rows, of_view.cols));
             sum.data.iter_mut().zip(&of_view.data).for_each(|(s, x)| *s += x / config.mean_views as f64);
             if saved.len() < 2 {
                 saved.push(features);
             }
         }
-        let (Some(means), Ok([first, second])) = (means, <[Matrix; 2]>::try_from(saved)) else {
+        let (Some(means), Ok([first, mut second])) = (means, <[Features; 2]>::try_from(saved)) else {
             return Err(Error::argument("class means need at least 2 views"));
         };
-        let spread =
-            collision_spread(&measure::Views { first, second }, train.labels(), train.num_classes())?;
-        Ok(Self { means, spread })
+        let mut first = first;
+        for encoder in [&mut first.encoder, &mut second.encoder] {
+            // A row of zeros, such as that of an empty text, has no direction and stays.
+            encoder.normalise_nonzero_rows();
+        }
+        let head = measure::Views { first: first.head, second: second.head };
+        let encoder = measure::Views { first: first.encoder, second: second.encoder };
+        Ok(Self { means, views: [head, encoder] })
     }
+
+    /// The spread within each class, of head features and of encoder features.
+    fn spreads(&self, train: &Samples) -> Result<[Vec<CollisionByClass>; 2]> {
+        let of = |views| collision_by_class(views, train.labels(), train.num_classes());
+        Ok([of(&self.views[0])?, of(&self.views[1])?])
+    }
+}
+
+/// β̂ of all samples, from its classes.
+fn overall(classes: &[CollisionByClass]) -> f64 {
+    let samples: usize = classes.iter().map(|class| class.samples).sum();
+    classes.iter().map(|class| class.samples as f64 * class.spread.mean).sum::<f64>() / samples.max(1) as f64
 }
 
 /// Measures features that another program made, at each number of draws.
@@ -319,6 +417,7 @@ pub fn measure_features(
         (Measure::MeanAccuracy, mean_accuracy(&means, test.0, test.1)?),
         (Measure::CollisionSpread, collision_spread(&views, &features.labels, classes)?),
     ];
+    fixed.extend(measure::geometry(&views)?.columns());
     if let Some((train, labels)) = &features.train {
         fixed.push((Measure::LinearAccuracy, linear_accuracy((train, labels), test, classes)?));
         fixed.push((Measure::KnnAccuracy, knn_accuracy((train, labels), test, classes)?));
@@ -345,4 +444,14 @@ pub fn measure_features(
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// The spread within each class between the two views of features that another program made; the encoder's are not in the
+/// file.
+///
+/// # Errors
+/// The tensor library fails.
+pub fn feature_spreads(features: &data::features::Features) -> Result<[Vec<CollisionByClass>; 2]> {
+    let views = measure::Views { first: features.view1.clone(), second: features.view2.clone() };
+    Ok([collision_by_class(&views, &features.labels, features.num_classes)?, Vec::new()])
 }

@@ -14,7 +14,9 @@ mod reproduce;
 mod train;
 
 pub use config::{Config, LearningRateRule, Negatives, Objective};
-pub use evaluate::{Accuracies, Features, Measuring, measure_features, measure_run};
+pub use evaluate::{
+    Accuracies, Features, Measured, Measuring, feature_spreads, measure_features, measure_run,
+};
 pub use folder::{Folder, FolderState, Marker};
 pub use interrupt::Interrupt;
 pub use jobs::{available_threads, run_jobs, with_threads};

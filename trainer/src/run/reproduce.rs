@@ -218,9 +218,9 @@ fn one_run(
     let rows = match kept {
         Some(rows) => rows,
         None => {
-            let rows = measure_run(path, split, &Measuring::default(), session.device)?;
-            losses::write(&losses_path, &rows)?;
-            rows
+            let measured = measure_run(path, split, &Measuring::default(), session.device)?;
+            measured.write(trained.folder.path())?;
+            measured.rows
         }
     };
     let accuracy = rows.first().and_then(|row| row.get(Measure::LinearAccuracy)).unwrap_or(f64::NAN);
