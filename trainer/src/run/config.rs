@@ -221,7 +221,8 @@ impl Config {
 
     /// Which data, with the files in this folder.
     pub fn data<'a>(&'a self, folder: Option<&'a Path>) -> Request<'a> {
-        Request { folder, evaluate_on: self.evaluate_on, ..Request::new(&self.dataset) }
+        let Self { evaluate_on, train_samples, imbalance, evaluate_imbalanced, .. } = *self;
+        Request { name: &self.dataset, folder, evaluate_on, train_samples, imbalance, evaluate_imbalanced }
     }
 
     /// The network of these settings for samples like these, at initialisation.
@@ -294,6 +295,15 @@ mod tests {
             let config = with(&overrides).unwrap();
             assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config);
         }
+    }
+
+    #[test]
+    fn the_settings_of_the_data_reach_the_data() {
+        let config = with(&["train_samples=300", "imbalance.ratio=4", "evaluate_on=tuning"]).unwrap();
+        let split = crate::data::load(&config.data(None)).unwrap();
+        let (counts, evaluated) = (split.train.class_counts(), split.evaluated.class_counts());
+        assert_eq!((counts.iter().sum::<u64>(), evaluated), (300, vec![27; 10]));
+        assert!(counts[0] > 3 * counts[9], "{counts:?}");
     }
 
     #[test]
