@@ -27,12 +27,12 @@ pub enum Error {
     #[error("{0}")]
     Interrupted(String),
     /// The operating system refused to read or write.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {reason}", path = path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// Every address of a file failed; the message names them.
     #[error("{0}")]
@@ -57,7 +57,7 @@ impl Error {
     }
 
     /// A refusal of the operating system.
-    pub fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_path_buf(), source }
+    pub fn io(path: &Path, reason: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), reason }
     }
 }

@@ -182,6 +182,16 @@ impl<'a> Views<'a> {
         }
     }
 
+    /// What the views depend on beside samples, settings and seed, in words: the neighbours of words.
+    pub fn describe(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Text(sampler) => {
+                sampler.neighbours().map(|n| format!("neighbours with checksum {:08x}", n.checksum()))
+            }
+            _ => None,
+        }
+    }
+
     /// These samples as they are.
     ///
     /// # Errors

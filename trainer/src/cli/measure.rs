@@ -10,7 +10,7 @@ use theory::losses::LossComponents;
 use theory::report::{Cell, Format, Table};
 use trainer::cuda::DeviceChoice;
 use trainer::measure::variance_ratios;
-use trainer::run::{self, Folder, Marker, Measured, Measuring};
+use trainer::run::{self, Folder, Interrupt, Marker, Measured, Measuring, Session};
 use trainer::{Error, data};
 
 #[derive(Args)]
@@ -61,15 +61,19 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     if let Some(t) = args.temperature.filter(|t| !(t.is_finite() && *t > 0.0)) {
         return Err(Error::argument(format!("--temperature {t} is not a positive number")).into());
     }
+    let target = Target::of(args)?;
     let device = super::open(args.device)?;
+    let interrupt = Interrupt::install()?;
+    let stop = || interrupt.requested();
+    let session = Session { device: &device, stop: &stop, ..Session::CPU };
     let measured = run::with_threads(threads(args.threads), || match (&args.run, &args.features) {
         (Some(path), _) => {
-            let (config, folder) = run::run_config(path)?;
-            let folder = args.data.clone().or(folder);
+            let (config, marker) = run::run_config(path)?;
+            let folder = args.data.clone().or(marker.data);
             let split = data::load(&config.data(folder.as_deref()))?;
             let (temperature, passes, seed) = (args.temperature, args.passes, args.seed);
             let measuring = Measuring { draws: draws.as_deref(), temperature, passes, seed };
-            run::measure_run(path, &split, &measuring, &device)
+            run::measure_run(path, &split, &measuring, &session)
         }
         (None, Some(file)) => {
             let features = data::features::read(file)?;
@@ -81,16 +85,9 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
         }
         (None, None) => Err(Error::argument("--run DIR or --features FILE is needed")),
     })?;
-    let folder = match (&args.out, &args.run) {
-        (Some(out), run) if run.as_ref() != Some(out) => {
-            let settings = format!(
-                "{:?}",
-                (&args.run, &args.features, &args.draws, args.temperature, args.passes, args.seed)
-            );
-            Folder::create(out, &Marker::new("measure", settings))?.path().to_path_buf()
-        }
-        (_, Some(run)) => run.clone(),
-        (_, None) => return Err(Error::argument("--out DIR is needed").into()),
+    let folder = match target {
+        Target::Own(marker, path) => Folder::create(&path, &marker)?.path().to_path_buf(),
+        Target::Run(path) => path,
     };
     measured.write(&folder)?;
     let rows = &measured.rows;
@@ -103,9 +100,37 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     Ok(())
 }
 
+/// Where the files go.
+enum Target {
+    /// A folder of its own.
+    Own(Marker, PathBuf),
+    /// The run's folder.
+    Run(PathBuf),
+}
+
+impl Target {
+    /// Known, and known to be usable, before anything is measured.
+    fn of(args: &MeasureArgs) -> Result<Self> {
+        match (&args.out, &args.run) {
+            (Some(out), run) if run.as_ref() != Some(out) => {
+                let settings = format!(
+                    "{:?}",
+                    (&args.run, &args.features, &args.draws, args.temperature, args.passes, args.seed)
+                );
+                let marker = Marker::new("measure", settings);
+                Folder::check(out, &marker)?;
+                Ok(Self::Own(marker, out.clone()))
+            }
+            (_, Some(run)) => Ok(Self::Run(run.clone())),
+            (_, None) => Err(Error::argument("--out DIR is needed").into()),
+        }
+    }
+}
+
 /// By how much the columns that know the chance of the batches exactly vary less than the counted ones.
 fn ratios(rows: &[LossComponents]) -> Table {
-    let mut table = Table::new(["n = K+1", "column", "without the chance of the batches", "variance ratio"]);
+    let mut table =
+        Table::new(["n = K+1", "column", "without the chance of the batches", "squared errors, ratio"]);
     for row in rows {
         for (counted, reduced, ratio) in variance_ratios(row) {
             let cells = [counted, reduced].map(|measure| Cell::text(measure.name()));

@@ -76,17 +76,17 @@ impl Clusters {
             for _ in 0..iterations.max(1) {
                 let found: Vec<(usize, f64)> =
                     members.iter().map(|&i| clusters.nearest(rows.row(i))).collect();
-                let inertia = found.iter().map(|f| f.1).sum();
                 let moved = found.iter().zip(&places).any(|(f, &place)| f.0 != place);
                 places = found.into_iter().map(|f| f.0).collect();
                 if !moved {
-                    clusters.inertia = inertia;
                     break;
                 }
                 clusters = clusters.means(rows, members, &places);
-                clusters.inertia = inertia;
             }
-            clusters.by_size(&places)
+            // Of the last centroids, whether or not the iterations sufficed.
+            let found: Vec<(usize, f64)> = members.iter().map(|&i| clusters.nearest(rows.row(i))).collect();
+            clusters.inertia = found.iter().map(|f| f.1).sum();
+            clusters.by_size(&found.into_iter().map(|f| f.0).collect::<Vec<_>>())
         };
         let better = |a: Self, b: Self| if b.inertia < a.inertia { b } else { a };
         (0..starts.max(1)).map(run).reduce(better).unwrap_or_else(|| Self::from_centroids(Vec::new()))

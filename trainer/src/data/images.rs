@@ -123,6 +123,17 @@ impl Images {
         self.store.brightest
     }
 
+    /// A checksum of the images and their classes, in this order.
+    pub fn checksum(&self) -> u32 {
+        let shape = format!("{:?} {} {}", self.shape(), self.brightest(), self.num_classes());
+        (0..self.len()).fold(crc32c::crc32c(shape.as_bytes()), |sum, i| {
+            crc32c::crc32c_append(
+                crc32c::crc32c_append(sum, self.image(i)),
+                &(self.labels[i] as u64).to_le_bytes(),
+            )
+        })
+    }
+
     /// Images per class.
     pub fn class_counts(&self) -> Vec<u64> {
         super::class_counts(&self.labels, self.store.num_classes)

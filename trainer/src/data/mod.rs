@@ -88,6 +88,15 @@ impl Samples {
         }
     }
 
+    /// Number and checksum of the samples: what tells two data sets of one name apart.
+    pub fn describe(&self) -> String {
+        let checksum = match self {
+            Self::Images(images) => images.checksum(),
+            Self::Texts(texts) => texts.checksum(),
+        };
+        format!("{} with checksum {checksum:08x}", self.len())
+    }
+
     /// Samples per class.
     pub fn class_counts(&self) -> Vec<u64> {
         class_counts(self.labels(), self.num_classes())

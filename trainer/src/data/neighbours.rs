@@ -64,6 +64,12 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
+    /// A checksum of all lists.
+    pub fn checksum(&self) -> u32 {
+        let words = self.words.iter().fold(0, |sum, word| crc32c::crc32c_append(sum, &word.to_le_bytes()));
+        self.ends.iter().fold(words, |sum, &end| crc32c::crc32c_append(sum, &(end as u64).to_le_bytes()))
+    }
+
     /// Neighbours of each word of the vocabulary, by number.
     ///
     /// # Errors

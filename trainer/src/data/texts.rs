@@ -88,6 +88,19 @@ impl Texts {
         self.num_classes
     }
 
+    /// A checksum of the texts, their classes and the vocabulary, in this order.
+    pub fn checksum(&self) -> u32 {
+        let words = self.vocabulary().iter().fold(crc32c::crc32c(b"texts"), |sum, word| {
+            crc32c::crc32c_append(crc32c::crc32c_append(sum, word.as_bytes()), b"\n")
+        });
+        (0..self.len()).fold(words, |sum, i| {
+            let sum = crc32c::crc32c_append(sum, &(self.labels[i] as u64).to_le_bytes());
+            let text =
+                self.text(i).iter().fold(sum, |sum, word| crc32c::crc32c_append(sum, &word.to_le_bytes()));
+            crc32c::crc32c_append(text, b"\n")
+        })
+    }
+
     /// The words, by number.
     pub fn vocabulary(&self) -> &Arc<Vec<String>> {
         &self.store.vocabulary

@@ -17,6 +17,14 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Name, as `--dtype` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
     /// The type of activations.
     pub fn dtype(self) -> DType {
         match self {

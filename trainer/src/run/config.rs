@@ -180,6 +180,12 @@ impl Config {
         between("epochs", self.epochs, 1, 1_000_000)?;
         between("warmup_epochs", self.warmup_epochs, 0, 1_000_000)?;
         between("batch_size", self.batch_size, 2, 1 << 24)?;
+        between("passes", self.passes.unwrap_or(1), 1, 1_000_000)?;
+        between("probe_epochs", self.probe_epochs.unwrap_or(1), 1, 1_000_000)?;
+        require(
+            (self.temperature as f32).recip().is_finite(),
+            format!("temperature = {:e} is too small: 1/t must be finite", self.temperature),
+        )?;
         between("mean_views", self.mean_views, 2, 100_000)?;
         between("fbar_views", self.fbar_views, 1, 100_000)?;
         require(i64::try_from(self.seed).is_ok(), format!("seed = {} exceeds {}", self.seed, i64::MAX))?;

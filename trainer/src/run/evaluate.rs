@@ -1,6 +1,6 @@
 //! Measurement of a trained run, or of features that another program made.
 
-use super::{Config, load_network, run_config};
+use super::{Config, Session, load_network, run_config};
 use crate::augment::{Draw, Views};
 use crate::data::{self, Images, Samples, Split};
 use crate::error::{Error, Result};
@@ -34,11 +34,15 @@ pub struct Features {
 fn features(
     network: &Network,
     count: usize,
+    stop: &(dyn Fn() -> bool + Sync),
     mut input: impl FnMut(&[usize]) -> Result<Input>,
 ) -> Result<Features> {
     let indices: Vec<usize> = (0..count).collect();
     let mut parts = [Matrix::zeros(0, 0), Matrix::zeros(0, 0)];
     for chunk in indices.chunks(CHUNK) {
+        if stop() {
+            return Err(Error::Interrupted("interrupted while measuring; what was trained is saved".into()));
+        }
         let output = network.forward(&input(chunk)?)?;
         let found =
             [Matrix::from_tensor(&output.encoder)?, Matrix::from_tensor(&normalise::forward(&output.head)?)?];
@@ -53,8 +57,8 @@ fn features(
 }
 
 /// Features of one random view of every sample.
-fn augmented(network: &Network, views: &Views<'_>, draw: &mut Draw) -> Result<Features> {
-    features(network, views.len(), |chunk| views.random(chunk, draw, 1))
+fn augmented(seen: &Seen<'_>, views: &Views<'_>, draw: &mut Draw) -> Result<Features> {
+    features(&seen.network, views.len(), seen.stop, |chunk| views.random(chunk, draw, 1))
 }
 
 /// Accuracies of three classifiers on one representation.
@@ -84,7 +88,7 @@ fn classify(train: &Matrix, test: &Matrix, means: Option<&Matrix>, split: &Split
 /// The mean classifier uses `means` for head features, and the means of the un-augmented training samples for encoder
 /// features.
 fn accuracies(seen: &Seen<'_>, means: &Matrix) -> Result<[Accuracies; 2]> {
-    let of = |views: &Views<'_>| features(&seen.network, views.len(), |chunk| views.plain(chunk));
+    let of = |views: &Views<'_>| features(&seen.network, views.len(), seen.stop, |chunk| views.plain(chunk));
     let (train, test) = (of(&seen.train)?, of(&seen.evaluated)?);
     Ok([
         classify(&train.head, &test.head, Some(means), seen.split)?,
@@ -99,13 +103,19 @@ struct Seen<'a> {
     split: &'a Split,
     train: Views<'a>,
     evaluated: Views<'a>,
+    stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl<'a> Seen<'a> {
-    fn new(network: Network, config: &'a Config, split: &'a Split, device: &Device) -> Result<Self> {
+    fn new(
+        network: Network,
+        config: &'a Config,
+        split: &'a Split,
+        (device, stop): (&Device, &'a (dyn Fn() -> bool + Sync)),
+    ) -> Result<Self> {
         let views = |samples: &'a Samples| Views::new(&config.augmentation, samples, device);
         let (train, evaluated) = (views(&split.train)?, views(&split.evaluated)?);
-        Ok(Self { network, config, split, train, evaluated })
+        Ok(Self { network, config, split, train, evaluated, stop })
     }
 }
 
@@ -116,10 +126,10 @@ impl<'a> Seen<'a> {
 pub(super) fn untrained_accuracies(
     config: &Config,
     split: &Split,
-    device: &Device,
+    session: &Session<'_>,
 ) -> Result<[Accuracies; 2]> {
-    let network = config.network(&split.train, device)?;
-    let seen = Seen::new(network, config, split, device)?;
+    let network = config.network(&split.train, session.device)?;
+    let seen = Seen::new(network, config, split, (session.device, session.stop))?;
     let means = ClassMeans::of(&seen, config.seed)?;
     accuracies(&seen, &means.means)
 }
@@ -167,11 +177,11 @@ impl Measured {
     /// # Errors
     /// The operating system refuses; the figure cannot be drawn.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        theory::losses::write(&folder.join("losses.csv"), &self.rows)?;
         let write = |name: &str, bytes: &[u8]| theory::files::write_atomically(&folder.join(name), bytes);
         let [head, encoder] = &self.spreads;
+        let losses = || Ok(theory::losses::write(&folder.join("losses.csv"), &self.rows)?);
         if head.is_empty() {
-            return Ok(());
+            return losses();
         }
         let mut text = String::new();
         for (layer, rows) in [("head", head), ("encoder", encoder)] {
@@ -190,7 +200,8 @@ impl Measured {
             let shown = if encoder.is_empty() { &series[..1] } else { &series[..] };
             write(name, &collision_figure(shown, format)?)?;
         }
-        Ok(())
+        // Last: a folder that has it is measured.
+        losses()
     }
 }
 
@@ -207,23 +218,30 @@ pub struct Measuring<'a> {
     pub seed: Option<u64>,
 }
 
-/// Measures a trained run at each number of draws, on `device`; the run's data are `split`.
+/// Measures a trained run at each number of draws, on the session's device, in f32; the run's data are `split`.
 ///
 /// Class means: mean of `mean_views` augmented passes over the training samples, as in the paper. `seed` starts the
 /// evaluation's streams; by default the run's.
 ///
 /// # Errors
-/// The folder holds no finished run; more draws than evaluated samples.
+/// The folder holds no finished run, or one of other samples; more draws than evaluated samples; an interruption.
 pub fn measure_run(
     path: &Path,
     split: &Split,
     measuring: &Measuring<'_>,
-    device: &Device,
+    session: &Session<'_>,
 ) -> Result<Measured> {
     let Measuring { draws, temperature, passes, seed } = measuring.clone();
-    let (config, _) = run_config(path)?;
-    let network = load_network(path, &config, &split.train, device)?;
-    let seen = Seen::new(network, &config, split, device)?;
+    let (config, marker) = run_config(path)?;
+    let here = split.train.describe();
+    if let Some(there) = marker.circumstances.filter(|there| !there.starts_with(&here)) {
+        return Err(Error::argument(format!(
+            "{} was trained on other samples than these: {there}, now {here}",
+            path.display()
+        )));
+    }
+    let network = load_network(path, &config, &split.train, session.device)?;
+    let seen = Seen::new(network, &config, split, (session.device, session.stop))?;
     let default = [NumDraws::new(config.evaluated_draws())?];
     let draws = draws.unwrap_or(&default);
     let passes = passes.or(config.passes);
@@ -235,7 +253,7 @@ pub fn measure_run(
     let mut sample_means: Option<Matrix> = None;
     for view in 0..config.fbar_views {
         let mut draw = Draw::new(seed, Purpose::SampleMeans, view)?;
-        let features = augmented(&seen.network, &seen.evaluated, &mut draw)?.head;
+        let features = augmented(&seen, &seen.evaluated, &mut draw)?.head;
         let sum = sample_means.get_or_insert_with(|| Matrix::zeros(features.rows, features.cols));
         sum.data.iter_mut().zip(&features.data).for_each(|(s, x)| *s += x / config.fbar_views as f64);
     }
@@ -256,9 +274,9 @@ pub fn measure_run(
         };
         let mut views = |pass: usize| {
             let mut draw = Draw::new(seed, Purpose::EvaluationViews, pass)?;
-            let first = augmented(&seen.network, &seen.evaluated, &mut draw)?.head;
+            let first = augmented(&seen, &seen.evaluated, &mut draw)?.head;
             draw.second_half();
-            let second = augmented(&seen.network, &seen.evaluated, &mut draw)?.head;
+            let second = augmented(&seen, &seen.evaluated, &mut draw)?.head;
             let views = measure::Views { first, second };
             if geometry.is_none() {
                 geometry = Some(measure::geometry(&views)?);
@@ -268,6 +286,10 @@ pub fn measure_run(
         let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
         let mut row = measure::measure(&evaluation, &mut order, &mut views)?;
         row.run = run_info(&config, &name, seen.network.head_name());
+        row.extra.push(("train_samples".into(), split.train.len().to_string()));
+        if seed != config.seed {
+            row.extra.push((MEASURE_SEED.into(), seed.to_string()));
+        }
         row.fbar_views = Some(config.fbar_views as u64);
         set_exact(
             &mut row,
@@ -294,7 +316,8 @@ pub fn measure_run(
 fn sgd_accuracies(seen: &Seen<'_>) -> Result<Vec<(Measure, f64)>> {
     let Some(epochs) = seen.config.probe_epochs else { return Ok(Vec::new()) };
     let probe = SgdProbe { epochs, best_epoch: seen.config.probe_best_epoch, ..SgdProbe::default() };
-    let plain = |views: &Views<'_>| features(&seen.network, views.len(), |chunk| views.plain(chunk));
+    let plain =
+        |views: &Views<'_>| features(&seen.network, views.len(), seen.stop, |chunk| views.plain(chunk));
     let (train, test) = (plain(&seen.train)?, plain(&seen.evaluated)?);
     let labels = (seen.split.train.labels(), seen.split.evaluated.labels());
     let mut found = Vec::new();
@@ -313,6 +336,9 @@ fn sgd_accuracies(seen: &Seen<'_>) -> Result<Vec<(Measure, f64)>> {
     }
     Ok(found)
 }
+
+/// The column of a measurement's own seed, where it is not the run's.
+pub(super) const MEASURE_SEED: &str = "measure_seed";
 
 /// Sets measures that are no means over batches.
 fn set_exact(row: &mut LossComponents, values: &[(Measure, f64)]) -> Result<()> {
@@ -354,7 +380,7 @@ impl ClassMeans {
         let mut means: Option<Matrix> = None;
         for view in 0..config.mean_views {
             let mut draw = Draw::new(seed, Purpose::ClassMeans, view)?;
-            let features = augmented(&seen.network, &seen.train, &mut draw)?;
+            let features = augmented(seen, &seen.train, &mut draw)?;
             let of_view = class_means(&features.head, train.labels(), train.num_classes());
             let sum = means.get_or_insert_with(|| Matrix::zeros(of_view.rows, of_view.cols));
             sum.data.iter_mut().zip(&of_view.data).for_each(|(s, x)| *s += x / config.mean_views as f64);

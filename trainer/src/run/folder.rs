@@ -24,6 +24,9 @@ pub struct Marker {
     /// The folder of the data sets' files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
+    /// What the settings do not fix: the samples, the device. Where both folder and command say it, it must be the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circumstances: Option<String>,
 }
 
 impl Marker {
@@ -37,13 +40,21 @@ impl Marker {
             command,
             settings,
             data: None,
+            circumstances: None,
         }
     }
 
     /// The same with the folder of the data sets' files, which says where, not what: another one is no other run.
     #[must_use]
     pub fn with_data(self, data: Option<&Path>) -> Self {
-        Self { data: data.map(Path::to_path_buf), ..self }
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        Self { data: data.map(absolute), ..self }
+    }
+
+    /// The same with what the settings do not fix.
+    #[must_use]
+    pub fn with_circumstances(self, circumstances: String) -> Self {
+        Self { circumstances: Some(circumstances), ..self }
     }
 }
 
@@ -71,28 +82,40 @@ impl Folder {
     /// The path is no folder; the folder holds something that is not ours, or results of other settings; the operating
     /// system refuses.
     pub fn create(path: &Path, marker: &Marker) -> Result<Self> {
+        let state = Self::check(path, marker)?;
+        std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
+        let moved = || read_marker(path).is_ok_and(|found| found.data != marker.data);
+        if state == FolderState::New || moved() {
+            let text = serde_json::to_string_pretty(marker).unwrap_or_default() + "\n";
+            write_atomically(&path.join(MARKER), text.as_bytes())?;
+        }
+        Ok(Self { path: path.to_path_buf(), state })
+    }
+
+    /// Whether [`create`](Self::create) would take the folder; nothing is written.
+    ///
+    /// # Errors
+    /// As for `create`.
+    pub fn check(path: &Path, marker: &Marker) -> Result<FolderState> {
         if path.exists() && !path.is_dir() {
             return Err(Error::argument(format!("{} exists and is no folder", path.display())));
         }
-        std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
+        if !path.exists() {
+            return Ok(FolderState::New);
+        }
         let mut entries = std::fs::read_dir(path).map_err(|e| Error::io(path, e))?;
         if entries.next().is_none() {
-            let text = serde_json::to_string_pretty(marker).unwrap_or_default() + "\n";
-            write_atomically(&path.join(MARKER), text.as_bytes())?;
-            return Ok(Self { path: path.to_path_buf(), state: FolderState::New });
+            return Ok(FolderState::New);
         }
         let found = read_marker(path)?;
-        let same = (&found.kind, &found.version, &found.settings)
-            == (&marker.kind, &marker.version, &marker.settings);
-        if !same {
-            let difference = difference(&found, marker);
+        if let Some(difference) = difference(&found, marker) {
             return Err(Error::argument(format!(
                 "{} holds a '{}' of other settings ({difference}): choose another folder or remove it",
                 path.display(),
                 found.kind
             )));
         }
-        Ok(Self { path: path.to_path_buf(), state: FolderState::Same })
+        Ok(FolderState::Same)
     }
 
     /// Opens a folder that holds results of `kind`.
@@ -137,16 +160,45 @@ fn read_marker(path: &Path) -> Result<Marker> {
     if marker.program == PROGRAM { Ok(marker) } else { Err(foreign()) }
 }
 
-/// The first setting in which two markers differ.
-fn difference(found: &Marker, wanted: &Marker) -> String {
+/// The first thing in which two markers differ.
+fn difference(found: &Marker, wanted: &Marker) -> Option<String> {
     if found.kind != wanted.kind {
-        return format!("it is no '{}'", wanted.kind);
+        return Some(format!("it is no '{}'", wanted.kind));
     }
     if found.version != wanted.version {
-        return format!("made by version {}", found.version);
+        return Some(format!("made by version {}", found.version));
     }
-    let lines = found.settings.lines().zip(wanted.settings.lines());
-    let first = lines.into_iter().find(|(a, b)| a != b);
+    if found.settings != wanted.settings {
+        return Some(setting(&found.settings, &wanted.settings));
+    }
+    match (&found.circumstances, &wanted.circumstances) {
+        (Some(there), Some(here)) if there != here => Some(format!("made with {there}, now {here}")),
+        _ => None,
+    }
+}
+
+/// The first setting that differs, by its key where both are tables of settings.
+fn setting(there: &str, here: &str) -> String {
+    let tables = [there, here].map(str::parse::<toml::Table>);
+    if let [Ok(there), Ok(here)] = tables {
+        let mut keys: Vec<&String> =
+            there.keys().chain(here.keys().filter(|k| !there.contains_key(*k))).collect();
+        keys.sort();
+        let show = |table: &toml::Table, key: &str| {
+            table.get(key).map_or_else(|| "not set".into(), |value| format!("{key} = {value}"))
+        };
+        if let Some(key) = keys.into_iter().find(|key| there.get(*key) != here.get(*key)) {
+            return match (there.get(key), here.get(key)) {
+                (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => {
+                    format!("in {key}: {}", setting(&a.to_string(), &b.to_string()))
+                }
+                (Some(_), None) => format!("{} there, not set here", show(&there, key)),
+                (None, _) => format!("{} asked for, not set there", show(&here, key)),
+                _ => format!("{} there, {} asked for", show(&there, key), show(&here, key)),
+            };
+        }
+    }
+    let first = there.lines().zip(here.lines()).find(|(a, b)| a != b);
     first.map_or("other length".into(), |(a, b)| format!("{a} there, {b} asked for"))
 }
 
@@ -163,6 +215,17 @@ mod tests {
         assert_eq!(Folder::create(&own, &marker("epochs = 3")).unwrap().state, FolderState::Same);
         let error = Folder::create(&own, &marker("epochs = 4")).unwrap_err().to_string();
         assert!(error.contains("epochs = 3 there, epochs = 4 asked for"), "{error}");
+        let on_cpu = marker("epochs = 3").with_circumstances("cpu".into());
+        let other = folder.path().join("other");
+        Folder::create(&other, &on_cpu).unwrap();
+        let error = Folder::create(&other, &on_cpu.clone().with_circumstances("gpu".into())).unwrap_err();
+        assert!(error.to_string().contains("made with cpu, now gpu"), "{error}");
+        // Keys are compared, not lines.
+        assert_eq!(
+            setting("b = 1\n[t]\nx = 1", "a = 2\nb = 1\n[t]\nx = 1"),
+            "a = 2 asked for, not set there"
+        );
+        assert_eq!(setting("[t]\nx = 1", "[t]\nx = 2"), "in t: x = 1 there, x = 2 asked for");
         let foreign = folder.path().join("foreign");
         std::fs::create_dir(&foreign).unwrap();
         std::fs::write(foreign.join("thesis.tex"), "x").unwrap();

@@ -110,13 +110,17 @@ impl Preset {
             apply_override(&mut table, item)?;
         }
         let grid = table.remove("sweep").map(toml::Value::try_into).transpose();
-        let grid = grid.map_err(|e: toml::de::Error| bad(&format!("[sweep] {e}")))?;
+        let grid = grid.map_err(|e: toml::de::Error| bad(&format!("[sweep] {}", e.message())))?;
         Ok(Some(Self { config: Config::from_table(table)?, grid }))
     }
 }
 
 fn parse(text: &str) -> Result<toml::Table> {
-    text.parse().map_err(|e: toml::de::Error| bad(&e.to_string()))
+    text.parse().map_err(|e: toml::de::Error| {
+        let line = e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+        bad(&format!("{place}{}", e.message()))
+    })
 }
 
 /// An error in settings, on one line.

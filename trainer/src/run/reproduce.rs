@@ -1,16 +1,21 @@
 //! `reproduce`: train for several K and seeds, measure, report.
 
 use super::{
-    Accuracies, Config, Folder, Grid, Marker, Measuring, Negatives, Objective, Progress, Session, evaluate,
-    measure_run, run_jobs, train,
+    Accuracies, Config, Folder, Grid, LearningRateRule, Marker, Measuring, Negatives, Objective, Progress,
+    Session, evaluate, measure_run, run_jobs, train,
 };
+use crate::augment::Views;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::measure::passes_for;
+use crate::optim::OptimiserKind;
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 use theory::losses::{self, LossComponents, Measure};
 use theory::report::{self, Cell, Section, Table};
+
+/// Learning rate of the supervised references at a batch of 256.
+const REFERENCE_RATE: f64 = 0.002;
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +66,11 @@ impl Plan {
         let reference = |&seed: &u64| {
             let objective = Objective::CrossEntropy;
             let negatives = Negatives::BATCH;
-            (format!("supervised-s{seed}"), Config { seed, objective, negatives, ..self.base.clone() })
+            // AdamW learns from labels whatever the encoder; the rates of contrastive losses, and of LARS, are others.
+            let (optimiser, learning_rate) = (OptimiserKind::AdamW, REFERENCE_RATE);
+            let learning_rate_rule = LearningRateRule::Sqrt;
+            let base = Config { optimiser, learning_rate, learning_rate_rule, ..self.base.clone() };
+            (format!("supervised-s{seed}"), Config { seed, objective, negatives, ..base })
         };
         seeds.map(reference).collect()
     }
@@ -82,6 +91,9 @@ impl Plan {
                 return Err(Error::argument(format!("{name} = {value} is asked for twice")));
             }
         }
+        // Settings that make no network, or no views, claim no folder.
+        self.base.network(&split.train, &Device::Cpu)?;
+        Views::new(&self.base.augmentation, &split.train, &Device::Cpu)?;
         let temperatures = &grid.temperatures;
         if let Some(i) = (1..temperatures.len()).find(|&i| temperatures[..i].contains(&temperatures[i])) {
             return Err(Error::argument(format!("temperature = {} is asked for twice", temperatures[i])));
@@ -101,6 +113,12 @@ impl Plan {
         }
         for (_, config) in self.runs().into_iter().chain(self.references()) {
             config.check()?;
+            if config.evaluated_draws() > evaluated as u64 {
+                let n = config.evaluated_draws();
+                return Err(Error::argument(format!(
+                    "n = K+1 = {n} of the supervised reference (batch_size) exceeds the {evaluated} evaluated samples"
+                )));
+            }
             if config.batch_size > trained {
                 return Err(Error::argument(format!(
                     "batch_size = {} exceeds the {trained} training samples",
@@ -114,7 +132,8 @@ impl Plan {
     fn describe(&self) -> String {
         // Numbers and lists of numbers always have a TOML form.
         let grid = toml::to_string(&self.grid).unwrap_or_default();
-        format!("fixed_batch = {:?}\n{grid}{}", self.fixed_batch, self.base.to_toml())
+        let fixed = self.fixed_batch.map_or_else(String::new, |batch| format!("fixed_batch = {batch}\n"));
+        format!("{fixed}{grid}{}", self.base.to_toml())
     }
 }
 
@@ -148,7 +167,9 @@ pub fn reproduce(
     progress: &Progress,
 ) -> Result<Reproduction> {
     plan.check(split)?;
-    let folder = Folder::create(path, &Marker::new("reproduce", plan.describe()).with_data(session.data))?;
+    let samples = format!("{}, evaluated {}", split.train.describe(), split.evaluated.describe());
+    let marker = Marker::new("reproduce", plan.describe()).with_data(session.data);
+    let folder = Folder::create(path, &marker.with_circumstances(samples))?;
     let runs_folder = folder.file("runs");
     std::fs::create_dir_all(&runs_folder).map_err(|e| Error::io(&runs_folder, e))?;
     let (mut runs, references) = (plan.runs(), plan.references());
@@ -161,7 +182,7 @@ pub fn reproduce(
     })?;
     let references: Vec<LossComponents> = results.split_off(num_runs).into_iter().flatten().collect();
     let rows: Vec<LossComponents> = results.into_iter().flatten().collect();
-    let accuracies = accuracy_table(plan, split, &rows, &references, jobs, session.device)?;
+    let accuracies = accuracy_table(plan, split, &rows, &references, jobs, session)?;
     if !references.is_empty() {
         losses::write(&folder.file("supervised.csv"), &references)?;
     }
@@ -210,6 +231,9 @@ fn one_run(
     session: &Session<'_>,
     progress: &Progress,
 ) -> Result<Vec<LossComponents>> {
+    if (session.stop)() {
+        return Err(Error::Interrupted("interrupted; the same command goes on".into()));
+    }
     let task = progress.task(name, config.epochs);
     let trained = train(config, &split.train, path, session, &task)?;
     let losses_path = trained.folder.file("losses.csv");
@@ -218,7 +242,7 @@ fn one_run(
     let rows = match kept {
         Some(rows) => rows,
         None => {
-            let measured = measure_run(path, split, &Measuring::default(), session.device)?;
+            let measured = measure_run(path, split, &Measuring::default(), session)?;
             measured.write(trained.folder.path())?;
             measured.rows
         }
@@ -239,6 +263,7 @@ fn is_default(rows: &[LossComponents], config: &Config, split: &Split) -> bool {
             && row.temperature == config.temperature
             && row.run.seed == Some(config.seed)
             && row.num_batches == Some(per_pass * passes)
+            && row.extra.iter().all(|(name, _)| name != evaluate::MEASURE_SEED)
     };
     matches!(rows, [row] if fits(row))
 }
@@ -251,17 +276,18 @@ fn accuracy_table(
     rows: &[LossComponents],
     references: &[LossComponents],
     jobs: usize,
-    device: &Device,
+    session: &Session<'_>,
 ) -> Result<Table> {
-    let headers = ["representation", "n = K+1", "features", "seeds"].into_iter().chain(CLASSIFIERS);
+    let headers = ["representation", "n = K+1", "t", "features", "seeds"].into_iter().chain(CLASSIFIERS);
     let mut table = Table::new(headers);
-    let mut push = |what: &str, n: Option<u64>, layer: &str, values: &[Accuracies]| {
+    let mut push = |what: &str, n: Option<(u64, f64)>, layer: &str, values: &[Accuracies]| {
         let cell = |of: fn(&Accuracies) -> f64| {
             Cell::Estimate(report::mean_and_deviation(&values.iter().map(of).collect::<Vec<_>>()))
         };
         table.push(vec![
             Cell::text(what),
-            n.map_or(Cell::Missing, |n| Cell::Integer(n as i64)),
+            n.map_or(Cell::Missing, |(n, _)| Cell::Integer(n as i64)),
+            n.map_or(Cell::Missing, |(_, t)| Cell::number(t)),
             Cell::text(layer),
             Cell::Integer(values.len() as i64),
             cell(|a| a.mean),
@@ -278,7 +304,7 @@ fn accuracy_table(
             };
             group.rows.iter().map(one).collect()
         };
-        let n = (what == "trained").then(|| group.rows[0].num_draws.get());
+        let n = (what == "trained").then(|| (group.rows[0].num_draws.get(), group.rows[0].temperature));
         let layers = [
             ("head", of(Measure::MeanAccuracy, Measure::LinearAccuracy, Measure::KnnAccuracy)),
             (
@@ -294,7 +320,7 @@ fn accuracy_table(
     }
     let seeds = &plan.grid.seeds;
     let untrained = run_jobs(seeds.len(), jobs, |index| {
-        evaluate::untrained_accuracies(&Config { seed: seeds[index], ..plan.base.clone() }, split, device)
+        evaluate::untrained_accuracies(&Config { seed: seeds[index], ..plan.base.clone() }, split, session)
     })?;
     for (layer, index) in [("head", 0), ("encoder", 1)] {
         push("untrained", None, layer, &untrained.iter().map(|a| a[index]).collect::<Vec<_>>());

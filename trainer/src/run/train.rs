@@ -25,6 +25,9 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Steps after which losses and gradients are looked at on a GPU; to look is to wait for it. On the CPU: every step.
 const LOOK_EVERY: usize = 20;
 
+/// Steps whose rates are kept in memory, where the optimiser of embeddings needs them beforehand.
+const MOST_FORETOLD: usize = 100_000_000;
+
 /// Where and how a run computes: what its result does not depend on, but for the device.
 #[derive(Clone, Copy)]
 pub struct Session<'a> {
@@ -87,7 +90,10 @@ pub fn train(
         )));
     }
     let settings = config.to_toml();
-    let folder = Folder::create(path, &Marker::new("train", settings.clone()).with_data(session.data))?;
+    // Before the folder: settings that make no network, or no views, claim none.
+    let mut run = Run::new(config, samples, batches, session)?;
+    let marker = Marker::new("train", settings.clone()).with_data(session.data);
+    let folder = Folder::create(path, &marker.with_circumstances(run.circumstances(session)))?;
     if folder.state == FolderState::Same && folder.file(MODEL).exists() {
         let records = metrics::jsonl::read(&folder.file("metrics.jsonl"))?;
         let final_loss = records.iter().rev().find_map(|record| record.get("loss")).unwrap_or(f64::NAN);
@@ -101,27 +107,32 @@ pub fn train(
         )));
     }
     theory::files::write_atomically(&folder.file("config.toml"), settings.as_bytes())?;
-    let mut run = Run::new(config, samples, batches, session)?;
     if checkpoint.exists() {
         run.position = checkpoint::load(&checkpoint, &mut run.network, &mut run.optimiser, &settings)?;
         task.advance(run.position.epoch);
     }
-    let mut metrics = Metrics::open(folder.path(), Some(run.position.step))?;
-    let mut keeper =
-        Keeper { path: checkpoint, settings, every: session.checkpoint_every, last: Instant::now() };
+    let metrics = Metrics::open(folder.path(), Some(run.position.step))?;
+    let record = folder.file("metrics.jsonl");
+    let (rows, epochs) = (metrics::jsonl::read(&record)?.len(), run.position.epoch);
+    if rows != epochs {
+        return Err(Error::data(&record, format!("has {rows} rows up to the checkpoint's epoch {epochs}")));
+    }
+    let (every, last) = (session.checkpoint_every, Instant::now());
+    let mut keeper = Keeper { path: checkpoint, settings, every, last, metrics };
     while run.position.epoch < config.epochs {
         run.epoch(&mut keeper, session)?;
         let loss = run.position.last_loss.unwrap_or(f64::NAN);
         let rate = run.schedule.rate(run.position.step as usize - 1);
         let epoch = run.position.epoch as u64 - 1;
-        metrics.record(run.position.step, epoch, &[("loss", loss), ("learning_rate", rate)])?;
+        keeper.metrics.record(run.position.step, epoch, &[("loss", loss), ("learning_rate", rate)])?;
         task.step(|| format!("loss {loss:.3}"));
         // After the record, so that the checkpoint never stands before it.
         if run.position.epoch < config.epochs {
             run.pause(&mut keeper, session)?;
         }
     }
-    metrics.finish()?;
+    keeper.require_finite(&run)?;
+    keeper.metrics.flush()?;
     run.network.parameters().save(&folder.file(MODEL))?;
     if keeper.path.exists() {
         std::fs::remove_file(&keeper.path).map_err(|e| Error::io(&keeper.path, e))?;
@@ -135,16 +146,28 @@ struct Keeper {
     settings: String,
     every: Duration,
     last: Instant,
+    metrics: Metrics,
 }
 
 impl Keeper {
-    fn save(&mut self, run: &Run<'_>) -> Result<()> {
+    /// Neither a checkpoint nor a finished run holds a number that is not finite.
+    fn require_finite(&self, run: &Run<'_>) -> Result<()> {
         let parameters = run.network.parameters();
         let table_is_finite = parameters.table().is_none_or(|table| table.is_finite());
         if !table_is_finite || !all_finite_here(&parameters.flat().to_device(&Device::Cpu)?) {
             let (step, saved) = (run.position.step, self.describe());
-            return Err(Error::NonFinite(format!("a weight is not finite after step {step}; {saved}")));
+            let rate = run.config.learning_rate;
+            return Err(Error::NonFinite(format!(
+                "a weight is not finite after step {step}: lower learning_rate = {rate:e}; {saved}"
+            )));
         }
+        Ok(())
+    }
+
+    fn save(&mut self, run: &Run<'_>) -> Result<()> {
+        self.require_finite(run)?;
+        // First, so that the record never ends before the checkpoint.
+        self.metrics.flush()?;
         checkpoint::save(&self.path, &run.network, &self.settings, &run.position)?;
         self.last = Instant::now();
         Ok(())
@@ -183,10 +206,28 @@ impl<'a> Run<'a> {
             warmup_steps: config.warmup_epochs.min(config.epochs) * batches,
             total_steps: config.epochs * batches,
         };
-        let rates = (0..schedule.total_steps).map(|step| schedule.rate(step)).collect();
-        optimiser.foretell(network.parameters(), rates)?;
+        if network.parameters().table().is_some() {
+            if schedule.total_steps > MOST_FORETOLD {
+                let steps = schedule.total_steps;
+                return Err(Error::argument(format!(
+                    "epochs = {} make {steps} steps; an encoder of texts takes {MOST_FORETOLD}",
+                    config.epochs
+                )));
+            }
+            let rates = (0..schedule.total_steps).map(|step| schedule.rate(step)).collect();
+            optimiser.foretell(network.parameters(), rates)?;
+        }
         let position = Position::default();
         Ok(Self { config, samples, views, network, optimiser, schedule, batches, position })
+    }
+
+    /// What the settings do not fix.
+    fn circumstances(&self, session: &Session<'_>) -> String {
+        let device = if session.device.is_cpu() { "cpu" } else { "cuda" };
+        let mut words = vec![self.samples.describe()];
+        words.extend(self.views.describe());
+        words.push(format!("{device} in {}", session.precision.name()));
+        words.join(", ")
     }
 
     /// The rest of the epoch that the position is in; afterwards it is at the start of the next.
@@ -236,7 +277,7 @@ impl<'a> Run<'a> {
         if stops {
             let (step, path) = (self.position.step, keeper.path.display());
             return Err(Error::Interrupted(format!(
-                "interrupted after step {step}; {path} is saved, --resume goes on"
+                "interrupted after step {step}; {path} is saved: the same command goes on from there (train: with --resume)"
             )));
         }
         Ok(())
@@ -264,7 +305,7 @@ impl<'a> Run<'a> {
             let (epoch, rate) = (self.position.epoch, self.config.learning_rate);
             let saved = keeper.describe();
             Error::NonFinite(format!(
-                "{what} at step {step} (epoch {epoch}): lower learning_rate = {rate}; {saved}"
+                "{what} at step {step} (epoch {epoch}): lower learning_rate = {rate:e}; {saved}"
             ))
         };
         let first = self.position.step + 1 - pending.len() as u64;
@@ -294,13 +335,13 @@ fn all_finite_here(tensor: &Tensor) -> bool {
     }
 }
 
-/// The settings of a run folder, and the folder of its data.
+/// The settings of a run folder, and its marker.
 ///
 /// # Errors
 /// The folder is no run of this program.
-pub fn run_config(path: &Path) -> Result<(Config, Option<PathBuf>)> {
+pub fn run_config(path: &Path) -> Result<(Config, Marker)> {
     let (_, marker) = Folder::open(path, "train")?;
-    Ok((Config::from_toml(&marker.settings)?, marker.data))
+    Ok((Config::from_toml(&marker.settings)?, marker))
 }
 
 /// The trained network of a run folder, for samples like these.

@@ -74,6 +74,11 @@ impl Sampler {
         Ok(Self { probability: probability(settings.probability)?, neighbours: Some(neighbours) })
     }
 
+    /// Where words come from that replace others.
+    pub fn neighbours(&self) -> Option<&Neighbours> {
+        self.neighbours.as_deref()
+    }
+
     /// Appends one view of text number `text` of its store to `out`.
     pub fn view(&self, words: &[u32], counter: &Counter, text: u32, view: View, out: &mut Vec<u32>) {
         for (block, pair) in words.chunks(2).enumerate() {

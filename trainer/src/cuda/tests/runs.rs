@@ -54,8 +54,8 @@ fn a_run_on_the_device_is_that_of_the_cpu_and_goes_on_after_an_interruption() {
         assert!(matches!(interrupted, Err(Error::Interrupted(_))), "{:?}", interrupted.err());
         let there = run("mlp", &path, &session, &split).unwrap();
         assert!((there - here).abs() < tolerance, "{precision:?}: {there} instead of {here}");
-        let rows = measure_run(&path, &split, &Measuring::default(), &device).unwrap().rows;
-        let again = measure_run(&path, &split, &Measuring::default(), &Device::Cpu).unwrap().rows;
+        let rows = measure_run(&path, &split, &Measuring::default(), &session).unwrap().rows;
+        let again = measure_run(&path, &split, &Measuring::default(), &Session::CPU).unwrap().rows;
         for measure in [Measure::InfoNce, Measure::FullSupLoss, Measure::MasterTerm] {
             let (found, expected) = (rows[0].get(measure).unwrap(), again[0].get(measure).unwrap());
             assert!((found - expected).abs() < 1e-4, "{measure}: {found} instead of {expected}");

@@ -195,7 +195,14 @@ fn read_folder(layout: &Layout, folder: &Path, classes: Classes) -> Result<(Imag
         }
         let mut records = Records::default();
         // The files hold little else than pixels, so nothing has to move while they are read.
-        records.pixels.reserve_exact(paths.iter().map(|(_, length)| *length as usize).sum());
+        let length: u64 = paths.iter().map(|(_, length)| *length).sum();
+        let room = usize::try_from(length).ok().map(|length| records.pixels.try_reserve_exact(length));
+        if !matches!(room, Some(Ok(()))) {
+            return Err(Error::data(
+                folder,
+                format!("its files have {length} bytes: too many for the memory"),
+            ));
+        }
         for (path, _) in &paths {
             layout.read(open(path)?, path, classes, &mut records)?;
         }

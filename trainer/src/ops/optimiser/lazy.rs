@@ -103,10 +103,12 @@ impl Lazy {
     /// Goes to where `done` steps were made and [`position`](Self::position) was this.
     ///
     /// # Errors
-    /// Another number of rows, a row ahead of the steps, more steps than rates, totals that are not finite.
+    /// Another number of rows, a row ahead of the steps or further behind than rows can be, more steps than rates, totals that are not finite.
     pub fn set_position(&mut self, done: usize, last: Vec<u32>, totals: [f64; 3]) -> Result<()> {
-        let ahead = last.iter().any(|&step| step as usize > done);
-        if last.len() != self.last.len() || ahead || done > self.rates.len() {
+        // No row is further behind than the last time that all were brought up to date.
+        let reachable = done.saturating_sub(EXACT_EVERY)..=done;
+        let fits = last.iter().all(|&step| reachable.contains(&(step as usize)));
+        if last.len() != self.last.len() || !fits || done > self.rates.len() {
             bail!("optimiser: {} rows after {done} steps do not fit the table", last.len())
         }
         if totals.iter().any(|total| !total.is_finite()) {

@@ -93,3 +93,42 @@ fn numbers_that_are_not_finite_stop_the_run_and_name_the_step() {
     };
     assert!(message.contains("the last checkpoint is"), "{message}");
 }
+
+#[test]
+fn a_run_that_ends_without_finite_weights_is_no_finished_run() {
+    let folder = tempfile::tempdir().unwrap();
+    // One step: the loss before it is finite, the weights after it are not.
+    let config = config(&["learning_rate=1e300", "warmup_epochs=0", "batch_size=1300", "epochs=1"]);
+    let Err(Error::NonFinite(message)) = quietly(&config, folder.path(), &Session::CPU) else {
+        panic!("the weights must leave the finite numbers")
+    };
+    assert!(message.contains("a weight is not finite after step 1"), "{message}");
+    assert!(!folder.path().join(MODEL).exists());
+}
+
+#[test]
+fn a_run_goes_on_with_its_own_samples_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, once) = (config(&["epochs=2", "batch_size=256"]), AtomicUsize::new(0));
+    let split = data::load(&config.data(None)).unwrap();
+    let stop = || once.fetch_add(1, Ordering::Relaxed) == 2;
+    let run = |samples: &Samples, session: &Session<'_>| {
+        train(&config, samples, folder.path(), session, &Progress::new(true).task("", 2))
+    };
+    assert!(run(&split.train, &Session { stop: &stop, ..Session::CPU }).is_err());
+    let mut others: Vec<usize> = (0..split.train.len()).collect();
+    others.swap(0, 1);
+    let error = run(&split.train.subset(&others), &Session::CPU).err().unwrap().to_string();
+    assert!(error.contains("with checksum") && error.contains("now"), "{error}");
+    assert!(run(&split.train, &Session::CPU).is_ok());
+    // Rows that a crash lost are missed.
+    let error = (|| {
+        std::fs::remove_file(folder.path().join(MODEL)).unwrap();
+        let again = AtomicUsize::new(0);
+        let stop = || again.fetch_add(1, Ordering::Relaxed) == 6;
+        assert!(run(&split.train, &Session { stop: &stop, ..Session::CPU }).is_err());
+        std::fs::write(folder.path().join("metrics.jsonl"), "").unwrap();
+        run(&split.train, &Session::CPU).err().unwrap().to_string()
+    })();
+    assert!(error.contains("metrics.jsonl") && error.contains("0 rows"), "{error}");
+}
