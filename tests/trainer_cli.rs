@@ -176,7 +176,7 @@ fn features_of_another_program() {
     let folder = tempfile::tempdir().unwrap();
     let oracle = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/oracle/features.npz");
     let features = oracle.to_str().unwrap();
-    let out = path(folder.path(), "out");
+    let (out, none) = (path(folder.path(), "out"), path(folder.path(), "none"));
     let args = ["measure", "--features", features, "--draws", "5,12", "--temperature", "0.5", "-q"];
     assert_eq!(run(&[&args[..], &["--out", &out]].concat()).0, 0);
     let rows = losses::read(&Path::new(&out).join("losses.csv")).unwrap();
@@ -191,8 +191,13 @@ fn features_of_another_program() {
         assert!(upper(key).value().is_some_and(|v| v > supervised), "{key}: {:?}", upper(key));
     }
     let too_many =
-        ["measure", "--features", features, "--draws", "41", "--temperature", "0.5", "--out", &out, "-q"];
+        ["measure", "--features", features, "--draws", "41", "--temperature", "0.5", "--out", &none, "-q"];
     fails(&too_many, 2, &["41", "40"]);
+    assert!(!Path::new(&none).exists(), "nothing is left behind");
+    // Another measurement does not take the folder, and says so before it measures.
+    let args =
+        ["measure", "--features", features, "--draws", "41", "--temperature", "0.5", "--out", &out, "-q"];
+    fails(&args, 2, &["of other settings"]);
     let broken = path(folder.path(), "broken.npz");
     std::fs::write(&broken, &std::fs::read(&oracle).unwrap()[..3000]).unwrap();
     let target = path(folder.path(), "target");
@@ -337,4 +342,106 @@ fn adamw_trains_and_a_bad_momentum_is_named() {
     assert_eq!(code, 0, "{stderr}");
     let bad = path(folder.path(), "bad");
     fails(&["train", "--preset", "digits", "--set", "momentum=1.5", "--out", &bad], 2, &["momentum", "1.5"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_run_with_a_checkpoint_and_the_same_bits_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, pieces) = (path(folder.path(), "whole"), path(folder.path(), "pieces"));
+    let settings = ["--preset", "digits", "--set", "epochs=60", "--set", "batch_size=32", "-q"];
+    assert_eq!(run(&[&["train", "--out", &whole][..], &settings].concat()).0, 0);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_trainer"));
+    let mut child = command.args(["train", "--out", &pieces]).args(settings).spawn().unwrap();
+    // As soon as there are metrics, there is something to save.
+    let metrics = Path::new(&pieces).join("metrics.jsonl");
+    while std::fs::metadata(&metrics).map_or(0, |m| m.len()) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be interrupted");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    assert!(Path::new(&pieces).join("checkpoint.safetensors").exists());
+    fails(&[&["train", "--out", &pieces][..], &settings].concat(), 2, &["--resume"]);
+    assert_eq!(run(&[&["train", "--out", &pieces, "--resume"][..], &settings].concat()).0, 0);
+    for file in ["model.safetensors", "metrics.jsonl", "metrics.csv"] {
+        let read = |run: &str| std::fs::read(Path::new(run).join(file)).unwrap();
+        assert!(read(&whole) == read(&pieces), "{file} differs");
+    }
+}
+
+#[test]
+fn settings_that_cannot_run_claim_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    for (set, word) in [
+        ("encoder=embedding-bag", "texts"),
+        ("stem_padding=3", "stem_padding"),
+        ("passes=0", "passes = 0"),
+        ("temperature=1e-300", "temperature"),
+        ("augmentation.kind=simclr", "max_"),
+        ("train_samples=5", "5"),
+    ] {
+        for command in [&["train", "--preset", "digits"][..], &["reproduce", "digits-quick"]] {
+            let mut args = [command, &["--out", &out, "-q", "--set", set]].concat();
+            if set.starts_with("augmentation") {
+                args = [command, &["--out", &out, "-q", "--set", "augmentation={kind=\"erase\"}"]].concat();
+            }
+            let word = if set.starts_with("augmentation") { "images" } else { word };
+            fails(&args, 2, &[word]);
+            assert!(!Path::new(&out).exists(), "{args:?}");
+        }
+    }
+    let config = path(folder.path(), "bad.toml");
+    std::fs::write(&config, "epochs = 3\nbatch_size = [1\n").unwrap();
+    fails(&["train", "--config", &config, "--out", &out], 2, &["bad.toml", "line "]);
+    fails(&["train", "--preset", "cifar10", "--out", &out], 2, &["--data"]);
+    fails(&["reproduce", "cifar11", "--out", &out], 2, &["cifar11", "cifar100"]);
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn a_sweep_has_references_and_temperatures_and_keeps_its_own_measurements() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    let sweep = [
+        "reproduce",
+        "digits-quick",
+        "--draws",
+        "64",
+        "--temperatures",
+        "0.2,0.5",
+        "--set",
+        "epochs=2",
+        "--set",
+        "sweep.supervised=true",
+        "--set",
+        "probe_epochs=3",
+        "--out",
+        &out,
+        "-q",
+    ];
+    let (code, stdout, stderr) = run(&sweep);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("supervised"), "{stdout}");
+    let rows = losses::read(&Path::new(&out).join("losses.csv")).unwrap();
+    assert_eq!(rows.iter().map(|row| row.temperature).collect::<Vec<_>>(), [0.2, 0.5]);
+    for row in &rows {
+        for measure in [Measure::Alignment, Measure::EffectiveRank, Measure::LinearAccuracySgd] {
+            assert!(row.get(measure).is_some(), "{measure}");
+        }
+        assert!(row.extra.contains(&("train_samples".into(), "1347".into())));
+    }
+    let references = losses::read(&Path::new(&out).join("supervised.csv")).unwrap();
+    assert_eq!((references.len(), references[0].run.loss.as_str()), (1, "cross_entropy"));
+    assert!(references[0].get(Measure::LinearAccuracyEncoder).unwrap() > 0.8);
+    let inside = Path::new(&out).join("runs/n0064-t0.5-s7");
+    for file in ["collision.csv", "collision.svg", "collision.png", "metrics.csv"] {
+        assert!(inside.join(file).exists(), "{file}");
+    }
+    let before = std::fs::read(Path::new(&out).join("losses.csv")).unwrap();
+    assert_eq!(run(&["measure", "--run", inside.to_str().unwrap(), "--seed", "99", "-q"]).0, 0);
+    assert_eq!(run(&sweep).0, 0);
+    assert!(std::fs::read(Path::new(&out).join("losses.csv")).unwrap() == before);
 }
