@@ -122,13 +122,11 @@ fn a_run_goes_on_with_its_own_samples_only() {
     assert!(error.contains("with checksum") && error.contains("now"), "{error}");
     assert!(run(&split.train, &Session::CPU).is_ok());
     // Rows that a crash lost are missed.
-    let error = (|| {
-        std::fs::remove_file(folder.path().join(MODEL)).unwrap();
-        let again = AtomicUsize::new(0);
-        let stop = || again.fetch_add(1, Ordering::Relaxed) == 6;
-        assert!(run(&split.train, &Session { stop: &stop, ..Session::CPU }).is_err());
-        std::fs::write(folder.path().join("metrics.jsonl"), "").unwrap();
-        run(&split.train, &Session::CPU).err().unwrap().to_string()
-    })();
+    std::fs::remove_file(folder.path().join(MODEL)).unwrap();
+    let again = AtomicUsize::new(0);
+    let stop = || again.fetch_add(1, Ordering::Relaxed) == 6;
+    assert!(run(&split.train, &Session { stop: &stop, ..Session::CPU }).is_err());
+    std::fs::write(folder.path().join("metrics.jsonl"), "").unwrap();
+    let error = run(&split.train, &Session::CPU).err().unwrap().to_string();
     assert!(error.contains("metrics.jsonl") && error.contains("0 rows"), "{error}");
 }
