@@ -445,3 +445,17 @@ fn a_sweep_has_references_and_temperatures_and_keeps_its_own_measurements() {
     assert_eq!(run(&sweep).0, 0);
     assert!(std::fs::read(Path::new(&out).join("losses.csv")).unwrap() == before);
 }
+
+#[test]
+fn weights_of_another_network_name_what_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    // A narrow ResNet-18, where the full one is wanted.
+    let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/torch/published.pt");
+    let set = ["--preset", "digits", "--set", "encoder=resnet18", "--set", "head=paper"];
+    let args = [&["measure", "--torch", weights, "--draws", "32", "--out", &out, "-q"][..], &set].concat();
+    fails(&args, 1, &["published.pt", "shape"]);
+    assert!(!Path::new(&out).exists());
+    let args = ["measure", "--torch", weights, "--draws", "32", "--out", &out];
+    assert_eq!(run(&args).0, 2, "--torch needs --preset");
+}

@@ -10,17 +10,26 @@ use theory::losses::LossComponents;
 use theory::report::{Cell, Format, Table};
 use trainer::cuda::DeviceChoice;
 use trainer::measure::variance_ratios;
-use trainer::run::{self, Folder, Interrupt, Marker, Measured, Measuring, Session};
+use trainer::run::{self, Folder, Interrupt, Marker, Measured, Measuring, Preset, Session};
 use trainer::{Error, data};
 
 #[derive(Args)]
 pub(super) struct MeasureArgs {
     /// Folder of a trained run
-    #[arg(long, value_name = "DIR", required_unless_present = "features", conflicts_with = "features")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["features", "torch"], conflicts_with = "features")]
     run: Option<PathBuf>,
     /// Features of another program: .npz or .safetensors with view1, view2, labels
     #[arg(long, value_name = "FILE", requires = "draws", requires = "temperature")]
     features: Option<PathBuf>,
+    /// Weights of a ResNet-18 from PyTorch: .pt, .pth or .safetensors, for the network of --preset
+    #[arg(long, value_name = "FILE", requires = "preset", conflicts_with_all = ["run", "features"])]
+    torch: Option<PathBuf>,
+    /// Settings that ship, for --torch: data, network, temperature, views
+    #[arg(long, value_name = "NAME", requires = "torch")]
+    preset: Option<String>,
+    /// Override a setting of the preset, such as stem_padding=3
+    #[arg(long, value_name = "KEY=VALUE", requires = "preset")]
+    set: Vec<String>,
     /// Numbers of draws n = K+1, such as 16,64 [default: that of the run's training]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     draws: Option<Vec<u64>>,
@@ -43,7 +52,7 @@ pub(super) struct MeasureArgs {
     #[arg(short, long)]
     quiet: bool,
     /// Folder of the data sets' files [default: that of the run's training]
-    #[arg(long, value_name = "DIR", requires = "run")]
+    #[arg(long, value_name = "DIR", conflicts_with = "features")]
     data: Option<PathBuf>,
     /// cpu, cuda or cuda:INDEX; auto takes a GPU where there is one
     #[arg(long, value_name = "D", default_value = "cpu")]
@@ -67,6 +76,7 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     let stop = || interrupt.requested();
     let session = Session { device: &device, stop: &stop, ..Session::CPU };
     let measured = run::with_threads(threads(args.threads), || match (&args.run, &args.features) {
+        (None, None) if args.torch.is_some() => of_torch(args, draws.as_deref(), &session),
         (Some(path), _) => {
             let (config, marker) = run::run_config(path)?;
             let folder = args.data.clone().or(marker.data);
@@ -83,7 +93,7 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
             let rows = run::measure_features(&features, &name, &draws, temperature, args.passes, seed)?;
             Ok(Measured { rows, spreads: run::feature_spreads(&features)? })
         }
-        (None, None) => Err(Error::argument("--run DIR or --features FILE is needed")),
+        (None, None) => Err(Error::argument("--run DIR, --features FILE or --torch FILE is needed")),
     })?;
     let folder = match target {
         Target::Own(marker, path) => Folder::create(&path, &marker)?.path().to_path_buf(),
@@ -98,6 +108,33 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
         wrote(&folder.join("losses.csv"))?;
     }
     Ok(())
+}
+
+/// Measures weights that PyTorch saved, as the preset would be.
+fn of_torch(
+    args: &MeasureArgs,
+    draws: Option<&[NumDraws]>,
+    session: &Session<'_>,
+) -> trainer::Result<Measured> {
+    let (Some(file), Some(preset)) = (&args.torch, &args.preset) else {
+        return Err(Error::argument("--torch FILE needs --preset NAME"));
+    };
+    let config = Preset::named(preset, &args.set)?.config;
+    let split = data::load(&config.data(args.data.as_deref()))?;
+    let network = config.network(&split.train, session.device)?;
+    let ignored = trainer::model::torch::load(&network, file)?;
+    if !args.quiet && !ignored.is_empty() {
+        eprintln!(
+            "warning: {}: {} entries are not used: {}",
+            file.display(),
+            ignored.len(),
+            ignored.join(", ")
+        );
+    }
+    let name = file.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned());
+    let (temperature, passes, seed) = (args.temperature, args.passes, args.seed);
+    let measuring = Measuring { draws, temperature, passes, seed };
+    run::measure_network(network, &config, &name, &split, &measuring, session)
 }
 
 /// Where the files go.
@@ -117,6 +154,10 @@ impl Target {
                     "{:?}",
                     (&args.run, &args.features, &args.draws, args.temperature, args.passes, args.seed)
                 );
+                let settings = match &args.torch {
+                    Some(file) => format!("{settings} {:?}", (file, &args.preset, &args.set)),
+                    None => settings,
+                };
                 let marker = Marker::new("measure", settings);
                 Folder::check(out, &marker)?;
                 Ok(Self::Own(marker, out.clone()))

@@ -231,7 +231,6 @@ pub fn measure_run(
     measuring: &Measuring<'_>,
     session: &Session<'_>,
 ) -> Result<Measured> {
-    let Measuring { draws, temperature, passes, seed } = measuring.clone();
     let (config, marker) = run_config(path)?;
     let here = split.train.describe();
     if let Some(there) = marker.circumstances.filter(|there| !there.starts_with(&here)) {
@@ -241,7 +240,24 @@ pub fn measure_run(
         )));
     }
     let network = load_network(path, &config, &split.train, session.device)?;
-    let seen = Seen::new(network, &config, split, (session.device, session.stop))?;
+    let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    measure_network(network, &config, &name, split, measuring, session)
+}
+
+/// Measures a network of these settings, called `name`, as [`measure_run`] does, whoever trained it.
+///
+/// # Errors
+/// More draws than evaluated samples; an interruption.
+pub fn measure_network(
+    network: Network,
+    config: &Config,
+    name: &str,
+    split: &Split,
+    measuring: &Measuring<'_>,
+    session: &Session<'_>,
+) -> Result<Measured> {
+    let Measuring { draws, temperature, passes, seed } = measuring.clone();
+    let seen = Seen::new(network, config, split, (session.device, session.stop))?;
     let default = [NumDraws::new(config.evaluated_draws())?];
     let draws = draws.unwrap_or(&default);
     let passes = passes.or(config.passes);
@@ -260,7 +276,6 @@ pub fn measure_run(
     let spreads = means.spreads(&split.train)?;
     let [head, encoder] = accuracies(&seen, &means.means)?;
     let sgd = sgd_accuracies(&seen)?;
-    let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let mut rows = Vec::new();
     let mut geometry = None;
     for &num_draws in draws {
@@ -285,7 +300,7 @@ pub fn measure_run(
         };
         let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
         let mut row = measure::measure(&evaluation, &mut order, &mut views)?;
-        row.run = run_info(&config, &name, seen.network.head_name());
+        row.run = run_info(config, name, seen.network.head_name());
         row.extra.push(("train_samples".into(), split.train.len().to_string()));
         if seed != config.seed {
             row.extra.push((MEASURE_SEED.into(), seed.to_string()));

@@ -15,7 +15,8 @@ mod train;
 
 pub use config::{Config, LearningRateRule, Negatives, Objective};
 pub use evaluate::{
-    Accuracies, Features, Measured, Measuring, feature_spreads, measure_features, measure_run,
+    Accuracies, Features, Measured, Measuring, feature_spreads, measure_features, measure_network,
+    measure_run,
 };
 pub use folder::{Folder, FolderState, Marker};
 pub use interrupt::Interrupt;
