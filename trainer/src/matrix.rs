@@ -5,7 +5,7 @@
 //! dimension, cut by shapes only, so that the number of threads changes no bit.
 
 use crate::error::{Error, Result};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gemm::Parallelism;
 use std::ops::Range;
 
@@ -32,7 +32,9 @@ impl Matrix {
     /// Not a matrix.
     pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
         let (rows, cols) = tensor.dims2()?;
-        Ok(Self { rows, cols, data: tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1()? })
+        // First off the device, which need not compute in f64.
+        let data = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+        Ok(Self { rows, cols, data })
     }
 
     /// Row `index`.
