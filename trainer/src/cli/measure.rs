@@ -104,7 +104,10 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     if !args.quiet {
         print(&format!("{}\n", theory::report::measured_table(rows).to_text(Format::Table)))?;
         print(&theory::report::bounds_by_draws(rows).to_text(Format::Table))?;
-        print(&format!("\n{}\n", ratios(rows).to_text(Format::Table)))?;
+        match rows.iter().all(|row| variance_ratios(row).is_empty()) {
+            true => print("\nno ratios of squared errors: they take two passes or more\n\n")?,
+            false => print(&format!("\n{}\n", ratios(rows).to_text(Format::Table)))?,
+        }
         wrote(&folder.join("losses.csv"))?;
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! AG News as words: its four classes, or each of them cut in two.
 //!
 //! `ag-news`: training texts from `train.csv` (120,000), or where it is missing from `train_subset.csv`; evaluated are the 7,600
-//! texts of `test.csv`. The vocabulary is that of the training texts alone ([`Vocabulary`], 5 occurrences or more).
+//! texts of `test.csv`. The vocabulary is that of the training texts of the file alone ([`Vocabulary`], 5 occurrences or more), also
+//! where `train_samples` takes fewer of them: it is then the same for every number.
 //!
 //! `ag-news-8`: the same texts in 8 latent classes: k-means with k = 2 within each class of the training texts
 //! ([`Clusters`], best of 5 starts, up to 1000 iterations); an evaluated text goes to the nearest centroid of its own class.
@@ -42,24 +43,29 @@ pub struct Files {
 }
 
 impl Files {
-    /// The files in one of DIR/ag_news, DIR/ag_news_csv, DIR/ag-news, or DIR itself.
+    /// The files in one of DIR/ag_news, DIR/ag_news_csv, DIR/ag-news, or DIR itself: the first with `train.csv`, or where none
+    /// has it, the first with `train_subset.csv`.
     ///
     /// # Errors
     /// None of them has `test.csv` and one of the training files.
     pub fn find(folder: Option<&Path>) -> Result<Self> {
-        let folder = folder
-            .ok_or_else(|| Error::argument("AG News needs a folder with its files: pass --data DIR"))?;
-        let places = ["ag_news", "ag_news_csv", "ag-news", ""].map(|name| folder.join(name));
-        for place in &places {
-            let test = place.join("test.csv");
-            let train = ["train.csv", "train_subset.csv"].map(|name| place.join(name));
-            if let (true, Some(train)) = (test.exists(), train.into_iter().find(|file| file.exists())) {
-                return Ok(Self { folder: place.clone(), train, test });
+        let folder = folder.ok_or_else(|| {
+            Error::argument(
+                "AG News is read from files: name their folder with --data DIR (`trainer download ag-news --data DIR` gets them)",
+            )
+        })?;
+        for train in ["train.csv", "train_subset.csv"] {
+            for place in ["ag_news", "ag_news_csv", "ag-news", ""].map(|name| folder.join(name)) {
+                let (train, test) = (place.join(train), place.join("test.csv"));
+                if test.exists() && train.exists() {
+                    return Ok(Self { folder: place, train, test });
+                }
             }
         }
         Err(Error::argument(format!(
-            "{}: no test.csv with train.csv or train_subset.csv in ag_news, ag_news_csv, ag-news or the folder itself",
-            folder.display()
+            "{folder}: no test.csv with train.csv or train_subset.csv in ag_news, ag_news_csv, ag-news or the folder itself; \
+             `trainer download ag-news --data {folder}` gets them",
+            folder = folder.display()
         )))
     }
 }

@@ -58,8 +58,14 @@ const CHEAP: usize = 3;
 /// The saving at most: the error of a counted column takes its batches as independent, while the batches of a pass share out
 /// all samples, so that it varies less than its error says. For `full_sup_loss` there is nothing to save (its two columns
 /// are the same mean where no sample is left over), and it is left out, as is a pair without two standard errors or
-/// without any variance. ∞ where the reduced column has no variance.
+/// without any variance. ∞ where the reduced column has no variance. Empty for a single pass, whose reduced columns show the
+/// differences between samples and not those between views.
 pub fn variance_ratios(losses: &LossComponents) -> Vec<(Measure, Measure, f64)> {
+    let samples = losses.class_counts.as_ref().map_or(0, |counts| counts.iter().sum::<u64>());
+    let one_pass = losses.num_batches.is_some_and(|batches| batches <= samples / losses.num_draws.get());
+    if one_pass {
+        return Vec::new();
+    }
     let variance = |measure: Measure| Some(losses.measures.get(&measure)?.standard_error?.powi(2));
     let ratio = |&(counted, reduced): &(Measure, Measure)| {
         let (above, below) = (variance(counted)?, variance(reduced)?);
@@ -349,6 +355,8 @@ mod tests {
             [Measure::FullSupLoss, Measure::FullSupLossRaoBlackwell].map(|m| row.measures[&m].mean);
         assert!((full - same).abs() < 1e-12, "{full} {same}");
         assert_eq!(variance_ratios(&row).len(), PAIRS.len() - 1);
+        let one = LossComponents { num_batches: Some(120 / 5), ..row };
+        assert!(variance_ratios(&one).is_empty());
     }
 
     /// z-scores of many seeds: the mean over all seeds stands for the truth, its own error is small beside each seed's.

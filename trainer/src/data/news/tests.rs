@@ -71,6 +71,17 @@ fn tuning_texts_are_a_tenth_of_each_class_and_leave_the_vocabulary() {
     let empty = tempfile::tempdir().unwrap();
     let error = request("ag-news", empty.path(), EvaluateOn::Tuning).unwrap_err().to_string();
     assert!(error.contains("train_subset.csv") && !error.contains('\n'), "{error}");
+    assert!(error.contains("`trainer download ag-news"), "{error}");
+    // The whole training file comes before a subset, wherever they stand.
+    for (file, text) in [("ag_news/test.csv", ""), ("ag_news/train_subset.csv", ""), ("ag-news/test.csv", "")]
+    {
+        std::fs::create_dir_all(empty.path().join(file).parent().unwrap()).unwrap();
+        std::fs::write(empty.path().join(file), text).unwrap();
+    }
+    let train = || Files::find(Some(empty.path())).unwrap().train;
+    assert!(train().ends_with("ag_news/train_subset.csv"));
+    std::fs::write(empty.path().join("ag-news/train.csv"), "").unwrap();
+    assert!(train().ends_with("ag-news/train.csv"));
 }
 
 /// The vocabulary of the 20,000 texts of `train_subset.csv`, where the environment variable TRAINER_DATA names the folder of the
