@@ -222,6 +222,32 @@ fn convex_in_the_gram_matrix() {
     }
 }
 
+/// Entry by entry against central differences, with diagonals below 1 too.
+#[test]
+fn derivatives_of_the_loss() {
+    let mut rng = ChaCha8Rng::seed_from_u64(12);
+    let prior = ClassPrior::from_counts(vec![7, 3, 2, 1]).unwrap();
+    for round in 0..18 {
+        let (k, t) = ([1, 10, 1000][round % 3], [0.2, 0.5, 2.0][round / 3 % 3]);
+        let g = random_gram(&mut rng, 4, round % 2 == 0);
+        let (value, slopes) = gram::loss_and_gradient(&prior, negatives(k), t, &g).unwrap();
+        assert_eq!(value, gram::loss(&prior, negatives(k), t, &g).unwrap());
+        for i in 0..16 {
+            let at = |h: f64| {
+                let mut moved = g.clone();
+                moved[i] += h;
+                gram::loss(&prior, negatives(k), t, &moved)
+            };
+            // An entry of 1 can only fall.
+            let slope = match at(1e-6) {
+                Ok(above) => (above - at(-1e-6).unwrap()) / 2e-6,
+                Err(_) => (value - at(-1e-6).unwrap()) / 1e-6,
+            };
+            assert!((slope - slopes[i]).abs() < 2e-5 * (1.0 + slopes[i].abs()), "{i}: {slope} {}", slopes[i]);
+        }
+    }
+}
+
 /// Monotone in K for any prior, and never below the price of collisions.
 #[test]
 fn more_negatives_cost_more() {

@@ -12,6 +12,7 @@
 //! - [`ops`]: the tensor operations of a training step;
 //! - [`optim`]: SGD with momentum, LARS, AdamW, learning-rate schedules;
 //! - [`measure`]: loss components, mean classifier, linear probe, k nearest neighbours;
+//! - [`population`]: one free vector per class on the exact population loss, beside its optimum;
 //! - [`run`]: configuration, training loop, run folders, the `reproduce` sweep.
 //!
 //! Every random number comes from a seeded stream of [`rng`]: one seed gives the same bits with any number of threads.
@@ -27,6 +28,7 @@ pub mod measure;
 pub mod model;
 pub mod ops;
 pub mod optim;
+pub mod population;
 pub mod rng;
 pub mod run;
 

@@ -24,6 +24,7 @@ use crate::collision;
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumNegatives, Sampling};
+use rayon::prelude::*;
 
 /// Groups of equally likely classes above which the program is refused.
 pub const MAX_GROUPS: usize = 500;
@@ -119,8 +120,105 @@ pub fn solve(
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn loss(prior: &ClassPrior, num_negatives: NumNegatives, temperature: f64, gram: &[f64]) -> Result<f64> {
+    Ok(loss_and_gradient(prior, num_negatives, temperature, gram)?.0)
+}
+
+/// L_K of any Gram matrix, as [`loss`], and its derivatives ∂L_K/∂G_cj, row by row: those that an anchor of class c has on
+/// the entry G_cj, which is not symmetric where the classes are unequal. A symmetric change dG moves the loss by
+/// Σ_cj (∂L/∂G_cj) dG_cj.
+///
+/// Accuracy of the loss as [`loss`]; of the derivatives, for G_cj ≤ G_cc, 2e-14 of each. Threads: an anchor each, with the same result
+/// whatever their number. Cost: C² (200 + 3 log₂ K) nodes.
+///
+/// # Errors
+/// As [`loss`].
+///
+/// # Examples
+/// ```
+/// use theory::{ClassPrior, NumNegatives, optimum::gram};
+/// // Two equal classes, one negative, which is of the other class half of the time: L = ln(1 + e^{(G_cj − G_cc)/t})/2 + ln(2)/2.
+/// let (prior, one) = (ClassPrior::uniform(2)?, NumNegatives::new(1)?);
+/// let (_, slopes) = gram::loss_and_gradient(&prior, one, 1.0, &[1.0, 0.0, 0.0, 1.0])?;
+/// let by_hand = 0.25 / (1.0 + 1f64.exp());
+/// assert!((slopes[1] - by_hand).abs() < 1e-15 && (slopes[0] + by_hand).abs() < 1e-15);
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn loss_and_gradient(
+    prior: &ClassPrior,
+    num_negatives: NumNegatives,
+    temperature: f64,
+    gram: &[f64],
+) -> Result<(f64, Vec<f64>)> {
     check(num_negatives, temperature)?;
     check_temperature(temperature)?;
+    let classes = check_gram(prior, gram)?;
+    let negatives = num_negatives.get() as f64;
+    let smallest = (0..classes).map(|c| gram[c * classes + c]).fold(1.0, f64::min);
+    let nodes = Nodes::new(negatives, ((1.0 - smallest) / temperature).exp());
+    let mut gradient = vec![0.0; classes * classes];
+    let of_anchors = gradient.par_chunks_exact_mut(classes).zip(gram.par_chunks_exact(classes)).enumerate();
+    let excesses: Vec<f64> = of_anchors
+        .map(|(c, (slopes, row))| {
+            let own = prior.probability(c);
+            let weights: Vec<f64> =
+                (0..classes).map(|j| if j == c { 0.0 } else { prior.probability(j) }).collect();
+            let exponents: Vec<f64> = row.iter().map(|g| (g - row[c]) / temperature).collect();
+            let anchor = Anchor { own, weights: &weights, exponents: &exponents };
+            let value = excess(&nodes, negatives, &anchor, slopes);
+            slopes.iter_mut().for_each(|slope| *slope *= own / temperature);
+            // G_cc stands in the exponent of every other class.
+            slopes[c] = 0.0;
+            slopes[c] = -slopes.iter().sum::<f64>();
+            own * value
+        })
+        .collect();
+    let floor = collision::expected_ln1p(prior, Sampling::WithReplacement, num_negatives)?;
+    Ok((floor + excesses.iter().sum::<f64>(), gradient))
+}
+
+/// What the mean classifier of one vector a class makes of the classes themselves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Classified {
+    /// L_sup: Σ_c π_c ln Σ_j e^{(G_cj − G_cc)/t}.
+    pub supervised_loss: f64,
+    /// Share of anchors whose own class has the largest inner product; one that ties with m others counts 1/(1+m), ties being inner
+    /// products within [`TIE`] of each other.
+    pub accuracy: f64,
+}
+
+/// The mean classifier on any Gram matrix, given as for [`loss`].
+///
+/// # Errors
+/// t outside [`TEMPERATURES`]; a length other than C², or an entry outside \[−1, 1\].
+///
+/// # Examples
+/// ```
+/// use theory::{ClassPrior, optimum::gram};
+/// // Three classes, the last two at one point.
+/// let prior = ClassPrior::uniform(3)?;
+/// let found = gram::classify(&prior, 0.5, &[1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
+/// assert!((found.accuracy - 2.0 / 3.0).abs() < 1e-15);
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn classify(prior: &ClassPrior, temperature: f64, gram: &[f64]) -> Result<Classified> {
+    check_temperature(temperature)?;
+    let classes = check_gram(prior, gram)?;
+    // Mistakes, so that none gives exactly 1.
+    let (mut supervised_loss, mut mistakes) = (0.0, 0.0);
+    for (c, row) in gram.chunks_exact(classes).enumerate() {
+        let probability = prior.probability(c);
+        let others = || row.iter().enumerate().filter(|(j, _)| *j != c).map(|(_, g)| *g);
+        supervised_loss +=
+            probability * others().map(|g| ((g - row[c]) / temperature).exp()).sum::<f64>().ln_1p();
+        let ties = others().filter(|g| (g - row[c]).abs() <= TIE).count();
+        let right = if others().any(|g| g > row[c] + TIE) { 0.0 } else { 1.0 / (1 + ties) as f64 };
+        mistakes += probability * (1.0 - right);
+    }
+    Ok(Classified { supervised_loss, accuracy: 1.0 - mistakes })
+}
+
+/// C, where there are C² entries of \[−1, 1\].
+fn check_gram(prior: &ClassPrior, gram: &[f64]) -> Result<usize> {
     let classes = prior.num_classes() as usize;
     if gram.len() != classes * classes {
         return Err(Error::argument(format!(
@@ -132,20 +230,7 @@ pub fn loss(prior: &ClassPrior, num_negatives: NumNegatives, temperature: f64, g
     if let Some(entry) = gram.iter().find(|x| !(-1.0..=1.0).contains(*x)) {
         return Err(Error::argument(format!("the inner product {entry} is not in [-1, 1]")));
     }
-    let negatives = num_negatives.get() as f64;
-    let smallest = (0..classes).map(|c| gram[c * classes + c]).fold(1.0, f64::min);
-    let nodes = Nodes::new(negatives, ((1.0 - smallest) / temperature).exp());
-    let mut slopes = vec![0.0; classes];
-    let mut sum = collision::expected_ln1p(prior, Sampling::WithReplacement, num_negatives)?;
-    for (c, row) in gram.chunks_exact(classes).enumerate() {
-        let own = prior.probability(c);
-        let weights: Vec<f64> =
-            (0..classes).map(|j| if j == c { 0.0 } else { prior.probability(j) }).collect();
-        let exponents: Vec<f64> = row.iter().map(|g| (g - row[c]) / temperature).collect();
-        let anchor = Anchor { own, weights: &weights, exponents: &exponents };
-        sum += own * excess(&nodes, negatives, &anchor, &mut slopes);
-    }
-    Ok(sum)
+    Ok(classes)
 }
 
 fn check_temperature(temperature: f64) -> Result<()> {

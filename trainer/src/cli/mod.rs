@@ -3,6 +3,7 @@
 mod bench;
 mod download;
 mod measure;
+mod population;
 mod reproduce;
 mod session;
 mod train;
@@ -37,6 +38,11 @@ enum Command {
         after_help = "Example: trainer measure --run runs/n128 --draws 16,128 --temperature 0.5 --out runs/n128-measured"
     )]
     Measure(measure::MeasureArgs),
+    /// Train one vector a class on the exact population loss, beside its optimum, for several K
+    #[command(
+        after_help = "Example: trainer population --classes 10 --negatives 1,31,1023,100000 --temperature 0.5 --out runs/population"
+    )]
+    Population(population::PopulationArgs),
     /// Fetch a published data set and compare it with its published checksums
     #[command(after_help = "Example: trainer download fashion-mnist --data data/sets")]
     Download(download::DownloadArgs),
@@ -112,6 +118,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Train(args) => session::threads(args.threads),
         Command::Measure(args) => session::threads(args.threads),
         Command::Bench(args) => args.threads(),
+        Command::Population(args) => args.threads(),
     });
     let done = match command {
         Command::Reproduce(args) => reproduce::reproduce(&args),
@@ -119,6 +126,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Measure(args) => measure::measure(&args),
         Command::Download(args) => download::download(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Population(args) => population::population(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     let broken_pipe = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;

@@ -1,0 +1,127 @@
+//! `population`: free class vectors on the exact population loss, beside the optimum.
+
+use super::print;
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+use theory::report::Format;
+use theory::report::figure::{self, Lines, Series};
+use theory::{ClassPrior, NumNegatives};
+use trainer::Error;
+use trainer::population::{self, Row, Training};
+use trainer::run::{self, Folder, Marker};
+
+#[derive(Args)]
+pub(super) struct PopulationArgs {
+    /// C equally likely classes; with --imbalance, unequal ones
+    #[arg(long, value_name = "C", required_unless_present = "counts", conflicts_with = "counts")]
+    classes: Option<u64>,
+    /// File of class counts: one integer a line, or a JSON array
+    #[arg(long, value_name = "FILE")]
+    counts: Option<PathBuf>,
+    /// Most frequent over least frequent class; in between, frequencies fall exponentially
+    #[arg(long, value_name = "R", conflicts_with = "counts")]
+    imbalance: Option<f64>,
+    /// Numbers of negatives K, such as 1,31,1023,100000
+    #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
+    negatives: Vec<u64>,
+    /// Temperature t that divides the inner products
+    #[arg(long, value_name = "T")]
+    temperature: f64,
+    /// Coordinates of a vector [default: C]
+    #[arg(long, value_name = "D")]
+    dimension: Option<usize>,
+    /// Steps of descent
+    #[arg(long, value_name = "S", default_value_t = Training::default().steps)]
+    steps: usize,
+    /// Rate of the first steps; it falls to 0 along a cosine
+    #[arg(long, value_name = "R", default_value_t = Training::default().learning_rate)]
+    learning_rate: f64,
+    /// Seed of the vectors at the start
+    #[arg(long, value_name = "S", default_value_t = Training::default().seed)]
+    seed: u64,
+    /// Folder for population.csv and the figure [default: print only]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// table, csv, json, markdown or latex
+    #[arg(long, default_value = "table", value_parser = |s: &str| s.parse::<Format>().map_err(|e| e.to_string()))]
+    format: Format,
+    /// Threads; the result does not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+}
+
+impl PopulationArgs {
+    pub(super) fn threads(&self) -> usize {
+        self.threads.map_or_else(run::available_threads, |n| n as usize)
+    }
+
+    fn prior(&self) -> Result<ClassPrior> {
+        Ok(match (&self.counts, self.classes, self.imbalance) {
+            (Some(file), ..) => ClassPrior::read_counts(file)?,
+            (None, classes, Some(ratio)) => {
+                if !(ratio >= 1.0 && ratio.is_finite()) {
+                    return Err(
+                        Error::argument(format!("--imbalance {ratio} is not a ratio of at least 1")).into()
+                    );
+                }
+                let classes = ClassPrior::uniform(classes.unwrap_or(0))?.num_classes();
+                let last = classes.saturating_sub(1).max(1) as f64;
+                ClassPrior::from_weights((0..classes).map(|c| ratio.powf(-(c as f64) / last)).collect())?
+            }
+            (None, classes, None) => ClassPrior::uniform(classes.unwrap_or(0))?,
+        })
+    }
+}
+
+pub(super) fn population(args: &PopulationArgs) -> Result<()> {
+    let prior = args.prior()?;
+    let negatives =
+        args.negatives.iter().map(|&k| NumNegatives::new(k)).collect::<theory::Result<Vec<_>>>()?;
+    let PopulationArgs { dimension, steps, learning_rate, seed, temperature, .. } = *args;
+    let training = Training { dimension, steps, learning_rate, seed };
+    let settings = format!(
+        "{:?} {negatives:?} {temperature} {training:?}",
+        (&args.counts, args.classes, args.imbalance)
+    );
+    let folder =
+        args.out.as_ref().map(|out| Folder::create(out, &Marker::new("population", settings))).transpose()?;
+    let rows = population::experiment(&prior, &negatives, temperature, &training)?;
+    let table = population::table(&rows, &prior, temperature);
+    print(&table.to_text(args.format))?;
+    if let Some(folder) = folder {
+        let write = |name: &str, bytes: &[u8]| theory::files::write_atomically(&folder.file(name), bytes);
+        write("population.csv", table.to_text(Format::Csv).as_bytes())?;
+        for (name, format) in
+            [("population.svg", figure::Format::Svg), ("population.png", figure::Format::Png)]
+        {
+            write(name, &figure::lines(&drawing(&rows, &prior, temperature), format)?)?;
+        }
+        print(&format!("\nwrote {}\n", folder.file("population.csv").display()))?;
+    }
+    Ok(())
+}
+
+/// L_K grows with K; what the mean classifier makes of its minimiser stands beside it.
+fn drawing(rows: &[Row], prior: &ClassPrior, temperature: f64) -> Lines {
+    let series = |name: &str, of: &dyn Fn(&Row) -> f64| Series {
+        name: name.into(),
+        points: rows.iter().map(|row| (row.num_negatives.get() as f64, of(row))).collect(),
+        right: false,
+    };
+    Lines {
+        title: format!(
+            "Free class vectors on the population loss, C = {}, t = {temperature}",
+            prior.num_classes()
+        ),
+        x_label: "K negatives".into(),
+        y_label: "losses in nats; accuracy".into(),
+        log_x: true,
+        series: vec![
+            series("contrastive loss", &|row| row.trained.loss),
+            series("supervised loss of its minimiser", &|row| row.trained.classified.supervised_loss),
+            series("accuracy of its minimiser", &|row| row.trained.classified.accuracy),
+        ],
+        ..Lines::default()
+    }
+}
