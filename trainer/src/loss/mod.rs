@@ -1,14 +1,46 @@
 //! Contrastive losses of head features, in nats, averaged over anchors, each with its gradient.
 //!
-//! Features \[2n, d\] are view 1 of n samples, then view 2 of the same; a loss normalises their rows.
+//! Features \[2n, d\] are view 1 of n samples, then view 2 of the same; a loss normalises their rows. Where nothing else is
+//! said, all 2n views are anchors, and an anchor's negatives are both views of the n−1 other samples.
+//!
+//! | | denominator, or its place | negatives of the anchor's class |
+//! |---|---|---|
+//! | [`nt_xent`] | positive and negatives | count |
+//! | [`debiased`] | positive and corrected sum | are subtracted in expectation |
+//! | [`hard`] | positive and corrected sum, weighted towards near negatives | are subtracted in expectation |
+//! | [`dcl`], [`dclw`] | negatives | count |
+//! | [`flat_nce`] | negatives (value: positive and negatives) | count |
+//! | [`nscl`] | negatives | are left out: it knows the classes |
+//! | [`spectral`] | none: mean square of the negatives' cosines | count |
+//! | [`eq_co`] | positive and negatives, these weighted as α of them | count |
+//! | [`sampled_info_nce`] | positive and K sampled negatives | count |
 
 mod cross_entropy;
+mod dcl;
+mod debiased;
+mod eq_co;
+mod flat_nce;
+mod hard;
 mod info_nce;
+mod kind;
+mod logits;
+mod nscl;
 mod nt_xent;
+#[cfg(test)]
+mod properties;
+mod spectral;
 
 pub use cross_entropy::cross_entropy;
+pub use dcl::{dcl, dclw};
+pub use debiased::debiased;
+pub use eq_co::eq_co;
+pub use flat_nce::flat_nce;
+pub use hard::hard;
 pub use info_nce::{negative_mask, sampled_info_nce};
+pub use kind::LossKind;
+pub use nscl::nscl;
 pub use nt_xent::nt_xent;
+pub use spectral::spectral;
 
 use crate::error::Result;
 use candle_core::{Tensor, Var};

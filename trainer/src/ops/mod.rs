@@ -26,6 +26,6 @@ pub mod pool;
 mod scratch;
 mod shared;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tile;
 pub(crate) mod vector;

@@ -4,6 +4,7 @@ use super::preset::bad;
 use crate::augment::Augmentation;
 use crate::data::{EvaluateOn, Imbalance, Request, Samples};
 use crate::error::{Error, Result};
+use crate::loss::LossKind;
 use crate::model::{Architecture, Head, Model, Network, Options};
 use crate::optim::OptimiserKind;
 use candle_core::Device;
@@ -14,7 +15,7 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Negatives {
-    /// `"batch"`: NT-Xent over both views of the batch, as in the paper; the batch size is n = K+1.
+    /// `"batch"`: `loss` over both views of the batch, NT-Xent as in the paper; the batch size is n = K+1.
     Batch(BatchWord),
     /// K negatives per anchor, drawn without replacement from view 2 of the other samples of the batch.
     Count(usize),
@@ -132,6 +133,9 @@ pub struct Config {
     /// Whether that probe reports the best of its epochs on the evaluated samples, as the official code does.
     #[serde(default, skip_serializing_if = "is_default")]
     pub probe_best_epoch: bool,
+    /// The loss over the negatives of the batch; `loss = "dcl"` is short for `loss.kind = "dcl"`.
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "LossKind::word_or_table")]
+    pub loss: LossKind,
     /// How views are made, and the strengths.
     pub augmentation: Augmentation,
 }
@@ -222,7 +226,23 @@ impl Config {
                 ),
             )?;
         }
-        Ok(())
+        self.check_loss()
+    }
+
+    /// The loss is one of the batch's negatives.
+    fn check_loss(&self) -> Result<()> {
+        self.loss.check()?;
+        let name = self.loss.name();
+        match (self.objective, self.negatives) {
+            _ if self.loss == LossKind::default() => Ok(()),
+            (Objective::Contrastive, Negatives::Batch(_)) => Ok(()),
+            (Objective::Contrastive, Negatives::Count(k)) => Err(Error::argument(format!(
+                "loss = {name} takes all negatives of the batch: negatives = {k} must be batch"
+            ))),
+            (Objective::CrossEntropy, _) => Err(Error::argument(format!(
+                "loss = {name} is contrastive: objective = cross-entropy has a loss of its own"
+            ))),
+        }
     }
 
     /// Which data, with the files in this folder.
@@ -254,11 +274,11 @@ impl Config {
         }
     }
 
-    /// K in the training loss: 2n−2 for NT-Xent over the batch, 0 where there is none.
+    /// K in the training loss: 2n−2 over the batch, 0 where there is none.
     pub fn train_negatives(&self) -> u64 {
         match self.negatives {
             _ if self.objective == Objective::CrossEntropy => 0,
-            Negatives::Batch(_) => 2 * self.batch_size as u64 - 2,
+            Negatives::Batch(_) => self.loss.num_negatives(self.batch_size),
             Negatives::Count(k) => k as u64,
         }
     }
@@ -275,7 +295,7 @@ impl Config {
     pub fn loss_name(&self) -> &'static str {
         match self.negatives {
             _ if self.objective == Objective::CrossEntropy => "cross_entropy",
-            Negatives::Batch(_) => "nt_xent",
+            Negatives::Batch(_) => self.loss.name(),
             Negatives::Count(_) => "info_nce_sampled",
         }
     }
@@ -296,6 +316,8 @@ mod tests {
         for overrides in [
             vec![],
             vec!["negatives=15", "encoder=conv", "optimiser=lars", "learning_rate=1"],
+            vec!["loss=flat-nce"],
+            vec!["loss.kind=hard", "loss.beta=2"],
             vec!["imbalance.ratio=10", "train_samples=100", "evaluate_imbalanced=true"],
         ] {
             let config = with(&overrides).unwrap();
@@ -321,6 +343,20 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_is_a_word_or_a_table() {
+        let (word, table) = (with(&["loss=dcl"]).unwrap(), with(&["loss.kind=dcl"]).unwrap());
+        assert_eq!(word, table);
+        assert_eq!((word.loss_name(), word.train_negatives()), ("dcl", 2 * word.batch_size as u64 - 2));
+        let debiased = with(&["loss.kind=debiased", "loss.class_probability=0.05"]).unwrap();
+        assert_eq!(debiased.loss, LossKind::Debiased { class_probability: 0.05 });
+        assert_eq!(with(&["loss=debiased"]).unwrap().loss, LossKind::Debiased { class_probability: 0.1 });
+        let hard = with(&["loss.kind=hard", "loss.beta=2"]).unwrap();
+        assert_eq!(hard.loss, LossKind::Hard { class_probability: 0.1, beta: 2.0 });
+        assert_eq!(with(&["loss=nt-xent"]).unwrap(), with(&[]).unwrap());
+        assert!(!with(&[]).unwrap().to_toml().contains("loss"), "settings of old runs read as they did");
+    }
+
+    #[test]
     fn bad_settings_name_the_key() {
         for (overrides, expected) in [
             (vec!["epoch=3"], "epoch"),
@@ -333,6 +369,15 @@ mod tests {
             (vec!["encoder=resnet"], "resnet"),
             (vec!["augmentation.flip=1"], "flip"),
             (vec!["seed"], "key=value"),
+            (vec!["loss=simclr"], "simclr"),
+            (vec!["loss=3"], "such as \"dcl\""),
+            (vec!["loss.sigma=0.5"], "kind"),
+            (vec!["loss.kind=dcl", "loss.sigma=0.5"], "sigma"),
+            (vec!["loss.kind=debiased", "loss.class_probability=1"], "loss.class_probability = 1"),
+            (vec!["loss.kind=hard", "loss.beta=nan"], "loss.beta = NaN"),
+            (vec!["loss.kind=dclw", "loss.sigma=0"], "loss.sigma = 0"),
+            (vec!["loss=dcl", "negatives=15", "batch_size=64"], "negatives = 15 must be batch"),
+            (vec!["loss=nscl", "objective=cross-entropy"], "objective = cross-entropy"),
         ] {
             let message = with(&overrides).unwrap_err().to_string();
             assert!(message.contains(expected) && !message.contains('\n'), "{message}");

@@ -7,6 +7,7 @@ use super::{
 use crate::augment::Views;
 use crate::data::Split;
 use crate::error::{Error, Result};
+use crate::loss::LossKind;
 use crate::measure::passes_for;
 use crate::optim::OptimiserKind;
 use candle_core::Device;
@@ -70,7 +71,8 @@ impl Plan {
             let (optimiser, learning_rate) = (OptimiserKind::AdamW, REFERENCE_RATE);
             let learning_rate_rule = LearningRateRule::Sqrt;
             let base = Config { optimiser, learning_rate, learning_rate_rule, ..self.base.clone() };
-            (format!("supervised-s{seed}"), Config { seed, objective, negatives, ..base })
+            let loss = LossKind::default();
+            (format!("supervised-s{seed}"), Config { seed, objective, negatives, loss, ..base })
         };
         seeds.map(reference).collect()
     }

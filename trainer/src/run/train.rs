@@ -10,7 +10,7 @@ use super::{Config, Folder, FolderState, Marker, Negatives, Objective, Task};
 use crate::augment::{Draw, Views};
 use crate::data::Samples;
 use crate::error::{Error, Result};
-use crate::loss::{Loss, cross_entropy, negative_mask, nt_xent, sampled_info_nce};
+use crate::loss::{Loss, cross_entropy, negative_mask, sampled_info_nce};
 use crate::model::{Network, Output, Precision};
 use crate::optim::{Optimiser, Schedule};
 use crate::rng::{Purpose, permutation, stream};
@@ -291,7 +291,10 @@ impl<'a> Run<'a> {
                 let classes: Vec<usize> = batch.iter().chain(batch).map(|&i| labels[i]).collect();
                 cross_entropy(&output.head, &classes)
             }
-            (Objective::Contrastive, Negatives::Batch(_)) => nt_xent(&output.head, config.temperature),
+            (Objective::Contrastive, Negatives::Batch(_)) => {
+                let classes: Vec<usize> = batch.iter().map(|&i| self.samples.labels()[i]).collect();
+                config.loss.evaluate(&output.head, &classes, config.temperature)
+            }
             (Objective::Contrastive, Negatives::Count(k)) => {
                 let mask = negative_mask(batch.len(), k, choose)?.to_device(output.head.device())?;
                 sampled_info_nce(&output.head, &mask, config.temperature)

@@ -130,3 +130,15 @@ fn a_run_goes_on_with_its_own_samples_only() {
     let error = run(&split.train, &Session::CPU).err().unwrap().to_string();
     assert!(error.contains("metrics.jsonl") && error.contains("0 rows"), "{error}");
 }
+
+#[test]
+fn every_loss_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    for loss in ["debiased", "hard", "dcl", "dclw", "flat-nce", "nscl", "spectral", "eq-co"] {
+        let config = config(&["epochs=4", "batch_size=128", "warmup_epochs=1", &format!("loss={loss}")]);
+        let path = folder.path().join(loss);
+        let trained = quietly(&config, &path, &Session::CPU).unwrap();
+        let first = metrics::jsonl::read(&path.join("metrics.jsonl")).unwrap()[0].get("loss").unwrap();
+        assert!(trained.final_loss < first, "{loss}: {first} to {}", trained.final_loss);
+    }
+}
