@@ -16,6 +16,10 @@ use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
 use std::collections::BTreeMap;
 
+/// The column, among the unknown ones, that says which negatives of the training loss counted, such as `hardest:5%`; absent
+/// where all did.
+pub const SELECTION: &str = "selection";
+
 /// A mean and, where it was estimated from batches, its standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
@@ -157,6 +161,11 @@ impl LossComponents {
             paired: BTreeMap::new(),
             extra: Vec::new(),
         })
+    }
+
+    /// Which negatives of the training loss counted; `None`: all.
+    pub fn selection(&self) -> Option<&str> {
+        self.extra.iter().find(|(name, _)| name == SELECTION).map(|(_, value)| value.as_str())
     }
 
     /// The mean of a measure, if it was measured.

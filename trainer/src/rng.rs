@@ -28,6 +28,8 @@ pub enum Purpose {
     EvaluationViews = 9,
     /// Initial weights and batches of the linear probe.
     Probe = 10,
+    /// The first keys of a queue of negatives.
+    Queue = 11,
 }
 
 /// The stream of a seed, a purpose and an index (an epoch, a pass; below 2⁴⁸).

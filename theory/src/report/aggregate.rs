@@ -27,6 +27,7 @@ pub fn group(rows: &[LossComponents]) -> Vec<Group<'_>> {
         };
         run(a) == run(b)
             && a.run.train_negatives == b.run.train_negatives
+            && a.selection() == b.selection()
             && a.num_draws == b.num_draws
             && (a.num_classes, &a.class_counts) == (b.num_classes, &b.class_counts)
             && a.temperature == b.temperature
@@ -51,6 +52,7 @@ pub fn group(rows: &[LossComponents]) -> Vec<Group<'_>> {
                 // Positive, so that the bits are in the order of the numbers.
                 g.rows[0].temperature.to_bits(),
                 run.train_negatives,
+                g.rows[0].selection().map(str::to_string),
             )
         };
         key(a).cmp(&key(b))

@@ -109,7 +109,7 @@ type Describe = fn(&LossComponents) -> Cell;
 
 /// What was trained and measured, as far as it differs between groups.
 fn description(groups: &[Group<'_>]) -> Vec<(&'static str, Describe)> {
-    let describe: [(&str, Describe); 8] = [
+    let describe: [(&str, Describe); 9] = [
         ("dataset", |row| Cell::text(&row.run.dataset)),
         ("encoder", |row| Cell::text(&row.run.encoder)),
         ("loss", |row| Cell::text(&row.run.loss)),
@@ -118,6 +118,7 @@ fn description(groups: &[Group<'_>]) -> Vec<(&'static str, Describe)> {
         ("sampling", |row| Cell::text(row.sampling.name())),
         ("positives", |row| Cell::text(row.positives.name())),
         ("train K", |row| integer(row.run.train_negatives)),
+        ("selection", |row| Cell::text(row.selection().unwrap_or("all"))),
     ];
     let differs = |of: Describe| groups.iter().any(|g| of(g.rows[0]) != of(groups[0].rows[0]));
     describe.into_iter().filter(|&(_, of)| differs(of)).collect()

@@ -11,7 +11,7 @@ use trainer::run::{self, Grid, Interrupt, Plan, Preset, Progress};
 
 #[derive(Args)]
 pub(super) struct ReproduceArgs {
-    /// digits, fashion-mnist, cifar10, cifar100, ag-news-erase or ag-news-replace; also a shortened form such as cifar10-small
+    /// digits, fashion-mnist, cifar10, cifar100, ag-news-erase, ag-news-replace or hard-negatives; also a shortened form such as cifar10-small
     name: String,
     /// The preset's shortened form: two K, one seed, few epochs, few samples
     #[arg(long)]
@@ -54,6 +54,7 @@ pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
         draws: Vec::new(),
         seeds: Vec::new(),
         temperatures: Vec::new(),
+        selections: Vec::new(),
         supervised: false,
     });
     if let Some(draws) = &args.draws {

@@ -15,6 +15,7 @@
 //! | [`eq_co`] | positive and negatives, these weighted as α of them | count |
 //! | [`sampled_info_nce`] | positive and K sampled negatives | count |
 
+mod anchor;
 mod cross_entropy;
 mod dcl;
 mod debiased;
@@ -29,7 +30,11 @@ mod nt_xent;
 #[cfg(test)]
 mod properties;
 mod spectral;
+mod queue;
+mod selected;
+mod selection;
 
+pub use anchor::Kept;
 pub use cross_entropy::cross_entropy;
 pub use dcl::{dcl, dclw};
 pub use debiased::debiased;
@@ -41,8 +46,11 @@ pub use kind::LossKind;
 pub use nscl::nscl;
 pub use nt_xent::nt_xent;
 pub use spectral::spectral;
+pub use queue::{Queue, queue_info_nce};
+pub use selected::selected_nt_xent;
+pub use selection::{Choice, Selection};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use candle_core::{Tensor, Var};
 
 /// A loss and its gradient.
@@ -63,6 +71,17 @@ impl Loss {
             None => features.zeros_like()?,
         };
         Ok(Self { value: value.detach(), gradient })
+    }
+}
+
+/// 1/t.
+fn inverse(temperature: f64) -> Result<f32> {
+    let inverse = (1.0 / temperature) as f32;
+    match inverse > 0.0 && inverse.is_finite() {
+        true => Ok(inverse),
+        false => Err(Error::argument(format!(
+            "the temperature must be positive, and 1/t a number of f32, not t = {temperature:e}"
+        ))),
     }
 }
 

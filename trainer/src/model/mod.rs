@@ -19,6 +19,7 @@
 mod architecture;
 mod input;
 mod layer;
+mod momentum;
 mod network;
 mod options;
 mod parameters;
@@ -29,6 +30,7 @@ mod unit;
 
 pub use architecture::Architecture;
 pub use input::{Bags, Input};
+pub use momentum::Momentum;
 pub use network::{Network, Output, Tape};
 pub use options::{Head, Model, Options};
 pub use parameters::{Builder, Parameter, Parameters, Role, Slot};

@@ -125,6 +125,15 @@ impl Network {
         name
     }
 
+    /// d: numbers of a head feature.
+    pub fn head_features(&self) -> usize {
+        let last = self.head.iter().rev().find_map(|unit| match unit {
+            Unit::Dense(dense) => Some(dense.sizes()[1]),
+            _ => None,
+        });
+        last.unwrap_or_default()
+    }
+
     /// The parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters

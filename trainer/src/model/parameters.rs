@@ -129,7 +129,7 @@ impl Parameters {
     }
 
     /// Writes the copy in bf16 anew, where there is one. An optimiser's step does so itself.
-    fn refresh(&self) -> Result<()> {
+    pub(super) fn refresh(&self) -> Result<()> {
         let Some(half) = &self.half else { return Ok(()) };
         Ok(cast::refresh(half, &self.state.narrow(0, 0, self.trained)?)?)
     }
@@ -168,6 +168,14 @@ impl Parameters {
     /// All values, then the optimiser's state.
     pub fn flat(&self) -> &Tensor {
         &self.state
+    }
+
+    /// All trained values \[P\], but for embeddings: a view.
+    ///
+    /// # Errors
+    /// The tensor library fails.
+    pub fn trained_values(&self) -> Result<Tensor> {
+        Ok(self.state.narrow(0, 0, self.trained)?)
     }
 
     /// Makes room for this many numbers of optimiser state per parameter, all zero, behind the values.
@@ -268,6 +276,14 @@ impl Parameters {
         }
         self.replace(&values)?;
         self.set_optimiser_state(state)
+    }
+
+    /// Replaces values and running statistics, but for embeddings, by tensors that come from `path`.
+    ///
+    /// # Errors
+    /// A tensor that is missing, or has another shape. Nothing is replaced then.
+    pub(super) fn set(&self, path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
+        self.replace(&self.named(path, tensors)?)
     }
 
     /// The values of [`all`](Self::all) among tensors that come from `path`.

@@ -4,6 +4,7 @@
 //! by cache sizes and shapes only: the number of threads changes no bit (a test here asserts it; so would an upgrade of
 //! the crate have to).
 
+use crate::ops::parallel::filled;
 use gemm::Parallelism;
 use std::mem::MaybeUninit;
 
@@ -84,10 +85,19 @@ pub fn multiply(c: &mut [MaybeUninit<f32>], order: Order, a: Matrix, b: Matrix, 
     }
 }
 
+/// a \[m, k\]·b \[k, n\] as a new vector, row-major.
+///
+/// # Panics
+/// As [`multiply`].
+#[allow(unsafe_code)] // Output without zeroing.
+pub fn product(a: Matrix, b: Matrix, [m, n, k]: [usize; 3]) -> Vec<f32> {
+    // SAFETY: `multiply` writes every element.
+    unsafe { filled(m * n, |c| multiply(c, Order::Rows, a, b, [m, n, k])) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::parallel::filled;
     use crate::ops::testing::*;
 
     /// a b as a new vector.

@@ -1,9 +1,11 @@
 //! Where a training run stands: weights, running statistics, the optimiser's state, and the positions of all streams.
 //!
-//! One safetensors file. Its tensors are the network's, under their names, and `optimiser.state`; its metadata hold the
+//! One safetensors file. Its tensors are the network's, under their names, and `optimiser.state`; with a queue also the momentum
+//! network's, as `momentum.NAME`, and `queue.keys`, `queue.classes`, `queue.next`. Its metadata hold the
 //! position as JSON (`position`) and the settings (`settings`). The schedule is a function of the settings and the step,
 //! the order of an epoch of seed and epoch, so that nothing else is needed to go on bit for bit.
 
+use super::memory::Memory;
 use crate::error::{Error, Result};
 use crate::model::Network;
 use crate::optim::Optimiser;
@@ -31,6 +33,12 @@ pub(super) struct Position {
     /// Words drawn from this epoch's stream of negatives.
     #[serde(with = "text")]
     pub negatives: u128,
+    /// How often the negatives kept in this epoch were of their anchor's class.
+    #[serde(default)]
+    pub kept_same: u64,
+    /// How many kept negatives had a known class.
+    #[serde(default)]
+    pub kept_known: u64,
     /// Sum of the losses of this epoch's steps.
     pub loss_sum: f64,
     /// Mean loss of the last whole epoch.
@@ -54,12 +62,21 @@ mod text {
 ///
 /// # Errors
 /// The operating system refuses.
-pub(super) fn save(path: &Path, network: &Network, settings: &str, position: &Position) -> Result<()> {
+pub(super) fn save(
+    path: &Path,
+    network: &Network,
+    memory: Option<&Memory>,
+    settings: &str,
+    position: &Position,
+) -> Result<()> {
     let parameters = network.parameters();
     let mut tensors: Vec<(String, Tensor)> = parameters.tensors()?;
     tensors.push((OPTIMISER.to_string(), parameters.optimiser_state()?));
     if let Some(table) = parameters.table() {
         tensors.extend(table.checkpoint()?);
+    }
+    if let Some(memory) = memory {
+        tensors.extend(memory.tensors()?);
     }
     let on_host: Result<Vec<(String, Tensor)>> =
         tensors.into_iter().map(|(name, t)| Ok((name, t.to_device(&Device::Cpu)?.contiguous()?))).collect();
@@ -75,14 +92,15 @@ pub(super) fn save(path: &Path, network: &Network, settings: &str, position: &Po
     Ok(theory::files::write_atomically(path, &bytes)?)
 }
 
-/// Reads a checkpoint into a network and its optimiser; where the run stood.
+/// Reads a checkpoint into a network, its optimiser and its memory; where the run stood.
 ///
 /// # Errors
-/// Unreadable file; a checkpoint of other settings; a tensor that is missing or has another shape. Nothing is replaced then.
+/// Unreadable file; a checkpoint of other settings; a tensor that is missing or has another shape. The run cannot go on then.
 pub(super) fn load(
     path: &Path,
     network: &mut Network,
     optimiser: &mut Optimiser,
+    memory: Option<&mut Memory>,
     settings: &str,
 ) -> Result<Position> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
@@ -97,6 +115,9 @@ pub(super) fn load(
     let mut tensors = candle_core::safetensors::load_buffer(&bytes, network.parameters().device())
         .map_err(|e| damaged(&e))?;
     let state = tensors.remove(OPTIMISER).ok_or_else(|| damaged(&format!("it has no '{OPTIMISER}'")))?;
+    if let Some(memory) = memory {
+        memory.resume(path, &tensors)?;
+    }
     network.parameters().resume(path, &tensors, &state, position.step as usize)?;
     optimiser.resume_at(position.step);
     Ok(position)

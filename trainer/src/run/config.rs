@@ -4,35 +4,91 @@ use super::preset::bad;
 use crate::augment::Augmentation;
 use crate::data::{EvaluateOn, Imbalance, Request, Samples};
 use crate::error::{Error, Result};
-use crate::loss::LossKind;
+use crate::loss::{LossKind, Selection};
 use crate::model::{Architecture, Head, Model, Network, Options};
 use crate::optim::OptimiserKind;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Where the negatives of the training loss come from.
+/// Where the negatives of the training loss come from, and which of them count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Written", into = "Written")]
 pub enum Negatives {
     /// `"batch"`: `loss` over both views of the batch, NT-Xent as in the paper; the batch size is n = K+1.
-    Batch(BatchWord),
+    Batch,
     /// K negatives per anchor, drawn without replacement from view 2 of the other samples of the batch.
     Count(usize),
+    /// `"queue"`: all keys of the queue of `[queue]`.
+    Queue,
+    /// Such as `"hardest:5%"`: a selection of the queue's keys, or, without `[queue]`, of the batch's 2n−2 negatives.
+    Selected(Selection),
 }
 
-/// The word `batch`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BatchWord {
-    /// The word.
-    Batch,
+/// [`Negatives`] in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(i64),
+    Word(String),
 }
 
-impl Negatives {
-    /// All samples of the batch.
-    pub const BATCH: Self = Self::Batch(BatchWord::Batch);
+impl TryFrom<Written> for Negatives {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self> {
+        match written {
+            Written::Number(k) => usize::try_from(k).map(Self::Count).map_err(|_| {
+                Error::argument(format!("negatives = {k} is neither a number of at least 1 nor a word"))
+            }),
+            Written::Word(word) => match word.as_str() {
+                "batch" => Ok(Self::Batch),
+                "queue" => Ok(Self::Queue),
+                selection => selection.parse().map(Self::Selected),
+            },
+        }
+    }
 }
+
+impl From<Negatives> for Written {
+    fn from(negatives: Negatives) -> Self {
+        match negatives {
+            // A file's numbers have 63 bits; `check` admits no K near that.
+            Negatives::Count(k) => Self::Number(i64::try_from(k).unwrap_or(i64::MAX)),
+            other => Self::Word(other.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Display for Negatives {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Batch => f.write_str("batch"),
+            Self::Count(k) => write!(f, "{k}"),
+            Self::Queue => f.write_str("queue"),
+            Self::Selected(selection) => selection.fmt(f),
+        }
+    }
+}
+
+/// A queue of keys by a momentum network, as MoCo's (He et al. 2020), in place of the batch's own negatives.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueSettings {
+    /// Q: how many keys; K of the training loss.
+    pub size: usize,
+    /// m of the moving average θ_k ← m θ_k + (1−m) θ_q, after every step.
+    #[serde(default = "slow")]
+    pub momentum: f64,
+}
+
+/// MoCo's momentum.
+fn slow() -> f64 {
+    0.999
+}
+
+/// Largest queue.
+const MOST_KEYS: usize = 1 << 24;
 
 /// What is minimised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -136,6 +192,9 @@ pub struct Config {
     /// The loss over the negatives of the batch; `loss = "dcl"` is short for `loss.kind = "dcl"`.
     #[serde(default, skip_serializing_if = "is_default", deserialize_with = "LossKind::word_or_table")]
     pub loss: LossKind,
+    /// Keys of earlier batches as negatives; none where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueSettings>,
     /// How views are made, and the strengths.
     pub augmentation: Augmentation,
 }
@@ -226,22 +285,59 @@ impl Config {
                 ),
             )?;
         }
-        self.check_loss()
+        self.check_loss()?;
+        self.check_selection()
     }
 
-    /// The loss is one of the batch's negatives.
+    /// A loss other than NT-Xent is one of all the batch's negatives.
     fn check_loss(&self) -> Result<()> {
         self.loss.check()?;
-        let name = self.loss.name();
-        match (self.objective, self.negatives) {
+        let (name, negatives) = (self.loss.name(), self.negatives);
+        match (self.objective, negatives) {
             _ if self.loss == LossKind::default() => Ok(()),
-            (Objective::Contrastive, Negatives::Batch(_)) => Ok(()),
-            (Objective::Contrastive, Negatives::Count(k)) => Err(Error::argument(format!(
-                "loss = {name} takes all negatives of the batch: negatives = {k} must be batch"
+            (Objective::Contrastive, Negatives::Batch) => Ok(()),
+            (Objective::Contrastive, _) => Err(Error::argument(format!(
+                "loss = {name} takes all negatives of the batch: negatives = {negatives} must be batch"
             ))),
             (Objective::CrossEntropy, _) => Err(Error::argument(format!(
                 "loss = {name} is contrastive: objective = cross-entropy has a loss of its own"
             ))),
+        }
+    }
+
+    /// Whether `negatives` and `[queue]` fit each other.
+    fn check_selection(&self) -> Result<()> {
+        let negatives = self.negatives;
+        match (&self.queue, negatives) {
+            (Some(_), Negatives::Batch | Negatives::Count(_)) => {
+                return Err(Error::argument(format!(
+                    "negatives = {negatives} beside [queue]: with a queue they are \"queue\" or a selection such as hardest:5%"
+                )));
+            }
+            (None, Negatives::Queue) => {
+                return Err(Error::argument("negatives = queue needs [queue], such as queue.size = 4096"));
+            }
+            _ => {}
+        }
+        if let Some(QueueSettings { size, momentum }) = self.queue {
+            if self.objective == Objective::CrossEntropy {
+                return Err(Error::argument("[queue]: the objective cross-entropy has no negatives"));
+            }
+            if !(self.batch_size..=MOST_KEYS).contains(&size) {
+                let batch = self.batch_size;
+                return Err(Error::argument(format!(
+                    "queue.size = {size} is not between batch_size = {batch} and {MOST_KEYS}"
+                )));
+            }
+            if !(0.0..1.0).contains(&momentum) {
+                return Err(Error::argument(format!("queue.momentum = {momentum} is not in [0, 1)")));
+            }
+        }
+        match negatives {
+            Negatives::Selected(selection) if self.objective == Objective::Contrastive => {
+                selection.require_kept(self.train_negatives() as usize).map(drop)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -274,29 +370,45 @@ impl Config {
         }
     }
 
-    /// K in the training loss: 2n−2 over the batch, 0 where there is none.
+    /// K in the training loss: 2n−2 over the batch, Q for a queue, 0 where there is none.
     pub fn train_negatives(&self) -> u64 {
-        match self.negatives {
+        match (self.negatives, &self.queue) {
             _ if self.objective == Objective::CrossEntropy => 0,
-            Negatives::Batch(_) => self.loss.num_negatives(self.batch_size),
-            Negatives::Count(k) => k as u64,
+            (Negatives::Count(k), _) => k as u64,
+            (_, Some(queue)) => queue.size as u64,
+            (_, None) => self.loss.num_negatives(self.batch_size),
         }
     }
 
-    /// n = K+1 at which the run is evaluated unless another is asked for: the batch size, or K+1.
+    /// The effective K: how many of [`train_negatives`](Self::train_negatives) a selection keeps; all without one.
+    pub fn effective_negatives(&self) -> u64 {
+        let all = self.train_negatives();
+        self.selection().map_or(all, |selection| selection.kept(all as usize) as u64)
+    }
+
+    /// The selection of negatives, where there is one.
+    pub fn selection(&self) -> Option<Selection> {
+        match self.negatives {
+            Negatives::Selected(selection) if self.objective == Objective::Contrastive => Some(selection),
+            _ => None,
+        }
+    }
+
+    /// n = K+1 at which the run is evaluated unless another is asked for: the batch size, or K+1 where K negatives are drawn.
     pub fn evaluated_draws(&self) -> u64 {
         match self.negatives {
-            Negatives::Batch(_) => self.batch_size as u64,
             Negatives::Count(k) => k as u64 + 1,
+            _ => self.batch_size as u64,
         }
     }
 
     /// Name of the training loss.
     pub fn loss_name(&self) -> &'static str {
-        match self.negatives {
+        match (self.negatives, &self.queue) {
             _ if self.objective == Objective::CrossEntropy => "cross_entropy",
-            Negatives::Batch(_) => self.loss.name(),
-            Negatives::Count(_) => "info_nce_sampled",
+            (Negatives::Count(_), _) => "info_nce_sampled",
+            (_, Some(_)) => "info_nce_queue",
+            (_, None) => self.loss.name(),
         }
     }
 }
@@ -319,6 +431,9 @@ mod tests {
             vec!["loss=flat-nce"],
             vec!["loss.kind=hard", "loss.beta=2"],
             vec!["imbalance.ratio=10", "train_samples=100", "evaluate_imbalanced=true"],
+            vec!["negatives=queue", "queue.size=100", "queue.momentum=0.25"],
+            vec!["negatives=range:0-40%,60.5-100%", "queue.size=4096"],
+            vec!["negatives=hardest:5%"],
         ] {
             let config = with(&overrides).unwrap();
             assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config);
@@ -340,6 +455,14 @@ mod tests {
         assert_eq!((batch.train_negatives(), batch.evaluated_draws()), (126, 64));
         let sampled = with(&["batch_size=256", "negatives=15"]).unwrap();
         assert_eq!((sampled.train_negatives(), sampled.evaluated_draws()), (15, 16));
+        let selected = with(&["batch_size=64", "negatives=hardest:5%"]).unwrap();
+        assert_eq!((selected.train_negatives(), selected.effective_negatives()), (126, 6));
+        assert_eq!((selected.evaluated_draws(), selected.loss_name()), (64, "nt_xent"));
+        let queue = ["batch_size=64", "queue.size=65536", "negatives=drop-hardest:0.1%"];
+        let queue = with(&queue).unwrap();
+        assert_eq!((queue.train_negatives(), queue.effective_negatives()), (65_536, 65_471));
+        assert_eq!((queue.evaluated_draws(), queue.loss_name()), (64, "info_nce_queue"));
+        assert_eq!(queue.queue.unwrap().momentum, 0.999);
     }
 
     #[test]
@@ -366,6 +489,16 @@ mod tests {
             (vec!["augmentation.max_scale=nan"], "augmentation.max_scale = NaN"),
             (vec!["temperature=-1"], "temperature = -1"),
             (vec!["negatives=64"], "negatives = 64"),
+            (vec!["negatives=-3"], "negatives = -3"),
+            (vec!["negatives=all"], "negatives = 'all'"),
+            (vec!["negatives=hardest:0.1%"], "'hardest:0.1%' keeps none of K = 126"),
+            (vec!["negatives=hardest:100.1%"], "hardest:100.1%"),
+            (vec!["negatives=queue"], "needs [queue]"),
+            (vec!["queue.size=4096"], "negatives = batch beside [queue]"),
+            (vec!["queue.size=63", "negatives=queue"], "queue.size = 63"),
+            (vec!["queue.size=16777217", "negatives=queue"], "queue.size = 16777217"),
+            (vec!["queue.size=64", "negatives=queue", "queue.momentum=1"], "queue.momentum = 1"),
+            (vec!["queue.size=64", "negatives=queue", "queue.warm=true"], "warm"),
             (vec!["encoder=resnet"], "resnet"),
             (vec!["augmentation.flip=1"], "flip"),
             (vec!["seed"], "key=value"),

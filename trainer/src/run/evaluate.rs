@@ -302,6 +302,9 @@ pub fn measure_network(
         let mut row = measure::measure(&evaluation, &mut order, &mut views)?;
         row.run = run_info(config, name, seen.network.head_name());
         row.extra.push(("train_samples".into(), split.train.len().to_string()));
+        if let Some(selection) = config.selection() {
+            row.extra.push((theory::losses::SELECTION.into(), selection.to_string()));
+        }
         if seed != config.seed {
             row.extra.push((MEASURE_SEED.into(), seed.to_string()));
         }
@@ -376,7 +379,7 @@ fn run_info(config: &Config, name: &str, head: String) -> RunInfo {
         epochs: Some(config.epochs as u64),
         batch_size: Some(config.batch_size as u64),
         train_negatives: Some(config.train_negatives()),
-        effective_negatives: Some(config.train_negatives() as f64),
+        effective_negatives: Some(config.effective_negatives() as f64),
     }
 }
 

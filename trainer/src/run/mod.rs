@@ -7,13 +7,14 @@ mod evaluate;
 mod folder;
 pub mod interrupt;
 mod jobs;
+mod memory;
 pub mod metrics;
 mod preset;
 mod progress;
 mod reproduce;
 mod train;
 
-pub use config::{Config, LearningRateRule, Negatives, Objective};
+pub use config::{Config, LearningRateRule, Negatives, Objective, QueueSettings};
 pub use evaluate::{
     Accuracies, Features, Measured, Measuring, feature_spreads, measure_features, measure_network,
     measure_run,

@@ -3,17 +3,18 @@
 //! A file holds the keys of [`Config`], a table `[sweep]` (the axes of a sweep), and tables `[quick]`, `[small]` of other
 //! values for shortened forms: `cifar10-quick` is `cifar10` with the values of its table `[quick]`.
 
-use super::Config;
+use super::{Config, Negatives};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("digits", include_str!("../../presets/digits.toml")),
     ("fashion-mnist", include_str!("../../presets/fashion-mnist.toml")),
     ("cifar10", include_str!("../../presets/cifar10.toml")),
     ("cifar100", include_str!("../../presets/cifar100.toml")),
     ("ag-news-erase", include_str!("../../presets/ag-news-erase.toml")),
     ("ag-news-replace", include_str!("../../presets/ag-news-replace.toml")),
+    ("hard-negatives", include_str!("../../presets/hard-negatives.toml")),
 ];
 
 /// Tables of a preset that give its other forms.
@@ -30,6 +31,9 @@ pub struct Grid {
     /// Temperatures t; empty: that of the settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub temperatures: Vec<f64>,
+    /// Negatives, such as `"queue"` and `"hardest:5%"`; empty: those of the settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selections: Vec<Negatives>,
     /// Whether the same encoder is also trained with known classes, once a seed, for reference.
     #[serde(default)]
     pub supervised: bool,

@@ -35,23 +35,33 @@ impl Plan {
         let mut runs = Vec::new();
         for temperature in self.temperatures() {
             for &n in &self.grid.draws {
-                for &seed in &self.grid.seeds {
-                    let mut config = Config { seed, temperature, ..self.base.clone() };
-                    match self.fixed_batch {
-                        Some(batch) => {
-                            (config.batch_size, config.negatives) = (batch, Negatives::Count(n - 1))
+                for negatives in self.negatives(n) {
+                    for &seed in &self.grid.seeds {
+                        let batch_size = self.fixed_batch.unwrap_or(n);
+                        let config = Config { seed, temperature, batch_size, negatives, ..self.base.clone() };
+                        let mut axes = match self.grid.temperatures.len() {
+                            0 => String::new(),
+                            _ => format!("-t{temperature}"),
+                        };
+                        if !self.grid.selections.is_empty() {
+                            axes += &format!("-{}", in_a_file_name(negatives));
                         }
-                        None => (config.batch_size, config.negatives) = (n, Negatives::BATCH),
+                        runs.push((format!("n{n:04}{axes}-s{seed}"), config));
                     }
-                    let axis = match self.grid.temperatures.len() {
-                        0 => String::new(),
-                        _ => format!("-t{temperature}"),
-                    };
-                    runs.push((format!("n{n:04}{axis}-s{seed}"), config));
                 }
             }
         }
         runs
+    }
+
+    /// The negatives of the runs at n = K+1.
+    fn negatives(&self, n: usize) -> Vec<Negatives> {
+        match (self.fixed_batch, self.base.negatives) {
+            _ if !self.grid.selections.is_empty() => self.grid.selections.clone(),
+            (Some(_), _) => vec![Negatives::Count(n - 1)],
+            (None, own @ (Negatives::Queue | Negatives::Selected(_))) => vec![own],
+            (None, Negatives::Batch | Negatives::Count(_)) => vec![Negatives::Batch],
+        }
     }
 
     fn temperatures(&self) -> Vec<f64> {
@@ -66,13 +76,13 @@ impl Plan {
         let seeds = self.grid.seeds.iter().filter(|_| self.grid.supervised);
         let reference = |&seed: &u64| {
             let objective = Objective::CrossEntropy;
-            let negatives = Negatives::BATCH;
+            let negatives = Negatives::Batch;
             // AdamW learns from labels whatever the encoder; the rates of contrastive losses, and of LARS, are others.
             let (optimiser, learning_rate) = (OptimiserKind::AdamW, REFERENCE_RATE);
             let learning_rate_rule = LearningRateRule::Sqrt;
-            let base = Config { optimiser, learning_rate, learning_rate_rule, ..self.base.clone() };
-            let loss = LossKind::default();
-            (format!("supervised-s{seed}"), Config { seed, objective, negatives, loss, ..base })
+            let (queue, loss) = (None, LossKind::default());
+            let base = Config { optimiser, learning_rate, learning_rate_rule, queue, loss, ..self.base.clone() };
+            (format!("supervised-s{seed}"), Config { seed, objective, negatives, ..base })
         };
         seeds.map(reference).collect()
     }
@@ -99,6 +109,15 @@ impl Plan {
         let temperatures = &grid.temperatures;
         if let Some(i) = (1..temperatures.len()).find(|&i| temperatures[..i].contains(&temperatures[i])) {
             return Err(Error::argument(format!("temperature = {} is asked for twice", temperatures[i])));
+        }
+        let selections = &grid.selections;
+        if let Some(i) = (1..selections.len()).find(|&i| selections[..i].contains(&selections[i])) {
+            return Err(Error::argument(format!("negatives = {} are asked for twice", selections[i])));
+        }
+        if let (Some(batch), Some(first)) = (self.fixed_batch, selections.first()) {
+            return Err(Error::argument(format!(
+                "with a fixed batch of {batch} samples K = n-1 negatives are drawn: sweep.selections, such as {first}, cannot be"
+            )));
         }
         let (trained, evaluated) = (split.train.len(), split.evaluated.len());
         for &n in &grid.draws {
@@ -270,6 +289,11 @@ fn is_default(rows: &[LossComponents], config: &Config, split: &Split) -> bool {
     matches!(rows, [row] if fits(row))
 }
 
+/// `hardest-5`, `range-0-40+60-100`.
+fn in_a_file_name(negatives: Negatives) -> String {
+    negatives.to_string().replace(':', "-").replace(',', "+").replace('%', "")
+}
+
 const CLASSIFIERS: [&str; 3] = ["mean classifier", "linear probe", "kNN"];
 
 fn accuracy_table(
@@ -280,22 +304,29 @@ fn accuracy_table(
     jobs: usize,
     session: &Session<'_>,
 ) -> Result<Table> {
-    let headers = ["representation", "n = K+1", "t", "features", "seeds"].into_iter().chain(CLASSIFIERS);
-    let mut table = Table::new(headers);
-    let mut push = |what: &str, n: Option<(u64, f64)>, layer: &str, values: &[Accuracies]| {
+    let selected = !plan.grid.selections.is_empty();
+    let headers = ["representation", "n = K+1", "t"].into_iter().chain(selected.then_some("negatives"));
+    let mut table = Table::new(headers.chain(["features", "seeds"]).chain(CLASSIFIERS));
+    let mut push = |what: &str, n: Option<(u64, f64, String)>, layer: &str, values: &[Accuracies]| {
         let cell = |of: fn(&Accuracies) -> f64| {
             Cell::Estimate(report::mean_and_deviation(&values.iter().map(of).collect::<Vec<_>>()))
         };
-        table.push(vec![
+        let mut line = vec![
             Cell::text(what),
-            n.map_or(Cell::Missing, |(n, _)| Cell::Integer(n as i64)),
-            n.map_or(Cell::Missing, |(_, t)| Cell::number(t)),
+            n.as_ref().map_or(Cell::Missing, |(n, ..)| Cell::Integer(*n as i64)),
+            n.as_ref().map_or(Cell::Missing, |(_, t, _)| Cell::number(*t)),
+        ];
+        if selected {
+            line.push(n.as_ref().map_or(Cell::Missing, |(.., negatives)| Cell::text(negatives)));
+        }
+        line.extend([
             Cell::text(layer),
             Cell::Integer(values.len() as i64),
             cell(|a| a.mean),
             cell(|a| a.linear),
             cell(|a| a.knn),
         ]);
+        table.push(line);
     };
     let trained = report::group(rows).into_iter().map(|group| ("trained", group));
     let supervised = report::group(references).into_iter().map(|group| ("supervised", group));
@@ -306,7 +337,9 @@ fn accuracy_table(
             };
             group.rows.iter().map(one).collect()
         };
-        let n = (what == "trained").then(|| (group.rows[0].num_draws.get(), group.rows[0].temperature));
+        let row = group.rows[0];
+        let negatives = || row.selection().unwrap_or("all").to_string();
+        let n = (what == "trained").then(|| (row.num_draws.get(), row.temperature, negatives()));
         let layers = [
             ("head", of(Measure::MeanAccuracy, Measure::LinearAccuracy, Measure::KnnAccuracy)),
             (
@@ -316,7 +349,7 @@ fn accuracy_table(
         ];
         for (layer, values) in layers {
             if let Some(values) = values {
-                push(what, n, layer, &values);
+                push(what, n.clone(), layer, &values);
             }
         }
     }

@@ -5,13 +5,14 @@
 //! interrupted run goes on; on the CPU with the same bits as one that was not interrupted.
 
 use super::checkpoint::{self, Position};
+use super::memory::Memory;
 use super::metrics::{self, Metrics};
 use super::{Config, Folder, FolderState, Marker, Negatives, Objective, Task};
 use crate::augment::{Draw, Views};
 use crate::data::Samples;
 use crate::error::{Error, Result};
-use crate::loss::{Loss, cross_entropy, negative_mask, sampled_info_nce};
-use crate::model::{Network, Output, Precision};
+use crate::loss::{Choice, Kept, Loss, cross_entropy, negative_mask, sampled_info_nce, selected_nt_xent};
+use crate::model::{Input, Network, Output, Precision, Tape};
 use crate::optim::{Optimiser, Schedule};
 use crate::rng::{Purpose, permutation, stream};
 use candle_core::{CpuStorage, Device, Storage, Tensor};
@@ -108,7 +109,8 @@ pub fn train(
     }
     theory::files::write_atomically(&folder.file("config.toml"), settings.as_bytes())?;
     if checkpoint.exists() {
-        run.position = checkpoint::load(&checkpoint, &mut run.network, &mut run.optimiser, &settings)?;
+        let (network, optimiser, memory) = (&mut run.network, &mut run.optimiser, run.memory.as_mut());
+        run.position = checkpoint::load(&checkpoint, network, optimiser, memory, &settings)?;
         task.advance(run.position.epoch);
     }
     let metrics = Metrics::open(folder.path(), Some(run.position.step))?;
@@ -124,7 +126,11 @@ pub fn train(
         let loss = run.position.last_loss.unwrap_or(f64::NAN);
         let rate = run.schedule.rate(run.position.step as usize - 1);
         let epoch = run.position.epoch as u64 - 1;
-        keeper.metrics.record(run.position.step, epoch, &[("loss", loss), ("learning_rate", rate)])?;
+        let mut values = vec![("loss", loss), ("learning_rate", rate)];
+        values.extend(run.about_negatives());
+        // Known and recorded: the next epoch counts anew.
+        (run.position.kept_same, run.position.kept_known) = (0, 0);
+        keeper.metrics.record(run.position.step, epoch, &values)?;
         task.step(|| format!("loss {loss:.3}"));
         // After the record, so that the checkpoint never stands before it.
         if run.position.epoch < config.epochs {
@@ -168,7 +174,7 @@ impl Keeper {
         self.require_finite(run)?;
         // First, so that the record never ends before the checkpoint.
         self.metrics.flush()?;
-        checkpoint::save(&self.path, &run.network, &self.settings, &run.position)?;
+        checkpoint::save(&self.path, &run.network, run.memory.as_ref(), &self.settings, &run.position)?;
         self.last = Instant::now();
         Ok(())
     }
@@ -188,6 +194,8 @@ struct Run<'a> {
     samples: &'a Samples,
     views: Views<'a>,
     network: Network,
+    /// The queue of negatives, where there is one.
+    memory: Option<Memory>,
     optimiser: Optimiser,
     schedule: Schedule,
     batches: usize,
@@ -199,6 +207,7 @@ impl<'a> Run<'a> {
         let views = Views::new(&config.augmentation, samples, session.device)?;
         let network = config.network(samples, session.device)?;
         let mut network = network.in_precision(session.precision)?;
+        let memory = Memory::new(config, samples, &network, session.precision)?;
         let (momentum, decay) = (config.momentum, config.weight_decay);
         let optimiser = Optimiser::new(config.optimiser, momentum, decay, network.parameters_mut())?;
         let schedule = Schedule {
@@ -218,7 +227,7 @@ impl<'a> Run<'a> {
             optimiser.foretell(network.parameters(), rates)?;
         }
         let position = Position::default();
-        Ok(Self { config, samples, views, network, optimiser, schedule, batches, position })
+        Ok(Self { config, samples, views, network, memory, optimiser, schedule, batches, position })
     }
 
     /// What the settings do not fix.
@@ -242,8 +251,7 @@ impl<'a> Run<'a> {
         let mut pending: Vec<Tensor> = Vec::new();
         for batch in order.chunks_exact(config.batch_size).skip(self.position.step_of_epoch) {
             let input = self.views.random(batch, &mut draw, 2)?;
-            let (output, tape) = self.network.forward_train(&input)?;
-            let loss = self.loss(&output, batch, &mut choose)?;
+            let (loss, tape) = self.forward(&input, batch, &mut choose)?;
             pending.push(loss.value);
             self.network.backward(tape, loss.gradient)?;
             let looks = pending.len() == look_every || self.position.step_of_epoch + 1 == self.batches;
@@ -253,6 +261,9 @@ impl<'a> Run<'a> {
             }
             self.optimiser
                 .step(self.network.parameters(), self.schedule.rate(self.position.step as usize))?;
+            if let Some(memory) = &self.memory {
+                memory.follow(&self.network)?;
+            }
             self.position.step += 1;
             self.position.step_of_epoch += 1;
             self.position.views = draw.position();
@@ -262,8 +273,10 @@ impl<'a> Run<'a> {
             }
         }
         let mean = self.position.loss_sum / self.batches as f64;
-        let step = self.position.step;
-        self.position = Position { step, epoch: epoch + 1, last_loss: Some(mean), ..Position::default() };
+        let Position { step, kept_same, kept_known, .. } = self.position;
+        let last_loss = Some(mean);
+        self.position =
+            Position { step, epoch: epoch + 1, last_loss, kept_same, kept_known, ..Position::default() };
         Ok(())
     }
 
@@ -283,6 +296,48 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// The loss of a batch, and the tape of the trained network's pass.
+    fn forward(&mut self, input: &Input, batch: &[usize], choose: &mut ChaCha8Rng) -> Result<(Loss, Tape)> {
+        let (config, n) = (self.config, batch.len());
+        let anchors = if self.memory.is_some() { n } else { 2 * n };
+        let num_negatives = self.memory.as_ref().map_or(2 * n - 2, Memory::num_negatives);
+        let choice = match config.selection() {
+            Some(selection) => Choice::of(&selection, anchors, num_negatives, choose)?,
+            None => Choice::all(num_negatives),
+        };
+        let labels = self.samples.labels();
+        let classes: Vec<u32> = batch.iter().map(|&i| labels[i] as u32).collect();
+        let (loss, kept, tape) = match &mut self.memory {
+            Some(memory) => memory.loss(&self.network, input, &classes, &choice, config.temperature)?,
+            None => {
+                let (output, tape) = self.network.forward_train(input)?;
+                if config.selection().is_some() {
+                    let (loss, kept) = selected_nt_xent(&output.head, &classes, &choice, config.temperature)?;
+                    (loss, kept, tape)
+                } else {
+                    (self.loss(&output, batch, choose)?, Kept::default(), tape)
+                }
+            }
+        };
+        self.position.kept_same += kept.same;
+        self.position.kept_known += kept.known;
+        Ok((loss, tape))
+    }
+
+    /// What an epoch's record says of the negatives, where there is a queue or a selection: the effective K, and the share of kept
+    /// negatives that had their anchor's class, among those whose class is known.
+    fn about_negatives(&self) -> Vec<(&'static str, f64)> {
+        if self.memory.is_none() && self.config.selection().is_none() {
+            return Vec::new();
+        }
+        let mut values = vec![("effective_negatives", self.config.effective_negatives() as f64)];
+        let Position { kept_same, kept_known, .. } = self.position;
+        if kept_known > 0 {
+            values.push(("kept_same_class", kept_same as f64 / kept_known as f64));
+        }
+        values
+    }
+
     fn loss(&self, output: &Output, batch: &[usize], choose: &mut ChaCha8Rng) -> Result<Loss> {
         let config = self.config;
         match (config.objective, config.negatives) {
@@ -291,7 +346,8 @@ impl<'a> Run<'a> {
                 let classes: Vec<usize> = batch.iter().chain(batch).map(|&i| labels[i]).collect();
                 cross_entropy(&output.head, &classes)
             }
-            (Objective::Contrastive, Negatives::Batch(_)) => {
+            // A queue and a selection have their own losses, in `forward`.
+            (Objective::Contrastive, Negatives::Batch | Negatives::Queue | Negatives::Selected(_)) => {
                 let classes: Vec<usize> = batch.iter().map(|&i| self.samples.labels()[i]).collect();
                 config.loss.evaluate(&output.head, &classes, config.temperature)
             }

@@ -164,12 +164,17 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// n, and t where the figure has several.
+    /// n, and t and the selection of negatives where the figure has several.
     fn label(&self, slot: usize) -> String {
         let row = self.groups[slot].rows[0];
-        let several = self.groups.iter().any(|g| g.rows[0].temperature != row.temperature);
-        let n = row.num_draws;
-        if several { format!("{n}, t = {}", row.temperature) } else { n.to_string() }
+        let mut label = row.num_draws.to_string();
+        if self.groups.iter().any(|g| g.rows[0].temperature != row.temperature) {
+            label += &format!(", t = {}", row.temperature);
+        }
+        if self.groups.iter().any(|g| g.rows[0].selection() != row.selection()) {
+            label += &format!(", {}", row.selection().unwrap_or("all"));
+        }
+        label
     }
 
     /// Lines of the legend, ln C among them.

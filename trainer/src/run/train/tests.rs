@@ -37,6 +37,12 @@ fn an_interrupted_run_goes_on_with_the_same_bits() {
         ("sgd", &sampled[..]),
         ("lars", &["epochs=3", "batch_size=256", "optimiser=lars", "encoder=conv"]),
         ("adamw", &["epochs=2", "batch_size=256", "optimiser=adamw", "learning_rate=0.001"]),
+        ("selected", &["epochs=3", "batch_size=256", "negatives=random:20%"]),
+        ("queue", &["epochs=3", "batch_size=256", "negatives=hardest:50%", "queue.size=600"]),
+        (
+            "fast-queue",
+            &["epochs=3", "batch_size=256", "negatives=random:50%", "queue.size=257", "queue.momentum=0.5"],
+        ),
         ("supervised", &["epochs=2", "batch_size=256", "objective=cross-entropy"]),
     ] {
         let config = config(overrides);
@@ -50,6 +56,29 @@ fn an_interrupted_run_goes_on_with_the_same_bits() {
         }
         assert!(!pieces.join(CHECKPOINT).exists(), "the checkpoint goes when the run is finished");
     }
+}
+
+#[test]
+fn a_record_says_how_many_negatives_counted_and_of_which_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |overrides: &[&str], name: &str| {
+        let path = folder.path().join(name);
+        quietly(&config(overrides), &path, &Session::CPU).unwrap();
+        metrics::jsonl::read(&path.join("metrics.jsonl")).unwrap()
+    };
+    let plain = rows(&["epochs=1"], "plain");
+    assert_eq!(plain[0].get("effective_negatives"), None, "as before");
+    let queue = rows(&["epochs=4", "negatives=hardest:5%", "queue.size=1000", "queue.momentum=0.9"], "queue");
+    assert!(queue.iter().all(|row| row.get("effective_negatives") == Some(50.0)));
+    // Of ten classes about a tenth of all keys; of the hardest many more once something is learnt.
+    let same: Vec<f64> = queue.iter().map(|row| row.get("kept_same_class").unwrap()).collect();
+    assert!(same.iter().all(|share| (0.05..0.99).contains(share)), "{same:?}");
+    assert!(same[3] > 0.3, "{same:?}");
+    let all = rows(&["epochs=2", "negatives=queue", "queue.size=1000"], "all");
+    assert!((all[1].get("kept_same_class").unwrap() - 0.1).abs() < 0.02);
+    assert_eq!(all[1].get("effective_negatives"), Some(1000.0));
+    let batch = rows(&["epochs=1", "negatives=easiest:95%", "batch_size=64"], "batch");
+    assert_eq!(batch[0].get("effective_negatives"), Some(120.0));
 }
 
 #[test]

@@ -1,0 +1,297 @@
+//! Which negatives of a query count: a selection by difficulty (Cai, Frankle, Schwab & Morcos 2020, arXiv 2010.06682).
+//!
+//! The difficulty of a negative is its logit s_j. With the K negatives of a query in ascending order of s_j (ties in the order
+//! of their indices) and a kept part \[lo, hi) of the whole, the negative of rank r is kept iff lo·K ≤ r < hi·K: that keeps
+//! ⌈hi·K⌉ − ⌈lo·K⌉ negatives. Ranks are taken of the logits of each step, and nothing is differentiated through them.
+//!
+//! | written | kept part | negatives of K = 65,536 |
+//! |---|---|---|
+//! | `hardest:5%` | \[0.95, 1) | 3,276 |
+//! | `easiest:95%` | \[0, 0.95) | 62,260 |
+//! | `drop-hardest:0.1%` | \[0, 0.999) | 65,471 |
+//! | `drop-easiest:95%` | \[0.95, 1) | 3,276 |
+//! | `range:0-40%,60-100%` | \[0, 0.4) ∪ \[0.6, 1) | 52,429 |
+//! | `random:5%` | as many as `hardest:5%`, at random for each query | 3,276 |
+//!
+//! Percentages are decimals of up to six places, held as whole numbers of 10⁻⁸, so that no rounding moves a rank.
+
+use crate::error::{Error, Result};
+use rand::{Rng, RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::fmt;
+use std::str::FromStr;
+
+/// 100 % in units of 10⁻⁸.
+const WHOLE: u32 = 100_000_000;
+
+/// Places of a percentage.
+const PLACES: usize = 6;
+
+/// Parts of a `range:`.
+const MOST_PARTS: usize = 8;
+
+/// A selection of negatives by difficulty, or at random.
+///
+/// # Examples
+/// ```
+/// use trainer::loss::Selection;
+/// let hardest: Selection = "hardest:5%".parse()?;
+/// assert_eq!((hardest.kept(65_536), hardest.kept(40)), (3276, 2));
+/// let without: Selection = "drop-hardest:0.1%".parse()?;
+/// assert_eq!(without.kept(65_536), 65_536 - 65);
+/// assert_eq!(without.to_string(), "drop-hardest:0.1%");
+/// assert!("hardest:101%".parse::<Selection>().is_err());
+/// # Ok::<(), trainer::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selection(Kind);
+
+/// Shares in units of 10⁻⁸.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Hardest(u32),
+    Easiest(u32),
+    DropHardest(u32),
+    DropEasiest(u32),
+    Random(u32),
+    /// The first `count` of these, ascending, without overlap.
+    Ranges {
+        parts: [[u32; 2]; MOST_PARTS],
+        count: usize,
+    },
+}
+
+/// The words before the colon.
+const WORDS: [(&str, fn(u32) -> Kind); 5] = [
+    ("hardest", Kind::Hardest),
+    ("easiest", Kind::Easiest),
+    ("drop-hardest", Kind::DropHardest),
+    ("drop-easiest", Kind::DropEasiest),
+    ("random", Kind::Random),
+];
+
+impl Selection {
+    /// The kept ranks of K, as ascending ranges \[from, to) that are not empty; of `random`, as many ranks as it keeps.
+    pub fn ranks(&self, num_negatives: usize) -> Vec<[usize; 2]> {
+        let one = |lo, hi| vec![[lo, hi]];
+        let parts = match self.0 {
+            Kind::Hardest(p) | Kind::Random(p) => one(WHOLE - p, WHOLE),
+            Kind::Easiest(p) => one(0, p),
+            Kind::DropHardest(p) => one(0, WHOLE - p),
+            Kind::DropEasiest(p) => one(p, WHOLE),
+            Kind::Ranges { parts, count } => parts[..count].to_vec(),
+        };
+        // r ≥ lo·K for a whole r iff r ≥ ⌈lo·K⌉.
+        let rank =
+            |share: u32| (u128::from(share) * num_negatives as u128).div_ceil(u128::from(WHOLE)) as usize;
+        let ranks = parts.into_iter().map(|[lo, hi]| [rank(lo), rank(hi)]);
+        ranks.filter(|[from, to]| from < to).collect()
+    }
+
+    /// The effective K: how many of K negatives are kept.
+    pub fn kept(&self, num_negatives: usize) -> usize {
+        self.ranks(num_negatives).iter().map(|[from, to]| to - from).sum()
+    }
+
+    /// The effective K, at least 1.
+    ///
+    /// # Errors
+    /// The selection keeps none of K negatives.
+    pub fn require_kept(&self, num_negatives: usize) -> Result<usize> {
+        match self.kept(num_negatives) {
+            0 => Err(Error::argument(format!("negatives = '{self}' keeps none of K = {num_negatives}"))),
+            kept => Ok(kept),
+        }
+    }
+}
+
+/// A share as a percentage without trailing zeros.
+fn percent(share: u32) -> String {
+    let unit = 10u32.pow(PLACES as u32);
+    let (whole, places) = (share / unit, share % unit);
+    let text = format!("{whole}.{places:06}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+/// A percentage without its sign, such as `0.1`, as a share; `None` for anything else, and above 100.
+fn share(text: &str) -> Option<u32> {
+    let (whole, places) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str, most: usize| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if !digits(whole, 3) || !digits(places, PLACES) {
+        return None;
+    }
+    let share: u32 = format!("{whole}{places:0<PLACES$}").parse().ok()?;
+    (share <= WHOLE).then_some(share)
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Kind::Hardest(p) => write!(f, "hardest:{}%", percent(p)),
+            Kind::Easiest(p) => write!(f, "easiest:{}%", percent(p)),
+            Kind::DropHardest(p) => write!(f, "drop-hardest:{}%", percent(p)),
+            Kind::DropEasiest(p) => write!(f, "drop-easiest:{}%", percent(p)),
+            Kind::Random(p) => write!(f, "random:{}%", percent(p)),
+            Kind::Ranges { parts, count } => {
+                let part = |[lo, hi]: &[u32; 2]| format!("{}-{}%", percent(*lo), percent(*hi));
+                let parts: Vec<String> = parts[..count].iter().map(part).collect();
+                write!(f, "range:{}", parts.join(","))
+            }
+        }
+    }
+}
+
+impl FromStr for Selection {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = |what: &str| Error::argument(format!("negatives = '{text}': {what}"));
+        let range = "a percentage is a decimal between 0% and 100% of at most six places, such as 0.1%";
+        let Some((word, rest)) = text.split_once(':') else {
+            return Err(bad("neither a number, nor batch, nor queue, nor a selection such as hardest:5%"));
+        };
+        if let Some((_, kind)) = WORDS.iter().find(|(known, _)| *known == word) {
+            let found = rest.strip_suffix('%').and_then(share).ok_or_else(|| bad(range))?;
+            return Ok(Self(kind(found)));
+        }
+        if word != "range" {
+            let known: Vec<&str> = WORDS.iter().map(|(known, _)| *known).collect();
+            return Err(bad(&format!("a selection starts with range, {}", known.join(", "))));
+        }
+        let (mut parts, mut count) = ([[0; 2]; MOST_PARTS], 0);
+        for part in rest.split(',') {
+            let ends = part.strip_suffix('%').and_then(|part| part.split_once('-'));
+            let ends = ends.and_then(|(lo, hi)| Some([share(lo)?, share(hi)?])).ok_or_else(|| bad(range))?;
+            if count == MOST_PARTS {
+                return Err(bad(&format!("a range has at most {MOST_PARTS} parts")));
+            }
+            if ends[0] >= ends[1] {
+                return Err(bad(&format!("the part {part} is empty")));
+            }
+            if count > 0 && ends[0] < parts[count - 1][1] {
+                return Err(bad(&format!("the part {part} overlaps, or precedes, the one before it")));
+            }
+            parts[count] = ends;
+            count += 1;
+        }
+        Ok(Self(Kind::Ranges { parts, count }))
+    }
+}
+
+/// What is kept of the negatives of each query of one step.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    num_negatives: usize,
+    /// `None`: all.
+    ranks: Option<Vec<[usize; 2]>>,
+    /// The seed of each query's own random numbers, where negatives are kept at random.
+    seeds: Option<Vec<u64>>,
+}
+
+impl Choice {
+    /// All K negatives.
+    pub fn all(num_negatives: usize) -> Self {
+        Self { num_negatives, ranks: None, seeds: None }
+    }
+
+    /// A selection of the K negatives of this many queries. `random` draws one number of 64 bits a query from `rng`, which
+    /// seeds the query's own stream; no other selection draws.
+    ///
+    /// # Errors
+    /// The selection keeps none.
+    pub fn of(
+        selection: &Selection,
+        queries: usize,
+        num_negatives: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Self> {
+        selection.require_kept(num_negatives)?;
+        let seeds =
+            matches!(selection.0, Kind::Random(_)).then(|| (0..queries).map(|_| rng.next_u64()).collect());
+        Ok(Self { num_negatives, ranks: Some(selection.ranks(num_negatives)), seeds })
+    }
+
+    /// K.
+    pub fn num_negatives(&self) -> usize {
+        self.num_negatives
+    }
+
+    /// The effective K.
+    pub fn kept(&self) -> usize {
+        let ranks = self.ranks.as_ref().map(|ranks| ranks.iter().map(|[from, to]| to - from).sum());
+        ranks.unwrap_or(self.num_negatives)
+    }
+
+    /// Whether every negative is kept.
+    pub fn is_all(&self) -> bool {
+        self.kept() == self.num_negatives
+    }
+
+    /// Whether it is for this many queries of K negatives each.
+    pub(super) fn fits(&self, queries: usize, num_negatives: usize) -> bool {
+        self.num_negatives == num_negatives && self.seeds.as_ref().is_none_or(|seeds| seeds.len() == queries)
+    }
+
+    /// Writes −∞ over the logits \[K\] of query number `query` that are not kept, in O(K). A row with a NaN stays as it is, so
+    /// that its loss is NaN whatever is selected. `work` is a buffer for the next call.
+    pub fn apply(&self, query: usize, logits: &mut [f32], work: &mut Vec<u64>) {
+        let Some(ranks) = &self.ranks else { return };
+        if self.is_all() || logits.iter().fold(false, |any, x| any | x.is_nan()) {
+            return;
+        }
+        work.clear();
+        if let Some(seeds) = &self.seeds {
+            let mut rng = ChaCha8Rng::seed_from_u64(seeds[query]);
+            drop_at_random(logits, self.num_negatives - self.kept(), &mut rng, work);
+            return;
+        }
+        work.extend(logits.iter().zip(0u64..).map(|(x, index)| u64::from(ordered(*x)) << 32 | index));
+        // Ranks below `done` stand below place `done` already.
+        let mut done = 0;
+        let mut place = |rank: usize, work: &mut [u64]| {
+            if rank > done && rank < work.len() {
+                work[done..].select_nth_unstable(rank - done);
+                done = rank;
+            }
+        };
+        let mut dropped_from = 0;
+        for &[from, to] in ranks {
+            place(from, work);
+            drop_these(logits, &work[dropped_from..from]);
+            place(to, work);
+            dropped_from = to;
+        }
+        drop_these(logits, &work[dropped_from..]);
+    }
+}
+
+fn drop_these(logits: &mut [f32], keys: &[u64]) {
+    for key in keys {
+        logits[*key as u32 as usize] = f32::NEG_INFINITY;
+    }
+}
+
+/// Drops a uniformly random subset of this many: the first places of a Fisher–Yates shuffle, of those that are dropped or of
+/// those that are kept, whichever are fewer.
+fn drop_at_random(logits: &mut [f32], dropped: usize, rng: &mut ChaCha8Rng, work: &mut Vec<u64>) {
+    let count = logits.len();
+    work.extend(0..count as u64);
+    let few = dropped.min(count - dropped);
+    for i in 0..few {
+        work.swap(i, rng.random_range(i..count));
+    }
+    drop_these(logits, if few == dropped { &work[..few] } else { &work[few..] });
+}
+
+/// Bits in the order of the numbers, −0 = +0; of numbers that are not NaN.
+#[inline(always)]
+fn ordered(x: f32) -> u32 {
+    // −0 + 0 = +0.
+    let bits = (x + 0.0).to_bits();
+    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+}
+
+#[cfg(test)]
+mod tests;
