@@ -55,6 +55,7 @@ pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
         seeds: Vec::new(),
         temperatures: Vec::new(),
         selections: Vec::new(),
+        losses: Vec::new(),
         supervised: false,
     });
     if let Some(draws) = &args.draws {

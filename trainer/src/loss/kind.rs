@@ -170,6 +170,16 @@ impl LossKind {
         }
     }
 
+    /// Reads a list of words and tables.
+    pub(crate) fn words_or_tables<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Vec<Self>, D::Error> {
+        #[derive(Deserialize)]
+        struct One(#[serde(deserialize_with = "LossKind::word_or_table")] LossKind);
+        let list: Vec<One> = Vec::deserialize(deserializer)?;
+        Ok(list.into_iter().map(|One(loss)| loss).collect())
+    }
+
     /// Reads a table, or a bare word, which stands for the kind with default parameters.
     pub(crate) fn word_or_table<'de, D: Deserializer<'de>>(
         deserializer: D,

@@ -29,10 +29,10 @@ mod nscl;
 mod nt_xent;
 #[cfg(test)]
 mod properties;
-mod spectral;
 mod queue;
 mod selected;
 mod selection;
+mod spectral;
 
 pub use anchor::Kept;
 pub use cross_entropy::cross_entropy;
@@ -45,10 +45,10 @@ pub use info_nce::{negative_mask, sampled_info_nce};
 pub use kind::LossKind;
 pub use nscl::nscl;
 pub use nt_xent::nt_xent;
-pub use spectral::spectral;
 pub use queue::{Queue, queue_info_nce};
 pub use selected::selected_nt_xent;
 pub use selection::{Choice, Selection};
+pub use spectral::spectral;
 
 use crate::error::{Error, Result};
 use candle_core::{Tensor, Var};

@@ -5,6 +5,7 @@
 
 use super::{Config, Negatives};
 use crate::error::{Error, Result};
+use crate::loss::LossKind;
 use serde::{Deserialize, Serialize};
 
 const FILES: [(&str, &str); 7] = [
@@ -34,6 +35,9 @@ pub struct Grid {
     /// Negatives, such as `"queue"` and `"hardest:5%"`; empty: those of the settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub selections: Vec<Negatives>,
+    /// Losses of the batch, such as `"dcl"` or `{ kind = "hard", beta = 2 }`, one of a kind; empty: that of the settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "LossKind::words_or_tables")]
+    pub losses: Vec<LossKind>,
     /// Whether the same encoder is also trained with known classes, once a seed, for reference.
     #[serde(default)]
     pub supervised: bool,

@@ -32,21 +32,29 @@ pub struct Plan {
 impl Plan {
     /// The runs as (folder name, settings), the slowest first.
     fn runs(&self) -> Vec<(String, Config)> {
+        let grid = &self.grid;
+        let losses = if grid.losses.is_empty() { vec![self.base.loss] } else { grid.losses.clone() };
         let mut runs = Vec::new();
         for temperature in self.temperatures() {
-            for &n in &self.grid.draws {
+            for &n in &grid.draws {
+                let batch_size = self.fixed_batch.unwrap_or(n);
                 for negatives in self.negatives(n) {
-                    for &seed in &self.grid.seeds {
-                        let batch_size = self.fixed_batch.unwrap_or(n);
-                        let config = Config { seed, temperature, batch_size, negatives, ..self.base.clone() };
-                        let mut axes = match self.grid.temperatures.len() {
-                            0 => String::new(),
-                            _ => format!("-t{temperature}"),
-                        };
-                        if !self.grid.selections.is_empty() {
+                    for &loss in &losses {
+                        let mut axes = String::new();
+                        if !grid.temperatures.is_empty() {
+                            axes += &format!("-t{temperature}");
+                        }
+                        if !grid.selections.is_empty() {
                             axes += &format!("-{}", in_a_file_name(negatives));
                         }
-                        runs.push((format!("n{n:04}{axes}-s{seed}"), config));
+                        if !grid.losses.is_empty() {
+                            axes += &format!("-{}", loss.name());
+                        }
+                        for &seed in &grid.seeds {
+                            let base = self.base.clone();
+                            let config = Config { seed, temperature, batch_size, negatives, loss, ..base };
+                            runs.push((format!("n{n:04}{axes}-s{seed}"), config));
+                        }
                     }
                 }
             }
@@ -81,7 +89,8 @@ impl Plan {
             let (optimiser, learning_rate) = (OptimiserKind::AdamW, REFERENCE_RATE);
             let learning_rate_rule = LearningRateRule::Sqrt;
             let (queue, loss) = (None, LossKind::default());
-            let base = Config { optimiser, learning_rate, learning_rate_rule, queue, loss, ..self.base.clone() };
+            let base =
+                Config { optimiser, learning_rate, learning_rate_rule, queue, loss, ..self.base.clone() };
             (format!("supervised-s{seed}"), Config { seed, objective, negatives, ..base })
         };
         seeds.map(reference).collect()
@@ -113,6 +122,10 @@ impl Plan {
         let selections = &grid.selections;
         if let Some(i) = (1..selections.len()).find(|&i| selections[..i].contains(&selections[i])) {
             return Err(Error::argument(format!("negatives = {} are asked for twice", selections[i])));
+        }
+        let losses: Vec<&str> = grid.losses.iter().map(LossKind::name).collect();
+        if let Some(i) = (1..losses.len()).find(|&i| losses[..i].contains(&losses[i])) {
+            return Err(Error::argument(format!("loss = {} is asked for twice", losses[i])));
         }
         if let (Some(batch), Some(first)) = (self.fixed_batch, selections.first()) {
             return Err(Error::argument(format!(
@@ -304,20 +317,25 @@ fn accuracy_table(
     jobs: usize,
     session: &Session<'_>,
 ) -> Result<Table> {
-    let selected = !plan.grid.selections.is_empty();
-    let headers = ["representation", "n = K+1", "t"].into_iter().chain(selected.then_some("negatives"));
+    let (selected, compared) = (!plan.grid.selections.is_empty(), !plan.grid.losses.is_empty());
+    let axes = selected.then_some("negatives").into_iter().chain(compared.then_some("loss"));
+    let headers = ["representation", "n = K+1", "t"].into_iter().chain(axes);
     let mut table = Table::new(headers.chain(["features", "seeds"]).chain(CLASSIFIERS));
-    let mut push = |what: &str, n: Option<(u64, f64, String)>, layer: &str, values: &[Accuracies]| {
+    let mut push = |what: &str, of: Option<&LossComponents>, layer: &str, values: &[Accuracies]| {
         let cell = |of: fn(&Accuracies) -> f64| {
             Cell::Estimate(report::mean_and_deviation(&values.iter().map(of).collect::<Vec<_>>()))
         };
+        let told = |cell: &dyn Fn(&LossComponents) -> Cell| of.map_or(Cell::Missing, cell);
         let mut line = vec![
             Cell::text(what),
-            n.as_ref().map_or(Cell::Missing, |(n, ..)| Cell::Integer(*n as i64)),
-            n.as_ref().map_or(Cell::Missing, |(_, t, _)| Cell::number(*t)),
+            told(&|row| Cell::Integer(row.num_draws.get() as i64)),
+            told(&|row| Cell::number(row.temperature)),
         ];
         if selected {
-            line.push(n.as_ref().map_or(Cell::Missing, |(.., negatives)| Cell::text(negatives)));
+            line.push(told(&|row| Cell::text(row.selection().unwrap_or("all"))));
+        }
+        if compared {
+            line.push(told(&|row| Cell::text(&row.run.loss)));
         }
         line.extend([
             Cell::text(layer),
@@ -337,9 +355,7 @@ fn accuracy_table(
             };
             group.rows.iter().map(one).collect()
         };
-        let row = group.rows[0];
-        let negatives = || row.selection().unwrap_or("all").to_string();
-        let n = (what == "trained").then(|| (row.num_draws.get(), row.temperature, negatives()));
+        let row = (what == "trained").then_some(group.rows[0]);
         let layers = [
             ("head", of(Measure::MeanAccuracy, Measure::LinearAccuracy, Measure::KnnAccuracy)),
             (
@@ -349,7 +365,7 @@ fn accuracy_table(
         ];
         for (layer, values) in layers {
             if let Some(values) = values {
-                push(what, n.clone(), layer, &values);
+                push(what, row, layer, &values);
             }
         }
     }

@@ -164,7 +164,7 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// n, and t and the selection of negatives where the figure has several.
+    /// n, and t, the selection of negatives and the loss where the figure has several.
     fn label(&self, slot: usize) -> String {
         let row = self.groups[slot].rows[0];
         let mut label = row.num_draws.to_string();
@@ -173,6 +173,9 @@ impl<'a> Content<'a> {
         }
         if self.groups.iter().any(|g| g.rows[0].selection() != row.selection()) {
             label += &format!(", {}", row.selection().unwrap_or("all"));
+        }
+        if self.groups.iter().any(|g| g.rows[0].run.loss != row.run.loss) {
+            label += &format!(", {}", row.run.loss);
         }
         label
     }
