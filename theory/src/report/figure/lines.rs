@@ -49,6 +49,8 @@ pub struct Lines {
     pub log_x: bool,
     /// Whether the left axis is logarithmic.
     pub log_y: bool,
+    /// Names of the positions 0, 1, … of a linear horizontal axis, such as those of unequal intervals; none: numbers.
+    pub x_names: Vec<String>,
     /// The curves; at most eight differ in colour.
     pub series: Vec<Series>,
 }
@@ -56,7 +58,7 @@ pub struct Lines {
 /// The curves as a file of this format.
 ///
 /// # Errors
-/// No point can be drawn.
+/// No point can be drawn; a logarithmic horizontal axis whose positions have names.
 ///
 /// # Examples
 /// ```
@@ -69,6 +71,12 @@ pub struct Lines {
 /// ```
 pub fn lines(figure: &Lines, format: Format) -> Result<Vec<u8>> {
     let mut figure = figure.clone();
+    if figure.log_x && !figure.x_names.is_empty() {
+        return Err(Error::argument(format!(
+            "figure '{}': positions with names have no logarithmic axis",
+            figure.title
+        )));
+    }
     for series in &mut figure.series {
         let (log_x, log_y) = (figure.log_x, figure.log_y && !series.right);
         let fits = |v: f64, log: bool| v.is_finite() && (!log || v > 0.0);
@@ -92,7 +100,10 @@ impl Drawing for Lines {
 
     fn draw<B: DrawingBackend>(&self, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn {
         let points = || self.series.iter().flat_map(|s| s.points.iter().map(move |&(x, y)| (s.right, x, y)));
-        let x = range(points().map(|(_, x, _)| x), self.log_x, 0.0);
+        let x = match self.x_names.len() {
+            0 => range(points().map(|(_, x, _)| x), self.log_x, 0.0),
+            names => -0.5..names as f64 - 0.5,
+        };
         let left = range(points().filter(|p| !p.0).map(|(_, _, y)| y), self.log_y, 0.04);
         let right = range(points().filter(|p| p.0).map(|(_, _, y)| y), false, 0.04);
         let width = |range: &Range<f64>, log: bool| if log { 0.0 } else { range.end - range.start };
@@ -145,6 +156,15 @@ impl Lines {
         let label = |axis: usize| {
             move |v: &f64| if v.abs() < 1e-9 * widths[axis] { "0".to_string() } else { tick(*v) }
         };
+        let x_label = |v: &f64| {
+            let slot = v.round();
+            let whole = (v - slot).abs() < 1e-6 && slot >= 0.0;
+            match self.x_names.get(slot as usize).filter(|_| whole) {
+                Some(name) => name.clone(),
+                None if self.x_names.is_empty() => label(0)(v),
+                None => String::new(),
+            }
+        };
         let two_axes = self.series.iter().any(|s| s.right);
         let mut chart = ChartBuilder::on(&plot)
             .margin(scale.length(16))
@@ -154,15 +174,17 @@ impl Lines {
             .build_cartesian_2d(x.clone(), y)
             .map_err(message)?
             .set_secondary_coord(x, right);
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
+        let mut mesh = chart.configure_mesh();
+        if !self.x_names.is_empty() {
+            mesh.disable_x_mesh().x_labels(2 * self.x_names.len() + 1);
+        }
+        mesh.light_line_style(TRANSPARENT)
             .bold_line_style(RGBColor(225, 225, 225).stroke_width(scale.width(1)))
             .axis_style(BLACK.stroke_width(scale.width(1)))
             .set_all_tick_mark_size(scale.length(4))
             .x_desc(&self.x_label)
             .y_desc(&self.y_label)
-            .x_label_formatter(&label(0))
+            .x_label_formatter(&x_label)
             .y_label_formatter(&label(1))
             .label_style(scale.font(15))
             .axis_desc_style(scale.font(16))
@@ -231,6 +253,15 @@ mod tests {
             ..Lines::default()
         };
         assert!(lines(&figure, Format::Svg).unwrap_err().to_string().contains("no point"));
+        let named = Lines {
+            x_names: vec!["first".into(), "second".into()],
+            series: vec![series(vec![(0.0, 1.0), (1.0, 2.0)])],
+            ..Lines::default()
+        };
+        let svg = String::from_utf8(lines(&named, Format::Svg).unwrap()).unwrap();
+        assert!(svg.contains("first") && svg.contains("second") && !svg.contains(">0.5<"), "{svg}");
+        let logarithmic = Lines { log_x: true, ..named };
+        assert!(lines(&logarithmic, Format::Svg).unwrap_err().to_string().contains("positions with names"));
         figure.series = vec![series((1..100_000).map(|i| (f64::from(i), f64::from(i))).collect())];
         assert!(lines(&figure, Format::Svg).unwrap().len() < 100_000);
     }
