@@ -30,6 +30,8 @@ pub enum Purpose {
     Probe = 10,
     /// The first keys of a queue of negatives.
     Queue = 11,
+    /// Queries, bank and permuted classes of the analysis of difficulty.
+    Difficulty = 12,
 }
 
 /// The stream of a seed, a purpose and an index (an epoch, a pass; below 2⁴⁸).

@@ -4,6 +4,7 @@
 //!   (`…_rao_blackwell`; [`variance_ratios`] says what that saves);
 //! - [`mean_accuracy`], [`linear_accuracy`], [`linear_accuracy_sgd`], [`knn_accuracy`]: simple classifiers;
 //! - [`collision_spread`], [`collision_by_class`]: the spread of features within classes;
+//! - [`difficulty`]: which negatives are hard: of the same class, for every query, of similar classes;
 //! - [`geometry()`]: alignment, uniformity, effective rank.
 //!
 //! Everything runs on the current rayon pool in chunks whose bounds depend on shapes alone: 50,000 training and 10,000
@@ -14,6 +15,7 @@ mod classifiers;
 mod collision;
 mod components;
 mod conditional;
+pub mod difficulty;
 mod geometry;
 mod neighbours;
 mod probe;
