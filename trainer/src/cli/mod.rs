@@ -1,6 +1,7 @@
 //! The command line of `trainer`.
 
 mod bench;
+mod difficulty;
 mod download;
 mod measure;
 mod population;
@@ -43,6 +44,9 @@ enum Command {
         after_help = "Example: trainer population --classes 10 --negatives 1,31,1023,100000 --temperature 0.5 --out runs/population"
     )]
     Population(population::PopulationArgs),
+    /// Rank the negatives of a trained run, or of features that another program made: which are hard, and are they of the same class?
+    #[command(after_help = "Example: trainer difficulty --run runs/n128 --out runs/n128-difficulty")]
+    Difficulty(difficulty::DifficultyArgs),
     /// Fetch a published data set and compare it with its published checksums
     #[command(after_help = "Example: trainer download fashion-mnist --data data/sets")]
     Download(download::DownloadArgs),
@@ -117,6 +121,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Reproduce(_) | Command::Download(_) => 1,
         Command::Train(args) => session::threads(args.threads),
         Command::Measure(args) => session::threads(args.threads),
+        Command::Difficulty(args) => session::threads(args.threads),
         Command::Bench(args) => args.threads(),
         Command::Population(args) => args.threads(),
     });
@@ -124,6 +129,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Train(args) => train::train(&args),
         Command::Measure(args) => measure::measure(&args),
+        Command::Difficulty(args) => difficulty::rank(&args),
         Command::Download(args) => download::download(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Population(args) => population::population(&args),

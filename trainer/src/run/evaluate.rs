@@ -1,5 +1,9 @@
 //! Measurement of a trained run, or of features that another program made.
 
+mod two_views;
+
+pub use two_views::two_views;
+
 use super::{Config, Session, load_network, run_config};
 use crate::augment::{Draw, Views};
 use crate::data::{self, Images, Samples, Split};

@@ -17,7 +17,7 @@ mod train;
 pub use config::{Config, LearningRateRule, Negatives, Objective, QueueSettings};
 pub use evaluate::{
     Accuracies, Features, Measured, Measuring, feature_spreads, measure_features, measure_network,
-    measure_run,
+    measure_run, two_views,
 };
 pub use folder::{Folder, FolderState, Marker};
 pub use interrupt::Interrupt;

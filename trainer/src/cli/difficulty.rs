@@ -1,0 +1,145 @@
+//! `difficulty`: which negatives are hard, for a run or anybody's features.
+
+use super::print;
+use super::session::threads;
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+use theory::report::{Format, Table};
+use trainer::cuda::DeviceChoice;
+use trainer::measure::difficulty::{Bin, Difficulty, Hierarchy, Request, difficulty};
+use trainer::measure::{self, Views};
+use trainer::run::{self, Folder, Interrupt, Marker, Session};
+use trainer::{Error, data};
+
+#[derive(Args)]
+pub(super) struct DifficultyArgs {
+    /// Folder of a trained run
+    #[arg(long, value_name = "DIR", required_unless_present = "features", conflicts_with = "features")]
+    run: Option<PathBuf>,
+    /// Features of another program: .npz or .safetensors with view1, view2, labels
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+    /// Number of queries, drawn from the bank [default: all of it]
+    #[arg(long, value_name = "N")]
+    queries: Option<usize>,
+    /// Number of samples whose second views are the negatives [default: all evaluated samples]
+    #[arg(long, value_name = "N")]
+    bank: Option<usize>,
+    /// Intervals of difficulty in percent, the hardest first, such as 0-0.1,0-5,5-100
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    bins: Option<Vec<Bin>>,
+    /// Tree of the classes: a CSV file node,parent,class, or cifar10, cifar100, fashion-mnist [default: that of a run's data set]
+    #[arg(long, value_name = "FILE")]
+    hierarchy: Option<PathBuf>,
+    /// Seed of the views, of the choice of queries and bank, and of permuted classes [default: that of the run, or 7]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Folder for the tables and figures
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// How tables are printed: table, csv, json, markdown, latex
+    #[arg(long, value_name = "F", default_value = "table")]
+    format: Format,
+    /// Threads; the result does not depend on it [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(super) threads: Option<u64>,
+    /// Say nothing
+    #[arg(short, long)]
+    quiet: bool,
+    /// Folder of the data sets' files [default: that of the run's training]
+    #[arg(long, value_name = "DIR", conflicts_with = "features")]
+    data: Option<PathBuf>,
+    /// cpu, cuda or cuda:INDEX; auto takes a GPU where there is one
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    device: DeviceChoice,
+}
+
+/// Two views with their classes, and where these stand.
+struct Found {
+    views: Views,
+    labels: Vec<usize>,
+    num_classes: usize,
+    seed: u64,
+    hierarchy: Option<Hierarchy>,
+}
+
+pub(super) fn rank(args: &DifficultyArgs) -> Result<()> {
+    let hierarchy = args.hierarchy.as_deref().map(Hierarchy::read).transpose()?;
+    let settings = format!(
+        "{:?}",
+        (&args.run, &args.features, args.queries, args.bank, &args.bins, &args.hierarchy, args.seed)
+    );
+    let marker = Marker::new("difficulty", settings);
+    Folder::check(&args.out, &marker)?;
+    let device = super::open(args.device)?;
+    let interrupt = Interrupt::install()?;
+    let stop = || interrupt.requested();
+    let session = Session { device: &device, stop: &stop, ..Session::CPU };
+    let ranked = run::with_threads(threads(args.threads), || {
+        let found = found(args, hierarchy, &session)?;
+        let request = Request {
+            queries: args.queries,
+            bank: args.bank,
+            bins: args.bins.clone(),
+            hierarchy: found.hierarchy,
+            seed: found.seed,
+        };
+        difficulty(&found.views, (&found.labels, found.num_classes), &request, &stop)
+    })?;
+    let folder = Folder::create(&args.out, &marker)?;
+    ranked.write(folder.path())?;
+    if !args.quiet {
+        print(&text(&ranked, args.format))?;
+        if args.format == Format::Table {
+            print(&format!("\nwrote {}\n", folder.file("difficulty.csv").display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn found(
+    args: &DifficultyArgs,
+    hierarchy: Option<Hierarchy>,
+    session: &Session<'_>,
+) -> trainer::Result<Found> {
+    match (&args.run, &args.features) {
+        (Some(path), _) => {
+            let (config, marker) = run::run_config(path)?;
+            let folder = args.data.clone().or(marker.data);
+            let split = data::load(&config.data(folder.as_deref()))?;
+            let known = || Hierarchy::known(&config.dataset).transpose();
+            Ok(Found {
+                views: run::two_views(path, &split, args.seed, session)?,
+                labels: split.evaluated.labels().to_vec(),
+                num_classes: split.evaluated.num_classes(),
+                seed: args.seed.unwrap_or(config.seed),
+                hierarchy: hierarchy.map_or_else(known, |given| Ok(Some(given)))?,
+            })
+        }
+        (None, Some(file)) => {
+            let features = data::features::read(file)?;
+            Ok(Found {
+                views: measure::Views { first: features.view1, second: features.view2 },
+                labels: features.labels,
+                num_classes: features.num_classes,
+                seed: args.seed.unwrap_or(7),
+                hierarchy,
+            })
+        }
+        (None, None) => Err(Error::argument("--run DIR or --features FILE is needed")),
+    }
+}
+
+/// All tables; in JSON one object of them.
+fn text(ranked: &Difficulty, format: Format) -> String {
+    let mut tables: Vec<(&str, Table)> = vec![("difficulty", ranked.table()), ("summary", ranked.summary())];
+    tables.push(("extremes", ranked.extremes()));
+    tables.extend(ranked.semantics_table().map(|table| ("semantics", table)));
+    if format == Format::Json {
+        let object: serde_json::Map<_, _> =
+            tables.iter().map(|(name, table)| (name.to_string(), table.to_json())).collect();
+        return format!("{:#}\n", serde_json::Value::Object(object));
+    }
+    tables.iter().map(|(_, table)| table.to_text(format)).collect::<Vec<_>>().join("\n")
+}
