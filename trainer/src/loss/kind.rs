@@ -150,11 +150,13 @@ impl LossKind {
     /// use trainer::loss::LossKind;
     /// // Three samples that all look alike, so that all logits are equal.
     /// let features = Tensor::ones((6, 4), DType::F32, &Device::Cpu)?;
-    /// let value = |kind: LossKind| kind.evaluate(&features, &[0, 1, 1], 0.5)?.value.to_scalar::<f32>();
+    /// let value = |kind: LossKind| -> trainer::Result<f32> {
+    ///     Ok(kind.evaluate(&features, &[0, 1, 1], 0.5)?.value.to_scalar()?)
+    /// };
     /// assert!((value(LossKind::NtXent {})? - 5f32.ln()).abs() < 1e-6); // 2n−1 candidates
     /// assert!((value(LossKind::Dcl {})? - 4f32.ln()).abs() < 1e-6); // without the positive
     /// assert!((value(LossKind::Nscl {})? - (4f32.ln() + 2.0 * 2f32.ln()) / 3.0).abs() < 1e-6);
-    /// # Ok::<(), candle_core::Error>(())
+    /// # Ok::<(), trainer::Error>(())
     /// ```
     pub fn evaluate(&self, features: &Tensor, classes: &[usize], temperature: f64) -> Result<Loss> {
         match *self {
