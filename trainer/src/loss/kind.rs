@@ -96,6 +96,29 @@ impl LossKind {
         }
     }
 
+    /// The name with the parameters that are not the default ones, such as `hard, beta = 2`: what a result is told apart by.
+    ///
+    /// # Examples
+    /// ```
+    /// use trainer::loss::LossKind;
+    /// let of = |beta| LossKind::Hard { class_probability: 0.1, beta }.describe();
+    /// assert_eq!((of(1.0).as_str(), of(2.0).as_str()), ("hard", "hard, beta = 2"));
+    /// ```
+    pub fn describe(&self) -> String {
+        let parameters = match *self {
+            Self::NtXent {} | Self::Dcl {} | Self::FlatNce {} | Self::Nscl {} => vec![],
+            Self::Debiased { class_probability } => vec![("class_probability", class_probability, tenth())],
+            Self::Hard { class_probability, beta } => {
+                vec![("class_probability", class_probability, tenth()), ("beta", beta, one())]
+            }
+            Self::Dclw { sigma } => vec![("sigma", sigma, half())],
+            Self::Spectral { scale } => vec![("scale", scale, one())],
+            Self::EqCo { virtual_negatives } => vec![("virtual_negatives", virtual_negatives, queue())],
+        };
+        let other = parameters.into_iter().filter(|(_, value, default)| value != default);
+        other.fold(self.name().to_string(), |text, (name, value, _)| format!("{text}, {name} = {value}"))
+    }
+
     /// Checks the parameters against their ranges.
     ///
     /// # Errors

@@ -402,13 +402,13 @@ impl Config {
         }
     }
 
-    /// Name of the training loss.
-    pub fn loss_name(&self) -> &'static str {
+    /// Name of the training loss, with the parameters that are not its default ones.
+    pub fn loss_name(&self) -> String {
         match (self.negatives, &self.queue) {
-            _ if self.objective == Objective::CrossEntropy => "cross_entropy",
-            (Negatives::Count(_), _) => "info_nce_sampled",
-            (_, Some(_)) => "info_nce_queue",
-            (_, None) => self.loss.name(),
+            _ if self.objective == Objective::CrossEntropy => "cross_entropy".into(),
+            (Negatives::Count(_), _) => "info_nce_sampled".into(),
+            (_, Some(_)) => "info_nce_queue".into(),
+            (_, None) => self.loss.describe(),
         }
     }
 }
@@ -457,11 +457,11 @@ mod tests {
         assert_eq!((sampled.train_negatives(), sampled.evaluated_draws()), (15, 16));
         let selected = with(&["batch_size=64", "negatives=hardest:5%"]).unwrap();
         assert_eq!((selected.train_negatives(), selected.effective_negatives()), (126, 6));
-        assert_eq!((selected.evaluated_draws(), selected.loss_name()), (64, "nt_xent"));
+        assert_eq!((selected.evaluated_draws(), selected.loss_name().as_str()), (64, "nt_xent"));
         let queue = ["batch_size=64", "queue.size=65536", "negatives=drop-hardest:0.1%"];
         let queue = with(&queue).unwrap();
         assert_eq!((queue.train_negatives(), queue.effective_negatives()), (65_536, 65_471));
-        assert_eq!((queue.evaluated_draws(), queue.loss_name()), (64, "info_nce_queue"));
+        assert_eq!((queue.evaluated_draws(), queue.loss_name().as_str()), (64, "info_nce_queue"));
         assert_eq!(queue.queue.unwrap().momentum, 0.999);
     }
 
@@ -469,7 +469,10 @@ mod tests {
     fn a_loss_is_a_word_or_a_table() {
         let (word, table) = (with(&["loss=dcl"]).unwrap(), with(&["loss.kind=dcl"]).unwrap());
         assert_eq!(word, table);
-        assert_eq!((word.loss_name(), word.train_negatives()), ("dcl", 2 * word.batch_size as u64 - 2));
+        assert_eq!(
+            (word.loss_name().as_str(), word.train_negatives()),
+            ("dcl", 2 * word.batch_size as u64 - 2)
+        );
         let debiased = with(&["loss.kind=debiased", "loss.class_probability=0.05"]).unwrap();
         assert_eq!(debiased.loss, LossKind::Debiased { class_probability: 0.05 });
         assert_eq!(with(&["loss=debiased"]).unwrap().loss, LossKind::Debiased { class_probability: 0.1 });

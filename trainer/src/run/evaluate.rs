@@ -378,7 +378,7 @@ fn run_info(config: &Config, name: &str, head: String) -> RunInfo {
         dataset: config.dataset.clone(),
         encoder: config.encoder.name().into(),
         head,
-        loss: config.loss_name().into(),
+        loss: config.loss_name(),
         seed: Some(config.seed),
         epochs: Some(config.epochs as u64),
         batch_size: Some(config.batch_size as u64),

@@ -35,7 +35,7 @@ pub struct Grid {
     /// Negatives, such as `"queue"` and `"hardest:5%"`; empty: those of the settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub selections: Vec<Negatives>,
-    /// Losses of the batch, such as `"dcl"` or `{ kind = "hard", beta = 2 }`, one of a kind; empty: that of the settings.
+    /// Losses of the batch, such as `"dcl"` or `{ kind = "hard", beta = 2 }`; empty: that of the settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "LossKind::words_or_tables")]
     pub losses: Vec<LossKind>,
     /// Whether the same encoder is also trained with known classes, once a seed, for reference.

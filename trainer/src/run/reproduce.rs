@@ -48,7 +48,7 @@ impl Plan {
                             axes += &format!("-{}", in_a_file_name(negatives));
                         }
                         if !grid.losses.is_empty() {
-                            axes += &format!("-{}", loss.name());
+                            axes += &format!("-{}", loss.describe().replace(", ", "+").replace(" = ", "-"));
                         }
                         for &seed in &grid.seeds {
                             let base = self.base.clone();
@@ -123,9 +123,9 @@ impl Plan {
         if let Some(i) = (1..selections.len()).find(|&i| selections[..i].contains(&selections[i])) {
             return Err(Error::argument(format!("negatives = {} are asked for twice", selections[i])));
         }
-        let losses: Vec<&str> = grid.losses.iter().map(LossKind::name).collect();
+        let losses = &grid.losses;
         if let Some(i) = (1..losses.len()).find(|&i| losses[..i].contains(&losses[i])) {
-            return Err(Error::argument(format!("loss = {} is asked for twice", losses[i])));
+            return Err(Error::argument(format!("loss = {} is asked for twice", losses[i].describe())));
         }
         if let (Some(batch), Some(first)) = (self.fixed_batch, selections.first()) {
             return Err(Error::argument(format!(
