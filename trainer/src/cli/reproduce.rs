@@ -45,6 +45,9 @@ pub(super) struct ReproduceArgs {
 }
 
 pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
+    if args.name == "studies" {
+        return studies(args);
+    }
     let name = match args.quick && !args.name.ends_with("-quick") {
         true => format!("{}-quick", args.name),
         false => args.name.clone(),
@@ -79,9 +82,43 @@ pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
     let stop = || interrupt.requested();
     let session = args.session.session(&device, true, &stop);
     let done = run::reproduce(&plan, &split, &out, jobs, &session, &progress)?;
-    for table in [&done.measured, &done.bounds, &done.accuracies] {
+    for table in [&done.measured, &done.bounds, &done.accuracies].into_iter().chain(&done.compared) {
         print(&format!("{}\n", table.to_text(Format::Table)))?;
     }
+    progress.line(&format!(
+        "{:.0} s in all; report: {}",
+        start.elapsed().as_secs_f64(),
+        done.report.display()
+    ));
+    Ok(())
+}
+
+/// All studies; their settings are their own.
+fn studies(args: &ReproduceArgs) -> Result<()> {
+    let fixed = [
+        ("--draws", args.draws.is_some()),
+        ("--seeds", args.seeds.is_some()),
+        ("--temperatures", args.temperatures.is_some()),
+        ("--fixed-batch", args.fixed_batch.is_some()),
+        ("--set", !args.set.is_empty()),
+    ];
+    if let Some((name, _)) = fixed.iter().find(|(_, given)| *given) {
+        return Err(trainer::Error::argument(format!(
+            "{name}: the studies have settings of their own; repeat one with the command that the page names"
+        ))
+        .into());
+    }
+    let device = args.session.open()?;
+    let all = if device.is_cpu() { run::available_threads() } else { 1 };
+    let jobs = args.threads.map_or(all, |t| t as usize);
+    let progress = Progress::new(args.quiet);
+    let start = std::time::Instant::now();
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs/studies"));
+    let interrupt = Interrupt::install()?;
+    let stop = || interrupt.requested();
+    let session = args.session.session(&device, true, &stop);
+    let done = run::studies(args.quick, &out, jobs, &session, &progress)?;
+    print(&format!("{}\n", done.works.to_text(Format::Markdown)))?;
     progress.line(&format!(
         "{:.0} s in all; report: {}",
         start.elapsed().as_secs_f64(),

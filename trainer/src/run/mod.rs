@@ -1,6 +1,7 @@
 //! Configuration, run folders, the training loop, measurement of a run, and `reproduce`.
 
 mod checkpoint;
+mod compare;
 mod config;
 pub mod eta;
 mod evaluate;
@@ -12,6 +13,7 @@ pub mod metrics;
 mod preset;
 mod progress;
 mod reproduce;
+mod studies;
 mod train;
 
 pub use config::{Config, LearningRateRule, Negatives, Objective, QueueSettings};
@@ -26,4 +28,5 @@ pub use metrics::Metrics;
 pub use preset::{Grid, Preset, names as preset_names};
 pub use progress::{Progress, Task};
 pub use reproduce::{Plan, Reproduction, reproduce};
+pub use studies::{Studies, studies};
 pub use train::{Session, Trained, load_network, run_config, train};

@@ -181,6 +181,8 @@ pub struct Reproduction {
     pub bounds: Table,
     /// Trained against untrained against raw pixels.
     pub accuracies: Table,
+    /// Where the sweep has several selections of negatives, or several losses: each beside the first.
+    pub compared: Option<Table>,
     /// `report.html`.
     pub report: PathBuf,
 }
@@ -188,7 +190,7 @@ pub struct Reproduction {
 /// Trains, measures and reports into `path`; runs that are finished there are kept.
 ///
 /// Each run's folder stands under `runs/`; beside it `losses.csv`, `accuracy.csv`, `report.html`, `bounds.svg`,
-/// `bounds.csv`, `bounds.md`.
+/// `bounds.csv`, `bounds.md`, and `comparison.csv` where the sweep has several selections of negatives, or losses.
 ///
 /// # Errors
 /// A plan that cannot run, a folder that is not ours, a run that fails.
@@ -231,6 +233,23 @@ pub fn reproduce(
             .into(),
         table: accuracies.clone(),
     }];
+    let mut compared = None;
+    if let Some(reference) = rows.first().filter(|_| plan.grid.selections.len() + plan.grid.losses.len() > 1)
+    {
+        let table = super::compare::comparison(&rows, reference);
+        write("comparison.csv", table.to_text(report::Format::Csv))?;
+        sections.push(Section {
+            title: "Compared with the first".into(),
+            text: format!(
+                "Accuracies on the evaluated samples, mean over seeds with Student's 95 % interval, and the difference to the runs \
+                 with {} negatives and the loss {} of the same seed.",
+                reference.selection().unwrap_or("all"),
+                reference.run.loss
+            ),
+            table: table.clone(),
+        });
+        compared = Some(table);
+    }
     sections.extend(report::standard_sections(&rows));
     let title = format!("{}: bounds against the number of negatives", plan.base.dataset);
     report::write(folder.path(), &title, &rows, &sections, &report::figure::Selection::default())?;
@@ -253,6 +272,7 @@ pub fn reproduce(
         bounds: report::bounds_table(&rows),
         rows,
         accuracies,
+        compared,
         report: folder.file("report.html"),
     })
 }

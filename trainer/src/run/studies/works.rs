@@ -1,0 +1,232 @@
+//! The table of works: who asked what, and what the studies measured of it.
+
+use super::{Found, over_seeds, shown, words};
+use theory::bounds;
+use theory::losses::{LossComponents, Measure};
+use theory::report::{Group, Table, group};
+
+/// One line a work.
+pub(super) fn table(found: &Found) -> Table {
+    let mut table = Table::new(["work", "question", "measured here", "result", "command"]);
+    let mut push = |work: &str, question: &str, measured: &str, result: String, command: &str| {
+        table.push([work, question, measured, &result, command].map(|text| words(text.to_string())).to_vec());
+    };
+    let [sweep, fixed, selections, losses, equal, unequal, difficulty] = &found.commands;
+    for (work, question, key) in BOUNDS {
+        push(work, question, &format!("the bound `{key}` and L_sup"), bound(found, key), sweep);
+    }
+    push(
+        "Wang & Isola 2020",
+        "Does the loss align views and spread features?",
+        "alignment and uniformity",
+        against_draws(found, &[("alignment", Measure::Alignment), ("uniformity", Measure::Uniformity)]),
+        sweep,
+    );
+    push(
+        "Awasthi, Dikkala & Kamath 2022",
+        "Do many negatives spoil the minimiser? Equal classes",
+        "free class vectors trained on the population loss, beside the simplex",
+        population(&found.population[0]),
+        equal,
+    );
+    push(
+        "Awasthi, Dikkala & Kamath 2022",
+        "The same with class frequencies from 1 to 1/100",
+        "the same, beside the optimum of the convex program",
+        population(&found.population[1]),
+        unequal,
+    );
+    push(
+        "Awasthi, Dikkala & Kamath 2022",
+        "Do many negatives hurt with finite data?",
+        "accuracy with K sampled negatives in batches of 256",
+        fixed_batch(found),
+        fixed,
+    );
+    for (question, selection) in [
+        ("Are the hardest 5 % sufficient?", ["hardest:5%", "random:5%"]),
+        ("Are they necessary?", ["easiest:95%", "random:95%"]),
+        ("Are the very hardest harmful?", ["drop-hardest:1%", "all"]),
+    ] {
+        let measured = format!("linear accuracy (encoder) with a queue: all, {}", selection[0]);
+        push(
+            "Cai, Frankle, Schwab & Morcos 2020",
+            question,
+            &measured,
+            selected(found, selection),
+            selections,
+        );
+    }
+    push(
+        "Cai, Frankle, Schwab & Morcos 2020",
+        "Are hard negatives of the same class, and hard for every query?",
+        "ranks of all negatives of every query",
+        hardness(found),
+        difficulty,
+    );
+    for (work, question, loss) in LOSSES {
+        push(
+            work,
+            question,
+            "linear accuracy (encoder), n = 64, beside NT-Xent",
+            compared(found, loss),
+            losses,
+        );
+    }
+    table
+}
+
+/// Work, question and key of each bound that has a line.
+const BOUNDS: [(&str, &str, &str); 7] = [
+    (
+        "Arora, Khandeparkar, Khodak, Plevrakis & Saunshi 2019",
+        "Does the contrastive loss bound the supervised loss?",
+        "curl",
+    ),
+    ("Ash, Goel, Krishnamurthy & Misra 2022", "How does the bound move with K?", "ash"),
+    ("Nozawa & Sato 2021", "What if the draws cover all classes?", "nozawa_sato"),
+    ("Bao, Nagano & Nozawa 2022", "Is there a bound that does not grow with K?", "bao"),
+    ("Wang, Zhang, Wang, Yang & Lin 2022", "What does the spread within classes cost?", "wang"),
+    (
+        "van den Oord, Li & Vinyals 2018",
+        "How much information do views share, at least?",
+        "mutual_information",
+    ),
+    ("this project", "Which proved bound of L_sup is the sharpest here?", "specht_measured"),
+];
+
+/// Work, question and name of each loss beside NT-Xent.
+const LOSSES: [(&str, &str, &str); 8] = [
+    ("Chuang, Robinson, Lin, Torralba & Jegelka 2020", "Do corrected same-class negatives help?", "debiased"),
+    ("Robinson, Chuang, Sra & Jegelka 2021", "Do negatives weighted by hardness help?", "hard"),
+    (
+        "Yeh, Hong, Hsu, Liu, Chen & LeCun 2022 (DCL)",
+        "Does the positive in the denominator hurt small batches?",
+        "dcl",
+    ),
+    ("Yeh, Hong, Hsu, Liu, Chen & LeCun 2022 (DCLW)", "And with weighted positives?", "dclw"),
+    (
+        "Chen, Gan, Li, Guo, Chen, Gao, Chung, Xu, Zeng, Lu, Li, Carin & Tao 2021 (FlatNCE)",
+        "Does the loss lose its gradient in small batches?",
+        "flat_nce",
+    ),
+    ("Zhu, Yu, Zhang, Yu, Li & Yan 2020 (EqCo)", "Can few negatives be weighed as many?", "eq_co"),
+    ("HaoChen, Wei, Gaidon & Ma 2021", "Does a spectral loss do without a logarithm?", "spectral"),
+    (
+        "Luthra, Yang & Galanti 2025 (NSCL)",
+        "What do same-class negatives cost? An oracle leaves them out",
+        "nscl",
+    ),
+];
+
+fn values(group: &Group<'_>, measure: Measure) -> Option<String> {
+    let values: Option<Vec<f64>> = group.rows.iter().map(|row| row.get(measure)).collect();
+    values.map(|values| over_seeds(&values))
+}
+
+/// `n = 16: 1.2, L_sup 1.1; …`
+fn bound(found: &Found, key: &str) -> String {
+    let Some(bound) = bounds::find(key) else { return String::new() };
+    let one = |group: &Group<'_>| {
+        let n = group.rows[0].num_draws;
+        let outcomes: Vec<bounds::Outcome> = group.rows.iter().map(|row| bound.upper_bound(row)).collect();
+        let numbers: Option<Vec<f64>> = outcomes.iter().map(bounds::Outcome::value).collect();
+        let supervised = values(group, Measure::FullSupLoss).unwrap_or_default();
+        match numbers {
+            Some(numbers) => format!("n = {n}: {}, L_sup {supervised}", over_seeds(&numbers)),
+            None => format!(
+                "n = {n}: {}",
+                outcomes.iter().map(bounds::Outcome::reason).find(|r| !r.is_empty()).unwrap_or("")
+            ),
+        }
+    };
+    let standing = match bound.standing() {
+        bounds::Standing::Theorem => String::new(),
+        standing => format!(" ({})", standing.name()),
+    };
+    group(&found.bounds.rows).iter().map(one).collect::<Vec<_>>().join("; ") + &standing
+}
+
+fn against_draws(found: &Found, measures: &[(&str, Measure)]) -> String {
+    let one = |group: &Group<'_>| {
+        let parts = measures
+            .iter()
+            .filter_map(|(name, measure)| Some(format!("{name} {}", values(group, *measure)?)));
+        format!("n = {}: {}", group.rows[0].num_draws, parts.collect::<Vec<_>>().join(", "))
+    };
+    group(&found.bounds.rows).iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+fn population(rows: &[crate::population::Row]) -> String {
+    let excess = rows.iter().map(|row| (row.trained.loss - row.optimum.loss).abs()).fold(0.0, f64::max);
+    let one = |row: &crate::population::Row| {
+        let classified = row.trained.classified;
+        format!(
+            "K = {}: accuracy {}, L_sup {}",
+            row.num_negatives,
+            shown(classified.accuracy),
+            shown(classified.supervised_loss)
+        )
+    };
+    let ends = [rows.first(), rows.last()].into_iter().flatten().map(one).collect::<Vec<_>>().join("; ");
+    format!("{ends}; at most {excess:.0e} from the optimum at {} values of K", rows.len())
+}
+
+fn fixed_batch(found: &Found) -> String {
+    let one = |group: &Group<'_>| {
+        let k = group.rows[0].num_draws.get() - 1;
+        let [mean, linear] = [Measure::MeanAccuracy, Measure::LinearAccuracyEncoder]
+            .map(|m| values(group, m).unwrap_or_default());
+        format!("K = {k}: mean classifier {mean}, linear (encoder) {linear}")
+    };
+    group(&found.fixed_batch.rows).iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// Accuracy of rows of a sweep that `which` picks.
+fn accuracy(rows: &[LossComponents], which: impl Fn(&LossComponents) -> bool) -> String {
+    let values: Option<Vec<f64>> =
+        rows.iter().filter(|row| which(row)).map(|row| row.get(Measure::LinearAccuracyEncoder)).collect();
+    match values {
+        Some(values) if !values.is_empty() => over_seeds(&values),
+        _ => "not measured".into(),
+    }
+}
+
+fn selected(found: &Found, names: [&str; 2]) -> String {
+    let of = |name: &str| {
+        let accuracy = accuracy(&found.selections.rows, |row| row.selection().unwrap_or("all") == name);
+        format!("{name} {accuracy}")
+    };
+    let mut parts = vec![of("all"), of(names[0])];
+    if names[1] != "all" {
+        parts.push(of(names[1]));
+    }
+    parts.join(", ")
+}
+
+fn hardness(found: &Found) -> String {
+    let d = &found.difficulty;
+    let bins: Vec<String> = d
+        .bins
+        .iter()
+        .map(|row| {
+            format!(
+                "{}: {:.1} % of the query's class (chance {:.1} %)",
+                row.bin,
+                100.0 * row.same_class,
+                100.0 * row.chance
+            )
+        })
+        .collect();
+    let last = bins.last().cloned().unwrap_or_default();
+    let first = bins.first().cloned().unwrap_or_default();
+    format!(
+        "{first}; {last}; variance of mean percentiles {} times that of exchangeable ranks",
+        shown(d.consistency.ratio)
+    )
+}
+
+fn compared(found: &Found, loss: &str) -> String {
+    let of = |name: &str| accuracy(&found.losses.rows, |row| row.run.loss == name);
+    format!("{} (NT-Xent {})", of(loss), of("nt_xent"))
+}
