@@ -188,28 +188,25 @@ impl Difficulty {
         }
     }
 
-    /// Mean similarity of different-class negatives by bin, and that of permuted classes.
+    /// Mean similarity of different-class negatives by bin over that of permuted classes: both similarities on one axis.
     fn semantics_figure(&self) -> Option<Lines> {
         let (name, rows) = self.semantics.as_ref()?;
         let shown = self.chain();
-        let mut all = Vec::new();
-        for (index, name) in ["Wu–Palmer", "path"].into_iter().enumerate() {
-            let of = |i: usize| rows[i].similarities.map(|both| both[1 - index]);
-            let right = index == 1;
-            let found = self.points(&shown, |i| of(i).map(|s| s.mean));
-            let null = self.points(&shown, |i| of(i).map(|s| s.null_mean));
-            all.push(Series { right, ..series(name, found) });
-            all.push(Series { right, ..series(&format!("{name}, permuted"), null) });
-        }
+        let relative = |which: usize| {
+            self.points(&shown, |i| rows[i].similarities.map(|both| both[which].mean / both[which].null_mean))
+        };
         let hierarchy =
             Path::new(name).file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned());
         Some(Lines {
             title: format!("Similarity of class of query and different-class negatives, tree of {hierarchy}"),
             x_label: BINS_LABEL.into(),
-            y_label: "mean Wu–Palmer similarity (1 = same class)".into(),
-            right_label: "mean path similarity (1 = same class)".into(),
+            y_label: "mean similarity, permuted classes = 1".into(),
             x_names: self.names(&shown),
-            series: all,
+            series: vec![
+                series("Wu–Palmer", relative(1)),
+                series("permuted classes", self.points(&shown, |_| Some(1.0))),
+                series("path", relative(0)),
+            ],
             ..Lines::default()
         })
     }
