@@ -172,6 +172,69 @@ fn a_fixed_batch_moves_k_alone() {
 }
 
 #[test]
+fn selections_of_negatives_are_an_axis() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "selections");
+    let args = [
+        "reproduce",
+        "digits",
+        "--draws",
+        "64",
+        "--seeds",
+        "7,11",
+        "--set",
+        "epochs=2",
+        "--set",
+        "queue.size=500",
+    ];
+    let selections = "sweep.selections=[\"queue\", \"hardest:5%\", \"range:0-40%,60-100%\"]";
+    let args = [
+        &args[..],
+        &[
+            "--set",
+            selections,
+            "--set",
+            "queue.momentum=0.9",
+            "--set",
+            "negatives=queue",
+            "-q",
+            "--out",
+            &out,
+        ],
+    ]
+    .concat();
+    assert_eq!(run(&args).0, 0);
+    let rows = losses::read(&Path::new(&out).join("losses.csv")).unwrap();
+    let found: Vec<_> = rows
+        .iter()
+        .map(|r| (r.run.run_id.as_str(), r.selection(), r.run.train_negatives, r.run.effective_negatives))
+        .collect();
+    let range = Some("range:0-40%,60-100%");
+    assert_eq!(
+        found,
+        [
+            ("n0064-queue-s7", None, Some(500), Some(500.0)),
+            ("n0064-queue-s11", None, Some(500), Some(500.0)),
+            ("n0064-hardest-5-s7", Some("hardest:5%"), Some(500), Some(25.0)),
+            ("n0064-hardest-5-s11", Some("hardest:5%"), Some(500), Some(25.0)),
+            ("n0064-range-0-40+60-100-s7", range, Some(500), Some(400.0)),
+            ("n0064-range-0-40+60-100-s11", range, Some(500), Some(400.0)),
+        ]
+    );
+    assert!(rows.iter().all(|row| row.run.loss == "info_nce_queue" && row.num_draws.get() == 64));
+    // Groups of two seeds each.
+    let groups: Vec<_> = report::group(&rows).iter().map(|g| (g.rows.len(), g.rows[0].selection())).collect();
+    assert_eq!(groups, [(2, None), (2, Some("hardest:5%")), (2, range)]);
+    let table = std::fs::read_to_string(Path::new(&out).join("accuracy.csv")).unwrap();
+    assert_eq!(table.matches("hardest:5%").count(), 2, "head and encoder: {table}");
+    // The same selection twice, or beside a fixed batch, is refused.
+    let twice = "sweep.selections=[\"queue\", \"queue\"]";
+    let base = ["reproduce", "digits", "--set", "queue.size=512", "--set", "negatives=queue", "--out", &out];
+    fails(&[&base[..], &["--set", twice]].concat(), 2, &["negatives = queue", "twice"]);
+    fails(&[&base[..], &["--set", selections, "--fixed-batch", "512"]].concat(), 2, &["512", "queue"]);
+}
+
+#[test]
 fn features_of_another_program() {
     let folder = tempfile::tempdir().unwrap();
     let oracle = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/oracle/features.npz");

@@ -8,7 +8,8 @@
 //! - [`download`]: the published data sets, fetched and verified;
 //! - [`augment`]: random views of a sample;
 //! - [`model`]: encoders with a projection head;
-//! - [`loss`]: NT-Xent, InfoNCE with K sampled negatives, and the losses that people compare with them;
+//! - [`loss`]: NT-Xent, InfoNCE with K sampled negatives or a queue of keys, selections of negatives by difficulty, and the losses that
+//!   people compare with them;
 //! - [`ops`]: the tensor operations of a training step;
 //! - [`optim`]: SGD with momentum, LARS, AdamW, learning-rate schedules;
 //! - [`measure`]: loss components, mean classifier, linear probe, k nearest neighbours;

@@ -61,8 +61,11 @@ enum Kind {
     },
 }
 
+/// A kind of one share.
+type OfShare = fn(u32) -> Kind;
+
 /// The words before the colon.
-const WORDS: [(&str, fn(u32) -> Kind); 5] = [
+const WORDS: [(&str, OfShare); 5] = [
     ("hardest", Kind::Hardest),
     ("easiest", Kind::Easiest),
     ("drop-hardest", Kind::DropHardest),

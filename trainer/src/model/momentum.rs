@@ -102,6 +102,11 @@ pub(super) fn approach(values: &Tensor, others: &Tensor, share: f64) -> Result<(
     if values.device().is_cpu() {
         return Ok(values.inplace_op2(others, &Approach { share: share as f32 })?);
     }
+    approach_on_tensors(values, others, share)
+}
+
+/// The same with operations that every device has.
+fn approach_on_tensors(values: &Tensor, others: &Tensor, share: f64) -> Result<()> {
     let moved = (values + ((others - values)? * share)?)?;
     Ok(values.slice_set(&moved, 0, 0)?)
 }
@@ -186,12 +191,21 @@ mod tests {
         assert!(Momentum::new(network(7), &leader, 1.5).is_err());
         let other = Network::new(Architecture::Conv, [8, 8, 1], 7, &Device::Cpu).unwrap();
         assert!(Momentum::new(other, &leader, 0.9).is_err());
+        let reader = || {
+            let texts = crate::data::InputKind::Texts { vocabulary: 30 };
+            Network::new(Architecture::EmbeddingBag, texts, 7, &Device::Cpu).unwrap()
+        };
+        let message = Momentum::new(reader(), &reader(), 0.9).err().unwrap().to_string();
+        assert!(message.contains("embeddings of texts"), "{message}");
     }
 
     #[test]
-    fn on_tensors_it_is_the_same() {
-        let [a, b] = [[1.0f32, -2.0, 0.5], [3.0, 2.0, 0.25]].map(|v| Tensor::new(&v, &Device::Cpu).unwrap());
-        approach(&a, &b, 0.25).unwrap();
-        assert_eq!(a.to_vec1::<f32>().unwrap(), [1.5, -1.0, 0.4375]);
+    fn a_step_by_hand() {
+        for step in [approach, approach_on_tensors] {
+            let tensor = |v: [f32; 3]| Tensor::new(&v, &Device::Cpu).unwrap();
+            let (values, others) = (tensor([1.0, -2.0, 0.5]), tensor([3.0, 2.0, 0.25]));
+            step(&values, &others, 0.25).unwrap();
+            assert_eq!(values.to_vec1::<f32>().unwrap(), [1.5, -1.0, 0.4375]);
+        }
     }
 }
