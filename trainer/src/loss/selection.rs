@@ -250,24 +250,58 @@ impl Choice {
             drop_at_random(logits, self.num_negatives - self.kept(), &mut rng, work);
             return;
         }
-        work.extend(logits.iter().zip(0u64..).map(|(x, index)| u64::from(ordered(*x)) << 32 | index));
-        // Ranks below `done` stand below place `done` already.
-        let mut done = 0;
-        let mut place = |rank: usize, work: &mut [u64]| {
-            if rank > done && rank < work.len() {
-                work[done..].select_nth_unstable(rank - done);
-                done = rank;
-            }
+        let kept: Vec<[u64; 2]> = {
+            let counts = (logits.len() > BINS).then(|| counts(logits));
+            let mut bound = |rank: usize| key_of_rank(logits, rank, counts.as_deref(), work);
+            ranks.iter().map(|&[from, to]| [bound(from), bound(to)]).collect()
         };
-        let mut dropped_from = 0;
-        for &[from, to] in ranks {
-            place(from, work);
-            drop_these(logits, &work[dropped_from..from]);
-            place(to, work);
-            dropped_from = to;
+        for (value, index) in logits.iter_mut().zip(0u64..) {
+            let key = key(*value, index);
+            if !kept.iter().fold(false, |any, [from, to]| any | ((*from <= key) & (key < *to))) {
+                *value = f32::NEG_INFINITY;
+            }
         }
-        drop_these(logits, &work[dropped_from..]);
     }
+}
+
+/// Bins of logits by the leading bits of [`ordered`]: sign, exponent and three places.
+const BINS: usize = 1 << (32 - BIN_SHIFT);
+const BIN_SHIFT: u32 = 20;
+
+fn bin(x: f32) -> usize {
+    (ordered(x) >> BIN_SHIFT) as usize
+}
+
+fn counts(logits: &[f32]) -> Vec<u32> {
+    let mut counts = vec![0; BINS];
+    logits.iter().for_each(|x| counts[bin(*x)] += 1);
+    counts
+}
+
+/// A logit's place in the order: its value, then its index.
+#[inline(always)]
+fn key(x: f32, index: u64) -> u64 {
+    u64::from(ordered(x)) << 32 | index
+}
+
+/// The key that as many as `rank` others are below; above all of them for rank K. With the counts of the bins only the numbers in the
+/// bin of that rank are looked at more closely, which at K = 65,536 took about half the time of a selection among all.
+fn key_of_rank(logits: &[f32], rank: usize, counts: Option<&[u32]>, work: &mut Vec<u64>) -> u64 {
+    if rank == 0 || rank >= logits.len() {
+        return if rank == 0 { 0 } else { u64::MAX };
+    }
+    let (mut own, mut below) = (0, 0);
+    if let Some(counts) = counts {
+        while below + counts[own] as usize <= rank {
+            below += counts[own] as usize;
+            own += 1;
+        }
+    }
+    let all = counts.is_none();
+    let inside = logits.iter().zip(0u64..).filter(|(x, _)| all || bin(**x) == own);
+    work.clear();
+    work.extend(inside.map(|(x, index)| key(*x, index)));
+    *work.select_nth_unstable(rank - below).1
 }
 
 fn drop_these(logits: &mut [f32], keys: &[u64]) {

@@ -73,7 +73,7 @@ fn counts_are_exact() {
 fn it_agrees_with_a_full_sort() {
     let mut rng = stream(3, Purpose::Evaluation, 0);
     let mut work = Vec::new();
-    for count in [1usize, 2, 3, 20, 126, 1000, 4096] {
+    for count in [1usize, 2, 3, 20, 126, 1000, 4096, 4097, 9000] {
         let random: Vec<f32> = (0..count).map(|_| normal(&mut rng)).collect();
         let ties = random.iter().map(|x| (2.0 * x).round() / 2.0).collect();
         let zeros = (0..count).map(|j| if j % 3 == 0 { -0.0 } else { 0.0 }).collect();
