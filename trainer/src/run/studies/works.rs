@@ -13,7 +13,7 @@ pub(super) fn table(found: &Found) -> Table {
     };
     let [sweep, fixed, selections, losses, equal, unequal, difficulty] = &found.commands;
     for (work, question, key) in BOUNDS {
-        push(work, question, &format!("the bound `{key}` and L_sup"), bound(found, key), sweep);
+        push(work, question, &format!("the bound `{key}`"), bound(found, key), sweep);
     }
     push(
         "Wang & Isola 2020",
@@ -48,7 +48,7 @@ pub(super) fn table(found: &Found) -> Table {
         ("Are they necessary?", ["easiest:95%", "random:95%"]),
         ("Are the very hardest harmful?", ["drop-hardest:1%", "all"]),
     ] {
-        let measured = format!("linear accuracy (encoder) with a queue: all, {}", selection[0]);
+        let measured = "accuracies with a queue: mean classifier (head) / linear (encoder)";
         push(
             "Cai, Frankle, Schwab & Morcos 2020",
             question,
@@ -68,7 +68,7 @@ pub(super) fn table(found: &Found) -> Table {
         push(
             work,
             question,
-            "linear accuracy (encoder), n = 64, beside NT-Xent",
+            "accuracies, n = 64: mean classifier (head) / linear (encoder)",
             compared(found, loss),
             losses,
         );
@@ -129,16 +129,23 @@ fn bound(found: &Found, key: &str) -> String {
     let Some(bound) = bounds::find(key) else { return String::new() };
     let one = |group: &Group<'_>| {
         let n = group.rows[0].num_draws;
-        let outcomes: Vec<bounds::Outcome> = group.rows.iter().map(|row| bound.upper_bound(row)).collect();
+        // A bound of L_sup, or of something else.
+        let (about, outcomes): (String, Vec<bounds::Outcome>) = match bound.other(group.rows[0]) {
+            Some(statement) => {
+                let of = |row: &&LossComponents| bound.other(row).map(|statement| statement.outcome);
+                (statement.what.into(), group.rows.iter().filter_map(of).collect())
+            }
+            None => {
+                let supervised = values(group, Measure::FullSupLoss).unwrap_or_default();
+                let of = |row: &&LossComponents| bound.upper_bound(row);
+                (format!("L_sup = {supervised} ≤"), group.rows.iter().map(of).collect())
+            }
+        };
         let numbers: Option<Vec<f64>> = outcomes.iter().map(bounds::Outcome::value).collect();
-        let supervised = values(group, Measure::FullSupLoss).unwrap_or_default();
-        match numbers {
-            Some(numbers) => format!("n = {n}: {}, L_sup {supervised}", over_seeds(&numbers)),
-            None => format!(
-                "n = {n}: {}",
-                outcomes.iter().map(bounds::Outcome::reason).find(|r| !r.is_empty()).unwrap_or("")
-            ),
-        }
+        let reason =
+            || outcomes.iter().map(|o| o.reason().to_string()).find(|r| !r.is_empty()).unwrap_or_default();
+        let value = numbers.map_or_else(reason, |numbers| over_seeds(&numbers));
+        format!("n = {n}: {about} {value}")
     };
     let standing = match bound.standing() {
         bounds::Standing::Theorem => String::new(),
@@ -182,14 +189,16 @@ fn fixed_batch(found: &Found) -> String {
     group(&found.fixed_batch.rows).iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// Accuracy of rows of a sweep that `which` picks.
+/// Accuracies of rows of a sweep that `which` picks: mean classifier on head features, linear on encoder features.
 fn accuracy(rows: &[LossComponents], which: impl Fn(&LossComponents) -> bool) -> String {
-    let values: Option<Vec<f64>> =
-        rows.iter().filter(|row| which(row)).map(|row| row.get(Measure::LinearAccuracyEncoder)).collect();
-    match values {
-        Some(values) if !values.is_empty() => over_seeds(&values),
-        _ => "not measured".into(),
-    }
+    let of = |measure: Measure| {
+        let values: Option<Vec<f64>> =
+            rows.iter().filter(|row| which(row)).map(|row| row.get(measure)).collect();
+        values
+            .filter(|values| !values.is_empty())
+            .map_or_else(|| "not measured".into(), |values| over_seeds(&values))
+    };
+    format!("{} / {}", of(Measure::MeanAccuracy), of(Measure::LinearAccuracyEncoder))
 }
 
 fn selected(found: &Found, names: [&str; 2]) -> String {
@@ -201,27 +210,28 @@ fn selected(found: &Found, names: [&str; 2]) -> String {
     if names[1] != "all" {
         parts.push(of(names[1]));
     }
-    parts.join(", ")
+    parts.join("; ")
 }
 
 fn hardness(found: &Found) -> String {
     let d = &found.difficulty;
+    let names = ["0-5", "5-100"];
     let bins: Vec<String> = d
         .bins
         .iter()
+        .filter(|row| names.contains(&row.bin.to_string().as_str()))
         .map(|row| {
             format!(
-                "{}: {:.1} % of the query's class (chance {:.1} %)",
+                "{} %: {:.1} % of the query's class (chance {:.1} %)",
                 row.bin,
                 100.0 * row.same_class,
                 100.0 * row.chance
             )
         })
         .collect();
-    let last = bins.last().cloned().unwrap_or_default();
-    let first = bins.first().cloned().unwrap_or_default();
     format!(
-        "{first}; {last}; variance of mean percentiles {} times that of exchangeable ranks",
+        "hardest {}; variance of mean percentiles {} times that of exchangeable ranks",
+        bins.join("; "),
         shown(d.consistency.ratio)
     )
 }
