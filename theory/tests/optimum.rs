@@ -230,7 +230,8 @@ fn derivatives_of_the_loss() {
     for round in 0..18 {
         let (k, t) = ([1, 10, 1000][round % 3], [0.2, 0.5, 2.0][round / 3 % 3]);
         let g = random_gram(&mut rng, 4, round % 2 == 0);
-        let (value, slopes) = gram::loss_and_gradient(&prior, negatives(k), t, &g).unwrap();
+        let found = gram::evaluate(&prior, negatives(k), t, &g).unwrap();
+        let (value, slopes) = (found.loss(), &found.slopes);
         assert_eq!(value, gram::loss(&prior, negatives(k), t, &g).unwrap());
         for i in 0..16 {
             let at = |h: f64| {

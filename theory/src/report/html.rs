@@ -10,6 +10,9 @@ td,th{border:1px solid #ccc;padding:.25rem .5rem;text-align:right;white-space:no
 td.text{text-align:left}.vacuous{color:#999}.note{color:#999;font-style:italic;white-space:normal;min-width:8rem}\
 .flag{background:#fdd}.wide{white-space:normal;min-width:16rem}svg{max-width:100%;height:auto}";
 
+/// Characters of a cell beyond which its text is broken into lines.
+const LONGEST_LINE: usize = 48;
+
 /// How a report of this program is known.
 pub(super) const GENERATOR: &str = "<meta name=\"generator\" content=\"theory report\">";
 
@@ -88,6 +91,7 @@ fn table_html(table: &Table) -> String {
             Cell::Note(_) => " class=\"note\"",
             Cell::Flag(_) => " class=\"text flag wide\"",
             Cell::Text(text) if text == "DISAGREES" => " class=\"text flag\"",
+            Cell::Text(text) if text.chars().count() > LONGEST_LINE => " class=\"text wide\"",
             Cell::Text(_) => " class=\"text\"",
             _ => "",
         };

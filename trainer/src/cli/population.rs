@@ -28,7 +28,7 @@ pub(super) struct PopulationArgs {
     /// Temperature t that divides the inner products
     #[arg(long, value_name = "T")]
     temperature: f64,
-    /// Coordinates of a vector [default: C]
+    /// Coordinates of a vector, 2 or more [default: C]
     #[arg(long, value_name = "D")]
     dimension: Option<usize>,
     /// Steps of descent
@@ -76,6 +76,11 @@ impl PopulationArgs {
 
 pub(super) fn population(args: &PopulationArgs) -> Result<()> {
     let prior = args.prior()?;
+    if let Some(k) =
+        args.negatives.iter().enumerate().find_map(|(i, k)| args.negatives[..i].contains(k).then_some(k))
+    {
+        return Err(Error::argument(format!("--negatives names {k} twice")).into());
+    }
     let negatives =
         args.negatives.iter().map(|&k| NumNegatives::new(k)).collect::<theory::Result<Vec<_>>>()?;
     let PopulationArgs { dimension, steps, learning_rate, seed, temperature, .. } = *args;
@@ -84,12 +89,15 @@ pub(super) fn population(args: &PopulationArgs) -> Result<()> {
         "{:?} {negatives:?} {temperature} {training:?}",
         (&args.counts, args.classes, args.imbalance)
     );
-    let folder =
-        args.out.as_ref().map(|out| Folder::create(out, &Marker::new("population", settings))).transpose()?;
+    let marker = Marker::new("population", settings);
+    if let Some(out) = &args.out {
+        Folder::check(out, &marker)?;
+    }
     let rows = population::experiment(&prior, &negatives, temperature, &training)?;
     let table = population::table(&rows, &prior, temperature);
     print(&table.to_text(args.format))?;
-    if let Some(folder) = folder {
+    if let Some(out) = &args.out {
+        let folder = Folder::create(out, &marker)?;
         let write = |name: &str, bytes: &[u8]| theory::files::write_atomically(&folder.file(name), bytes);
         write("population.csv", table.to_text(Format::Csv).as_bytes())?;
         for (name, format) in
@@ -97,7 +105,9 @@ pub(super) fn population(args: &PopulationArgs) -> Result<()> {
         {
             write(name, &figure::lines(&drawing(&rows, &prior, temperature), format)?)?;
         }
-        print(&format!("\nwrote {}\n", folder.file("population.csv").display()))?;
+        if args.format == Format::Table {
+            print(&format!("\nwrote {}\n", folder.file("population.csv").display()))?;
+        }
     }
     Ok(())
 }

@@ -49,7 +49,10 @@ impl Logits {
         if classes.iter().all(|class| *class == classes[0]) {
             return Err(Error::argument(match n {
                 0 | 1 => format!("a batch of {n} samples has no negatives"),
-                _ => format!("a batch of {n} samples, all of class {}, has no negatives", classes[0]),
+                _ => format!(
+                    "a batch of {n} samples, all of class {}, has no negatives of another: raise batch_size",
+                    classes[0]
+                ),
             }));
         }
         let inverse_temperature = 1.0 / temperature;

@@ -2,7 +2,7 @@
 //!
 //! As [`super::nt_xent`], each of the 2n views is an anchor with 2n−2 negatives, but those that the [`Choice`] drops leave the
 //! denominator: loss_i = ln(1 + Σ_{j kept by i} e^{s_ij − s_{i i⁺}}), averaged over the anchors and not scaled, so that with
-//! fewer negatives it is lower by about the logarithm of their share.
+//! fewer negatives it is lower: by about the logarithm of their share where they are kept at random, by less where the hardest are.
 //!
 //! With G_ij = (p_ij − \[j = i⁺\])/(2n t), 0 where i does not keep j: du = (G + Gᵀ) u. Who keeps whom is not symmetric.
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use theory::losses::{LossComponents, Measure};
-use theory::report::{Cell, Table, group, mean_and_deviation, mean_interval};
+use theory::report::{Cell, Group, Table, group, mean_and_deviation, mean_interval};
 
 /// The accuracies that are compared.
 const MEASURES: [(Measure, &str); 3] = [
@@ -12,43 +12,52 @@ const MEASURES: [(Measure, &str); 3] = [
 ];
 
 /// Each group of runs that differ by seed alone beside the group of `reference`, which has the negatives and the loss of the first run of
-/// the sweep: mean accuracy over seeds with its 95 % interval (Student's t), and the mean difference to the reference *of the
-/// same seed*, n and t, with its own.
+/// the sweep, and beside the control of as many negatives at random, where the sweep has one: mean accuracy over seeds with its 95 % interval
+/// (Student's t), and the mean differences to the runs *of the same seed*, n and t, each with its own.
 ///
-/// Seeds give the same initial weights, order and views to all runs, so that a difference within seeds varies less than the accuracies do.
-/// Intervals are empty for fewer than two seeds.
+/// Seeds give the same initial weights, order and views to all runs of one n, so that a difference within seeds should vary less than the
+/// accuracies do. The control is the group with a selection `random:…` whose effective K is the same, or one off: `random:95%` keeps
+/// ⌊0.95 K⌋, `easiest:95%` ⌈0.95 K⌉. Intervals are empty for fewer than two seeds.
 pub(super) fn comparison(rows: &[LossComponents], reference: &LossComponents) -> Table {
     let headers =
         ["n = K+1", "t", "negatives", "loss", "effective K", "accuracy", "seeds", "mean", "95 % interval"];
-    let mut table = Table::new(headers.into_iter().chain(["difference", "95 % interval of the difference"]));
-    let is_reference =
-        |row: &LossComponents| row.selection() == reference.selection() && row.run.loss == reference.run.loss;
-    let key = |row: &LossComponents| (row.run.seed, row.num_draws, row.temperature.to_bits());
+    let mut headers: Vec<String> = headers.map(String::from).to_vec();
+    let groups = group(rows);
+    let is_random = |row: &LossComponents| row.selection().is_some_and(|name| name.starts_with("random:"));
+    let has_control = groups.iter().any(|group| is_random(group.rows[0]));
+    for other in ["first", "random"].into_iter().take(1 + usize::from(has_control)) {
+        headers.extend([format!("minus {other}"), format!("95 % interval of minus {other}")]);
+    }
+    let mut table = Table::new(headers);
+    let same =
+        |a: &LossComponents, b: &LossComponents| a.selection() == b.selection() && a.run.loss == b.run.loss;
+    let place = |row: &LossComponents| (row.num_draws, row.temperature.to_bits());
     for (measure, name) in MEASURES {
-        let by_seed: HashMap<_, f64> = rows
-            .iter()
-            .filter(|row| is_reference(row))
-            .filter_map(|row| Some((key(row), row.get(measure)?)))
-            .collect();
-        for group in group(rows) {
+        for group in &groups {
             let row = group.rows[0];
             let values: Vec<f64> = group.rows.iter().filter_map(|row| row.get(measure)).collect();
             if values.is_empty() {
                 continue;
             }
-            let pair = |row: &&LossComponents| Some(row.get(measure)? - by_seed.get(&key(row))?);
-            let differences: Vec<f64> =
-                if is_reference(row) { Vec::new() } else { group.rows.iter().filter_map(pair).collect() };
-            let mean = |values: &[f64]| match values.is_empty() {
-                true => Cell::Missing,
-                false => Cell::number(mean_and_deviation(values).mean),
+            let first = groups.iter().find(|g| same(g.rows[0], reference) && place(g.rows[0]) == place(row));
+            let near =
+                |other: &LossComponents| match (other.run.effective_negatives, row.run.effective_negatives) {
+                    (Some(other), Some(own)) => (other - own).abs() <= 1.0,
+                    _ => false,
+                };
+            let control = groups.iter().find(|g| {
+                let other = g.rows[0];
+                let fits = is_random(other) && other.run.loss == row.run.loss && place(other) == place(row);
+                !is_random(row) && row.selection().is_some() && fits && near(other)
+            });
+            let differences = |other: Option<&Group<'_>>| -> Vec<f64> {
+                let Some(other) = other.filter(|other| !same(other.rows[0], row)) else { return Vec::new() };
+                let of_seed: HashMap<_, f64> =
+                    other.rows.iter().filter_map(|row| Some((row.run.seed, row.get(measure)?))).collect();
+                let pair = |row: &&LossComponents| Some(row.get(measure)? - of_seed.get(&row.run.seed)?);
+                group.rows.iter().filter_map(pair).collect()
             };
-            let interval = |values: &[f64], digits: usize| {
-                mean_interval(values).map_or(Cell::Missing, |interval| {
-                    Cell::Decimal(format!("{:.digits$} to {:.digits$}", interval.low, interval.high))
-                })
-            };
-            table.push(vec![
+            let mut cells = vec![
                 Cell::Integer(row.num_draws.get() as i64),
                 Cell::number(row.temperature),
                 Cell::text(row.selection().unwrap_or("all")),
@@ -58,12 +67,28 @@ pub(super) fn comparison(rows: &[LossComponents], reference: &LossComponents) ->
                 Cell::Integer(values.len() as i64),
                 mean(&values),
                 interval(&values, 3),
-                mean(&differences),
-                interval(&differences, 4),
-            ]);
+            ];
+            for other in [first, control].into_iter().take(1 + usize::from(has_control)) {
+                let differences = differences(other);
+                cells.extend([mean(&differences), interval(&differences, 4)]);
+            }
+            table.push(cells);
         }
     }
     table
+}
+
+fn mean(values: &[f64]) -> Cell {
+    match values.is_empty() {
+        true => Cell::Missing,
+        false => Cell::number(mean_and_deviation(values).mean),
+    }
+}
+
+fn interval(values: &[f64], digits: usize) -> Cell {
+    mean_interval(values).map_or(Cell::Missing, |interval| {
+        Cell::Decimal(format!("{:.digits$} to {:.digits$}", interval.low, interval.high))
+    })
 }
 
 #[cfg(test)]
@@ -97,5 +122,35 @@ mod tests {
         // 0.02 ± 12.706 · 0.01: seed 13 has no reference.
         assert!(lines[1].contains(",0.02") && lines[1].ends_with("-0.1071 to 0.1471"), "{text}");
         assert!(lines[2].contains("nt_xent") && lines[2].ends_with(",,"), "{text}");
+    }
+
+    #[test]
+    fn a_selection_stands_beside_as_many_at_random() {
+        let row = |selection: Option<&str>, kept: f64, seed, accuracy| {
+            let draws = NumDraws::new(64).unwrap();
+            let mut row = LossComponents::new(10, draws, 0.5, Sampling::WithoutReplacement).unwrap();
+            (row.run.seed, row.run.effective_negatives) = (Some(seed), Some(kept));
+            row.extra.extend(selection.map(|name| ("selection".to_string(), name.to_string())));
+            row.set(Measure::LinearAccuracyEncoder, Estimate::exact(accuracy)).unwrap();
+            row
+        };
+        let rows: Vec<LossComponents> = [(7, 0.0), (11, 0.1)]
+            .into_iter()
+            .flat_map(|(seed, up)| {
+                [
+                    row(None, 512.0, seed, 0.8 + up),
+                    row(Some("hardest:5%"), 25.0, seed, 0.7 + up),
+                    row(Some("random:5%"), 25.0, seed, 0.75 + up),
+                    row(Some("easiest:95%"), 487.0, seed, 0.6 + up),
+                    row(Some("random:95%"), 486.0, seed, 0.79 + up),
+                ]
+            })
+            .collect();
+        let text = comparison(&rows, &rows[0]).to_text(Format::Csv);
+        let of = |name: &str| text.lines().find(|line| line.contains(name)).unwrap().to_string();
+        assert!(of("hardest:5%").contains("-0.1000 to -0.1000,-0.05"), "{text}");
+        assert!(of("easiest:95%").contains("-0.2000 to -0.2000,-0.19"), "{text}");
+        assert!(of("random:5%").ends_with("-0.0500 to -0.0500,,"), "{text}");
+        assert!(of(",all,").ends_with(",,,,"), "{text}");
     }
 }

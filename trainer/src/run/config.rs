@@ -8,12 +8,13 @@ use crate::loss::{LossKind, Selection};
 use crate::model::{Architecture, Head, Model, Network, Options};
 use crate::optim::OptimiserKind;
 use candle_core::Device;
+use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Where the negatives of the training loss come from, and which of them count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "Written")]
 pub enum Negatives {
     /// `"batch"`: `loss` over both views of the batch, NT-Xent as in the paper; the batch size is n = K+1.
     Batch,
@@ -26,27 +27,46 @@ pub enum Negatives {
 }
 
 /// [`Negatives`] in a file.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum Written {
     Number(i64),
     Word(String),
 }
 
-impl TryFrom<Written> for Negatives {
-    type Error = Error;
+impl<'de> Deserialize<'de> for Negatives {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Reader;
 
-    fn try_from(written: Written) -> Result<Self> {
-        match written {
-            Written::Number(k) => usize::try_from(k).map(Self::Count).map_err(|_| {
-                Error::argument(format!("negatives = {k} is neither a number of at least 1 nor a word"))
-            }),
-            Written::Word(word) => match word.as_str() {
-                "batch" => Ok(Self::Batch),
-                "queue" => Ok(Self::Queue),
-                selection => selection.parse().map(Self::Selected),
-            },
+        impl Visitor<'_> for Reader {
+            type Value = Negatives;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(
+                    "negatives: a number K, \"batch\", \"queue\" or a selection such as \"hardest:5%\"",
+                )
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, k: i64) -> std::result::Result<Negatives, E> {
+                usize::try_from(k).map(Negatives::Count).map_err(|_| {
+                    E::custom(format!("negatives = {k} is neither a number of at least 1 nor a word"))
+                })
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, k: u64) -> std::result::Result<Negatives, E> {
+                i64::try_from(k).map_err(E::custom).and_then(|k| self.visit_i64(k))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> std::result::Result<Negatives, E> {
+                match word {
+                    "batch" => Ok(Negatives::Batch),
+                    "queue" => Ok(Negatives::Queue),
+                    selection => selection.parse().map(Negatives::Selected).map_err(E::custom),
+                }
+            }
         }
+
+        deserializer.deserialize_any(Reader)
     }
 }
 
@@ -380,10 +400,15 @@ impl Config {
         }
     }
 
-    /// The effective K: how many of [`train_negatives`](Self::train_negatives) a selection keeps; all without one.
-    pub fn effective_negatives(&self) -> u64 {
+    /// The effective K: how many of [`train_negatives`](Self::train_negatives) a selection keeps; all without one. None for NSCL, whose
+    /// anchors lose those of their own class, more or fewer by batch.
+    pub fn effective_negatives(&self) -> Option<u64> {
         let all = self.train_negatives();
-        self.selection().map_or(all, |selection| selection.kept(all as usize) as u64)
+        match (self.selection(), self.loss) {
+            (Some(selection), _) => Some(selection.kept(all as usize) as u64),
+            (None, LossKind::Nscl {}) => None,
+            (None, _) => Some(all),
+        }
     }
 
     /// The selection of negatives, where there is one.
@@ -456,11 +481,11 @@ mod tests {
         let sampled = with(&["batch_size=256", "negatives=15"]).unwrap();
         assert_eq!((sampled.train_negatives(), sampled.evaluated_draws()), (15, 16));
         let selected = with(&["batch_size=64", "negatives=hardest:5%"]).unwrap();
-        assert_eq!((selected.train_negatives(), selected.effective_negatives()), (126, 6));
+        assert_eq!((selected.train_negatives(), selected.effective_negatives()), (126, Some(6)));
         assert_eq!((selected.evaluated_draws(), selected.loss_name().as_str()), (64, "nt_xent"));
         let queue = ["batch_size=64", "queue.size=65536", "negatives=drop-hardest:0.1%"];
         let queue = with(&queue).unwrap();
-        assert_eq!((queue.train_negatives(), queue.effective_negatives()), (65_536, 65_471));
+        assert_eq!((queue.train_negatives(), queue.effective_negatives()), (65_536, Some(65_471)));
         assert_eq!((queue.evaluated_draws(), queue.loss_name().as_str()), (64, "info_nce_queue"));
         assert_eq!(queue.queue.unwrap().momentum, 0.999);
     }
@@ -494,6 +519,8 @@ mod tests {
             (vec!["negatives=64"], "negatives = 64"),
             (vec!["negatives=-3"], "negatives = -3"),
             (vec!["negatives=all"], "negatives = 'all'"),
+            (vec!["negatives=0.5"], "0.5"),
+            (vec!["negatives=0.5"], "hardest:5%"),
             (vec!["negatives=hardest:0.1%"], "'hardest:0.1%' keeps none of K = 126"),
             (vec!["negatives=hardest:100.1%"], "hardest:100.1%"),
             (vec!["negatives=queue"], "needs [queue]"),

@@ -383,7 +383,7 @@ fn run_info(config: &Config, name: &str, head: String) -> RunInfo {
         epochs: Some(config.epochs as u64),
         batch_size: Some(config.batch_size as u64),
         train_negatives: Some(config.train_negatives()),
-        effective_negatives: Some(config.effective_negatives() as f64),
+        effective_negatives: config.effective_negatives().map(|k| k as f64),
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Marker {
     pub program: String,
     /// Version of the program.
     pub version: String,
-    /// `train`, `measure`, `difficulty` or `reproduce`.
+    /// `train`, `measure`, `difficulty`, `population` or `reproduce`.
     pub kind: String,
     /// The command as it was typed.
     pub command: Vec<String>,

@@ -96,7 +96,7 @@ impl Plan {
         seeds.map(reference).collect()
     }
 
-    fn check(&self, split: &Split) -> Result<()> {
+    pub(super) fn check(&self, split: &Split) -> Result<()> {
         let grid = &self.grid;
         if grid.draws.is_empty() || grid.seeds.is_empty() {
             return Err(Error::argument("a sweep needs at least one K and one seed"));
@@ -122,6 +122,18 @@ impl Plan {
         let selections = &grid.selections;
         if let Some(i) = (1..selections.len()).find(|&i| selections[..i].contains(&selections[i])) {
             return Err(Error::argument(format!("negatives = {} are asked for twice", selections[i])));
+        }
+        if let Some(Negatives::Count(k)) = selections.iter().find(|s| matches!(s, Negatives::Count(_))) {
+            return Err(Error::argument(format!(
+                "sweep.selections has the number {k}: K drawn negatives are an axis of their own, --draws with --fixed-batch"
+            )));
+        }
+        if let (Some(batch), own @ (Negatives::Queue | Negatives::Selected(_))) =
+            (self.fixed_batch, self.base.negatives)
+        {
+            return Err(Error::argument(format!(
+                "with a fixed batch of {batch} samples K = n-1 negatives are drawn: negatives = {own} cannot be"
+            )));
         }
         let losses = &grid.losses;
         if let Some(i) = (1..losses.len()).find(|&i| losses[..i].contains(&losses[i])) {
@@ -164,10 +176,16 @@ impl Plan {
     }
 
     fn describe(&self) -> String {
-        // Numbers and lists of numbers always have a TOML form.
+        // Lists of numbers, words and tables always have a TOML form.
         let grid = toml::to_string(&self.grid).unwrap_or_default();
         let fixed = self.fixed_batch.map_or_else(String::new, |batch| format!("fixed_batch = {batch}\n"));
-        format!("{fixed}{grid}{}", self.base.to_toml())
+        match self.grid.losses.is_empty() {
+            true => format!("{fixed}{grid}{}", self.base.to_toml()),
+            // Losses are tables, behind which no key of the settings could stand.
+            false => {
+                format!("{fixed}{}\n{}", self.base.to_toml(), grid.replace("[[losses]]", "[[sweep.losses]]"))
+            }
+        }
     }
 }
 

@@ -330,7 +330,8 @@ impl<'a> Run<'a> {
         if self.memory.is_none() && self.config.selection().is_none() {
             return Vec::new();
         }
-        let mut values = vec![("effective_negatives", self.config.effective_negatives() as f64)];
+        let effective = self.config.effective_negatives().map(|k| ("effective_negatives", k as f64));
+        let mut values: Vec<_> = effective.into_iter().collect();
         let Position { kept_same, kept_known, .. } = self.position;
         if kept_known > 0 {
             values.push(("kept_same_class", kept_same as f64 / kept_known as f64));

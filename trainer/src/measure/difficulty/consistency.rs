@@ -73,6 +73,9 @@ pub struct Consistency {
     pub null_variance: f64,
     /// Their ratio, T/(QK).
     pub ratio: f64,
+    /// The standard deviation of the ratio for independent directions in as many dimensions as the features have, about
+    /// √((2/K)(1 + (9/π²) K/d)(1 − 1/Q)): what features without meaning give.
+    pub ratio_deviation: f64,
     /// (T − QK)/√(Var T).
     pub z: f64,
     /// `None` where 5 % of K is less than one rank.
@@ -94,8 +97,13 @@ pub fn percentile_variance(num_negatives: usize) -> f64 {
     (k * k - 1.0) / (12.0 * k * k)
 }
 
-/// From sums over `queries` queries; `bank` holds index and class of each item, `own` the items that are queries themselves.
-pub(super) fn consistency(tally: &Tally, bank: &[(usize, usize)], own: &[usize]) -> Result<Consistency> {
+/// From sums over `queries` queries by features of d = `dimensions` coordinates; `bank` holds index and class of each item, `own` the items that are queries themselves.
+pub(super) fn consistency(
+    tally: &Tally,
+    bank: &[(usize, usize)],
+    own: &[usize],
+    dimensions: usize,
+) -> Result<Consistency> {
     let (queries, k) = (own.len(), bank.len() - 1);
     if queries < 2 || k < 2 {
         return Err(Error::argument(format!(
@@ -131,6 +139,9 @@ pub(super) fn consistency(tally: &Tally, bank: &[(usize, usize)], own: &[usize])
         variance: t * v / weight,
         null_variance: pairs * v / weight,
         ratio: t / pairs,
+        ratio_deviation: ((2.0 / k_f + 18.0 / (std::f64::consts::PI.powi(2) * dimensions as f64))
+            * (1.0 - 1.0 / q))
+            .sqrt(),
         z: (t - pairs) / variance.sqrt(),
         hardest: tail(HARDEST, &items, k, |item| item.hardest)?,
         easiest: tail(EASIEST, &items, k, |item| item.easiest)?,
@@ -174,7 +185,7 @@ fn tail(bin: Bin, items: &[Item], k: usize, count: impl Fn(&Item) -> u32) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{Purpose, permutation, stream};
+    use crate::rng::{Purpose, normal, permutation, stream};
 
     /// Sums over queries that rank their negatives by `order()`, a list of places in the bank, the hardest first.
     fn tally(bank: usize, own: &[usize], mut order: impl FnMut() -> Vec<usize>) -> Tally {
@@ -214,7 +225,7 @@ mod tests {
     fn equal_rankings_are_wholly_consistent() {
         let (size, queries) = (201, 40);
         let own: Vec<usize> = (0..queries).collect();
-        let found = consistency(&tally(size, &own, || (0..size).collect()), &bank(size), &own).unwrap();
+        let found = consistency(&tally(size, &own, || (0..size).collect()), &bank(size), &own, 8).unwrap();
         assert!((found.ratio / queries as f64 - 1.0).abs() < 0.02, "{}", found.ratio);
         assert!((found.variance - percentile_variance(200)).abs() < 0.002, "{}", found.variance);
         // 200 is the last item and no query: position 199 of 200 for all.
@@ -239,7 +250,7 @@ mod tests {
             let (mut ratios, mut squares, mut means, mut flagged, mut expected) = (0.0, 0.0, 0.0, 0.0, 0.0);
             for _ in 0..draws {
                 let drawn = tally(size, &own, || permutation(size, &mut rng));
-                let found = consistency(&drawn, &bank(size), &own).unwrap();
+                let found = consistency(&drawn, &bank(size), &own, 8).unwrap();
                 ratios += found.ratio;
                 squares += found.z * found.z;
                 means += (found.items[0].mean_percentile - 0.5).powi(2);
@@ -270,9 +281,42 @@ mod tests {
         }
     }
 
+    /// Directions that know nothing, in few dimensions: the ratio varies as stated, far more than exchangeable ranks'.
+    #[test]
+    fn random_directions_vary_as_stated() {
+        let (size, draws) = (60usize, 600);
+        for dimensions in [4usize, 16] {
+            let own: Vec<usize> = (0..size).collect();
+            let mut rng = stream(5, Purpose::Difficulty, dimensions as u64);
+            let mut direction = || -> Vec<f32> {
+                let v: Vec<f32> = (0..dimensions).map(|_| normal(&mut rng)).collect();
+                let norm = v.iter().map(|x| x * x).sum::<f32>().sqrt();
+                v.iter().map(|x| x / norm).collect()
+            };
+            let (mut squares, mut stated) = (0.0, 0.0);
+            for _ in 0..draws {
+                let items: Vec<Vec<f32>> = (0..size).map(|_| direction()).collect();
+                let drawn = tally(size, &own, || {
+                    let query = direction();
+                    let dot = |j: usize| items[j].iter().zip(&query).map(|(a, b)| a * b).sum::<f32>();
+                    let mut order: Vec<usize> = (0..size).collect();
+                    order.sort_by(|&a, &b| dot(b).total_cmp(&dot(a)));
+                    order
+                });
+                let found = consistency(&drawn, &bank(size), &own, dimensions).unwrap();
+                squares += (found.ratio - 1.0).powi(2);
+                stated = found.ratio_deviation.powi(2);
+            }
+            let found = squares / f64::from(draws);
+            // 600 draws of a skewed law; the formula takes ranks for Gaussian.
+            assert!((found / stated - 1.0).abs() < 0.25, "d = {dimensions}: {found} for {stated}");
+            assert!(stated > 3.0 * 2.0 / 59.0, "more than exchangeable ranks");
+        }
+    }
+
     #[test]
     fn too_few_queries_are_refused() {
-        let error = consistency(&Tally::default(), &bank(5), &[0]).unwrap_err().to_string();
+        let error = consistency(&Tally::default(), &bank(5), &[0], 8).unwrap_err().to_string();
         assert_eq!(error, "consistency needs at least 2 queries and 2 negatives, not 1 and 4");
     }
 }

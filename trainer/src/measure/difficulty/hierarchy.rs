@@ -111,8 +111,8 @@ impl Hierarchy {
         Err(Error::argument(format!(
             "the hierarchy {} has the classes 0 to {}, the samples have 0 to {}",
             self.name,
-            own - 1,
-            num_classes - 1
+            own.saturating_sub(1),
+            num_classes.saturating_sub(1)
         )))
     }
 }

@@ -113,8 +113,8 @@ pub struct Difficulty {
 
 /// Ranks the negatives of every query and counts.
 ///
-/// O(Q·B·d) products and O(Q·B ln B) for sorting, on the current pool; the number of threads changes no bit, and neither does
-/// the order of the samples, but for ties and for which samples a seed chooses. `stop` is asked now and then.
+/// O(Q·B·d) products and O(Q·B ln B) for sorting, on the current pool; the number of threads changes no bit; the
+/// order of the samples moves last digits of sums, ties, and which samples a seed chooses. `stop` is asked now and then.
 ///
 /// # Errors
 /// Views of different shapes, or labels of another number; more queries than bank items or more of these than samples;
@@ -164,7 +164,7 @@ pub fn difficulty(
         seed: request.seed,
         bins: bins.iter().zip(&tally.bins).map(|(bin, tally)| law.row(*bin, tally)).collect(),
         mass: law.mass(&tally),
-        consistency: consistency::consistency(&tally, &items, &own)?,
+        consistency: consistency::consistency(&tally, &items, &own, first.cols)?,
         semantics: request.hierarchy.as_ref().map(semantics).transpose()?,
     })
 }

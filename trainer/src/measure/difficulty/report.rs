@@ -32,11 +32,13 @@ impl Difficulty {
         push("same_class_chance_percent", number(self.mass.percent));
         push("same_class_in_hardest_chance_percent", number(100.0 * self.mass.same_class));
         push("same_class_in_hardest_chance_percent_se", number(100.0 * self.mass.standard_error));
-        let Consistency { variance, null_variance, ratio, z, hardest, easiest, .. } = &self.consistency;
+        let Consistency { variance, null_variance, ratio, ratio_deviation, z, hardest, easiest, .. } =
+            &self.consistency;
         push("mean_percentile_variance", number(*variance));
         push("mean_percentile_variance_null", number(*null_variance));
         push("consistency_ratio", number(*ratio));
-        push("consistency_z", number(*z));
+        push("consistency_ratio_sd_random_directions", number(*ratio_deviation));
+        push("consistency_z_exchangeable_ranks", number(*z));
         for (end, tail) in [("hardest", hardest), ("easiest", easiest)] {
             let Some(Tail { ranks, quantile, share, expected }) = *tail else { continue };
             push(&format!("{end}_5_percent_ranks"), integer(ranks));
