@@ -43,7 +43,11 @@ fn free_class_vectors_reach_the_optimum() {
     for name in ["population.csv", "population.svg", "population.png", "run.json"] {
         assert!(folder.path().join("population").join(name).exists(), "{name}");
     }
-    refused(&["population", "--classes", "0", "--negatives", "3", "--temperature", "0.5"], &["got 0"]);
+    refused(
+        &["population", "--classes", "0", "--negatives", "3", "--temperature", "0.5"],
+        &["--classes", "0"],
+    );
+    refused(&["population", "--classes", "3", "--negatives", "3,3", "--temperature", "0.5"], &["3 twice"]);
     refused(&["population", "--classes", "3", "--negatives", "0", "--temperature", "0.5"], &["K", "0"]);
     refused(&["population", "--classes", "3", "--negatives", "3", "--temperature=-1"], &["-1"]);
     let imbalance = ["--imbalance", "0.5", "--temperature", "0.5"];
@@ -59,7 +63,7 @@ fn losses_are_an_axis() {
         ["reproduce", "digits", "--draws", "256", "--seeds", "7", "--set", "epochs=1", "--set", losses];
     let (code, stdout, stderr) = run(&[&args[..], &["-q", "--out", out.to_str().unwrap()]].concat());
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("hard, beta = 2") && stdout.contains("difference"), "{stdout}");
+    assert!(stdout.contains("hard, beta = 2") && stdout.contains("minus first"), "{stdout}");
     let comparison = std::fs::read_to_string(out.join("comparison.csv")).unwrap();
     // Three accuracies of three losses.
     assert_eq!(comparison.lines().count(), 10, "{comparison}");

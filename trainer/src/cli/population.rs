@@ -57,6 +57,9 @@ impl PopulationArgs {
     }
 
     fn prior(&self) -> Result<ClassPrior> {
+        let uniform = |classes: Option<u64>| {
+            ClassPrior::uniform(classes.unwrap_or(0)).map_err(|e| Error::argument(format!("--classes: {e}")))
+        };
         Ok(match (&self.counts, self.classes, self.imbalance) {
             (Some(file), ..) => ClassPrior::read_counts(file)?,
             (None, classes, Some(ratio)) => {
@@ -65,11 +68,11 @@ impl PopulationArgs {
                         Error::argument(format!("--imbalance {ratio} is not a ratio of at least 1")).into()
                     );
                 }
-                let classes = ClassPrior::uniform(classes.unwrap_or(0))?.num_classes();
+                let classes = uniform(classes)?.num_classes();
                 let last = classes.saturating_sub(1).max(1) as f64;
                 ClassPrior::from_weights((0..classes).map(|c| ratio.powf(-(c as f64) / last)).collect())?
             }
-            (None, classes, None) => ClassPrior::uniform(classes.unwrap_or(0))?,
+            (None, classes, None) => uniform(classes)?,
         })
     }
 }
