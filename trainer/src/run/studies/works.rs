@@ -59,7 +59,7 @@ pub(super) fn table(found: &Found) -> Table {
         push(
             "Cai, Frankle, Schwab & Morcos 2020",
             question,
-            &measured,
+            measured,
             selected(found, selection),
             selections,
         );
