@@ -235,6 +235,13 @@ pub fn measure_run(
     measuring: &Measuring<'_>,
     session: &Session<'_>,
 ) -> Result<Measured> {
+    let (config, network) = trained(path, split, session)?;
+    let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    measure_network(network, &config, &name, split, measuring, session)
+}
+
+/// Settings and network of a run that was trained on the training samples of `split`.
+fn trained(path: &Path, split: &Split, session: &Session<'_>) -> Result<(Config, Network)> {
     let (config, marker) = run_config(path)?;
     let here = split.train.describe();
     if let Some(there) = marker.circumstances.filter(|there| !there.starts_with(&here)) {
@@ -244,8 +251,7 @@ pub fn measure_run(
         )));
     }
     let network = load_network(path, &config, &split.train, session.device)?;
-    let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
-    measure_network(network, &config, &name, split, measuring, session)
+    Ok((config, network))
 }
 
 /// Measures a network of these settings, called `name`, as [`measure_run`] does, whoever trained it.

@@ -10,13 +10,14 @@ pub mod interrupt;
 mod jobs;
 mod memory;
 pub mod metrics;
+mod negatives;
 mod preset;
 mod progress;
 mod reproduce;
 mod studies;
 mod train;
 
-pub use config::{Config, LearningRateRule, Negatives, Objective, QueueSettings};
+pub use config::{Config, LearningRateRule, Objective};
 pub use evaluate::{
     Accuracies, Features, Measured, Measuring, feature_spreads, measure_features, measure_network,
     measure_run, two_views,
@@ -25,6 +26,7 @@ pub use folder::{Folder, FolderState, Marker};
 pub use interrupt::Interrupt;
 pub use jobs::{available_threads, run_jobs, with_threads};
 pub use metrics::Metrics;
+pub use negatives::{Negatives, QueueSettings};
 pub use preset::{Grid, Preset, names as preset_names};
 pub use progress::{Progress, Task};
 pub use reproduce::{Plan, Reproduction, reproduce};

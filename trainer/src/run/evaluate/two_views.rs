@@ -1,12 +1,12 @@
 //! Head features of two random views of the evaluated samples: what an analysis other than the bounds' looks at.
 
-use super::{Seen, augmented};
+use super::{Seen, augmented, trained};
 use crate::augment::Draw;
 use crate::data::Split;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::measure;
 use crate::rng::Purpose;
-use crate::run::{Session, load_network, run_config};
+use crate::run::Session;
 use std::path::Path;
 
 /// Unit head features of two random views of every evaluated sample, by a trained run; the run's data are `split`.
@@ -21,15 +21,7 @@ pub fn two_views(
     seed: Option<u64>,
     session: &Session<'_>,
 ) -> Result<measure::Views> {
-    let (config, marker) = run_config(path)?;
-    let here = split.train.describe();
-    if let Some(there) = marker.circumstances.filter(|there| !there.starts_with(&here)) {
-        return Err(Error::argument(format!(
-            "{} was trained on other samples than these: {there}, now {here}",
-            path.display()
-        )));
-    }
-    let network = load_network(path, &config, &split.train, session.device)?;
+    let (config, network) = trained(path, split, session)?;
     let seen = Seen::new(network, &config, split, (session.device, session.stop))?;
     let mut draw = Draw::new(seed.unwrap_or(config.seed), Purpose::EvaluationViews, 0)?;
     let first = augmented(&seen, &seen.evaluated, &mut draw)?.head;
