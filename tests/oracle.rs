@@ -1,11 +1,11 @@
 //! Every measured column against numpy: `tests/oracle/oracle.py` computes them from the definitions on the same features
 //! and the same batches; `expected.json` is its committed output.
 
+use measure::{self, Evaluation, Measurement, Views};
 use std::path::PathBuf;
 use theory::NumDraws;
 use theory::losses::{Estimate, LossComponents, Measure};
 use trainer::data::features;
-use trainer::measure::{self, Evaluation, Measurement, Views};
 use trainer::run::measure_features;
 
 /// Features are f32 in the file; everything after is f64 on both sides.

@@ -9,6 +9,7 @@
 //! packing (stored, so that the checksum holds) or after. An input depends on SEED, reader and number only, and a panic
 //! is reported with these.
 
+use measure::rng::{Purpose, stream};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -20,7 +21,6 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trainer::data::cifar::{self, Classes, LAYOUTS, Records};
 use trainer::data::{Images, ag_news, idx};
-use trainer::rng::{Purpose, stream};
 
 /// Virtual memory that the process may have taken at most; the largest valid input has 26 kB.
 const MOST_MEMORY: u64 = 2 << 30;

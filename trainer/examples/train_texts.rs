@@ -11,17 +11,18 @@
 
 use candle_core::Device;
 use cpu_time::ProcessTime;
+use measure::matrix::Matrix;
+use measure::rng::{Purpose, permutation, stream};
+use measure::{class_means, mean_accuracy};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use trainer::augment::{Augmentation, Draw, Views};
 use trainer::data::{self, Request, Samples};
 use trainer::loss::nt_xent;
-use trainer::matrix::Matrix;
-use trainer::measure::{class_means, mean_accuracy};
 use trainer::model::{Architecture, Network};
 use trainer::ops::normalise;
 use trainer::optim::{Optimiser, OptimiserKind, Schedule};
-use trainer::rng::{Purpose, permutation, stream};
+use trainer::run::evaluate::matrix;
 use trainer::{Error, Result};
 
 const SEED: u64 = 7;
@@ -110,7 +111,7 @@ fn accuracy(network: &Network, split: &data::Split, augmentation: &Augmentation)
         let (mut all, indices) = (Matrix::zeros(0, 0), (0..samples.len()).collect::<Vec<_>>());
         for chunk in indices.chunks(512) {
             let input = if augmented { views.random(chunk, &mut draw, 1)? } else { views.plain(chunk)? };
-            let found = Matrix::from_tensor(&normalise::forward(&network.forward(&input)?.head)?)?;
+            let found = matrix(&normalise::forward(&network.forward(&input)?.head)?)?;
             (all.rows, all.cols) = (all.rows + found.rows, found.cols);
             all.data.extend(found.data);
         }
@@ -118,5 +119,5 @@ fn accuracy(network: &Network, split: &data::Split, augmentation: &Augmentation)
     };
     let train = features(&split.train, true)?;
     let means = class_means(&train, split.train.labels(), split.train.num_classes());
-    mean_accuracy(&means, &features(&split.evaluated, false)?, split.evaluated.labels())
+    Ok(mean_accuracy(&means, &features(&split.evaluated, false)?, split.evaluated.labels())?)
 }

@@ -61,3 +61,17 @@ impl Error {
         Self::Io { path: path.to_path_buf(), reason }
     }
 }
+
+impl From<measure::Error> for Error {
+    fn from(error: measure::Error) -> Self {
+        match error {
+            measure::Error::Argument(message) => Self::Argument(message),
+            measure::Error::Data { path, message } => Self::Data { path, message },
+            measure::Error::NonFinite(message) => Self::NonFinite(message),
+            measure::Error::Interrupted(message) => Self::Interrupted(message),
+            measure::Error::Io { path, reason } => Self::Io { path, reason },
+            measure::Error::Theory(error) => Self::Theory(error),
+            other => Self::Argument(other.to_string()),
+        }
+    }
+}

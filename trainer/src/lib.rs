@@ -19,18 +19,15 @@
 //! Every random number comes from a seeded stream of [`rng`]: one seed gives the same bits with any number of threads.
 
 pub mod augment;
-pub mod cuda;
 pub mod data;
+pub mod device;
 pub mod download;
 pub mod error;
 pub mod loss;
-pub mod matrix;
-pub mod measure;
 pub mod model;
 pub mod ops;
 pub mod optim;
 pub mod population;
-pub mod rng;
 pub mod run;
 
 pub use error::{Error, Result};

@@ -20,7 +20,7 @@
 
 use crate::error::{Error, Result};
 use crate::optim::Schedule;
-use crate::rng::{Purpose, normal, stream};
+use measure::rng::{Purpose, normal, stream};
 use theory::optimum::{Optimum, gram};
 use theory::report::{Cell, Table};
 use theory::{ClassPrior, NumNegatives, optimum};

@@ -1,6 +1,6 @@
 //! Views of small grey digits: shift, rotation, scale, intensity, noise, erasing; no flips, which change a digit.
 
-use crate::rng::normal;
+use measure::rng::normal;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -81,7 +81,7 @@ fn bilinear(image: &[f32], side: usize, x: f64, y: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{Purpose, stream};
+    use measure::rng::{Purpose, stream};
 
     fn view(settings: Augmentation, image: &[f32]) -> Vec<f32> {
         let mut out = Vec::new();

@@ -4,9 +4,9 @@ use super::{digits, simclr, text};
 use crate::data::{Images, Samples, Texts};
 use crate::error::{Error, Result};
 use crate::model::{Bags, Input};
-use crate::rng::philox::{Counter, View};
-use crate::rng::{Purpose, stream};
 use candle_core::{Device, Tensor};
+use measure::rng::philox::{Counter, View};
+use measure::rng::{Purpose, stream};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 

@@ -11,16 +11,16 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use clap::{Args, ValueEnum};
 use cpu_time::ProcessTime;
+use measure::rng::philox::Counter;
+use measure::rng::{Purpose, normal, stream};
 use serde::Serialize;
 use std::time::Instant;
 use trainer::Error;
 use trainer::augment::simclr::{Augment, Augmentation, Sampler};
-use trainer::cuda::DeviceChoice;
+use trainer::device::DeviceChoice;
 use trainer::loss::nt_xent;
 use trainer::model::{Architecture, Input, Network, Precision};
 use trainer::optim::{Optimiser, OptimiserKind};
-use trainer::rng::philox::Counter;
-use trainer::rng::{Purpose, normal, stream};
 use trainer::run;
 
 /// A network of the benchmark, for 32×32×3 images.
@@ -179,7 +179,7 @@ impl Step {
 /// Runs whole steps: eagerly, or as replays of a CUDA graph.
 struct Runner {
     #[cfg(feature = "cuda")]
-    replay: Option<trainer::cuda::graph::Replay>,
+    replay: Option<trainer::device::graph::Replay>,
 }
 
 impl Runner {
@@ -188,7 +188,7 @@ impl Runner {
     fn new(device: &Device, batch: usize) -> Self {
         const MOST_RECORDED: usize = 256;
         let replay = match device {
-            Device::Cuda(device) => Some(trainer::cuda::graph::Replay::new(device, batch <= MOST_RECORDED)),
+            Device::Cuda(device) => Some(trainer::device::graph::Replay::new(device, batch <= MOST_RECORDED)),
             _ => None,
         };
         Self { replay }
@@ -213,7 +213,7 @@ impl Runner {
 
     fn is_recorded(&self) -> bool {
         #[cfg(feature = "cuda")]
-        return self.replay.as_ref().is_some_and(trainer::cuda::graph::Replay::is_recorded);
+        return self.replay.as_ref().is_some_and(trainer::device::graph::Replay::is_recorded);
         #[cfg(not(feature = "cuda"))]
         false
     }
@@ -296,8 +296,8 @@ fn gemm_flops(device: &Device, threads: usize, dtype: DType) -> Result<f64> {
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => {
             // The emulated device of trainer/cuda/emulate multiplies in loops.
-            let size = if trainer::cuda::gauge::name(device)? == "emulated" { 64 } else { 8192 };
-            Ok(trainer::cuda::gauge::gemm_rate(device, dtype, size)?)
+            let size = if trainer::device::gauge::name(device)? == "emulated" { 64 } else { 8192 };
+            Ok(trainer::device::gauge::gemm_rate(device, dtype, size)?)
         }
         _ => {
             debug_assert_eq!(dtype, DType::F32);
@@ -310,7 +310,7 @@ fn gemm_flops(device: &Device, threads: usize, dtype: DType) -> Result<f64> {
 fn peak_memory(device: &Device) -> Result<Option<u64>> {
     match device {
         #[cfg(feature = "cuda")]
-        Device::Cuda(device) => Ok(Some(trainer::cuda::gauge::peak_memory(device)?)),
+        Device::Cuda(device) => Ok(Some(trainer::device::gauge::peak_memory(device)?)),
         _ => Ok(std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
             let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
             Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
@@ -322,7 +322,7 @@ fn peak_memory(device: &Device) -> Result<Option<u64>> {
 fn device_name(device: &Device) -> Result<Option<String>> {
     match device {
         #[cfg(feature = "cuda")]
-        Device::Cuda(device) => Ok(Some(trainer::cuda::gauge::name(device)?)),
+        Device::Cuda(device) => Ok(Some(trainer::device::gauge::name(device)?)),
         _ => Ok(None),
     }
 }

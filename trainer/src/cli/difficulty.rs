@@ -4,11 +4,11 @@ use super::print;
 use super::session::threads;
 use anyhow::Result;
 use clap::Args;
+use measure::difficulty::{Bin, Difficulty, Hierarchy, Request, difficulty};
+use measure::{self, Views};
 use std::path::PathBuf;
 use theory::report::{Format, Table};
-use trainer::cuda::DeviceChoice;
-use trainer::measure::difficulty::{Bin, Difficulty, Hierarchy, Request, difficulty};
-use trainer::measure::{self, Views};
+use trainer::device::DeviceChoice;
 use trainer::run::{self, Folder, Interrupt, Marker, Session};
 use trainer::{Error, data};
 
@@ -85,7 +85,7 @@ pub(super) fn rank(args: &DifficultyArgs) -> Result<()> {
             hierarchy: found.hierarchy,
             seed: found.seed,
         };
-        difficulty(&found.views, (&found.labels, found.num_classes), &request, &stop)
+        Ok(difficulty(&found.views, (&found.labels, found.num_classes), &request, &stop)?)
     })?;
     let folder = Folder::create(&args.out, &marker)?;
     ranked.write(folder.path())?;

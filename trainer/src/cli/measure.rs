@@ -4,12 +4,12 @@ use super::print;
 use super::session::threads;
 use anyhow::Result;
 use clap::Args;
+use measure::variance_ratios;
 use std::path::{Path, PathBuf};
 use theory::NumDraws;
 use theory::losses::LossComponents;
 use theory::report::{Cell, Format, Table};
-use trainer::cuda::DeviceChoice;
-use trainer::measure::variance_ratios;
+use trainer::device::DeviceChoice;
 use trainer::run::{self, Folder, Interrupt, Marker, Measured, Measuring, Preset, Session};
 use trainer::{Error, data};
 

@@ -16,7 +16,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use theory::error::ErrorKind;
 use trainer::Error;
-use trainer::cuda::DeviceChoice;
+use trainer::device::DeviceChoice;
 
 /// How many negative samples, and which? Trains contrastive encoders and measures what the bounds need.
 #[derive(Parser)]
@@ -107,7 +107,7 @@ fn print(text: &str) -> Result<()> {
 /// What to do about a failure of the GPU, in one line instead of the driver's words.
 fn gpu_trouble(error: &anyhow::Error) -> Option<String> {
     match error.downcast_ref() {
-        Some(Error::Tensor(_)) | None => trainer::cuda::explain(&format!("{error:?}")),
+        Some(Error::Tensor(_)) | None => trainer::device::explain(&format!("{error:?}")),
         Some(_) => None,
     }
 }

@@ -5,7 +5,7 @@ use candle_core::Device;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
-use trainer::cuda::DeviceChoice;
+use trainer::device::DeviceChoice;
 use trainer::model::Precision;
 use trainer::run::Session;
 

@@ -156,7 +156,7 @@ impl Clusters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{Purpose, normal, stream};
+    use measure::rng::{Purpose, normal, stream};
 
     /// Three clouds of 50, 30 and 20 points at distance 10: found, in the order of size, whatever the seed; Σ‖x − c‖² is
     /// that of the clouds' own means.

@@ -9,7 +9,7 @@
 
 use super::{EvaluateOn, Images, Samples, Split};
 use crate::error::{Error, Result};
-use crate::rng::{Purpose, permutation, stream};
+use measure::rng::{Purpose, permutation, stream};
 use std::io::Read;
 use std::path::Path;
 

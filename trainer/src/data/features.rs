@@ -5,8 +5,8 @@
 //! conservative). Rows of views and `train` are normalised on reading; class means and f̄ are not normalised again.
 
 use crate::error::{Error, Result};
-use crate::matrix::Matrix;
 use candle_core::{DType, Device, Tensor};
+use measure::matrix::Matrix;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -83,7 +83,7 @@ pub fn read(path: &Path) -> Result<Features> {
         if let Some(&label) = labels.iter().find(|&&label| label >= num_classes) {
             return Err(bad(format!("'{name}' has class {label}, 'labels' only 0..{num_classes}")));
         }
-        let counts = super::class_counts(labels, num_classes);
+        let counts = measure::class_counts(labels, num_classes);
         match counts.iter().position(|&count| count == 0) {
             Some(class) => Err(bad(format!("'{name}' has no sample of class {class}"))),
             None => Ok(()),

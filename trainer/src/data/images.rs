@@ -136,7 +136,7 @@ impl Images {
 
     /// Images per class.
     pub fn class_counts(&self) -> Vec<u64> {
-        super::class_counts(&self.labels, self.store.num_classes)
+        measure::class_counts(&self.labels, self.store.num_classes)
     }
 
     /// The images of these indices, in this order; no byte is copied.

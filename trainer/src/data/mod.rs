@@ -99,7 +99,7 @@ impl Samples {
 
     /// Samples per class.
     pub fn class_counts(&self) -> Vec<u64> {
-        class_counts(self.labels(), self.num_classes())
+        measure::class_counts(self.labels(), self.num_classes())
     }
 
     /// The samples of these indices, in this order.
@@ -137,15 +137,6 @@ impl From<[usize; 3]> for InputKind {
     fn from(image: [usize; 3]) -> Self {
         Self::Images(image)
     }
-}
-
-/// Samples per class.
-pub fn class_counts(labels: &[usize], num_classes: usize) -> Vec<u64> {
-    let mut counts = vec![0; num_classes];
-    for &label in labels {
-        counts[label] += 1;
-    }
-    counts
 }
 
 /// What is trained on and what is evaluated.

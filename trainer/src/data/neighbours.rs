@@ -11,9 +11,9 @@
 //! A word that the file does not have has no neighbours.
 
 use crate::error::{Error, Result};
-use crate::ops::parallel::{map, simd};
 use crate::ops::vector::dot;
 use flate2::read::MultiGzDecoder;
+use measure::pool::{map, simd};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -259,7 +259,7 @@ fn for_each_line(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{Purpose, normal, stream};
+    use measure::rng::{Purpose, normal, stream};
     use std::io::Write;
 
     fn words(words: &[&str]) -> Vec<String> {

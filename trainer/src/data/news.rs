@@ -20,7 +20,7 @@ use super::clusters::{Clusters, Rows};
 use super::words::{Vocabulary, tokens};
 use super::{EvaluateOn, Request, Samples, Split, Texts};
 use crate::error::{Error, Result};
-use crate::rng::{Purpose, permutation, stream};
+use measure::rng::{Purpose, permutation, stream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ fn texts(request: &Request<'_>) -> Result<(Texts, usize)> {
 /// The rest and a tenth of each class, both in the order of the file.
 fn hold_out(articles: Vec<Article>) -> (Vec<Article>, Vec<Article>) {
     let labels: Vec<usize> = articles.iter().map(|article| article.class).collect();
-    let mut left = super::class_counts(&labels, ag_news::NUM_CLASSES);
+    let mut left = measure::class_counts(&labels, ag_news::NUM_CLASSES);
     left.iter_mut().for_each(|count| *count /= 10);
     let mut held = vec![false; labels.len()];
     for index in permutation(labels.len(), &mut stream(SPLIT_SEED, Purpose::Split, 0)) {

@@ -94,7 +94,7 @@ fn ag_news_articles() {
     };
     let articles = ag_news::read(&folder.join("ag_news/test.csv")).unwrap();
     let labels: Vec<usize> = articles.iter().map(|article| article.class).collect();
-    assert_eq!(class_counts(&labels, ag_news::NUM_CLASSES), [1900; 4]);
+    assert_eq!(measure::class_counts(&labels, ag_news::NUM_CLASSES), [1900; 4]);
     assert!(
         articles[0]
             .text

@@ -4,9 +4,10 @@
 //! class c are taken. m_c is a tenth (tuning samples), the profile of [`Imbalance`], or the share n·N_c/N of a
 //! subset of n, rounded down, with one more for the classes of largest remainder (of equal ones the first).
 
-use super::{Imbalance, Samples, class_counts};
+use super::{Imbalance, Samples};
 use crate::error::{Error, Result};
-use crate::rng::{Purpose, permutation, stream};
+use measure::class_counts;
+use measure::rng::{Purpose, permutation, stream};
 
 /// The seed of all subsets: that of no run.
 const SEED: u64 = 2021;

@@ -91,8 +91,8 @@ const MASKED: f32 = -1e9;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{Purpose, normal, stream};
     use candle_core::Device;
+    use measure::rng::{Purpose, normal, stream};
 
     fn features(rows: usize, seed: u64) -> Vec<Vec<f64>> {
         let mut rng = stream(seed, Purpose::Evaluation, 0);

@@ -14,10 +14,11 @@ use super::{Choice, Loss, inverse};
 use crate::error::{Error, Result};
 use crate::ops::gemm::{Matrix, product};
 use crate::ops::normalise;
-use crate::ops::parallel::{contiguous, for_each, map, simd, values};
+use crate::ops::storage::{contiguous, values};
 use crate::ops::vector::dot;
-use crate::rng::{Purpose, normal, stream};
 use candle_core::{D, DType, Device, Storage, Tensor};
+use measure::pool::{for_each, map, simd};
+use measure::rng::{Purpose, normal, stream};
 
 /// Queries that one task handles with one buffer.
 const QUERIES: usize = 8;

@@ -11,8 +11,9 @@ use super::{Choice, Loss, inverse};
 use crate::error::{Error, Result};
 use crate::ops::gemm::{Matrix, product};
 use crate::ops::normalise;
-use crate::ops::parallel::{map, simd, values};
+use crate::ops::storage::values;
 use candle_core::{Device, Tensor};
+use measure::pool::{map, simd};
 
 /// Anchors that one task handles with one buffer.
 const ANCHORS: usize = 8;

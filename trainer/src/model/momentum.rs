@@ -14,8 +14,9 @@
 use super::{Input, Network, Parameters};
 use crate::error::{Error, Result};
 use crate::ops::normalise;
-use crate::ops::parallel::{CHUNK, contiguous, contiguous_mut, expect_shape, for_each, simd};
+use crate::ops::storage::{contiguous, contiguous_mut, expect_shape};
 use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor};
+use measure::pool::{CHUNK, for_each, simd};
 use std::collections::HashMap;
 use std::path::Path;
 

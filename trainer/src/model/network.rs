@@ -7,8 +7,8 @@ use super::{Architecture, Bags, Builder, Input, Model, Options, Parameters, Prec
 use crate::data::InputKind;
 use crate::error::{Error, Result};
 use crate::ops::cast::cast;
-use crate::rng::{Purpose, stream};
 use candle_core::{DType, Device, Tensor};
+use measure::rng::{Purpose, stream};
 
 /// What a forward pass gives.
 pub struct Output {

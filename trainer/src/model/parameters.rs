@@ -6,8 +6,8 @@
 use super::{Precision, Table};
 use crate::error::{Error, Result};
 use crate::ops::cast;
-use crate::rng::normal;
 use candle_core::{DType, Device, Tensor};
+use measure::rng::normal;
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 use std::path::Path;

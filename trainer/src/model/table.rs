@@ -9,7 +9,7 @@ use super::layer::Mode;
 use crate::error::{Error, Result};
 use crate::ops::embedding_bag::{self, SparseGradient};
 use crate::ops::optimiser::{Optimiser, Rule, lazy::Lazy};
-use crate::ops::parallel::values;
+use crate::ops::storage::values;
 use candle_core::{Device, Tensor};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

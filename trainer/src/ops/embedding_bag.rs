@@ -4,8 +4,9 @@
 //! the batch, in the order in which the words first appear: a batch costs what its words cost, not what V does. A row is
 //! summed in the order of the words, by one thread. The same function as PyTorch's `EmbeddingBag(mode="mean")`.
 
-use super::parallel::{expect_shape, for_each, rows_per_chunk, simd};
+use super::storage::expect_shape;
 use candle_core::{Result, bail};
+use measure::pool::{for_each, rows_per_chunk, simd};
 
 /// Bags of row numbers.
 #[derive(Debug, Clone, Copy)]
@@ -205,7 +206,7 @@ impl Groups {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{Purpose, normal, stream};
+    use measure::rng::{Purpose, normal, stream};
     use rand::Rng;
 
     struct Case {

@@ -4,7 +4,7 @@
 //! by cache sizes and shapes only: the number of threads changes no bit (a test here asserts it; so would an upgrade of
 //! the crate have to).
 
-use crate::ops::parallel::filled;
+use crate::ops::storage::filled;
 use gemm::Parallelism;
 use std::mem::MaybeUninit;
 

@@ -21,10 +21,11 @@ pub mod info_nce;
 pub mod linear;
 pub mod normalise;
 pub mod optimiser;
-pub(crate) mod parallel;
+
 pub mod pool;
 mod scratch;
 mod shared;
+pub(crate) mod storage;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tile;

@@ -1,7 +1,7 @@
 //! What the tests of several operations share: inputs, thread counts, distances, finite differences.
 
-use crate::rng::{Purpose, normal, stream};
 use candle_core::{Device, Tensor};
+use measure::rng::{Purpose, normal, stream};
 
 /// Standard normal numbers of this shape.
 pub fn random(seed: u64, shape: &[usize]) -> Tensor {

@@ -114,8 +114,8 @@ impl Optimiser {
 mod tests {
     use super::*;
     use crate::model::Builder;
-    use crate::rng::{Purpose, stream};
     use candle_core::Device;
+    use measure::rng::{Purpose, stream};
 
     /// Two steps on loss = Σ w² / 2, whose gradient is w; then the first three numbers are a weight, the last a bias.
     fn two_steps(kind: OptimiserKind) -> (Vec<f64>, Vec<f64>) {

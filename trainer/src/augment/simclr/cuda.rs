@@ -3,11 +3,11 @@
 use super::cpu::LANES;
 use super::op::{Augment, contiguous};
 use super::parameters::Sampler;
-use crate::rng::philox::Counter;
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaViewMut, DeviceRepr, LaunchConfig, PushKernelArg};
 use candle_core::{CudaStorage, DType, Layout, Result, Shape, bail};
+use measure::rng::philox::Counter;
 
 const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/simclr.ptx"));
 

@@ -54,7 +54,7 @@ pub use op::Augment;
 pub use parameters::{ATTEMPTS, CropBox, MAX_SIDE, Parameters, Part, Sampler};
 
 use crate::error::{Error, Result};
-use crate::rng::philox::{Counter, View};
+use measure::rng::philox::{Counter, View};
 use rayon::prelude::*;
 
 /// Strengths of the augmentation.
@@ -115,7 +115,7 @@ impl Default for Augmentation {
 /// # Examples
 /// ```
 /// use trainer::augment::simclr::{Augmentation, Sampler, augment_batch};
-/// use trainer::rng::{Purpose, philox::Counter};
+/// use measure::rng::{Purpose, philox::Counter};
 /// let sampler = Sampler::new(&Augmentation { size: 4, ..Augmentation::default() }, 4, 4)?;
 /// let counter = Counter { seed: 7, purpose: Purpose::Augmentation, step: 0 };
 /// // However cropped, flipped and turned in hue, a black image stays black.

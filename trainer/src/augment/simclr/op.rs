@@ -5,11 +5,11 @@
 
 use super::{Sampler, augment_batch, augment_batch_into, check_views};
 use crate::error::{Error, Result};
-use crate::rng::philox::Counter;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, InplaceOp3, Layout, Shape, Tensor};
+use measure::rng::philox::Counter;
 
 /// [`augment_batch`] as an operation on tensors of one device.
 ///
@@ -17,7 +17,7 @@ use candle_core::{CpuStorage, CustomOp2, DType, InplaceOp3, Layout, Shape, Tenso
 /// ```
 /// use candle_core::{DType, Device, Tensor};
 /// use trainer::augment::simclr::{Augment, Augmentation, Sampler};
-/// use trainer::rng::{Purpose, philox::Counter};
+/// use measure::rng::{Purpose, philox::Counter};
 /// let sampler = Sampler::new(&Augmentation { size: 8, ..Augmentation::default() }, 10, 12)?;
 /// let counter = Counter { seed: 7, purpose: Purpose::Augmentation, step: 0 };
 /// let images = Tensor::zeros((5, 10, 12, 3), DType::U8, &Device::Cpu)?;

@@ -20,7 +20,7 @@
 
 use super::Augmentation;
 use crate::error::{Error, Result};
-use crate::rng::philox::{Counter, View, below, unit};
+use measure::rng::philox::{Counter, View, below, unit};
 
 /// How often a box is tried.
 pub const ATTEMPTS: u32 = 10;

@@ -2,9 +2,9 @@
 
 use super::parameters::{CropBox, Parameters, Part, Sampler};
 use super::*;
-use crate::rng::Purpose;
-use crate::rng::philox::philox4x32;
 use candle_core::{DType, Device, Tensor};
+use measure::rng::Purpose;
+use measure::rng::philox::philox4x32;
 use std::collections::HashMap;
 
 const COUNTER: Counter = Counter { seed: 7, purpose: Purpose::Augmentation, step: 3 };

@@ -10,7 +10,7 @@
 
 use crate::data::neighbours::Neighbours;
 use crate::error::{Error, Result};
-use crate::rng::philox::{Counter, View, below, unit};
+use measure::rng::philox::{Counter, View, below, unit};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;

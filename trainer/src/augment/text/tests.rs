@@ -2,8 +2,8 @@ use super::*;
 use crate::augment::{Augmentation, Draw, Views};
 use crate::data::{Samples, Texts};
 use crate::model::{Bags, Input};
-use crate::rng::Purpose;
 use candle_core::Device;
+use measure::rng::Purpose;
 
 const COUNTER: Counter = Counter { seed: 7, purpose: Purpose::Augmentation, step: 3 };
 

@@ -1,6 +1,7 @@
 //! Synthetic files of every layout. The pickles were written by Python 2 (`tests/cifar/make_pickles.py`).
 
 use super::*;
+use measure::difficulty::Hierarchy;
 use std::io::Write;
 
 const TEN_2: &[u8] = include_bytes!("../../../tests/cifar/ten_protocol_2.pickle");
@@ -285,4 +286,41 @@ fn a_folder_is_read_and_its_missing_file_named() {
     std::fs::write(data.path().join("cifar-100-python.tar.gz"), "x").unwrap();
     let error = load(Some(data.path()), Classes::Fine).unwrap_err().to_string();
     assert!(error.contains("not the published eb9058c3a382ffc7106e4002c42a8d85"), "{error}");
+}
+
+/// The superclasses of the hierarchy are those of the code.
+#[test]
+fn superclasses_are_those_of_the_hierarchy() {
+    let tree = Hierarchy::known("cifar100").unwrap().unwrap();
+    for (a, of_a) in SUPERCLASS.iter().enumerate() {
+        for (b, of_b) in SUPERCLASS.iter().enumerate().filter(|(b, _)| *b != a) {
+            let same = of_a == of_b;
+            assert_eq!(tree.path.row(a)[b] == 1.0 / 3.0, same, "{a} {b}");
+            assert_eq!(tree.wu_palmer.row(a)[b] == 2.0 / 3.0, same, "{a} {b}");
+        }
+    }
+    assert_eq!(SUPERCLASS.iter().max(), Some(&(NUM_SUPERCLASSES as u8 - 1)));
+}
+
+/// `TRAINER_DATA=DIR cargo test -p trainer --lib difficulty -- --nocapture`, DIR with the files of CIFAR-100.
+#[test]
+fn superclasses_are_those_of_the_files() {
+    let Some(folder) = std::env::var_os("TRAINER_DATA").map(std::path::PathBuf::from) else {
+        println!("skipped: TRAINER_DATA does not name a folder with the files of cifar100");
+        return;
+    };
+    let labels = |name: &str| {
+        let request = crate::data::Request { folder: Some(&folder), ..crate::data::Request::new(name) };
+        crate::data::load(&request).unwrap().evaluated.labels().to_vec()
+    };
+    let (fine, coarse) = (labels("cifar100"), labels("cifar100-coarse"));
+    let tree = Hierarchy::known("cifar100").unwrap().unwrap();
+    // Each test image against a hundred others.
+    for i in 0..fine.len() {
+        for j in (0..fine.len()).step_by(97).filter(|&j| fine[j] != fine[i]) {
+            let siblings = tree.path.row(fine[i])[fine[j]] == 1.0 / 3.0;
+            assert_eq!(siblings, coarse[i] == coarse[j], "images {i} and {j}");
+        }
+    }
+    println!("compared {} images", fine.len());
 }

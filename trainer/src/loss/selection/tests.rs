@@ -1,5 +1,5 @@
 use super::*;
-use crate::rng::{Purpose, normal, stream};
+use measure::rng::{Purpose, normal, stream};
 
 fn selection(text: &str) -> Selection {
     text.parse().unwrap()
@@ -192,7 +192,7 @@ fn time_of_a_selection() {
             for _ in 0..5 {
                 let mut rows = logits.clone();
                 let start = std::time::Instant::now();
-                crate::ops::parallel::for_each(rows.chunks_mut(8 * count).enumerate(), |(index, rows)| {
+                measure::pool::for_each(rows.chunks_mut(8 * count).enumerate(), |(index, rows)| {
                     let mut work = Vec::new();
                     for (offset, row) in rows.chunks_mut(count).enumerate() {
                         choice.apply(8 * index + offset, row, &mut work);

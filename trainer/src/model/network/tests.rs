@@ -2,7 +2,7 @@ use super::super::Head;
 use super::*;
 use crate::loss::nt_xent;
 use crate::optim::{Optimiser, OptimiserKind};
-use crate::rng::normal;
+use measure::rng::normal;
 use rand::Rng;
 use std::collections::HashMap;
 

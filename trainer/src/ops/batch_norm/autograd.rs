@@ -3,7 +3,7 @@
 use super::cpu::{self, Channels};
 use super::op::{Apply, InputGradient, Reduce, Statistics};
 use super::{Forward, residual_sums};
-use crate::ops::parallel::{contiguous, expect_shape, rows_and_columns};
+use crate::ops::storage::{contiguous, expect_shape, rows_and_columns};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};

@@ -4,7 +4,8 @@
 //! masked in a loop of its own: with all the slices of a formula in one loop, LLVM gives up proving that they do not
 //! overlap, and branches on random signs instead of selecting.
 
-use crate::ops::parallel::{add_in_order, filled, for_each, map, rows_per_chunk, simd};
+use crate::ops::storage::filled;
+use measure::pool::{add_in_order, for_each, map, rows_per_chunk, simd};
 use std::mem::MaybeUninit;
 
 /// Per-channel numbers of the forward pass: y = (x − mean)·scale + shift, with scale = γ·inv_std and shift = β.

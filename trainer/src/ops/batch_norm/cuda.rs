@@ -3,7 +3,7 @@
 //! x, y, dy, dx \[rows, channels\], f32 or bf16; stats (mean, 1/√(var+ε)), affine (γ, β), gradients (dγ, dβ) and running
 //! (mean, var) \[2, channels\], f32. A pass reads each tensor once; training takes two passes forward, two backward.
 
-use crate::cuda::launch::{
+use crate::device::launch::{
     Argument, Element, Module, Tiles, check_length, combine, int, launch, linear, packs, read, read_optional,
     uninitialised, variant, whole, write,
 };

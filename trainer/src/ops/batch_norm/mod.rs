@@ -21,7 +21,7 @@ mod tests;
 
 pub use autograd::BatchNorm;
 
-use super::parallel::{share_storage, write};
+use super::storage::{share_storage, write};
 use candle_core::{Result, Tensor, bail};
 use op::{Apply, Frozen, InputGradient, MaskedReduce, Reduce, Statistics, UpdateRunning};
 use std::sync::Mutex;

@@ -1,7 +1,7 @@
 //! The candle operations behind batch normalisation; formulas in the parent module.
 
 use super::cpu::{self, Backward, Channels};
-use crate::ops::parallel::{contiguous, contiguous_mut, expect_shape, rows_and_columns, values};
+use crate::ops::storage::{contiguous, contiguous_mut, expect_shape, rows_and_columns, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{

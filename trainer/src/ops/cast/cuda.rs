@@ -1,9 +1,9 @@
 //! Between f32 and bf16 on an NVIDIA GPU, rounded to nearest, ties to even.
 
-use crate::cuda::launch::{
+use crate::device::launch::{
     Argument, Element, Module, check_length, launch, linear, read, uninitialised, whole, write,
 };
-use crate::cuda::operand::{self, Operand, Source};
+use crate::device::operand::{self, Operand, Source};
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaDevice, CudaStorage, DType, Layout, Result, bail};
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut};

@@ -55,7 +55,7 @@ impl InplaceOp2 for Refresh {
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, s1: &mut CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<()> {
-        super::parallel::expect_shape(self.name(), "the copy", l1.dims(), l2.dims())?;
+        super::storage::expect_shape(self.name(), "the copy", l1.dims(), l2.dims())?;
         cuda::refresh(s1, l1, (s2, l2))
     }
 }

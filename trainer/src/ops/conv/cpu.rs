@@ -12,9 +12,9 @@
 
 use super::geometry::{Geometry, Residue};
 use super::winograd;
-use crate::ops::parallel::filled;
 use crate::ops::scratch::Scratch;
 use crate::ops::shared::Shared;
+use crate::ops::storage::filled;
 use crate::ops::tile::{Gather, Outer, PanelWidth, SLACK};
 use pulp::Arch;
 use rayon::prelude::*;

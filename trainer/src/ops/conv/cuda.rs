@@ -3,13 +3,13 @@
 //! x \[N, H, W, C_in\], w \[C_out, KH, KW, C_in\], y \[N, P, Q, C_out\], f32 or bf16, sums in f32. Without cuDNN, with the columns
 //! col(x) \[N·P·Q, KH·KW·C_in\] of `kernel.cu`: y = col(x)·wᵀ, dw = dyᵀ·col(x), and dx gathers dy·w.
 
-use crate::cuda::cudnn;
-use crate::cuda::gemm::{Matrix, gemm};
-use crate::cuda::launch::{
+use crate::device::cudnn;
+use crate::device::gemm::{Matrix, gemm};
+use crate::device::launch::{
     Argument, Element, Geometry, Module, check_length, int, launch, linear, packs, read, uninitialised,
     variant, whole, write,
 };
-use crate::cuda::operand::{self, Operand, Source, for_element};
+use crate::device::operand::{self, Operand, Source, for_element};
 use crate::ops::cast::cuda as cast;
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaDevice, CudaStorage, Layout, Result};

@@ -16,7 +16,7 @@ mod winograd;
 
 pub use geometry::Geometry;
 
-use super::parallel::{contiguous, contiguous_mut};
+use super::storage::{contiguous, contiguous_mut};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
@@ -247,8 +247,8 @@ fn expect(what: &str, found: &Layout, expected: [usize; 4]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{Purpose, normal, stream};
     use candle_core::{Device, Var};
+    use measure::rng::{Purpose, normal, stream};
 
     const CASES: [([usize; 4], [usize; 3], usize, usize); 22] = [
         // input [N, H, W, C_in], [C_out, KH, KW], stride, padding

@@ -2,8 +2,9 @@
 
 use crate::ops::gemm::{Matrix, Order, multiply};
 use crate::ops::normalise;
-use crate::ops::parallel::{filled, for_each, map, rows_per_chunk, simd};
+use crate::ops::storage::filled;
 use crate::ops::vector::{exp, maximum, sum_of};
+use measure::pool::{for_each, map, rows_per_chunk, simd};
 
 /// A row of s = u·uᵀ after the first pass, with k = 1/t, m = max_{j ≠ i} s_ij and n_ij = e^{(s_ij − m)k}.
 ///

@@ -1,10 +1,10 @@
 //! NT-Xent on an NVIDIA GPU: the products z·zᵀ by cuBLAS, one kernel for losses and gradient, dz = (G + Gᵀ)·z by cuBLAS.
 
-use crate::cuda::gemm::{Matrix, gemm};
-use crate::cuda::launch::{
+use crate::device::gemm::{Matrix, gemm};
+use crate::device::launch::{
     Argument, Element, Module, block_per_row, check_length, int, launch, uninitialised, whole, write,
 };
-use crate::cuda::operand::{self, Operand, Source, for_element};
+use crate::device::operand::{self, Operand, Source, for_element};
 use crate::ops::normalise::cuda as normalise;
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaDevice, CudaStorage, Result};

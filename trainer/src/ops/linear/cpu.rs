@@ -1,10 +1,11 @@
 //! A linear layer on slices: three products, and what surrounds them fused into single passes.
 
 use crate::ops::gemm::{Matrix, Order, multiply};
-use crate::ops::parallel::{add_in_order, filled, for_each, map, rows_per_chunk, simd};
 use crate::ops::scratch::Scratch;
 use crate::ops::shared::Shared;
+use crate::ops::storage::filled;
 use crate::ops::tile::{Gather, PanelWidth};
+use measure::pool::{add_in_order, for_each, map, rows_per_chunk, simd};
 use pulp::Arch;
 use std::mem::MaybeUninit;
 

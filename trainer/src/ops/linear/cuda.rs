@@ -1,11 +1,11 @@
 //! Linear layers on an NVIDIA GPU: y = max(x·Wᵀ + b, 0), x \[rows, in\], W \[out, in\], products by cuBLAS.
 
-use crate::cuda::gemm::{Matrix, gemm};
-use crate::cuda::launch::{
+use crate::device::gemm::{Matrix, gemm};
+use crate::device::launch::{
     Argument, Element, Module, Tiles, check_length, combine, int, launch, packs, read, read_optional,
     uninitialised, variant, whole, write,
 };
-use crate::cuda::operand::{self, Operand, Source, for_element};
+use crate::device::operand::{self, Operand, Source, for_element};
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, Tensor};
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut};

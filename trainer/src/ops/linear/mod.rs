@@ -12,7 +12,7 @@ mod tests;
 
 pub use op::Linear;
 
-use super::parallel::{share_storage, write};
+use super::storage::{share_storage, write};
 use candle_core::{Result, Tensor, bail};
 use op::{ColumnSums, InputGradient, Mask, WeightGradient};
 use std::sync::Mutex;

@@ -3,7 +3,7 @@
 #[cfg(feature = "cuda")]
 use super::cuda;
 use super::{cpu, masked_sums};
-use crate::ops::parallel::{contiguous, contiguous_mut, expect_shape, overwritten, rows_and_columns};
+use crate::ops::storage::{contiguous, contiguous_mut, expect_shape, overwritten, rows_and_columns};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{

@@ -1,7 +1,8 @@
 //! Rows scaled to unit length, on slices.
 
-use crate::ops::parallel::{filled, for_each, rows_per_chunk, simd};
+use crate::ops::storage::filled;
 use crate::ops::vector::dot;
+use measure::pool::{for_each, rows_per_chunk, simd};
 use std::mem::MaybeUninit;
 
 /// 1/‖z‖, 0 for a row whose squares all underflow, NaN for one whose sum of squares overflows.

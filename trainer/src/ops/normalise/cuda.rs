@@ -2,11 +2,11 @@
 //!
 //! A zero row stays zero and gets a zero gradient; a row whose sum of squares is infinite or NaN becomes NaN.
 
-use crate::cuda::launch::{
+use crate::device::launch::{
     Argument, Element, Module, block_per_row, check_length, int, launch, read, uninitialised, variant, whole,
     write,
 };
-use crate::cuda::operand::{self, Operand, Source, for_element};
+use crate::device::operand::{self, Operand, Source, for_element};
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaDevice, CudaStorage, Result};
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut};

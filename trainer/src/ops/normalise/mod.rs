@@ -8,7 +8,7 @@ pub(super) mod cpu;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
 
-use super::parallel::{contiguous, expect_shape, rows_and_columns};
+use super::storage::{contiguous, expect_shape, rows_and_columns};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};

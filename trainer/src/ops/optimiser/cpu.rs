@@ -1,8 +1,8 @@
 //! Optimiser steps on slices: one pass over parameters, state and gradients, in fixed chunks.
 
 use super::{Rule, Segment};
-use crate::ops::parallel::{CHUNK, for_each, map, simd};
 use crate::ops::vector::dot;
+use measure::pool::{CHUNK, for_each, map, simd};
 
 /// What LARS adds to the norm that it divides by: `eps` of apex's LARC.
 pub(super) const EPSILON: f64 = 1e-8;

@@ -5,10 +5,10 @@
 //! [`set`], a kernel that carries them as arguments: nothing waits for a copy from the host.
 
 use super::{Optimiser, Rule, Segment};
-use crate::cuda::launch::{
+use crate::device::launch::{
     Argument, BLOCK, Module, check_length, int, launch, read, read_optional, uninitialised, whole, write,
 };
-use crate::cuda::operand::{self, Operand, Source};
+use crate::device::operand::{self, Operand, Source};
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, Storage, Tensor, bail};
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut, LaunchConfig};

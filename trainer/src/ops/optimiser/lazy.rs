@@ -24,9 +24,9 @@
 use super::cpu::{EPSILON, momentum_step};
 use super::{Rule, Segment, cpu};
 use crate::ops::embedding_bag::SparseGradient;
-use crate::ops::parallel::{CHUNK, map, simd};
 use crate::ops::vector::dot;
 use candle_core::{Result, bail};
+use measure::pool::{CHUNK, map, simd};
 
 /// Steps between two exact sums: also the most that a row can be behind.
 const EXACT_EVERY: usize = 1024;

@@ -17,7 +17,7 @@ pub(crate) mod cuda;
 pub(crate) mod lazy;
 
 use super::embedding_bag::SparseGradient;
-use super::parallel::{contiguous, contiguous_mut, expect_shape};
+use super::storage::{contiguous, contiguous_mut, expect_shape};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Result, Tensor, bail};

@@ -1,6 +1,7 @@
 //! Global average pooling on slices: one job per image.
 
-use crate::ops::parallel::{CHUNK, filled, for_each, simd};
+use crate::ops::storage::filled;
+use measure::pool::{CHUNK, for_each, simd};
 use std::mem::MaybeUninit;
 
 #[inline(always)]

@@ -1,9 +1,9 @@
 //! The mean over positions on an NVIDIA GPU: x \[batch, positions, channels\], y \[batch, channels\], f32 or bf16.
 
-use crate::cuda::launch::{
+use crate::device::launch::{
     Argument, Element, Module, check_length, int, launch, linear, packs, read, uninitialised, variant, whole,
 };
-use crate::cuda::operand::{self, Operand, Source, for_element};
+use crate::device::operand::{self, Operand, Source, for_element};
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaDevice, CudaStorage, Result};
 use cudarc::driver::{CudaSlice, CudaView};

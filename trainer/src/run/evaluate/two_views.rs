@@ -4,9 +4,9 @@ use super::{Seen, augmented, trained};
 use crate::augment::Draw;
 use crate::data::Split;
 use crate::error::Result;
-use crate::measure;
-use crate::rng::Purpose;
 use crate::run::Session;
+use measure;
+use measure::rng::Purpose;
 use std::path::Path;
 
 /// Unit head features of two random views of every evaluated sample, by a trained run; the run's data are `split`.

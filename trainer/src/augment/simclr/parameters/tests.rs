@@ -1,7 +1,7 @@
 //! Draws against their definition.
 
 use super::*;
-use crate::rng::{Purpose, stream};
+use measure::rng::{Purpose, stream};
 use rand::Rng;
 
 const COUNTER: Counter = Counter { seed: 7, purpose: Purpose::Augmentation, step: 0 };

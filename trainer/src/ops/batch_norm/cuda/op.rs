@@ -1,7 +1,7 @@
 //! The launches of batch normalisation on candle's storages, whose shapes the operations have checked.
 
 use super::Forward;
-use crate::cuda::operand::{self, Operand, Source, for_element, with};
+use crate::device::operand::{self, Operand, Source, for_element, with};
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaStorage, Layout, Result, Storage, Tensor, bail};
 

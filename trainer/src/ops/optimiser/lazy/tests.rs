@@ -1,6 +1,6 @@
 use super::*;
 use crate::optim::Schedule;
-use crate::rng::{Purpose, normal, stream};
+use measure::rng::{Purpose, normal, stream};
 use rand::Rng;
 
 const ROWS: usize = 200;

@@ -1,0 +1,291 @@
+//! One batch of n samples: the batch means of every column.
+//!
+//! View 1 of sample i is the anchor, view 2 of the same sample its positive, view 2 of the other n−1 samples its
+//! K = n−1 negatives. Anchors are taken 64 at a time: their similarities to the whole batch are 2 MiB at n = 1024, where
+//! all of them would be 24 MiB. What one anchor gives does not depend on the others' chunk, and anchors are averaged in
+//! their order, so that the number of threads changes no bit.
+
+use super::components::{Evaluation, Views};
+use crate::error::{Error, Result};
+use crate::matrix::{Matrix, Rows, Threads, dot, log_sum_exp, times_transposed};
+use crate::pool;
+use theory::losses::Measure;
+
+/// Anchors of a chunk.
+const ANCHORS: usize = 64;
+
+/// Where an exponential, relative to the largest of its row, would lose digits or vanish.
+const TOO_FAR: f64 = 600.0;
+
+/// What an anchor contributes to the columns, in this order.
+const COLUMNS: [Measure; 14] = [
+    Measure::InfoNce,
+    Measure::NtXent,
+    Measure::Collision,
+    Measure::Log1pCollisions,
+    Measure::FullSupLoss,
+    JOINT,
+    Measure::CurlJoint,
+    Measure::Gap,
+    Measure::MasterTerm,
+    Measure::CollisionUpper,
+    Measure::LogitVariance,
+    Measure::WithinClassVariance,
+    Measure::NsclGap,
+    Measure::CurlJointSup,
+];
+/// The loss over the classes of the batch; it becomes `joint_sup_loss` or `joint_sub_loss` of the whole batch.
+const JOINT: Measure = Measure::JointSupLoss;
+
+fn place(measure: Measure) -> usize {
+    COLUMNS.iter().position(|&m| m == measure).unwrap_or(0)
+}
+
+/// What one batch gives.
+pub(super) struct BatchMeans {
+    /// Mean over the anchors. Not finite: `nscl_gap` of a batch where an anchor meets its own class alone.
+    pub columns: Vec<(Measure, f64)>,
+    /// Class and l_sup of each anchor.
+    pub sup_losses: Vec<(usize, f64)>,
+}
+
+/// The means of a batch of samples, given by their indices; the first one is the "first anchor".
+///
+/// # Errors
+/// Features that are not finite; a loss that overflows.
+pub(super) fn measure(evaluation: &Evaluation, views: &Views, samples: &[usize]) -> Result<BatchMeans> {
+    let batch = Batch::new(evaluation, views, samples)?;
+    let starts = (0..samples.len()).step_by(ANCHORS);
+    let chunks = pool::map(starts, |start| batch.anchors(start));
+    let anchors = chunks.into_iter().collect::<Result<Vec<_>>>()?.concat();
+    let mean = |column: usize| anchors.iter().map(|a| a[column]).sum::<f64>() / anchors.len() as f64;
+    let cover = f64::from(batch.occupancy.iter().all(|&m| m > 0));
+    let mut columns = vec![
+        (Measure::Coverage, cover),
+        (Measure::FirstAnchorCollision, anchors[0][place(Measure::Collision)]),
+    ];
+    for (column, &measure) in COLUMNS.iter().enumerate() {
+        match measure {
+            JOINT => {
+                let joint = mean(column);
+                columns.push((Measure::JointSupLoss, cover * joint));
+                columns.push((Measure::JointSubLoss, (1.0 - cover) * joint));
+            }
+            _ => columns.push((measure, mean(column))),
+        }
+    }
+    let t = evaluation.temperature;
+    if let Some((measure, value)) =
+        columns.iter().find(|(measure, value)| !value.is_finite() && *measure != Measure::NsclGap)
+    {
+        return Err(Error::NonFinite(format!("{measure} is {value} at temperature {t}")));
+    }
+    let full = place(Measure::FullSupLoss);
+    let sup_losses = batch.classes.iter().zip(&anchors).map(|(&class, anchor)| (class, anchor[full]));
+    Ok(BatchMeans { columns, sup_losses: sup_losses.collect() })
+}
+
+struct Batch<'a> {
+    evaluation: &'a Evaluation<'a>,
+    samples: &'a [usize],
+    classes: Vec<usize>,
+    /// Samples of each class in the batch.
+    occupancy: Vec<usize>,
+    first: Matrix,
+    second: Matrix,
+}
+
+impl<'a> Batch<'a> {
+    fn new(evaluation: &'a Evaluation<'a>, views: &Views, samples: &'a [usize]) -> Result<Self> {
+        let (first, second) = (views.first.gather(samples), views.second.gather(samples));
+        check_finite(&first)?;
+        check_finite(&second)?;
+        let classes: Vec<usize> = samples.iter().map(|&i| evaluation.labels[i]).collect();
+        let mut occupancy = vec![0; evaluation.class_means.rows];
+        classes.iter().for_each(|&c| occupancy[c] += 1);
+        Ok(Self { evaluation, samples, classes, occupancy, first, second })
+    }
+
+    fn size(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// The contributions of the anchors of the chunk that begins at `start`.
+    fn anchors(&self, start: usize) -> Result<Vec<[f64; COLUMNS.len()]>> {
+        let rows = start..(start + ANCHORS).min(self.size());
+        let (first, second) = (self.first.rows_in(rows.clone()), self.second.rows_in(rows.clone()));
+        let logits = |a: Rows<f64>, b: &Matrix| -> Result<Matrix> {
+            let mut product = Matrix::zeros(rows.len(), b.rows);
+            times_transposed(a, b.all(), &mut product.data, Threads::One)?;
+            product.data.iter_mut().for_each(|v| *v /= self.evaluation.temperature);
+            Ok(product)
+        };
+        let class_logits = logits(first, self.evaluation.class_means)?;
+        let cross = logits(first, &self.second)?;
+        let crossed = logits(second, &self.first)?;
+        let within = [logits(first, &self.first)?, logits(second, &self.second)?];
+        let mut masses = Masses::default();
+        let of_anchor = |(offset, i): (usize, usize)| {
+            let classes = Classes::new(class_logits.row(offset), self.classes[i]);
+            let (full, batch, master) = self.class_losses(&classes);
+            let collisions = self.occupancy[self.classes[i]] - 1;
+            let alone = f64::from(collisions == 0);
+            let cover = f64::from(self.occupancy.iter().all(|&m| m > 0));
+            let contrast = self.contrast(&mut masses, i, cross.row(offset));
+            // The candidates of the same view join those of the other.
+            let two_views = |across: &[f64], within: &[f64], across_sum: Option<f64>| {
+                let others = within.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, v)| *v);
+                let across_sum = across_sum.unwrap_or_else(|| log_sum_exp(across.iter().copied()));
+                (log_add(across_sum, log_sum_exp(others)) - across[i]).max(0.0)
+            };
+            let nt_xent = 0.5
+                * (two_views(cross.row(offset), within[0].row(offset), Some(contrast.log_sum))
+                    + two_views(crossed.row(offset), within[1].row(offset), None));
+            let info_nce = (contrast.log_sum - cross.row(offset)[i]).max(0.0);
+            let ln_collisions = (collisions as f64).ln_1p();
+            [
+                info_nce,
+                nt_xent,
+                1.0 - alone,
+                ln_collisions,
+                full,
+                batch,
+                alone * batch,
+                (classes.own - self.own_logit(i)).min(0.0),
+                master,
+                ln_collisions + contrast.spread,
+                classes.variance(),
+                self.deviation(i),
+                contrast.nscl_gap,
+                cover * alone * batch,
+            ]
+        };
+        Ok(rows.clone().enumerate().map(of_anchor).collect())
+    }
+
+    /// z_i·f̄(x_i)/t.
+    fn own_logit(&self, i: usize) -> f64 {
+        let mean = self.evaluation.sample_means.map_or(self.second.row(i), |m| m.row(self.samples[i]));
+        dot(self.first.row(i), mean) / self.evaluation.temperature
+    }
+
+    /// ‖z_i − μ_{c_i}‖².
+    fn deviation(&self, i: usize) -> f64 {
+        let pairs = self.first.row(i).iter().zip(self.evaluation.class_means.row(self.classes[i]));
+        pairs.map(|(z, mu)| (z - mu).powi(2)).sum()
+    }
+
+    /// l_sup over all classes, over those of the batch, and ln(1 + Col + A): the other samples at their class means.
+    fn class_losses(&self, classes: &Classes) -> (f64, f64, f64) {
+        let of = |weight: &dyn Fn(usize) -> f64| classes.log_ratio(weight);
+        (
+            of(&|_| 1.0),
+            of(&|c| if self.occupancy[c] > 0 { 1.0 } else { 0.0 }),
+            // Every class with its multiplicity; the anchor itself is the "1 +" of its class.
+            of(&|c| self.occupancy[c] as f64),
+        )
+    }
+
+    /// What the similarities of an anchor to view 2 of the batch say.
+    fn contrast(&self, masses: &mut Masses, i: usize, row: &[f64]) -> Contrast {
+        let class = self.classes[i];
+        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        masses.0.clear();
+        masses.0.extend(row.iter().map(|v| (v - largest).exp()));
+        let (mut same, mut other, mut spread) = (0.0, 0.0, 0.0f64);
+        for (k, (&c, mass)) in self.classes.iter().zip(&masses.0).enumerate() {
+            if c != class {
+                other += mass;
+            } else if k != i {
+                same += mass;
+                spread = spread.max((row[k] - row[i]).abs());
+            }
+        }
+        let log_sum = largest + masses.0.iter().sum::<f64>().ln();
+        let collisions = self.occupancy[class] - 1;
+        let nscl_gap = if collisions == 0 {
+            0.0
+        } else if collisions + 1 == self.size() {
+            f64::INFINITY
+        } else {
+            let ln_ratio = if same.min(other) > (-TOO_FAR).exp() {
+                (same / other).ln()
+            } else {
+                let of = |wanted: bool| {
+                    let kept = (0..self.size()).filter(|&k| k != i && (self.classes[k] == class) == wanted);
+                    log_sum_exp(kept.map(|k| row[k]))
+                };
+                of(true) - of(false)
+            };
+            if ln_ratio > 30.0 { ln_ratio } else { ln_ratio.exp().ln_1p() }
+        };
+        Contrast { log_sum, spread, nscl_gap }
+    }
+}
+
+/// Work space of [`Batch::contrast`].
+#[derive(Default)]
+struct Masses(Vec<f64>);
+
+struct Contrast {
+    /// ln Σ_k e^{s_k/t} over view 2 of the batch.
+    log_sum: f64,
+    /// max over same-class negatives of |s_k − s_+|/t.
+    spread: f64,
+    /// ln(1+R), R the same-class over the other-class exponential mass of the negatives; ∞ where no negative is of another
+    /// class.
+    nscl_gap: f64,
+}
+
+/// ln(e^x + e^y).
+fn log_add(x: f64, y: f64) -> f64 {
+    let (low, high) = if x < y { (x, y) } else { (y, x) };
+    if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+}
+
+/// z·μ_c/t of one anchor, and their exponentials.
+pub(super) struct Classes<'a> {
+    logits: &'a [f64],
+    /// z·μ_c/t of the anchor's class.
+    pub own: f64,
+    largest: f64,
+    masses: Vec<f64>,
+}
+
+impl<'a> Classes<'a> {
+    pub(super) fn new(logits: &'a [f64], class: usize) -> Self {
+        let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let masses = logits.iter().map(|logit| (logit - largest).exp()).collect();
+        Self { logits, own: logits[class], largest, masses }
+    }
+
+    /// ln Σ_j weight_j e^{z·(μ_j − μ_c)/t}; the anchor's class has weight at least 1.
+    pub(super) fn log_ratio(&self, weight: impl Fn(usize) -> f64) -> f64 {
+        if self.largest - self.own < TOO_FAR {
+            let sum: f64 = self.masses.iter().enumerate().map(|(c, mass)| weight(c) * mass).sum();
+            return ((self.largest - self.own) + sum.ln()).max(0.0);
+        }
+        let terms = self.logits.iter().enumerate().map(|(c, logit)| (weight(c), logit - self.own));
+        log_sum_exp(terms.filter(|(w, _)| *w > 0.0).map(|(w, x)| x + w.ln())).max(0.0)
+    }
+
+    /// Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})² over the classes j.
+    fn variance(&self) -> f64 {
+        let count = self.masses.len() as f64;
+        let mean = self.masses.iter().sum::<f64>() / count;
+        self.masses.iter().map(|m| (m / mean - 1.0).powi(2)).sum::<f64>() / count
+    }
+}
+
+fn check_finite(features: &Matrix) -> Result<()> {
+    match features.data.iter().position(|v| !v.is_finite()) {
+        Some(i) => {
+            let (row, column) = (i / features.cols, i % features.cols);
+            Err(Error::NonFinite(format!(
+                "feature {column} of sample {row} of a batch is {}",
+                features.data[i]
+            )))
+        }
+        None => Ok(()),
+    }
+}

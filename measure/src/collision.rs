@@ -1,0 +1,312 @@
+//! The spread of features within classes: β̂_j = (1/(n_c−1)) Σ_{i ≠ j} |x0_i·x1_j − x0_j·x1_j| over the samples of one class.
+//!
+//! x0, x1 are two views of training features. [`collision_spread`] is the mean over all j, the row "Collision bound" of
+//! Nozawa & Sato (2021); [`collision_by_class`] their per-class analysis (Figures 3 to 5): the distribution over j of β̂_j and
+//! that of the same-class similarities x0_i·x1_j, i ≠ j. Similarities are made 64 columns j at a time, never the whole
+//! n_c × n_c matrix.
+
+use super::components::Views;
+use crate::error::Result;
+use crate::matrix::{Threads, times_transposed};
+use crate::pool;
+use theory::report::{Cell, Table, figure};
+
+/// Columns j of a block.
+const BLOCK: usize = 64;
+/// Bins of the histogram of similarities.
+const BINS: usize = 1 << 16;
+/// The shares at which quantiles are taken.
+pub const QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
+
+/// Mean and quantiles of one quantity.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Distribution {
+    /// The mean.
+    pub mean: f64,
+    /// At 5, 25, 50, 75, 95 %.
+    pub quantiles: [f64; 5],
+}
+
+/// The spread within one class.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CollisionByClass {
+    /// The class.
+    pub class: usize,
+    /// n_c.
+    pub samples: usize,
+    /// β̂_j over j. Quantiles interpolate linearly between order statistics.
+    pub spread: Distribution,
+    /// x0_i·x1_j over i ≠ j. The mean is exact; quantiles come from a histogram of 2¹⁶ bins over [−R, R], R the product of
+    /// the largest norms of the two views: within 3.1e-5 R of an order statistic, interpolated within the bin.
+    pub similarity: Distribution,
+}
+
+/// β̂ as published: the mean over j of (1/(n_c−1)) Σ_{i ≠ j} |x0_i·x1_j − x0_j·x1_j| over training features of one class.
+///
+/// A diagnostic of the spread within classes (no 1/t, a mean where a bound would need a maximum); 0 where every class
+/// has one sample.
+///
+/// # Errors
+/// Views of different numbers of columns.
+pub fn collision_spread(views: &Views, labels: &[usize], num_classes: usize) -> Result<f64> {
+    let (mut sum, mut count) = (0.0, 0usize);
+    for members in members(labels, num_classes).iter().filter(|members| members.len() > 1) {
+        let blocks = of_class(views, members, |_, _| ())?;
+        sum += blocks.iter().flat_map(|(spreads, ())| spreads).sum::<f64>();
+        count += members.len();
+    }
+    Ok(if count == 0 { 0.0 } else { sum / count as f64 })
+}
+
+/// The distributions of β̂_j and of same-class similarities, for every class of at least two samples.
+///
+/// Works on any two views: with the head's features and with the encoder's. Published values are of unit rows.
+///
+/// # Errors
+/// Views of different numbers of columns.
+pub fn collision_by_class(
+    views: &Views,
+    labels: &[usize],
+    num_classes: usize,
+) -> Result<Vec<CollisionByClass>> {
+    let mut rows = Vec::new();
+    for (class, members) in members(labels, num_classes).iter().enumerate() {
+        if members.len() < 2 {
+            continue;
+        }
+        let norm = |m: &crate::matrix::Matrix| {
+            members.iter().map(|&i| m.row(i).iter().map(|x| x * x).sum::<f64>()).fold(0.0, f64::max).sqrt()
+        };
+        let radius = (norm(&views.first) * norm(&views.second)).max(f64::MIN_POSITIVE);
+        let blocks =
+            of_class(views, members, |start, block| Histogram::of(radius, start, block, members.len()))?;
+        let mut spreads = Vec::with_capacity(members.len());
+        let mut similarities = Histogram::empty(radius);
+        for (of_block, histogram) in blocks {
+            spreads.extend(of_block);
+            similarities.add(&histogram);
+        }
+        rows.push(CollisionByClass {
+            class,
+            samples: members.len(),
+            spread: distribution(&mut spreads),
+            similarity: similarities.distribution(),
+        });
+    }
+    Ok(rows)
+}
+
+/// The rows as a table: `spread_mean`, `spread_q05`, …, `similarity_q95`.
+pub fn collision_table(rows: &[CollisionByClass]) -> Table {
+    let mut headers = vec!["class".to_string(), "samples".to_string()];
+    for quantity in ["spread", "similarity"] {
+        headers.push(format!("{quantity}_mean"));
+        headers.extend(QUANTILES.map(|q| format!("{quantity}_q{:02}", (100.0 * q).round())));
+    }
+    let mut table = Table::new(headers);
+    for row in rows {
+        let mut cells = vec![Cell::Integer(row.class as i64), Cell::Integer(row.samples as i64)];
+        for values in [&row.spread, &row.similarity] {
+            cells.push(Cell::number(values.mean));
+            cells.extend(values.quantiles.map(Cell::number));
+        }
+        table.push(cells);
+    }
+    table
+}
+
+/// β̂_j by class as a figure: one series a set of rows, such as "head" and "encoder".
+///
+/// # Errors
+/// No row.
+pub fn collision_figure(series: &[(&str, &[CollisionByClass])], format: figure::Format) -> Result<Vec<u8>> {
+    let classes = series.iter().flat_map(|(_, rows)| rows.iter()).map(|row| row.class + 1).max().unwrap_or(0);
+    let of_series = |(name, rows): &(&str, &[CollisionByClass])| {
+        let mut boxes = vec![None; classes];
+        for row in *rows {
+            let Distribution { mean, quantiles } = row.spread;
+            boxes[row.class] = Some(figure::QuantileBox { quantiles, mean });
+        }
+        figure::QuantileSeries { name: (*name).into(), boxes }
+    };
+    let figure = figure::Quantiles {
+        title: "Spread within classes: 5, 25, 50, 75, 95 %, and the mean".into(),
+        x_label: "class".into(),
+        y_label: "mean over i of |x0_i·x1_j − x0_j·x1_j|".into(),
+        categories: (0..classes).map(|class| class.to_string()).collect(),
+        series: series.iter().map(of_series).collect(),
+    };
+    Ok(figure::quantiles(&figure, format)?)
+}
+
+/// The samples of each class.
+fn members(labels: &[usize], num_classes: usize) -> Vec<Vec<usize>> {
+    let mut members = vec![Vec::new(); num_classes];
+    labels.iter().enumerate().for_each(|(i, &class)| members[class].push(i));
+    members
+}
+
+/// For each block of columns j, in their order: β̂_j, and what `visit(first j, similarities [j, i])` says.
+fn of_class<T: Send>(
+    views: &Views,
+    members: &[usize],
+    visit: impl Fn(usize, &[f64]) -> T + Sync + Send,
+) -> Result<Vec<(Vec<f64>, T)>> {
+    let (first, second) = (views.first.gather(members), views.second.gather(members));
+    let count = members.len();
+    let of_block = |start: usize| -> Result<(Vec<f64>, T)> {
+        let end = (start + BLOCK).min(count);
+        let mut block = vec![0.0; (end - start) * count];
+        times_transposed(second.rows_in(start..end), first.all(), &mut block, Threads::One)?;
+        let spread = |(row, j): (&[f64], usize)| {
+            // The term i = j is zero.
+            row.iter().map(|s| (s - row[j]).abs()).sum::<f64>() / (count - 1) as f64
+        };
+        let spreads = block.chunks_exact(count).zip(start..end).map(spread).collect();
+        Ok((spreads, visit(start, &block)))
+    };
+    pool::map((0..count).step_by(BLOCK), of_block).into_iter().collect()
+}
+
+/// Mean and quantiles of values that are all at hand.
+fn distribution(values: &mut [f64]) -> Distribution {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    values.sort_unstable_by(f64::total_cmp);
+    let quantile = |share: f64| {
+        let place = share * (values.len() - 1) as f64;
+        let (low, part) = (place.floor() as usize, place.fract());
+        values[low] + part * (values[(low + 1).min(values.len() - 1)] - values[low])
+    };
+    Distribution { mean, quantiles: QUANTILES.map(quantile) }
+}
+
+/// Counts of values in equal bins over [−radius, radius].
+struct Histogram {
+    radius: f64,
+    counts: Vec<u64>,
+    sum: f64,
+}
+
+impl Histogram {
+    fn empty(radius: f64) -> Self {
+        Self { radius, counts: vec![0; BINS], sum: 0.0 }
+    }
+
+    /// The similarities \[j, i\] of a block of columns that begins at j = `start`, those of i = j left out.
+    fn of(radius: f64, start: usize, block: &[f64], count: usize) -> Self {
+        let mut histogram = Self::empty(radius);
+        let scale = 0.5 * BINS as f64 / radius;
+        for (row, j) in block.chunks_exact(count).zip(start..) {
+            for (_, &value) in row.iter().enumerate().filter(|(i, _)| *i != j) {
+                histogram.sum += value;
+                histogram.counts[(((value + radius) * scale) as usize).min(BINS - 1)] += 1;
+            }
+        }
+        histogram
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(own, count)| *own += count);
+        self.sum += other.sum;
+    }
+
+    fn distribution(&self) -> Distribution {
+        let total: u64 = self.counts.iter().sum();
+        let quantile = |share: f64| {
+            let wanted = share * total as f64;
+            let mut below = 0.0;
+            for (bin, &count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                let count = count as f64;
+                if below + count >= wanted {
+                    let place = bin as f64 + ((wanted - below) / count).clamp(0.0, 1.0);
+                    return self.radius * (2.0 * place / BINS as f64 - 1.0);
+                }
+                below += count;
+            }
+            self.radius
+        };
+        Distribution { mean: self.sum / total as f64, quantiles: QUANTILES.map(quantile) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::{Matrix, dot};
+    use crate::rng::{Purpose, normal, stream};
+
+    fn views(samples: usize) -> (Views, Vec<usize>) {
+        let mut rng = stream(5, Purpose::Split, 0);
+        let mut matrix = || {
+            let data = (0..samples * 6).map(|_| f64::from(normal(&mut rng))).collect();
+            let mut m = Matrix { rows: samples, cols: 6, data };
+            m.normalise_rows().unwrap();
+            m
+        };
+        let (first, second) = (matrix(), matrix());
+        // Class 2 has one sample, class 3 none.
+        let labels = (0..samples).map(|i| if i == 7 { 2 } else { usize::from(i % 3 == 0) }).collect();
+        (Views { first, second }, labels)
+    }
+
+    #[test]
+    fn rows_follow_the_definition() {
+        let (views, labels) = views(200);
+        let rows = collision_by_class(&views, &labels, 4).unwrap();
+        assert_eq!(rows.iter().map(|row| row.class).collect::<Vec<_>>(), [0, 1]);
+        let (mut total, mut count) = (0.0, 0);
+        for row in &rows {
+            let members: Vec<usize> = (0..200).filter(|&i| labels[i] == row.class).collect();
+            let s = |i: usize, j: usize| dot(views.first.row(i), views.second.row(j));
+            let mut spreads = Vec::new();
+            let mut similarities = Vec::new();
+            for &j in &members {
+                let others = members.iter().filter(|&&i| i != j);
+                similarities.extend(others.clone().map(|&i| s(i, j)));
+                let sum: f64 = others.map(|&i| (s(i, j) - s(j, j)).abs()).sum();
+                spreads.push(sum / (members.len() - 1) as f64);
+            }
+            total += spreads.iter().sum::<f64>();
+            count += members.len();
+            for (found, mut expected, tolerance) in
+                [(row.spread, spreads, 1e-12), (row.similarity, similarities, 1e-3)]
+            {
+                let expected = distribution(&mut expected);
+                assert!((found.mean - expected.mean).abs() < 1e-12);
+                for (a, b) in found.quantiles.iter().zip(expected.quantiles) {
+                    assert!((a - b).abs() < tolerance, "{a} {b}");
+                }
+            }
+        }
+        let spread = collision_spread(&views, &labels, 4).unwrap();
+        assert!((spread - total / count as f64).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_histogram_has_the_accuracy_that_is_stated() {
+        // 0, 1, …, 999 over 1000: the quantiles of the steps are known to one step and one bin.
+        let values: Vec<f64> = (0..1001).map(|i| f64::from(i) / 1000.0).collect();
+        let found = Histogram::of(1.0, 0, &values, 1001); // one row, its i = 0 left out
+        assert!((found.sum - 500.5).abs() < 1e-9);
+        let mut all = Histogram::empty(1.0);
+        all.add(&found);
+        for (quantile, share) in all.distribution().quantiles.iter().zip(QUANTILES) {
+            assert!((quantile - share).abs() < 3.1e-5, "{quantile} {share}");
+        }
+    }
+
+    #[test]
+    fn the_table_has_a_row_a_class() {
+        let (views, labels) = views(50);
+        let rows = collision_by_class(&views, &labels, 4).unwrap();
+        let text = collision_table(&rows).to_text(theory::report::Format::Csv);
+        assert!(text.starts_with("class,samples,spread_mean,spread_q05,spread_q25"), "{text}");
+        assert_eq!(text.lines().count(), 3);
+        let both: [(&str, &[_]); 2] = [("head", &rows), ("encoder", &rows[..1])];
+        let svg = String::from_utf8(collision_figure(&both, figure::Format::Svg).unwrap()).unwrap();
+        assert!(svg.matches("<circle").count() == 3 && svg.contains("encoder"));
+        assert!(collision_figure(&[], figure::Format::Svg).is_err());
+        assert!(collision_by_class(&views, &(0..50).collect::<Vec<_>>(), 50).unwrap().is_empty());
+        assert_eq!(collision_spread(&views, &(0..50).collect::<Vec<_>>(), 50).unwrap(), 0.0);
+    }
+}

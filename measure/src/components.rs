@@ -1,0 +1,207 @@
+//! The terms that the bounds need, measured on batches of n samples.
+//!
+//! A pass shuffles the samples, cuts batches of n without replacement and drops the remainder. In each batch view 1 of
+//! sample i is the anchor, view 2 of the same sample its positive, view 2 of the other n−1 samples its K = n−1 negatives.
+//! Every quantity is first averaged over the batch, batches side by side on the current pool; mean and standard error are
+//! those of the batch means, taken as independent. The batches of a pass share out all samples, so that given the evaluated
+//! samples and the encoder this is an upper estimate of the error; it is no error for other samples.
+
+use super::batch::{self, BatchMeans};
+use super::conditional::Conditional;
+use crate::error::{Error, Result};
+use crate::matrix::Matrix;
+use crate::pool;
+use crate::rng::permutation;
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use theory::losses::{Estimate, LossComponents, Measure};
+use theory::{ClassPrior, NumDraws, Sampling, bounds, collision, coverage};
+
+/// Batches below which the number of passes is raised.
+const LEAST_BATCHES: usize = 100;
+
+/// Two views of every sample, unit rows.
+#[derive(Debug, Clone)]
+pub struct Views {
+    /// Anchors.
+    pub first: Matrix,
+    /// Candidates.
+    pub second: Matrix,
+}
+
+/// What is fixed during a measurement.
+#[derive(Debug, Clone)]
+pub struct Evaluation<'a> {
+    /// Class of each sample.
+    pub labels: &'a [usize],
+    /// μ_c \[C, d\], not normalised.
+    pub class_means: &'a Matrix,
+    /// f̄(x) \[N, d\], not normalised; `None`: the other view alone.
+    pub sample_means: Option<&'a Matrix>,
+    /// t.
+    pub temperature: f64,
+    /// n = K+1.
+    pub num_draws: NumDraws,
+    /// Passes over the samples; `None`: as many as make 100 batches.
+    pub passes: Option<usize>,
+}
+
+/// Passes over `num_samples` samples that make at least 100 batches of `num_draws`.
+///
+/// # Errors
+/// More draws than samples.
+pub fn passes_for(num_samples: usize, num_draws: NumDraws) -> Result<usize> {
+    let per_pass = num_samples / num_draws.get() as usize;
+    if per_pass == 0 {
+        return Err(Error::argument(format!(
+            "n = K+1 = {num_draws} draws cannot be cut from {num_samples} evaluated samples"
+        )));
+    }
+    Ok(LEAST_BATCHES.div_ceil(per_pass))
+}
+
+/// Measures all components; `views` gives the two views of every sample for a pass.
+///
+/// # Errors
+/// More draws than samples; a class without sample; features that are not finite; what `views` returns.
+pub fn measure<E: From<Error>>(
+    evaluation: &Evaluation<'_>,
+    rng: &mut ChaCha8Rng,
+    mut views: impl FnMut(usize) -> std::result::Result<Views, E>,
+) -> std::result::Result<LossComponents, E> {
+    let num_samples = evaluation.labels.len();
+    let least = passes_for(num_samples, evaluation.num_draws)?;
+    let passes = evaluation.passes.unwrap_or(least);
+    if passes == 0 {
+        return Err(Error::argument("the number of passes must be at least 1, got 0").into());
+    }
+    let mut measurement = Measurement::new(evaluation)?;
+    for pass in 0..passes {
+        let views = views(pass)?;
+        measurement.add_pass(&views)?;
+        let order = permutation(num_samples, rng);
+        let batches = order.chunks_exact(evaluation.num_draws.get() as usize);
+        for means in pool::map(batches, |samples| batch::measure(evaluation, &views, samples)) {
+            measurement.push(&means?);
+        }
+    }
+    Ok(measurement.finish()?)
+}
+
+/// The means over batches that are added one by one.
+pub struct Measurement<'a> {
+    evaluation: &'a Evaluation<'a>,
+    prior: ClassPrior,
+    batches: Batches,
+    conditional: Conditional,
+    class_sup: Vec<f64>,
+    class_seen: Vec<u64>,
+}
+
+impl<'a> Measurement<'a> {
+    /// An empty measurement.
+    ///
+    /// # Errors
+    /// A class without sample; more draws than samples.
+    pub fn new(evaluation: &'a Evaluation<'a>) -> Result<Self> {
+        let classes = evaluation.class_means.rows;
+        let prior = ClassPrior::from_counts(crate::class_counts(evaluation.labels, classes))?;
+        let (class_sup, class_seen) = (vec![0.0; classes], vec![0; classes]);
+        let conditional = Conditional::new(evaluation, &prior)?;
+        Ok(Self { evaluation, prior, batches: Batches::default(), conditional, class_sup, class_seen })
+    }
+
+    /// Adds one batch of samples, given by their indices; its first sample is the "first anchor".
+    ///
+    /// # Errors
+    /// Features that are not finite; a loss that overflows.
+    pub fn add(&mut self, views: &Views, samples: &[usize]) -> Result<()> {
+        self.push(&batch::measure(self.evaluation, views, samples)?);
+        Ok(())
+    }
+
+    /// Adds a pass to the columns that need no batches (`…_rao_blackwell`): the views of all samples.
+    ///
+    /// Two passes at least give an honest standard error; passes of the same views give 0 (`measure::conditional`).
+    ///
+    /// # Errors
+    /// Views of another number of samples; features that are not finite.
+    pub fn add_pass(&mut self, views: &Views) -> Result<()> {
+        self.conditional.add(self.evaluation, views)
+    }
+
+    fn push(&mut self, means: &BatchMeans) {
+        for &(measure, value) in &means.columns {
+            self.batches.of.entry(measure).or_default().push(value);
+        }
+        for &(class, loss) in &means.sup_losses {
+            self.class_sup[class] += loss;
+            self.class_seen[class] += 1;
+        }
+    }
+
+    /// Means, standard errors, exact probabilities, and paired differences.
+    ///
+    /// # Errors
+    /// More draws than samples.
+    pub fn finish(mut self) -> Result<LossComponents> {
+        self.batches.of.retain(|_, values| values.iter().all(|v| v.is_finite()));
+        let (evaluation, prior) = (self.evaluation, self.prior);
+        let (n, sampling) = (evaluation.num_draws, Sampling::WithoutReplacement);
+        let mut losses = LossComponents::new(prior.num_classes(), n, evaluation.temperature, sampling)?;
+        losses.class_counts = prior.counts().map(<[u64]>::to_vec);
+        losses.num_batches = Some(self.batches.count() as u64);
+        if self.class_seen.iter().all(|&seen| seen > 0) {
+            let means = self.class_sup.iter().zip(&self.class_seen).map(|(sum, &seen)| sum / seen as f64);
+            losses.class_sup_loss = Some(means.collect());
+        }
+        for (measure, values) in &self.batches.of {
+            let estimate = Estimate::of_batches(values);
+            losses.set(*measure, estimate).map_err(|e| Error::NonFinite(e.to_string()))?;
+        }
+        for (measure, estimate) in self.conditional.estimates() {
+            losses.set(measure, estimate).map_err(|e| Error::NonFinite(e.to_string()))?;
+        }
+        for (measure, value) in [
+            (Measure::CoverageExact, coverage::probability(&prior, sampling, n)?.value()),
+            (Measure::CollisionExact, collision::probability(&prior, sampling, n.negatives())?.value()),
+            (Measure::Log1pCollisionsExact, collision::expected_ln1p(&prior, sampling, n.negatives())?),
+        ] {
+            losses.set(measure, Estimate::exact(value))?;
+        }
+        losses.paired = self.batches.paired_differences(&losses)?;
+        Ok(losses)
+    }
+}
+
+/// Batch means of every measure.
+#[derive(Default)]
+struct Batches {
+    of: BTreeMap<Measure, Vec<f64>>,
+}
+
+impl Batches {
+    fn count(&self) -> usize {
+        self.of.values().next().map_or(0, Vec::len)
+    }
+
+    /// L_Info minus the right-hand side of each bound that is a theorem, batch by batch.
+    fn paired_differences(&self, template: &LossComponents) -> Result<BTreeMap<String, Estimate>> {
+        let theorems = bounds::all().iter().filter(|b| b.is_paired());
+        let mut differences: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        let theorems: Vec<_> = theorems.collect();
+        let mut single = template.clone();
+        for index in 0..self.count() {
+            for (measure, values) in &self.of {
+                single.set(*measure, Estimate::exact(values[index]))?;
+            }
+            let info_nce = self.of[&Measure::InfoNce][index];
+            for bound in &theorems {
+                if let Some(value) = bound.lower_bound(&single).value() {
+                    differences.entry(bound.key().to_string()).or_default().push(info_nce - value);
+                }
+            }
+        }
+        Ok(differences.into_iter().map(|(key, values)| (key, Estimate::of_batches(&values))).collect())
+    }
+}

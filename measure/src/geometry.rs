@@ -1,0 +1,176 @@
+//! How features lie on the sphere: alignment, uniformity, effective rank.
+//!
+//! Wang & Isola (2020), for unit features: alignment E‖f(x) − f(x⁺)‖² (α = 2) over the two views of a sample; uniformity
+//! ln E e^{−2‖f(x) − f(y)‖²} (t = 2) over the pairs of distinct samples i < j of view 1, as their `pdist` has it: a sample does not
+//! meet itself. Roy & Vetterli (2007): e^H, H = −Σ_k p_k ln p_k, p the eigenvalues of the covariance of view 1 (features less
+//! their mean) over their sum: between 1 and d.
+
+use super::components::Views;
+use crate::error::{Error, Result};
+use crate::matrix::{Matrix, Threads, dot, times_transposed};
+use crate::pool;
+use nalgebra::DMatrix;
+use theory::losses::Measure;
+
+/// Rows of a block of pairs.
+const BLOCK: usize = 128;
+
+/// Alignment, uniformity and effective rank.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Geometry {
+    /// E‖f(x) − f(x⁺)‖², in \[0, 4\] for unit features.
+    pub alignment: f64,
+    /// ln E e^{−2‖f(x) − f(y)‖²}, at most 0.
+    pub uniformity: f64,
+    /// Entropy rank of the covariance; 1 where all features are one point.
+    pub effective_rank: f64,
+}
+
+impl Geometry {
+    /// The columns of `losses.csv`.
+    pub fn columns(self) -> [(Measure, f64); 3] {
+        [
+            (Measure::Alignment, self.alignment),
+            (Measure::Uniformity, self.uniformity),
+            (Measure::EffectiveRank, self.effective_rank),
+        ]
+    }
+}
+
+/// Alignment, uniformity and effective rank of two views of the same samples.
+///
+/// Cost: one product of all pairs and an eigenproblem of size d; the number of threads changes no bit.
+///
+/// # Errors
+/// Fewer than 2 samples; views of different shapes; features that are not finite.
+pub fn geometry(views: &Views) -> Result<Geometry> {
+    let (first, second) = (&views.first, &views.second);
+    if (first.rows, first.cols) != (second.rows, second.cols) || first.rows < 2 {
+        let shapes = format!("[{}, {}] and [{}, {}]", first.rows, first.cols, second.rows, second.cols);
+        return Err(Error::argument(format!(
+            "alignment and uniformity need two views of 2 samples, not {shapes}"
+        )));
+    }
+    let pairs = first.data.iter().zip(&second.data);
+    let alignment = pairs.map(|(x, y)| (x - y).powi(2)).sum::<f64>() / first.rows as f64;
+    let (uniformity, effective_rank) = (uniformity(first)?, effective_rank(first)?);
+    for (name, value) in
+        [("alignment", alignment), ("uniformity", uniformity), ("effective rank", effective_rank)]
+    {
+        if !value.is_finite() {
+            return Err(Error::NonFinite(format!("{name} of {} features is {value}", first.rows)));
+        }
+    }
+    Ok(Geometry { alignment, uniformity, effective_rank })
+}
+
+/// ln of the mean over i < j of e^{−2‖x_i − x_j‖²}.
+fn uniformity(x: &Matrix) -> Result<f64> {
+    let squares: Vec<f64> = (0..x.rows).map(|i| dot(x.row(i), x.row(i))).collect();
+    let of_block = |start: usize| -> Result<f64> {
+        let end = (start + BLOCK).min(x.rows);
+        let mut sum = 0.0;
+        let mut products = vec![0.0; (end - start) * BLOCK];
+        // Blocks of columns from the diagonal on: each pair is met once.
+        for first in (start..x.rows).step_by(BLOCK) {
+            let last = (first + BLOCK).min(x.rows);
+            let products = &mut products[..(end - start) * (last - first)];
+            times_transposed(x.rows_in(start..end), x.rows_in(first..last), products, Threads::One)?;
+            for (row, i) in products.chunks_exact(last - first).zip(start..end) {
+                for j in first.max(i + 1)..last {
+                    let distance = squares[i] + squares[j] - 2.0 * row[j - first];
+                    sum += (-2.0 * distance.max(0.0)).exp();
+                }
+            }
+        }
+        Ok(sum)
+    };
+    let parts = pool::map((0..x.rows).step_by(BLOCK), of_block);
+    let sum: f64 = parts.into_iter().collect::<Result<Vec<_>>>()?.iter().sum();
+    let pairs = 0.5 * x.rows as f64 * (x.rows - 1) as f64;
+    // Rounding may leave the mean of ones above 1.
+    Ok((sum / pairs).ln().min(0.0))
+}
+
+/// e^H of the normalised eigenvalues of the covariance.
+fn effective_rank(x: &Matrix) -> Result<f64> {
+    let mut centred = x.clone();
+    let mut mean = vec![0.0; x.cols];
+    for i in 0..x.rows {
+        mean.iter_mut().zip(x.row(i)).for_each(|(m, v)| *m += v / x.rows as f64);
+    }
+    for i in 0..x.rows {
+        centred.row_mut(i).iter_mut().zip(&mean).for_each(|(v, m)| *v -= m);
+    }
+    let covariance = centred.transposed_times(&centred)?;
+    if covariance.data.iter().any(|v| !v.is_finite()) {
+        return Ok(f64::NAN);
+    }
+    let size = covariance.cols;
+    let values = DMatrix::from_row_slice(size, size, &covariance.data).symmetric_eigenvalues();
+    let total: f64 = values.iter().map(|v| v.max(0.0)).sum();
+    if total <= 0.0 {
+        return Ok(1.0);
+    }
+    let shares = values.iter().map(|v| v.max(0.0) / total).filter(|p| *p > 0.0);
+    Ok(shares.map(|p| -p * p.ln()).sum::<f64>().exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(rows: &[&[f64]]) -> Matrix {
+        Matrix { rows: rows.len(), cols: rows[0].len(), data: rows.concat() }
+    }
+
+    #[test]
+    fn by_hand() {
+        // Four points of the plane, ±e1 and ±e2: squared distances 2 (four pairs) and 4 (two pairs); equal variances.
+        let first = matrix(&[&[1.0, 0.0], &[-1.0, 0.0], &[0.0, 1.0], &[0.0, -1.0]]);
+        // The second view: turned by a right angle, distance² 2.
+        let second = matrix(&[&[0.0, 1.0], &[0.0, -1.0], &[-1.0, 0.0], &[1.0, 0.0]]);
+        let found = geometry(&Views { first: first.clone(), second }).unwrap();
+        assert!((found.alignment - 2.0).abs() < 1e-15);
+        let mean = (4.0 * (-4f64).exp() + 2.0 * (-8f64).exp()) / 6.0;
+        assert!((found.uniformity - mean.ln()).abs() < 1e-14);
+        assert!((found.effective_rank - 2.0).abs() < 1e-14);
+        // One point: nothing is spread.
+        let one = matrix(&[&[0.6, 0.8] as &[f64]; 3]);
+        let found = geometry(&Views { first: one.clone(), second: one }).unwrap();
+        assert_eq!((found.alignment, found.uniformity, found.effective_rank), (0.0, 0.0, 1.0));
+        let single = matrix(&[&[1.0, 0.0]]);
+        assert!(geometry(&Views { first: single.clone(), second: single }).is_err());
+        assert!(geometry(&Views { first: first.clone(), second: Matrix::zeros(4, 3) }).is_err());
+        let broken = Matrix { data: vec![f64::NAN; 8], ..first.clone() };
+        assert!(geometry(&Views { first: broken, second: first }).is_err());
+    }
+
+    #[test]
+    fn blocks_are_the_sum_over_pairs() {
+        let rows = 2 * BLOCK + 31;
+        let data = (0..rows * 4).map(|i| ((i * 7919) % 1013) as f64 / 1013.0 - 0.5).collect();
+        let mut x = Matrix { rows, cols: 4, data };
+        x.normalise_rows().unwrap();
+        let mut sum = 0.0;
+        for i in 0..rows {
+            for j in 0..i {
+                let distance: f64 = x.row(i).iter().zip(x.row(j)).map(|(a, b)| (a - b).powi(2)).sum();
+                sum += (-2.0 * distance).exp();
+            }
+        }
+        let expected = (sum / (rows * (rows - 1) / 2) as f64).ln();
+        assert!((uniformity(&x).unwrap() - expected).abs() < 1e-12);
+        // Variances 1 : 1 : 2 on three axes: H = 2·¼ ln 4 + ½ ln 2.
+        let axes = matrix(&[
+            &[1.0, 0.0, 0.0],
+            &[-1.0, 0.0, 0.0],
+            &[0.0, 1.0, 0.0],
+            &[0.0, -1.0, 0.0],
+            &[0.0, 0.0, 2f64.sqrt()],
+            &[0.0, 0.0, -(2f64.sqrt())],
+        ]);
+        let entropy = 0.5 * 4f64.ln() + 0.5 * 2f64.ln();
+        assert!((effective_rank(&axes).unwrap() - entropy.exp()).abs() < 1e-13);
+    }
+}

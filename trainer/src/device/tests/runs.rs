@@ -1,0 +1,64 @@
+//! Whole runs on a CUDA device: trained, interrupted, resumed, measured.
+
+use super::gpu;
+use crate::augment::simclr;
+use crate::data::{Images, Samples, Split};
+use crate::error::Error;
+use crate::model::Precision;
+use crate::run::{Measuring, Preset, Progress, Session, measure_run, train};
+use candle_core::Device;
+use measure::rng::{Purpose, stream};
+use rand::Rng;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use theory::losses::Measure;
+
+/// Colour images of 8 × 8 in two classes, one brighter on top.
+fn split() -> Split {
+    let mut rng = stream(3, Purpose::Split, 0);
+    let mut make = |count: usize| {
+        let labels: Vec<usize> = (0..count).map(|i| i % 2).collect();
+        let pixels = labels.iter().flat_map(|&label| (0..64).map(move |p| (label, p / 32)));
+        let pixels: Vec<u8> = pixels
+            .flat_map(|(label, half)| [if label == half { 150 } else { 40 }; 3])
+            .map(|base| base + rng.random_range(0..60))
+            .collect();
+        Samples::Images(Images::new(pixels, labels, [8, 8, 3], 255, 2).unwrap())
+    };
+    Split { train: make(96), evaluated: make(32) }
+}
+
+fn run(name: &str, path: &Path, session: &Session<'_>, split: &Split) -> crate::Result<f64> {
+    let settings =
+        ["epochs=2", "batch_size=16", "warmup_epochs=1", "mean_views=2", "fbar_views=2", "passes=2"];
+    let mut config = Preset::named("cifar10-quick", &settings.map(String::from)).unwrap().config;
+    config.train_samples = None;
+    config.encoder = serde_json::from_value(serde_json::json!(name)).unwrap();
+    let augmentation = simclr::Augmentation { size: 8, ..simclr::Augmentation::default() };
+    config.augmentation = crate::augment::Augmentation::Simclr(augmentation);
+    train(&config, &split.train, path, session, &Progress::new(true).task("", 2)).map(|run| run.final_loss)
+}
+
+#[test]
+fn a_run_on_the_device_is_that_of_the_cpu_and_goes_on_after_an_interruption() {
+    let Some(device) = gpu() else { return };
+    let device = Device::Cuda(device);
+    let (folder, split) = (tempfile::tempdir().unwrap(), split());
+    let here = run("mlp", &folder.path().join("cpu"), &Session::CPU, &split).unwrap();
+    for (precision, tolerance) in [(Precision::F32, 1e-3), (Precision::Bf16, 3e-2)] {
+        let session = Session { device: &device, precision, ..Session::CPU };
+        let path = folder.path().join(format!("{precision:?}"));
+        let looked = AtomicUsize::new(0);
+        let stop = || looked.fetch_add(1, Ordering::Relaxed) == 0;
+        let interrupted = run("mlp", &path, &Session { stop: &stop, ..session }, &split);
+        assert!(matches!(interrupted, Err(Error::Interrupted(_))), "{:?}", interrupted.err());
+        let there = run("mlp", &path, &session, &split).unwrap();
+        assert!((there - here).abs() < tolerance, "{precision:?}: {there} instead of {here}");
+        let rows = measure_run(&path, &split, &Measuring::default(), &session).unwrap().rows;
+        let again = measure_run(&path, &split, &Measuring::default(), &Session::CPU).unwrap().rows;
+        for measure in [Measure::InfoNce, Measure::FullSupLoss, Measure::MasterTerm] {
+            let (found, expected) = (rows[0].get(measure).unwrap(), again[0].get(measure).unwrap());
+            assert!((found - expected).abs() < 1e-4, "{measure}: {found} instead of {expected}");
+        }
+    }
+}

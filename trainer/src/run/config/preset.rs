@@ -1,0 +1,205 @@
+//! Settings that ship: one TOML file each, with the grid of its sweep and shortened forms.
+//!
+//! A file holds the keys of [`Config`], a table `[sweep]` (the axes of a sweep), and tables `[quick]`, `[small]` of other
+//! values for shortened forms: `cifar10-quick` is `cifar10` with the values of its table `[quick]`.
+
+use super::{Config, Negatives};
+use crate::error::{Error, Result};
+use crate::loss::LossKind;
+use serde::{Deserialize, Serialize};
+
+const FILES: [(&str, &str); 7] = [
+    ("digits", include_str!("../../../presets/digits.toml")),
+    ("fashion-mnist", include_str!("../../../presets/fashion-mnist.toml")),
+    ("cifar10", include_str!("../../../presets/cifar10.toml")),
+    ("cifar100", include_str!("../../../presets/cifar100.toml")),
+    ("ag-news-erase", include_str!("../../../presets/ag-news-erase.toml")),
+    ("ag-news-replace", include_str!("../../../presets/ag-news-replace.toml")),
+    ("hard-negatives", include_str!("../../../presets/hard-negatives.toml")),
+];
+
+/// Tables of a preset that give its other forms.
+const FORMS: [&str; 2] = ["quick", "small"];
+
+/// The axes of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grid {
+    /// n = K+1.
+    pub draws: Vec<usize>,
+    /// Seeds.
+    pub seeds: Vec<u64>,
+    /// Temperatures t; empty: that of the settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub temperatures: Vec<f64>,
+    /// Negatives, such as `"queue"` and `"hardest:5%"`; empty: those of the settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selections: Vec<Negatives>,
+    /// Losses of the batch, such as `"dcl"` or `{ kind = "hard", beta = 2 }`; empty: that of the settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "LossKind::words_or_tables")]
+    pub losses: Vec<LossKind>,
+    /// Whether the same encoder is also trained with known classes, once a seed, for reference.
+    #[serde(default)]
+    pub supervised: bool,
+}
+
+/// The settings of one run, and the axes of a sweep around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preset {
+    /// Settings of one run.
+    pub config: Config,
+    /// Axes; `None` where the file has none.
+    pub grid: Option<Grid>,
+}
+
+/// Names of all presets, with their forms.
+pub fn names() -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, text) in FILES {
+        names.push(name.to_string());
+        let table: toml::Table = text.parse().unwrap_or_default();
+        names.extend(
+            FORMS.iter().filter(|form| table.contains_key(**form)).map(|form| format!("{name}-{form}")),
+        );
+    }
+    names
+}
+
+impl Preset {
+    /// The preset of this name, with overrides `key=value` (dotted keys reach into tables, such as `sweep.seeds=[7]`).
+    ///
+    /// # Errors
+    /// There is no preset of this name; an override as for [`from_toml`](Self::from_toml).
+    ///
+    /// # Examples
+    /// ```
+    /// use trainer::run::Preset;
+    /// let preset = Preset::named("cifar10", &["epochs=3".into()])?;
+    /// assert_eq!((preset.config.epochs, preset.config.temperature), (3, 0.5));
+    /// assert_eq!(preset.grid.unwrap().draws, [32, 64, 128, 256, 512]);
+    /// assert_eq!(Preset::named("cifar10-quick", &[])?.config.encoder.name(), "small");
+    /// # Ok::<(), trainer::Error>(())
+    /// ```
+    pub fn named(name: &str, overrides: &[String]) -> Result<Self> {
+        let find = |name: &str| FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+        let (text, form) = match find(name) {
+            Some(text) => (Some(text), None),
+            None => match name.rsplit_once('-') {
+                Some((base, form)) if FORMS.contains(&form) => (find(base), Some(form)),
+                _ => (None, None),
+            },
+        };
+        let unknown =
+            || Error::argument(format!("there is no preset '{name}'; known: {}", names().join(", ")));
+        Self::from_table(parse(text.ok_or_else(unknown)?)?, form, overrides)?.ok_or_else(unknown)
+    }
+
+    /// Settings of a TOML file, with overrides.
+    ///
+    /// # Errors
+    /// Bad TOML, an unknown or missing key, a value of the wrong type or out of range.
+    pub fn from_toml(text: &str, overrides: &[String]) -> Result<Self> {
+        Self::from_table(parse(text)?, None, overrides)?
+            .ok_or_else(|| Error::argument("settings: this form is not in the file"))
+    }
+
+    /// `None`: the file has no such form.
+    fn from_table(mut table: toml::Table, form: Option<&str>, overrides: &[String]) -> Result<Option<Self>> {
+        for known in FORMS {
+            let values = table.remove(known);
+            if form == Some(known) {
+                match values {
+                    Some(toml::Value::Table(values)) => merge(&mut table, values),
+                    _ => return Ok(None),
+                }
+            }
+        }
+        for item in overrides {
+            apply_override(&mut table, item)?;
+        }
+        let grid = table.remove("sweep").map(toml::Value::try_into).transpose();
+        let grid = grid.map_err(|e: toml::de::Error| bad(&format!("[sweep] {}", e.message())))?;
+        Ok(Some(Self { config: Config::from_table(table)?, grid }))
+    }
+}
+
+fn parse(text: &str) -> Result<toml::Table> {
+    text.parse().map_err(|e: toml::de::Error| {
+        let line = e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+        bad(&format!("{place}{}", e.message()))
+    })
+}
+
+/// An error in settings, on one line.
+pub(super) fn bad(message: &str) -> Error {
+    let lines: Vec<&str> = message.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect();
+    Error::argument(format!("settings: {}", lines.join(" ")))
+}
+
+/// Puts `values` in place of those of `table`, tables within tables likewise.
+fn merge(table: &mut toml::Table, values: toml::Table) {
+    for (key, value) in values {
+        match (table.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(values)) => merge(inner, values),
+            (_, value) => drop(table.insert(key, value)),
+        }
+    }
+}
+
+fn apply_override(table: &mut toml::Table, item: &str) -> Result<()> {
+    let (key, value) = item
+        .split_once('=')
+        .ok_or_else(|| Error::argument(format!("'{item}' is not of the form key=value")))?;
+    // A bare word is a string.
+    let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
+    let mut value = parsed.unwrap_or_else(|| toml::Value::String(value.to_string()));
+    let parts: Vec<&str> = key.trim().split('.').collect();
+    let (name, path) = parts.split_last().unwrap_or((&"", &[]));
+    let mut place = table;
+    for part in path {
+        let entry = place.entry(*part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        place = entry
+            .as_table_mut()
+            .ok_or_else(|| Error::argument(format!("'{key}': {part} is no table of settings")))?;
+    }
+    // A whole number is a number: `learning_rate=1`.
+    if let (Some(toml::Value::Float(_)), toml::Value::Integer(whole)) = (place.get(*name), &value) {
+        value = toml::Value::Float(*whole as f64);
+    }
+    place.insert((*name).to_string(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_and_form_can_be_read() {
+        let names = names();
+        assert!(names.len() >= 12 && names.contains(&"ag-news-replace-quick".to_string()), "{names:?}");
+        for name in names {
+            let preset = Preset::named(&name, &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert!(preset.grid.is_some(), "{name}");
+            // What is saved with a run reads as the same settings.
+            assert_eq!(Config::from_toml(&preset.config.to_toml()).unwrap(), preset.config, "{name}");
+        }
+    }
+
+    #[test]
+    fn overrides_reach_the_grid_and_unknown_names_are_refused() {
+        let overrides = ["sweep.seeds=[3]".to_string(), "sweep.temperatures=[0.1, 0.5]".to_string()];
+        let grid = Preset::named("digits", &overrides).unwrap().grid.unwrap();
+        assert_eq!((grid.seeds, grid.temperatures), (vec![3], vec![0.1, 0.5]));
+        for (name, item) in
+            [("digits-small", "epochs=3"), ("mnist-quick", "epochs=3"), ("digits", "sweep.K=[3]")]
+        {
+            let message = Preset::named(name, &[item.into()]).unwrap_err().to_string();
+            assert!(
+                (message.contains(name) || message.contains('K')) && !message.contains('\n'),
+                "{message}"
+            );
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! The training loop.
+//!
+//! A run is a folder: `run.json` (program, version, command, settings), `config.toml`, metrics ([`super::metrics`]), and in
+//! the end `model.safetensors`. Until then `checkpoint.safetensors` ([`super::checkpoint`]) says where it stands, so that an
+//! interrupted run goes on; on the CPU with the same bits as one that was not interrupted.
+
+mod checkpoint;
+pub mod eta;
+mod folder;
+mod memory;
+pub mod metrics;
+mod progress;
+
+pub use folder::{Folder, FolderState, Marker};
+pub use metrics::Metrics;
+pub use progress::{Progress, Task};
+
+use super::{Config, Negatives, Objective};
+use crate::augment::{Draw, Views};
+use crate::data::Samples;
+use crate::error::{Error, Result};
+use crate::loss::{Choice, Kept, Loss, cross_entropy, negative_mask, sampled_info_nce, selected_nt_xent};
+use crate::model::{Input, Network, Output, Precision, Tape};
+use crate::optim::{Optimiser, Schedule};
+use candle_core::{CpuStorage, Device, Storage, Tensor};
+use checkpoint::Position;
+use measure::rng::{Purpose, permutation, stream};
+use memory::Memory;
+use rand_chacha::ChaCha8Rng;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const MODEL: &str = "model.safetensors";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// Steps after which losses and gradients are looked at on a GPU; to look is to wait for it. On the CPU: every step.
+const LOOK_EVERY: usize = 20;
+
+/// Steps whose rates are kept in memory, where the optimiser of embeddings needs them beforehand.
+const MOST_FORETOLD: usize = 100_000_000;
+
+/// Where and how a run computes: what its result does not depend on, but for the device.
+#[derive(Clone, Copy)]
+pub struct Session<'a> {
+    /// The folder of the data sets' files, to be noted in the run's.
+    pub data: Option<&'a Path>,
+    /// Where the network lives.
+    pub device: &'a Device,
+    /// In which numbers it computes.
+    pub precision: Precision,
+    /// Whether an unfinished run goes on from its checkpoint; else it is refused.
+    pub resume: bool,
+    /// Time between checkpoints.
+    pub checkpoint_every: Duration,
+    /// Whether somebody wants the program to stop.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Session<'_> {
+    /// On the CPU in f32; checkpoints every five minutes; nothing stops it.
+    pub const CPU: Session<'static> = Session {
+        data: None,
+        device: &Device::Cpu,
+        precision: Precision::F32,
+        resume: true,
+        checkpoint_every: Duration::from_secs(300),
+        stop: &|| false,
+    };
+}
+
+/// What a training run left.
+pub struct Trained {
+    /// Its folder.
+    pub folder: Folder,
+    /// Whether the folder held the finished run already.
+    pub kept: bool,
+    /// Mean loss of the last epoch.
+    pub final_loss: f64,
+}
+
+/// Trains one encoder on `samples` into `path`.
+///
+/// A folder that holds the finished run of the same settings is kept as it is.
+///
+/// # Errors
+/// A folder that is not ours, or that holds an unfinished run where `resume` is not set; a batch larger than the training
+/// set; a loss or gradient that is not finite; an interruption, after a checkpoint.
+pub fn train(
+    config: &Config,
+    samples: &Samples,
+    path: &Path,
+    session: &Session<'_>,
+    task: &Task,
+) -> Result<Trained> {
+    let batches = samples.len() / config.batch_size;
+    if batches == 0 {
+        return Err(Error::argument(format!(
+            "batch_size = {} exceeds the {} training samples",
+            config.batch_size,
+            samples.len()
+        )));
+    }
+    let settings = config.to_toml();
+    // Before the folder: settings that make no network, or no views, claim none.
+    let mut run = Run::new(config, samples, batches, session)?;
+    let marker = Marker::new("train", settings.clone()).with_data(session.data);
+    let folder = Folder::create(path, &marker.with_circumstances(run.circumstances(session)))?;
+    if folder.state == FolderState::Same && folder.file(MODEL).exists() {
+        let records = metrics::jsonl::read(&folder.file("metrics.jsonl"))?;
+        let final_loss = records.iter().rev().find_map(|record| record.get("loss")).unwrap_or(f64::NAN);
+        return Ok(Trained { folder, kept: true, final_loss });
+    }
+    let checkpoint = folder.file(CHECKPOINT);
+    if checkpoint.exists() && !session.resume {
+        return Err(Error::argument(format!(
+            "{} holds an unfinished run: --resume continues it; to begin anew, remove the folder",
+            path.display()
+        )));
+    }
+    theory::files::write_atomically(&folder.file("config.toml"), settings.as_bytes())?;
+    if checkpoint.exists() {
+        let (network, optimiser, memory) = (&mut run.network, &mut run.optimiser, run.memory.as_mut());
+        run.position = checkpoint::load(&checkpoint, network, optimiser, memory, &settings)?;
+        task.advance(run.position.epoch);
+    }
+    let metrics = Metrics::open(folder.path(), Some(run.position.step))?;
+    let record = folder.file("metrics.jsonl");
+    let (rows, epochs) = (metrics::jsonl::read(&record)?.len(), run.position.epoch);
+    if rows != epochs {
+        return Err(Error::data(&record, format!("has {rows} rows up to the checkpoint's epoch {epochs}")));
+    }
+    let (every, last) = (session.checkpoint_every, Instant::now());
+    let mut keeper = Keeper { path: checkpoint, settings, every, last, metrics };
+    while run.position.epoch < config.epochs {
+        run.epoch(&mut keeper, session)?;
+        let loss = run.position.last_loss.unwrap_or(f64::NAN);
+        let rate = run.schedule.rate(run.position.step as usize - 1);
+        let epoch = run.position.epoch as u64 - 1;
+        let mut values = vec![("loss", loss), ("learning_rate", rate)];
+        values.extend(run.about_negatives());
+        // Known and recorded: the next epoch counts anew.
+        (run.position.kept_same, run.position.kept_known) = (0, 0);
+        keeper.metrics.record(run.position.step, epoch, &values)?;
+        task.step(|| format!("loss {loss:.3}"));
+        // After the record, so that the checkpoint never stands before it.
+        if run.position.epoch < config.epochs {
+            run.pause(&mut keeper, session)?;
+        }
+    }
+    keeper.require_finite(&run)?;
+    keeper.metrics.flush()?;
+    run.network.parameters().save(&folder.file(MODEL))?;
+    if keeper.path.exists() {
+        std::fs::remove_file(&keeper.path).map_err(|e| Error::io(&keeper.path, e))?;
+    }
+    Ok(Trained { folder, kept: false, final_loss: run.position.last_loss.unwrap_or(f64::NAN) })
+}
+
+/// Writes checkpoints now and then.
+struct Keeper {
+    path: PathBuf,
+    settings: String,
+    every: Duration,
+    last: Instant,
+    metrics: Metrics,
+}
+
+impl Keeper {
+    /// Neither a checkpoint nor a finished run holds a number that is not finite.
+    fn require_finite(&self, run: &Run<'_>) -> Result<()> {
+        let parameters = run.network.parameters();
+        let table_is_finite = parameters.table().is_none_or(|table| table.is_finite());
+        if !table_is_finite || !all_finite_here(&parameters.flat().to_device(&Device::Cpu)?) {
+            let (step, saved) = (run.position.step, self.describe());
+            let rate = run.config.learning_rate;
+            return Err(Error::NonFinite(format!(
+                "a weight is not finite after step {step}: lower learning_rate = {rate:e}; {saved}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, run: &Run<'_>) -> Result<()> {
+        self.require_finite(run)?;
+        // First, so that the record never ends before the checkpoint.
+        self.metrics.flush()?;
+        checkpoint::save(&self.path, &run.network, run.memory.as_ref(), &self.settings, &run.position)?;
+        self.last = Instant::now();
+        Ok(())
+    }
+
+    /// What to say about the last checkpoint.
+    fn describe(&self) -> String {
+        match self.path.exists() {
+            true => format!("the last checkpoint is {}", self.path.display()),
+            false => "there is no checkpoint yet".into(),
+        }
+    }
+}
+
+/// A run in progress.
+struct Run<'a> {
+    config: &'a Config,
+    samples: &'a Samples,
+    views: Views<'a>,
+    network: Network,
+    /// The queue of negatives, where there is one.
+    memory: Option<Memory>,
+    optimiser: Optimiser,
+    schedule: Schedule,
+    batches: usize,
+    position: Position,
+}
+
+impl<'a> Run<'a> {
+    fn new(config: &'a Config, samples: &'a Samples, batches: usize, session: &Session<'_>) -> Result<Self> {
+        let views = Views::new(&config.augmentation, samples, session.device)?;
+        let network = config.network(samples, session.device)?;
+        let mut network = network.in_precision(session.precision)?;
+        let memory = Memory::new(config, samples, &network, session.precision)?;
+        let (momentum, decay) = (config.momentum, config.weight_decay);
+        let optimiser = Optimiser::new(config.optimiser, momentum, decay, network.parameters_mut())?;
+        let schedule = Schedule {
+            peak: config.peak_rate(),
+            warmup_steps: config.warmup_epochs.min(config.epochs) * batches,
+            total_steps: config.epochs * batches,
+        };
+        if network.parameters().table().is_some() {
+            if schedule.total_steps > MOST_FORETOLD {
+                let steps = schedule.total_steps;
+                return Err(Error::argument(format!(
+                    "epochs = {} make {steps} steps; an encoder of texts takes {MOST_FORETOLD}",
+                    config.epochs
+                )));
+            }
+            let rates = (0..schedule.total_steps).map(|step| schedule.rate(step)).collect();
+            optimiser.foretell(network.parameters(), rates)?;
+        }
+        let position = Position::default();
+        Ok(Self { config, samples, views, network, memory, optimiser, schedule, batches, position })
+    }
+
+    /// What the settings do not fix.
+    fn circumstances(&self, session: &Session<'_>) -> String {
+        let device = if session.device.is_cpu() { "cpu" } else { "cuda" };
+        let mut words = vec![self.samples.describe()];
+        words.extend(self.views.describe());
+        words.push(format!("{device} in {}", session.precision.name()));
+        words.join(", ")
+    }
+
+    /// The rest of the epoch that the position is in; afterwards it is at the start of the next.
+    fn epoch(&mut self, keeper: &mut Keeper, session: &Session<'_>) -> Result<()> {
+        let (config, epoch) = (self.config, self.position.epoch);
+        let order = permutation(self.samples.len(), &mut stream(config.seed, Purpose::Shuffle, epoch as u64));
+        let mut draw = Draw::new(config.seed, Purpose::Augmentation, epoch)?;
+        draw.set_position(self.position.views);
+        let mut choose = stream(config.seed, Purpose::Negatives, epoch as u64);
+        choose.set_word_pos(self.position.negatives);
+        let look_every = if session.device.is_cpu() { 1 } else { LOOK_EVERY };
+        let mut pending: Vec<Tensor> = Vec::new();
+        for batch in order.chunks_exact(config.batch_size).skip(self.position.step_of_epoch) {
+            let input = self.views.random(batch, &mut draw, 2)?;
+            let (loss, tape) = self.forward(&input, batch, &mut choose)?;
+            pending.push(loss.value);
+            self.network.backward(tape, loss.gradient)?;
+            let looks = pending.len() == look_every || self.position.step_of_epoch + 1 == self.batches;
+            if looks {
+                self.position.loss_sum += self.look(&pending, keeper)?;
+                pending.clear();
+            }
+            self.optimiser
+                .step(self.network.parameters(), self.schedule.rate(self.position.step as usize))?;
+            if let Some(memory) = &self.memory {
+                memory.follow(&self.network)?;
+            }
+            self.position.step += 1;
+            self.position.step_of_epoch += 1;
+            self.position.views = draw.position();
+            self.position.negatives = choose.get_word_pos();
+            if looks && self.position.step_of_epoch < self.batches {
+                self.pause(keeper, session)?;
+            }
+        }
+        let mean = self.position.loss_sum / self.batches as f64;
+        let Position { step, kept_same, kept_known, .. } = self.position;
+        let last_loss = Some(mean);
+        self.position =
+            Position { step, epoch: epoch + 1, last_loss, kept_same, kept_known, ..Position::default() };
+        Ok(())
+    }
+
+    /// Saves a checkpoint if it is time, or if the program shall stop.
+    fn pause(&self, keeper: &mut Keeper, session: &Session<'_>) -> Result<()> {
+        let stops = (session.stop)();
+        if !stops && keeper.last.elapsed() < keeper.every {
+            return Ok(());
+        }
+        keeper.save(self)?;
+        if stops {
+            let (step, path) = (self.position.step, keeper.path.display());
+            return Err(Error::Interrupted(format!(
+                "interrupted after step {step}; {path} is saved: the same command goes on from there (train: with --resume)"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The loss of a batch, and the tape of the trained network's pass.
+    fn forward(&mut self, input: &Input, batch: &[usize], choose: &mut ChaCha8Rng) -> Result<(Loss, Tape)> {
+        let (config, n) = (self.config, batch.len());
+        let anchors = if self.memory.is_some() { n } else { 2 * n };
+        let num_negatives = self.memory.as_ref().map_or(2 * n - 2, Memory::num_negatives);
+        let choice = match config.selection() {
+            Some(selection) => Choice::of(&selection, anchors, num_negatives, choose)?,
+            None => Choice::all(num_negatives),
+        };
+        let labels = self.samples.labels();
+        let classes: Vec<u32> = batch.iter().map(|&i| labels[i] as u32).collect();
+        let (loss, kept, tape) = match &mut self.memory {
+            Some(memory) => memory.loss(&self.network, input, &classes, &choice, config.temperature)?,
+            None => {
+                let (output, tape) = self.network.forward_train(input)?;
+                if config.selection().is_some() {
+                    let (loss, kept) = selected_nt_xent(&output.head, &classes, &choice, config.temperature)?;
+                    (loss, kept, tape)
+                } else {
+                    (self.loss(&output, batch, choose)?, Kept::default(), tape)
+                }
+            }
+        };
+        self.position.kept_same += kept.same;
+        self.position.kept_known += kept.known;
+        Ok((loss, tape))
+    }
+
+    /// What an epoch's record says of the negatives, where there is a queue or a selection: the effective K, and the share of kept
+    /// negatives that had their anchor's class, among those whose class is known.
+    fn about_negatives(&self) -> Vec<(&'static str, f64)> {
+        if self.memory.is_none() && self.config.selection().is_none() {
+            return Vec::new();
+        }
+        let effective = self.config.effective_negatives().map(|k| ("effective_negatives", k as f64));
+        let mut values: Vec<_> = effective.into_iter().collect();
+        let Position { kept_same, kept_known, .. } = self.position;
+        if kept_known > 0 {
+            values.push(("kept_same_class", kept_same as f64 / kept_known as f64));
+        }
+        values
+    }
+
+    fn loss(&self, output: &Output, batch: &[usize], choose: &mut ChaCha8Rng) -> Result<Loss> {
+        let config = self.config;
+        match (config.objective, config.negatives) {
+            (Objective::CrossEntropy, _) => {
+                let labels = self.samples.labels();
+                let classes: Vec<usize> = batch.iter().chain(batch).map(|&i| labels[i]).collect();
+                cross_entropy(&output.head, &classes)
+            }
+            // A queue and a selection have their own losses, in `forward`.
+            (Objective::Contrastive, Negatives::Batch | Negatives::Queue | Negatives::Selected(_)) => {
+                let classes: Vec<usize> = batch.iter().map(|&i| self.samples.labels()[i]).collect();
+                config.loss.evaluate(&output.head, &classes, config.temperature)
+            }
+            (Objective::Contrastive, Negatives::Count(k)) => {
+                let mask = negative_mask(batch.len(), k, choose)?.to_device(output.head.device())?;
+                sampled_info_nce(&output.head, &mask, config.temperature)
+            }
+        }
+    }
+
+    /// The sum of the losses of the last steps, all of which, and the last gradient, must be finite.
+    fn look(&self, pending: &[Tensor], keeper: &Keeper) -> Result<f64> {
+        let bad = |what: String, step: u64| {
+            let (epoch, rate) = (self.position.epoch, self.config.learning_rate);
+            let saved = keeper.describe();
+            Error::NonFinite(format!(
+                "{what} at step {step} (epoch {epoch}): lower learning_rate = {rate:e}; {saved}"
+            ))
+        };
+        let first = self.position.step + 1 - pending.len() as u64;
+        let mut sum = 0.0;
+        for (step, value) in (first..).zip(pending) {
+            let value = f64::from(value.to_scalar::<f32>()?);
+            if !value.is_finite() {
+                return Err(bad(format!("the loss is {value}"), step));
+            }
+            sum += value;
+        }
+        if !all_finite_here(self.network.parameters().gradients()) {
+            return Err(bad("the gradient is not finite".into(), self.position.step));
+        }
+        Ok(sum)
+    }
+}
+
+/// Whether every number of an f32 tensor on the CPU is finite; on a GPU the losses and the checkpoints are looked at.
+fn all_finite_here(tensor: &Tensor) -> bool {
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => {
+            values[start..end].iter().fold(true, |all, v| all & v.is_finite())
+        }
+        _ => true,
+    }
+}
+
+/// The settings of a run folder, and its marker.
+///
+/// # Errors
+/// The folder is no run of this program.
+pub fn run_config(path: &Path) -> Result<(Config, Marker)> {
+    let (_, marker) = Folder::open(path, "train")?;
+    Ok((Config::from_toml(&marker.settings)?, marker))
+}
+
+/// The trained network of a run folder, for samples like these.
+///
+/// # Errors
+/// The folder holds no finished run.
+pub fn load_network(path: &Path, config: &Config, samples: &Samples, device: &Device) -> Result<Network> {
+    let model = path.join(MODEL);
+    if !model.exists() {
+        let message = format!("{} holds an unfinished run: it has no {MODEL}", path.display());
+        return Err(Error::argument(message));
+    }
+    let network = config.network(samples, device)?;
+    network.parameters().load(&model)?;
+    Ok(network)
+}
+
+#[cfg(test)]
+mod tests;
