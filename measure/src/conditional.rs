@@ -342,7 +342,7 @@ mod tests {
         let evaluation = evaluation(&labels, &means, 5, 6);
         let mut rng = stream(3, Purpose::EvaluationViews, 0);
         let row = measure(&evaluation, &mut stream(3, Purpose::Evaluation, 0), |_| {
-            Ok(random_views(&labels, &mut rng))
+            Ok::<_, Error>(random_views(&labels, &mut rng))
         })
         .unwrap();
         for (counted, reduced) in PAIRS {
@@ -371,7 +371,8 @@ mod tests {
         for seed in 0..SEEDS {
             let mut rng = stream(seed, Purpose::EvaluationViews, 0);
             let mut order = stream(seed, Purpose::Evaluation, 0);
-            let row = measure(&evaluation, &mut order, |_| Ok(random_views(&labels, &mut rng))).unwrap();
+            let row = measure(&evaluation, &mut order, |_| Ok::<_, Error>(random_views(&labels, &mut rng)))
+                .unwrap();
             for (counted, reduced) in PAIRS {
                 found.entry(reduced).or_default().push(row.measures[&reduced]);
                 means_of.entry(counted).or_default().push(row.measures[&counted].mean);
@@ -405,7 +406,10 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let evaluation = evaluation(&labels, &means, 140, passes);
             pool.install(|| {
-                measure(&evaluation, &mut stream(9, Purpose::Evaluation, 0), |_| Ok(views.clone())).unwrap()
+                measure(&evaluation, &mut stream(9, Purpose::Evaluation, 0), |_| {
+                    Ok::<_, Error>(views.clone())
+                })
+                .unwrap()
             })
         };
         let one = on(1, 1);
