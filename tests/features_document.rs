@@ -3,7 +3,7 @@
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use theory::bounds;
-use theory::losses::{self, Measure};
+use theory::losses::{self, Quantity};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -38,11 +38,11 @@ fn what_the_script_writes_is_measured() {
     for row in &rows {
         assert_eq!((row.num_classes, row.class_counts.as_deref()), (4, Some(&[40; 4][..])));
         // All arrays are used: those for training, and the mean.
-        let accuracies = [Measure::MeanAccuracy, Measure::LinearAccuracy, Measure::KnnAccuracy];
+        let accuracies = [Quantity::MeanAccuracy, Quantity::LinearAccuracy, Quantity::KnnAccuracy];
         assert!(accuracies.into_iter().all(|measure| row.get(measure).is_some_and(|v| v > 0.4)));
         assert_eq!(row.fbar_views, None);
         let (info_nce, supervised) =
-            (row.get(Measure::InfoNce).unwrap(), row.get(Measure::FullSupLoss).unwrap());
+            (row.get(Quantity::InfoNce).unwrap(), row.get(Quantity::FullSupLoss).unwrap());
         let upper = bounds::find("specht").unwrap().upper_bound(row).value().unwrap();
         let lower = bounds::find("specht").unwrap().lower_bound(row).value().unwrap();
         assert!(supervised <= upper && lower <= info_nce, "{supervised} {upper}, {lower} {info_nce}");

@@ -4,7 +4,7 @@
 use measure::{self, Evaluation, Measurement, Views};
 use std::path::PathBuf;
 use theory::NumDraws;
-use theory::losses::{Estimate, LossComponents, Measure};
+use theory::losses::{Estimate, LossComponents, Quantity};
 use trainer::data::features;
 use trainer::run::measure_features;
 
@@ -22,7 +22,7 @@ fn expected() -> serde_json::Value {
 fn column(row: &LossComponents, name: &str) -> Estimate {
     match name.strip_prefix("info_nce_minus_") {
         Some(key) => row.paired[key],
-        None => row.measures[&Measure::from_name(name).unwrap()],
+        None => row.measures[&Quantity::from_name(name).unwrap()],
     }
 }
 

@@ -2,7 +2,7 @@
 
 use assert_cmd::Command;
 use std::path::Path;
-use theory::losses::{self, Estimate, LossComponents, Measure};
+use theory::losses::{self, Estimate, LossComponents, Quantity};
 use theory::{NumDraws, Sampling};
 
 fn run(args: &[&str]) -> (i32, String, String) {
@@ -303,14 +303,14 @@ fn sample(seed: u64) -> LossComponents {
     row.class_counts = Some(vec![45; 10]);
     row.num_batches = Some(112);
     for (measure, mean) in [
-        (Measure::InfoNce, 2.5),
-        (Measure::Coverage, 0.7142857142857143),
-        (Measure::Log1pCollisions, 1.31),
-        (Measure::JointSupLoss, 1.0 + 0.01 * seed as f64),
-        (Measure::JointSubLoss, 0.4),
-        (Measure::FullSupLoss, 1.5),
-        (Measure::Gap, -0.4),
-        (Measure::MeanAccuracy, 0.9),
+        (Quantity::InfoNce, 2.5),
+        (Quantity::Coverage, 0.7142857142857143),
+        (Quantity::Log1pCollisions, 1.31),
+        (Quantity::JointSupLoss, 1.0 + 0.01 * seed as f64),
+        (Quantity::JointSubLoss, 0.4),
+        (Quantity::FullSupLoss, 1.5),
+        (Quantity::Gap, -0.4),
+        (Quantity::MeanAccuracy, 0.9),
     ] {
         row.set(measure, Estimate { mean, standard_error: Some(0.01) }).unwrap();
     }
@@ -387,7 +387,7 @@ fn bounds_from_the_published_codes_files() {
     assert_eq!(run(&report).0, 0);
     let rows = losses::read(&out.join("losses.csv")).unwrap();
     assert_eq!(rows.iter().map(|row| row.run.seed).collect::<Vec<_>>(), [Some(7), Some(11), Some(13)]);
-    assert_eq!(rows[1].get(Measure::InfoNce), Some(2.02));
+    assert_eq!(rows[1].get(Quantity::InfoNce), Some(2.02));
     // The reports of several numbers of draws are one.
     let csv = out.join("losses.csv");
     let csv = csv.to_str().unwrap();
@@ -411,7 +411,7 @@ fn bounds_above_the_range_of_floats_are_vacuous() {
     row.num_classes = 1000;
     row.class_counts = Some(vec![50; 1000]);
     row.num_draws = NumDraws::new(1024).unwrap();
-    for measure in [Measure::CurlJoint, Measure::CurlJointSup] {
+    for measure in [Quantity::CurlJoint, Quantity::CurlJointSup] {
         row.set(measure, Estimate::exact(0.0)).unwrap();
     }
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
-use theory::losses::{self, Measure};
+use theory::losses::{self, Quantity};
 use theory::report;
 
 fn trainer() -> Command {
@@ -67,9 +67,9 @@ fn one_command_to_the_report() {
         let checks = report::checks(row);
         assert_eq!(checks.len(), 2);
         assert!(checks.iter().all(|check| !check.is_flagged()), "{checks:?}");
-        assert!(row.get(Measure::LinearAccuracy).unwrap() > 0.8);
+        assert!(row.get(Quantity::LinearAccuracy).unwrap() > 0.8);
         let upper = theory::bounds::find("nozawa_sato").unwrap().upper_bound(row).value().unwrap();
-        assert!(upper > row.get(Measure::FullSupLoss).unwrap());
+        assert!(upper > row.get(Quantity::FullSupLoss).unwrap());
     }
     for file in ["report.html", "bounds.svg", "bounds.csv", "bounds.md", "accuracy.csv", "run.json"] {
         assert!(Path::new(&out).join(file).exists(), "{file}");
@@ -249,7 +249,7 @@ fn features_of_another_program() {
     assert!(
         matches!(upper("ash"), theory::bounds::Outcome::NotApplicable(why) if why.contains("equally frequent"))
     );
-    let supervised = rows[1].get(theory::losses::Measure::FullSupLoss).unwrap();
+    let supervised = rows[1].get(theory::losses::Quantity::FullSupLoss).unwrap();
     for key in ["nozawa_sato", "lambda", "curl", "submodular", "coverage_collision", "specht"] {
         assert!(upper(key).value().is_some_and(|v| v > supervised), "{key}: {:?}", upper(key));
     }
@@ -491,14 +491,14 @@ fn a_sweep_has_references_and_temperatures_and_keeps_its_own_measurements() {
     let rows = losses::read(&Path::new(&out).join("losses.csv")).unwrap();
     assert_eq!(rows.iter().map(|row| row.temperature).collect::<Vec<_>>(), [0.2, 0.5]);
     for row in &rows {
-        for measure in [Measure::Alignment, Measure::EffectiveRank, Measure::LinearAccuracySgd] {
+        for measure in [Quantity::Alignment, Quantity::EffectiveRank, Quantity::LinearAccuracySgd] {
             assert!(row.get(measure).is_some(), "{measure}");
         }
         assert!(row.extra.contains(&("train_samples".into(), "1347".into())));
     }
     let references = losses::read(&Path::new(&out).join("supervised.csv")).unwrap();
     assert_eq!((references.len(), references[0].run.loss.as_str()), (1, "cross_entropy"));
-    assert!(references[0].get(Measure::LinearAccuracyEncoder).unwrap() > 0.8);
+    assert!(references[0].get(Quantity::LinearAccuracyEncoder).unwrap() > 0.8);
     let inside = Path::new(&out).join("runs/n0064-t0.5-s7");
     for file in ["collision.csv", "collision.svg", "collision.png", "metrics.csv"] {
         assert!(inside.join(file).exists(), "{file}");

@@ -9,7 +9,7 @@ use super::components::{Evaluation, Views};
 use crate::error::{Error, Result};
 use crate::matrix::{Matrix, Rows, Threads, dot, log_sum_exp, times_transposed};
 use crate::pool;
-use theory::losses::Measure;
+use theory::losses::Quantity;
 
 /// Anchors of a chunk.
 const ANCHORS: usize = 64;
@@ -18,33 +18,33 @@ const ANCHORS: usize = 64;
 const TOO_FAR: f64 = 600.0;
 
 /// What an anchor contributes to the columns, in this order.
-const COLUMNS: [Measure; 14] = [
-    Measure::InfoNce,
-    Measure::NtXent,
-    Measure::Collision,
-    Measure::Log1pCollisions,
-    Measure::FullSupLoss,
+const COLUMNS: [Quantity; 14] = [
+    Quantity::InfoNce,
+    Quantity::NtXent,
+    Quantity::Collision,
+    Quantity::Log1pCollisions,
+    Quantity::FullSupLoss,
     JOINT,
-    Measure::CurlJoint,
-    Measure::Gap,
-    Measure::MasterTerm,
-    Measure::CollisionUpper,
-    Measure::LogitVariance,
-    Measure::WithinClassVariance,
-    Measure::NsclGap,
-    Measure::CurlJointSup,
+    Quantity::CurlJoint,
+    Quantity::Gap,
+    Quantity::MasterTerm,
+    Quantity::CollisionUpper,
+    Quantity::LogitVariance,
+    Quantity::WithinClassVariance,
+    Quantity::NsclGap,
+    Quantity::CurlJointSup,
 ];
 /// The loss over the classes of the batch; it becomes `joint_sup_loss` or `joint_sub_loss` of the whole batch.
-const JOINT: Measure = Measure::JointSupLoss;
+const JOINT: Quantity = Quantity::JointSupLoss;
 
-fn place(measure: Measure) -> usize {
+fn place(measure: Quantity) -> usize {
     COLUMNS.iter().position(|&m| m == measure).unwrap_or(0)
 }
 
 /// What one batch gives.
 pub(super) struct BatchMeans {
     /// Mean over the anchors. Not finite: `nscl_gap` of a batch where an anchor meets its own class alone.
-    pub columns: Vec<(Measure, f64)>,
+    pub columns: Vec<(Quantity, f64)>,
     /// Class and l_sup of each anchor.
     pub sup_losses: Vec<(usize, f64)>,
 }
@@ -61,26 +61,26 @@ pub(super) fn measure(evaluation: &Evaluation, views: &Views, samples: &[usize])
     let mean = |column: usize| anchors.iter().map(|a| a[column]).sum::<f64>() / anchors.len() as f64;
     let cover = f64::from(batch.occupancy.iter().all(|&m| m > 0));
     let mut columns = vec![
-        (Measure::Coverage, cover),
-        (Measure::FirstAnchorCollision, anchors[0][place(Measure::Collision)]),
+        (Quantity::Coverage, cover),
+        (Quantity::FirstAnchorCollision, anchors[0][place(Quantity::Collision)]),
     ];
     for (column, &measure) in COLUMNS.iter().enumerate() {
         match measure {
             JOINT => {
                 let joint = mean(column);
-                columns.push((Measure::JointSupLoss, cover * joint));
-                columns.push((Measure::JointSubLoss, (1.0 - cover) * joint));
+                columns.push((Quantity::JointSupLoss, cover * joint));
+                columns.push((Quantity::JointSubLoss, (1.0 - cover) * joint));
             }
             _ => columns.push((measure, mean(column))),
         }
     }
     let t = evaluation.temperature;
     if let Some((measure, value)) =
-        columns.iter().find(|(measure, value)| !value.is_finite() && *measure != Measure::NsclGap)
+        columns.iter().find(|(measure, value)| !value.is_finite() && *measure != Quantity::NsclGap)
     {
         return Err(Error::NonFinite(format!("{measure} is {value} at temperature {t}")));
     }
-    let full = place(Measure::FullSupLoss);
+    let full = place(Quantity::FullSupLoss);
     let sup_losses = batch.classes.iter().zip(&anchors).map(|(&class, anchor)| (class, anchor[full]));
     Ok(BatchMeans { columns, sup_losses: sup_losses.collect() })
 }

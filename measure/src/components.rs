@@ -14,7 +14,7 @@ use crate::pool;
 use crate::rng::permutation;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
-use theory::losses::{Estimate, LossComponents, Measure};
+use theory::losses::{Estimate, LossComponents, Quantity};
 use theory::{ClassPrior, NumDraws, Sampling, bounds, collision, coverage};
 
 /// Batches below which the number of passes is raised.
@@ -163,9 +163,9 @@ impl<'a> Measurement<'a> {
             losses.set(measure, estimate).map_err(|e| Error::NonFinite(e.to_string()))?;
         }
         for (measure, value) in [
-            (Measure::CoverageExact, coverage::probability(&prior, sampling, n)?.value()),
-            (Measure::CollisionExact, collision::probability(&prior, sampling, n.negatives())?.value()),
-            (Measure::Log1pCollisionsExact, collision::expected_ln1p(&prior, sampling, n.negatives())?),
+            (Quantity::CoverageExact, coverage::probability(&prior, sampling, n)?.value()),
+            (Quantity::CollisionExact, collision::probability(&prior, sampling, n.negatives())?.value()),
+            (Quantity::Log1pCollisionsExact, collision::expected_ln1p(&prior, sampling, n.negatives())?),
         ] {
             losses.set(measure, Estimate::exact(value))?;
         }
@@ -177,7 +177,7 @@ impl<'a> Measurement<'a> {
 /// Batch means of every measure.
 #[derive(Default)]
 struct Batches {
-    of: BTreeMap<Measure, Vec<f64>>,
+    of: BTreeMap<Quantity, Vec<f64>>,
 }
 
 impl Batches {
@@ -195,7 +195,7 @@ impl Batches {
             for (measure, values) in &self.of {
                 single.set(*measure, Estimate::exact(values[index]))?;
             }
-            let info_nce = self.of[&Measure::InfoNce][index];
+            let info_nce = self.of[&Quantity::InfoNce][index];
             for bound in &theorems {
                 if let Some(value) = bound.lower_bound(&single).value() {
                     differences.entry(bound.key().to_string()).or_default().push(info_nce - value);

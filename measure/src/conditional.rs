@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::matrix::{Matrix, Threads, times_transposed};
 use crate::pool;
 use theory::collision::{BatchLaw, ExpectedLogs};
-use theory::losses::{Estimate, LossComponents, Measure};
+use theory::losses::{Estimate, LossComponents, Quantity};
 use theory::{ClassPrior, Sampling, coverage};
 
 /// Samples × classes above which the columns that need [`BatchLaw`] are left out: minutes of a core.
@@ -39,13 +39,13 @@ const LAW_PASSES: u64 = 2;
 const CHUNK: usize = 64;
 
 /// Each reduced column beside the counted one.
-const PAIRS: [(Measure, Measure); 6] = [
-    (Measure::FullSupLoss, Measure::FullSupLossRaoBlackwell),
-    (Measure::JointSupLoss, Measure::JointSupLossRaoBlackwell),
-    (Measure::CurlJointSup, Measure::CurlJointSupRaoBlackwell),
-    (Measure::JointSubLoss, Measure::JointSubLossRaoBlackwell),
-    (Measure::CurlJoint, Measure::CurlJointRaoBlackwell),
-    (Measure::MasterTerm, Measure::MasterTermRaoBlackwell),
+const PAIRS: [(Quantity, Quantity); 6] = [
+    (Quantity::FullSupLoss, Quantity::FullSupLossRaoBlackwell),
+    (Quantity::JointSupLoss, Quantity::JointSupLossRaoBlackwell),
+    (Quantity::CurlJointSup, Quantity::CurlJointSupRaoBlackwell),
+    (Quantity::JointSubLoss, Quantity::JointSubLossRaoBlackwell),
+    (Quantity::CurlJoint, Quantity::CurlJointRaoBlackwell),
+    (Quantity::MasterTerm, Quantity::MasterTermRaoBlackwell),
 ];
 /// Below this probability of not covering, `joint_sub_loss` (at most that much of l_sup) is 0: a difference of two numbers of the
 /// size of l_sup has no digit left.
@@ -60,18 +60,18 @@ const CHEAP: usize = 3;
 /// are the same mean where no sample is left over), and it is left out, as is a pair without two standard errors or
 /// without any variance. ∞ where the reduced column has no variance. Empty for a single pass, whose reduced columns show the
 /// differences between samples and not those between views.
-pub fn variance_ratios(losses: &LossComponents) -> Vec<(Measure, Measure, f64)> {
+pub fn variance_ratios(losses: &LossComponents) -> Vec<(Quantity, Quantity, f64)> {
     let samples = losses.class_counts.as_ref().map_or(0, |counts| counts.iter().sum::<u64>());
     let one_pass = losses.num_batches.is_some_and(|batches| batches <= samples / losses.num_draws.get());
     if one_pass {
         return Vec::new();
     }
-    let variance = |measure: Measure| Some(losses.measures.get(&measure)?.standard_error?.powi(2));
-    let ratio = |&(counted, reduced): &(Measure, Measure)| {
+    let variance = |measure: Quantity| Some(losses.measures.get(&measure)?.standard_error?.powi(2));
+    let ratio = |&(counted, reduced): &(Quantity, Quantity)| {
         let (above, below) = (variance(counted)?, variance(reduced)?);
         (above > 0.0 || below > 0.0).then_some((counted, reduced, above / below))
     };
-    PAIRS.iter().filter(|(counted, _)| *counted != Measure::FullSupLoss).filter_map(ratio).collect()
+    PAIRS.iter().filter(|(counted, _)| *counted != Quantity::FullSupLoss).filter_map(ratio).collect()
 }
 
 /// The reduced columns, pass by pass.
@@ -165,7 +165,7 @@ impl Conditional {
     }
 
     /// The columns; none where no pass was added, and none whose weights overflowed.
-    pub fn estimates(&self) -> Vec<(Measure, Estimate)> {
+    pub fn estimates(&self) -> Vec<(Quantity, Estimate)> {
         let columns = PAIRS.iter().zip(&self.columns).filter(|(_, moments)| moments.passes > 0);
         let estimates = columns.map(|(&(_, reduced), moments)| (reduced, moments.estimate()));
         estimates.filter(|(_, estimate)| estimate.mean.is_finite()).collect()
@@ -352,7 +352,7 @@ mod tests {
         }
         // 24 whole batches a pass: both columns are then the mean over all samples and passes.
         let [full, same] =
-            [Measure::FullSupLoss, Measure::FullSupLossRaoBlackwell].map(|m| row.measures[&m].mean);
+            [Quantity::FullSupLoss, Quantity::FullSupLossRaoBlackwell].map(|m| row.measures[&m].mean);
         assert!((full - same).abs() < 1e-12, "{full} {same}");
         assert_eq!(variance_ratios(&row).len(), PAIRS.len() - 1);
         let one = LossComponents { num_batches: Some(120 / 5), ..row };
@@ -366,8 +366,8 @@ mod tests {
         // A gentle temperature: few samples would otherwise carry most of the variance.
         let evaluation = Evaluation { temperature: 1.0, ..evaluation(&labels, &means, 4, 4) };
         const SEEDS: u64 = 300;
-        let mut found = BTreeMap::<Measure, Vec<Estimate>>::new();
-        let mut means_of = BTreeMap::<Measure, Vec<f64>>::new();
+        let mut found = BTreeMap::<Quantity, Vec<Estimate>>::new();
+        let mut means_of = BTreeMap::<Quantity, Vec<f64>>::new();
         for seed in 0..SEEDS {
             let mut rng = stream(seed, Purpose::EvaluationViews, 0);
             let mut order = stream(seed, Purpose::Evaluation, 0);
@@ -387,7 +387,7 @@ mod tests {
             let of_reduced: Vec<f64> = found[reduced].iter().map(|e| e.mean).collect();
             let ratio = variance(&means_of[counted]) / variance(&of_reduced);
             println!("{counted}: {ratio}");
-            assert!(ratio > 1.1 || *counted == Measure::MasterTerm && ratio > 0.99, "{counted}: {ratio}");
+            assert!(ratio > 1.1 || *counted == Quantity::MasterTerm && ratio > 0.99, "{counted}: {ratio}");
         }
         for (measure, estimates) in found {
             let truth = estimates.iter().map(|e| e.mean).sum::<f64>() / SEEDS as f64;
@@ -413,7 +413,7 @@ mod tests {
             })
         };
         let one = on(1, 1);
-        assert!(one.measures[&Measure::MasterTermRaoBlackwell].standard_error.unwrap() > 0.0);
+        assert!(one.measures[&Quantity::MasterTermRaoBlackwell].standard_error.unwrap() > 0.0);
         assert_eq!(on(3, 2), on(1, 2));
         let ratios = variance_ratios(&on(1, 2));
         assert!(ratios.iter().all(|(_, _, ratio)| *ratio == f64::INFINITY), "{ratios:?}");

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::matrix::{Matrix, Threads, dot, times_transposed};
 use crate::pool;
 use nalgebra::DMatrix;
-use theory::losses::Measure;
+use theory::losses::Quantity;
 
 /// Rows of a block of pairs.
 const BLOCK: usize = 128;
@@ -28,11 +28,11 @@ pub struct Geometry {
 
 impl Geometry {
     /// The columns of `losses.csv`.
-    pub fn columns(self) -> [(Measure, f64); 3] {
+    pub fn columns(self) -> [(Quantity, f64); 3] {
         [
-            (Measure::Alignment, self.alignment),
-            (Measure::Uniformity, self.uniformity),
-            (Measure::EffectiveRank, self.effective_rank),
+            (Quantity::Alignment, self.alignment),
+            (Quantity::Uniformity, self.uniformity),
+            (Quantity::EffectiveRank, self.effective_rank),
         ]
     }
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use theory::losses::Measure;
+use theory::losses::Quantity;
 use theory::report::figure::{Format, Lines, Series, lines};
 use theory::{
     ClassPrior, NumDraws, NumNegatives, Result, Sampling, bounds, collision, coverage, optimum, published,
@@ -141,7 +141,7 @@ fn optimum_figure() -> Result<Lines> {
         ..Lines::default()
     };
     let components = |k| optimum::simplex_components(10, NumNegatives::new(k)?, 0.5);
-    for (name, measure) in [("L_Info", Measure::InfoNce), ("L_sup", Measure::FullSupLoss)] {
+    for (name, measure) in [("L_Info", Quantity::InfoNce), ("L_sup", Quantity::FullSupLoss)] {
         figure.series.push(series(name, &negatives, |k| Ok(components(k)?.get(measure)))?);
     }
     for key in ["curl", "nozawa_sato", "submodular", "ash", "specht_positive"] {

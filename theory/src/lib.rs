@@ -25,7 +25,7 @@
 //!
 //! # From a probability to a bound
 //! ```
-//! use theory::losses::{Estimate, Measure};
+//! use theory::losses::{Estimate, Quantity};
 //! use theory::{ClassPrior, LossComponents, NumDraws, Sampling, bounds, collision, coverage};
 //!
 //! // CIFAR-100's test set in batches of 512: coverage is a coin toss, a collision all but certain.
@@ -38,8 +38,8 @@
 //! // The published measurement there: L_Info = 4.66, d(f) = −0.97 at t = 0.5.
 //! let mut losses = LossComponents::new(100, n, 0.5, shuffled)?;
 //! losses.class_counts = Some(vec![100; 100]);
-//! losses.set(Measure::InfoNce, Estimate::exact(4.66))?;
-//! losses.set(Measure::Gap, Estimate::exact(-0.97))?;
+//! losses.set(Quantity::InfoNce, Estimate::exact(4.66))?;
+//! losses.set(Quantity::Gap, Estimate::exact(-0.97))?;
 //! let upper = |key| bounds::find(key).and_then(|b| b.upper_bound(&losses).value()).unwrap();
 //! // A classifier that ignores its input has ln 100 = 4.605: only reverse Jensen says more than that.
 //! assert!(bounds::is_vacuous(upper("submodular"), 100) && !bounds::is_vacuous(upper("specht"), 100));

@@ -8,7 +8,7 @@ mod measure;
 mod official;
 
 pub use csv_file::{read, read_from, write, write_to};
-pub use measure::{Domain, Measure};
+pub use measure::{Domain, Quantity};
 pub use official::{OfficialSettings, read_official, read_official_from};
 
 use crate::error::{Error, Result};
@@ -127,7 +127,7 @@ pub struct LossComponents {
     /// Mean of l_sup per class.
     pub class_sup_loss: Option<Vec<f64>>,
     /// The measured quantities.
-    pub measures: BTreeMap<Measure, Estimate>,
+    pub measures: BTreeMap<Quantity, Estimate>,
     /// `info_nce_minus_<key>`: L_Info minus a bound's right-hand side, paired batch by batch.
     pub paired: BTreeMap<String, Estimate>,
     /// Columns that this program does not know, as read.
@@ -169,7 +169,7 @@ impl LossComponents {
     }
 
     /// The mean of a measure, if it was measured.
-    pub fn get(&self, measure: Measure) -> Option<f64> {
+    pub fn get(&self, measure: Quantity) -> Option<f64> {
         self.measures.get(&measure).map(|estimate| estimate.mean)
     }
 
@@ -177,7 +177,7 @@ impl LossComponents {
     ///
     /// # Errors
     /// The value is not finite or outside the measure's domain.
-    pub fn set(&mut self, measure: Measure, estimate: Estimate) -> Result<()> {
+    pub fn set(&mut self, measure: Quantity, estimate: Estimate) -> Result<()> {
         measure.check(estimate.mean)?;
         if let Some(error) = estimate.standard_error.filter(|e| !(e.is_finite() && *e >= 0.0)) {
             return Err(Error::argument(format!(

@@ -5,7 +5,7 @@ mod worlds;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
-use theory::losses::Measure;
+use theory::losses::Quantity;
 use theory::{Sampling, bounds, collision, coverage};
 use worlds::{World, attack, is_claimed, is_violated, margins, two_points};
 
@@ -76,9 +76,9 @@ fn counted_frequencies_are_the_exact_probabilities() {
         let upsilon = coverage::probability(&prior, world.sampling, losses.num_draws).unwrap().value();
         let tau = collision::probability(&prior, world.sampling, negatives).unwrap().value();
         let cost = collision::expected_ln1p(&prior, world.sampling, negatives).unwrap();
-        assert!((losses.get(Measure::Coverage).unwrap() - upsilon).abs() < 1e-12, "{world:?}");
-        assert!((losses.get(Measure::Collision).unwrap() - tau).abs() < 1e-12, "{world:?}");
-        assert!((losses.get(Measure::Log1pCollisions).unwrap() - cost).abs() < 1e-12, "{world:?}");
+        assert!((losses.get(Quantity::Coverage).unwrap() - upsilon).abs() < 1e-12, "{world:?}");
+        assert!((losses.get(Quantity::Collision).unwrap() - tau).abs() < 1e-12, "{world:?}");
+        assert!((losses.get(Quantity::Log1pCollisions).unwrap() - cost).abs() < 1e-12, "{world:?}");
         compared += usize::from(world.sampling == Sampling::WithoutReplacement);
     }
     assert!(compared >= 10);

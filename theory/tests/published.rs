@@ -1,6 +1,6 @@
 //! The printed rows of Nozawa & Sato's bound tables satisfy Eq. 8 and Eq. 10 as this crate computes them.
 
-use theory::losses::{Estimate, Measure};
+use theory::losses::{Estimate, Quantity};
 use theory::{LossComponents, NumDraws, Sampling, bounds};
 
 /// Printed values have two decimals; each formula adds two to four of them.
@@ -27,12 +27,12 @@ fn equations_8_and_10_reproduce_all_printed_rows() {
             let mut losses = LossComponents::new(classes, draws, 0.5, Sampling::WithoutReplacement).unwrap();
             // The printed rows "L_sup" and "L_sub" of Eq. 10 are already halved.
             for (measure, value) in [
-                (Measure::JointSupLoss, 2.0 * column("half_ups_Lsup")),
-                (Measure::JointSubLoss, 2.0 * column("half_1mups_Lsub")),
-                (Measure::Log1pCollisions, column("collision")),
-                (Measure::CurlJointSup, column("curl_Lsup_part")),
-                (Measure::CurlJoint, column("curl_Lsup_part") + column("curl_Lsub_part")),
-                (Measure::Gap, column("d_f")),
+                (Quantity::JointSupLoss, 2.0 * column("half_ups_Lsup")),
+                (Quantity::JointSubLoss, 2.0 * column("half_1mups_Lsub")),
+                (Quantity::Log1pCollisions, column("collision")),
+                (Quantity::CurlJointSup, column("curl_Lsup_part")),
+                (Quantity::CurlJoint, column("curl_Lsup_part") + column("curl_Lsub_part")),
+                (Quantity::Gap, column("d_f")),
             ] {
                 losses.set(measure, Estimate::exact(value)).unwrap();
             }

@@ -16,7 +16,7 @@ use measure::rng::{Purpose, permutation, stream};
 use measure::{class_means, mean_accuracy};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use trainer::augment::{Augmentation, Draw, Views};
+use trainer::augment::{Augmentation, ViewStream, Views};
 use trainer::data::{self, Request, Samples};
 use trainer::loss::nt_xent;
 use trainer::model::{Architecture, Network};
@@ -64,14 +64,14 @@ fn main() -> Result<()> {
     let schedule = Schedule { peak, warmup_steps: 2.min(epochs) * batches, total_steps: epochs * batches };
     if !dense {
         let rates = (0..schedule.total_steps).map(|step| schedule.rate(step)).collect();
-        optimiser.foretell(network.parameters(), rates)?;
+        optimiser.set_rates(network.parameters(), rates)?;
     }
     println!("untrained: mean classifier {:.4}", accuracy(&network, &split, &augmentation)?);
     // Views, forward with loss, backward, optimiser.
     let mut stages = [Duration::ZERO; 4];
     for epoch in 0..epochs {
         let order = permutation(texts.len(), &mut stream(SEED, Purpose::Shuffle, epoch as u64));
-        let mut draw = Draw::new(SEED, Purpose::Augmentation, epoch)?;
+        let mut draw = ViewStream::new(SEED, Purpose::Augmentation, epoch)?;
         let (begin, mut sum) = (ProcessTime::now(), 0.0);
         for (step, indices) in order.chunks_exact(batch).enumerate() {
             let mut mark = ProcessTime::now();
@@ -107,7 +107,7 @@ fn main() -> Result<()> {
 fn accuracy(network: &Network, split: &data::Split, augmentation: &Augmentation) -> Result<f64> {
     let features = |samples: &Samples, augmented: bool| -> Result<Matrix> {
         let views = Views::new(augmentation, samples, &Device::Cpu)?;
-        let mut draw = Draw::new(SEED, Purpose::ClassMeans, 0)?;
+        let mut draw = ViewStream::new(SEED, Purpose::ClassMeans, 0)?;
         let (mut all, indices) = (Matrix::zeros(0, 0), (0..samples.len()).collect::<Vec<_>>());
         for chunk in indices.chunks(512) {
             let input = if augmented { views.random(chunk, &mut draw, 1)? } else { views.plain(chunk)? };

@@ -12,7 +12,7 @@
 
 use super::{Bound, Outcome, Ratio, coefficient, uniform_prior};
 use crate::collision;
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Ash;
 
@@ -33,7 +33,7 @@ impl Bound for Ash {
         "equally frequent classes, any K ≥ 1; independent draws or distinct images"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
+    fn lower_needs(&self) -> &'static [Quantity] {
         &coefficient::LOWER
     }
 
@@ -41,7 +41,7 @@ impl Bound for Ash {
         coefficient::lower_bound(losses, ln_coefficient)
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
+    fn upper_needs(&self) -> &'static [Quantity] {
         &coefficient::UPPER
     }
 

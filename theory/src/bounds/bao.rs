@@ -11,7 +11,7 @@
 use super::reverse_jensen::ln_cosh;
 use super::specht::same_class;
 use super::{Bound, Outcome, Standing, measured, outcome, prior_of};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 use crate::sampling::Sampling;
 
 pub(super) struct Bao;
@@ -39,16 +39,16 @@ impl Bound for Bao {
         "any K ≥ 1, any classes, unit features, independent draws; lower bound of L_sup: positives of the same class"
     }
 
-    fn supervised_lower_needs(&self) -> &'static [Measure] {
-        &[Measure::InfoNce]
+    fn supervised_lower_needs(&self) -> &'static [Quantity] {
+        &[Quantity::InfoNce]
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
-        &[Measure::InfoNce, Measure::Gap]
+    fn upper_needs(&self) -> &'static [Quantity] {
+        &[Quantity::InfoNce, Quantity::Gap]
     }
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
-        outcome(measured(losses, [Measure::InfoNce, Measure::Gap]).and_then(|[info_nce, gap]| {
+        outcome(measured(losses, [Quantity::InfoNce, Quantity::Gap]).and_then(|[info_nce, gap]| {
             let prior = prior_of(losses)?;
             if losses.sampling == Sampling::WithoutReplacement && !prior.is_uniform() {
                 return Err(Outcome::NotApplicable(
@@ -62,7 +62,7 @@ impl Bound for Bao {
     }
 
     fn supervised_lower_bound(&self, losses: &LossComponents) -> Outcome {
-        outcome(measured(losses, [Measure::InfoNce]).and_then(|[info_nce]| {
+        outcome(measured(losses, [Quantity::InfoNce]).and_then(|[info_nce]| {
             same_class(losses)?;
             let prior = prior_of(losses)?;
             let of_group =

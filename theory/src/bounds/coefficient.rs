@@ -3,12 +3,12 @@
 //! `curl_coverage`, `coverage_collision` and `ash` differ in the probability κ alone.
 
 use super::{Outcome, Ratio, measured, outcome};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 /// What the lower bound of L_Info needs.
-pub(super) const LOWER: [Measure; 3] = [Measure::FullSupLoss, Measure::Log1pCollisions, Measure::Gap];
+pub(super) const LOWER: [Quantity; 3] = [Quantity::FullSupLoss, Quantity::Log1pCollisions, Quantity::Gap];
 /// What the upper bound of L_sup needs.
-pub(super) const UPPER: [Measure; 3] = [Measure::InfoNce, Measure::Log1pCollisions, Measure::Gap];
+pub(super) const UPPER: [Quantity; 3] = [Quantity::InfoNce, Quantity::Log1pCollisions, Quantity::Gap];
 
 /// ln κ for a measurement.
 type LnCoefficient = fn(&LossComponents) -> Result<f64, Outcome>;

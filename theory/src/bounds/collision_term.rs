@@ -10,7 +10,7 @@
 //! Source: Nozawa & Sato (NeurIPS 2021) and its notebook; the rigorous form is derived here.
 
 use super::{Bound, Standing, Statement, measured, outcome};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct CollisionTerm {
     pub as_published: bool,
@@ -43,19 +43,19 @@ impl Bound for CollisionTerm {
         "any"
     }
 
-    fn other_needs(&self) -> &'static [Measure] {
+    fn other_needs(&self) -> &'static [Quantity] {
         if self.as_published {
-            &[Measure::Log1pCollisions, Measure::CollisionSpread]
+            &[Quantity::Log1pCollisions, Quantity::CollisionSpread]
         } else {
-            &[Measure::CollisionUpper]
+            &[Quantity::CollisionUpper]
         }
     }
 
     fn other(&self, losses: &LossComponents) -> Option<Statement> {
         let value = if self.as_published {
-            measured(losses, [Measure::Log1pCollisions, Measure::CollisionSpread]).map(|[a, b]| a + b)
+            measured(losses, [Quantity::Log1pCollisions, Quantity::CollisionSpread]).map(|[a, b]| a + b)
         } else {
-            measured(losses, [Measure::CollisionUpper]).map(|[value]| value)
+            measured(losses, [Quantity::CollisionUpper]).map(|[value]| value)
         };
         Some(Statement { what: WHAT, outcome: outcome(value) })
     }

@@ -11,7 +11,7 @@
 
 use super::anchor::Negatives;
 use super::{Bound, Outcome, Ratio, coefficient, prior_of};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct CoverageCollision;
 
@@ -32,11 +32,11 @@ impl Bound for CoverageCollision {
         "any K ≥ 1, any classes (worst anchor class); independent draws or distinct images"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
+    fn lower_needs(&self) -> &'static [Quantity] {
         &coefficient::LOWER
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
+    fn upper_needs(&self) -> &'static [Quantity] {
         &coefficient::UPPER
     }
 

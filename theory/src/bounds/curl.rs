@@ -18,12 +18,17 @@
 
 use super::anchor::{Negatives, ratio};
 use super::{Bound, Outcome, Ratio, check_can_cover, measured, outcome, prior_of};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Curl;
 
-pub(super) const NUMERATOR: [Measure; 5] =
-    [Measure::InfoNce, Measure::CurlJoint, Measure::CurlJointSup, Measure::Log1pCollisions, Measure::Gap];
+pub(super) const NUMERATOR: [Quantity; 5] = [
+    Quantity::InfoNce,
+    Quantity::CurlJoint,
+    Quantity::CurlJointSup,
+    Quantity::Log1pCollisions,
+    Quantity::Gap,
+];
 
 impl Bound for Curl {
     fn key(&self) -> &'static str {
@@ -42,16 +47,16 @@ impl Bound for Curl {
         "lower: as master; upper: K ≥ C−1, any classes (worst anchor class)"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
-        &[Measure::CurlJoint, Measure::Log1pCollisions, Measure::Gap]
+    fn lower_needs(&self) -> &'static [Quantity] {
+        &[Quantity::CurlJoint, Quantity::Log1pCollisions, Quantity::Gap]
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
+    fn upper_needs(&self) -> &'static [Quantity] {
         &NUMERATOR
     }
 
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
-        let parts = measured(losses, [Measure::CurlJoint, Measure::Log1pCollisions, Measure::Gap]);
+        let parts = measured(losses, [Quantity::CurlJoint, Quantity::Log1pCollisions, Quantity::Gap]);
         outcome(parts.map(|[joint, collisions, gap]| joint + collisions + gap))
     }
 

@@ -7,7 +7,7 @@
 //! Source: `create_df` of the official notebook `bound.ipynb` of Nozawa & Sato (2021). Kept to compare with the figure.
 
 use super::{Bound, Outcome, Ratio, Standing, curl, measured};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct CurlAsPublished;
 
@@ -32,14 +32,14 @@ impl Bound for CurlAsPublished {
         "lower: as master; upper: none, it is no bound"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
+    fn lower_needs(&self) -> &'static [Quantity] {
         curl::Curl.lower_needs()
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
-        const NEEDS: [Measure; 6] = {
+    fn upper_needs(&self) -> &'static [Quantity] {
+        const NEEDS: [Quantity; 6] = {
             let [a, b, c, d, e] = curl::NUMERATOR;
-            [a, b, c, d, e, Measure::Collision]
+            [a, b, c, d, e, Quantity::Collision]
         };
         &NEEDS
     }
@@ -50,7 +50,7 @@ impl Bound for CurlAsPublished {
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
         Some(curl::numerator(losses).and_then(|numerator| {
-            let [tau] = measured(losses, [Measure::Collision])?;
+            let [tau] = measured(losses, [Quantity::Collision])?;
             if tau == 1.0 {
                 return Err(Outcome::Undefined("counted τ̂ is 1".into()));
             }
@@ -72,12 +72,12 @@ mod tests {
         let mut losses = LossComponents::new(3, draws, 1.0, Sampling::WithReplacement).unwrap();
         let ln2 = 2f64.ln();
         for (measure, value) in [
-            (Measure::InfoNce, ln2),
-            (Measure::CurlJoint, 2.0 / 3.0 * ln2),
-            (Measure::CurlJointSup, 0.0),
-            (Measure::Log1pCollisions, ln2 / 3.0),
-            (Measure::Gap, 0.0),
-            (Measure::Collision, 1.0 / 3.0),
+            (Quantity::InfoNce, ln2),
+            (Quantity::CurlJoint, 2.0 / 3.0 * ln2),
+            (Quantity::CurlJointSup, 0.0),
+            (Quantity::Log1pCollisions, ln2 / 3.0),
+            (Quantity::Gap, 0.0),
+            (Quantity::Collision, 1.0 / 3.0),
         ] {
             losses.set(measure, Estimate::exact(value)).unwrap();
         }

@@ -8,7 +8,7 @@
 //! Source: Arora et al. (ICML 2019), as drawn by Bao et al. (ICML 2022); d(f) and the proof are ours.
 
 use super::{Bound, Outcome, Ratio, check_can_cover, coefficient, uniform_prior};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 use crate::{collision, coverage};
 
 pub(super) struct CurlCoverage;
@@ -30,7 +30,7 @@ impl Bound for CurlCoverage {
         "equally frequent classes, K ≥ C−1"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
+    fn lower_needs(&self) -> &'static [Quantity] {
         &coefficient::LOWER
     }
 
@@ -38,7 +38,7 @@ impl Bound for CurlCoverage {
         coefficient::lower_bound(losses, ln_coefficient)
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
+    fn upper_needs(&self) -> &'static [Quantity] {
         &coefficient::UPPER
     }
 

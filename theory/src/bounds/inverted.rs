@@ -13,7 +13,7 @@
 //! Source: derived here.
 
 use super::{Bound, Outcome, measured, outcome, uniform_prior};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 use crate::sampling::Sampling;
 use crate::{collision, coverage};
 
@@ -36,24 +36,24 @@ impl Bound for Inverted {
         "equally frequent classes, any K ≥ 1; independent draws or distinct images"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
-        &[Measure::FullSupLoss, Measure::Gap]
+    fn lower_needs(&self) -> &'static [Quantity] {
+        &[Quantity::FullSupLoss, Quantity::Gap]
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
-        &[Measure::InfoNce, Measure::Gap]
+    fn upper_needs(&self) -> &'static [Quantity] {
+        &[Quantity::InfoNce, Quantity::Gap]
     }
 
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
         outcome(
-            measured(losses, [Measure::FullSupLoss, Measure::Gap])
+            measured(losses, [Quantity::FullSupLoss, Quantity::Gap])
                 .and_then(|[supervised, gap]| Ok(Phi::new(losses)?.at(supervised) + gap)),
         )
     }
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
         outcome(
-            measured(losses, [Measure::InfoNce, Measure::Gap])
+            measured(losses, [Quantity::InfoNce, Quantity::Gap])
                 .and_then(|[info_nce, gap]| Phi::new(losses)?.inverse(info_nce - gap)),
         )
     }

@@ -11,11 +11,11 @@
 //! Source: derived here.
 
 use super::{Bound, Outcome, Ratio, measured, nozawa_sato, outcome};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Lambda;
 
-const UPPER: [Measure; 3] = [Measure::InfoNce, Measure::JointSubLoss, Measure::Gap];
+const UPPER: [Quantity; 3] = [Quantity::InfoNce, Quantity::JointSubLoss, Quantity::Gap];
 
 impl Bound for Lambda {
     fn key(&self) -> &'static str {
@@ -34,18 +34,18 @@ impl Bound for Lambda {
         "lower: as master, best λ of 0 and 1; upper: K ≥ C−1, any classes (worst anchor class)"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
+    fn lower_needs(&self) -> &'static [Quantity] {
         nozawa_sato::NozawaSato.lower_needs()
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
+    fn upper_needs(&self) -> &'static [Quantity] {
         &UPPER
     }
 
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
         let parts = measured(
             losses,
-            [Measure::JointSupLoss, Measure::JointSubLoss, Measure::Log1pCollisions, Measure::Gap],
+            [Quantity::JointSupLoss, Quantity::JointSubLoss, Quantity::Log1pCollisions, Quantity::Gap],
         );
         outcome(parts.map(|[sup, sub, collisions, gap]| (sup + sub).max(collisions) + gap))
     }
@@ -64,16 +64,16 @@ impl Bound for Lambda {
 ///
 /// # Examples
 /// ```
-/// use theory::losses::{Estimate, Measure};
+/// use theory::losses::{Estimate, Quantity};
 /// use theory::{LossComponents, NumDraws, Sampling, bounds};
 /// let mut losses = LossComponents::new(2, NumDraws::new(2)?, 1.0, Sampling::WithReplacement)?;
 /// losses.class_counts = Some(vec![1, 1]); // υ = ½
 /// for (measure, value) in [
-///     (Measure::InfoNce, 1.0),
-///     (Measure::JointSupLoss, 0.3),
-///     (Measure::JointSubLoss, 0.0),
-///     (Measure::Log1pCollisions, 0.4),
-///     (Measure::Gap, 0.0),
+///     (Quantity::InfoNce, 1.0),
+///     (Quantity::JointSupLoss, 0.3),
+///     (Quantity::JointSubLoss, 0.0),
+///     (Quantity::Log1pCollisions, 0.4),
+///     (Quantity::Gap, 0.0),
 /// ] {
 ///     losses.set(measure, Estimate::exact(value))?;
 /// }
@@ -89,7 +89,7 @@ pub fn lambda_family(losses: &LossComponents, lambda: f64) -> (Outcome, Outcome)
     }
     let lower = measured(
         losses,
-        [Measure::JointSupLoss, Measure::JointSubLoss, Measure::Log1pCollisions, Measure::Gap],
+        [Quantity::JointSupLoss, Quantity::JointSubLoss, Quantity::Log1pCollisions, Quantity::Gap],
     );
     let lower =
         lower.map(|[sup, sub, collisions, gap]| lambda * (sup + sub) + (1.0 - lambda) * collisions + gap);

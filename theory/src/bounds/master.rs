@@ -17,7 +17,7 @@
 //! Source: derived here; the steps for independent negatives are those behind Eq. 8 and Eq. 10 of Nozawa & Sato (2021).
 
 use super::{Bound, Outcome, measured, outcome};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Master;
 
@@ -38,12 +38,12 @@ impl Bound for Master {
         "any classes, any K, any joint law of the negatives, distinct images included"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
-        &[Measure::MasterTerm, Measure::Gap]
+    fn lower_needs(&self) -> &'static [Quantity] {
+        &[Quantity::MasterTerm, Quantity::Gap]
     }
 
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
-        outcome(measured(losses, [Measure::MasterTerm, Measure::Gap]).map(|[term, gap]| term + gap))
+        outcome(measured(losses, [Quantity::MasterTerm, Quantity::Gap]).map(|[term, gap]| term + gap))
     }
 
     fn is_paired(&self) -> bool {

@@ -37,13 +37,13 @@
 //!
 //! # Examples
 //! ```
-//! use theory::losses::{Estimate, Measure};
+//! use theory::losses::{Estimate, Quantity};
 //! use theory::{LossComponents, NumDraws, Sampling, bounds};
 //! // CIFAR-10, K+1 = 32, from the published table: L_Info = 2.02, d(f) = −1.16, t = 0.5.
 //! let mut losses = LossComponents::new(10, NumDraws::new(32)?, 0.5, Sampling::WithReplacement)?;
 //! losses.class_counts = Some(vec![1000; 10]);
-//! losses.set(Measure::InfoNce, Estimate::exact(2.02))?;
-//! losses.set(Measure::Gap, Estimate::exact(-1.16))?;
+//! losses.set(Quantity::InfoNce, Estimate::exact(2.02))?;
+//! losses.set(Quantity::Gap, Estimate::exact(-1.16))?;
 //! let specht = bounds::find("specht").and_then(|b| b.upper_bound(&losses).value()).unwrap();
 //! assert!((specht - 2.41).abs() < 0.005); // below ln 10 would be 2.303: still vacuous here
 //! # Ok::<(), theory::Error>(())
@@ -74,7 +74,7 @@ pub mod wang;
 pub use lambda::lambda_family;
 pub use specht::{ln_specht_ratio, variance_constant};
 
-use crate::losses::{LossComponents, Measure, Positives};
+use crate::losses::{LossComponents, Positives, Quantity};
 use crate::prior::ClassPrior;
 use crate::sampling::Sampling;
 
@@ -182,22 +182,22 @@ pub trait Bound: Sync {
     fn conditions(&self) -> &'static str;
 
     /// The measures that the lower bound of L_Info needs; empty where there is none.
-    fn lower_needs(&self) -> &'static [Measure] {
+    fn lower_needs(&self) -> &'static [Quantity] {
         &[]
     }
 
     /// The measures that the upper bound of L_sup needs; empty where there is none.
-    fn upper_needs(&self) -> &'static [Measure] {
+    fn upper_needs(&self) -> &'static [Quantity] {
         &[]
     }
 
     /// The measures that the lower bound of L_sup needs; empty where there is none.
-    fn supervised_lower_needs(&self) -> &'static [Measure] {
+    fn supervised_lower_needs(&self) -> &'static [Quantity] {
         &[]
     }
 
     /// The measures that the statement on another quantity needs.
-    fn other_needs(&self) -> &'static [Measure] {
+    fn other_needs(&self) -> &'static [Quantity] {
         &[]
     }
 
@@ -284,7 +284,7 @@ pub fn is_vacuous(upper_bound: f64, num_classes: u64) -> bool {
 }
 
 /// The means of these measures, or a sentence that names the first one that is missing.
-fn measured<const N: usize>(losses: &LossComponents, names: [Measure; N]) -> Result<[f64; N], Outcome> {
+fn measured<const N: usize>(losses: &LossComponents, names: [Quantity; N]) -> Result<[f64; N], Outcome> {
     if losses.positives == Positives::SameClass && losses.sampling == Sampling::WithoutReplacement {
         // Negatives of the anchor's class then leave out an image that the positive may show: the master inequality fails.
         return Err(Outcome::NotApplicable("positives of the same class need independent draws".into()));

@@ -12,7 +12,7 @@
 //! Source: van den Oord, Li & Vinyals (2018); the form for distinct images is ours.
 
 use super::{Bound, Statement, measured, outcome};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 use crate::sampling::Sampling;
 
 pub(super) struct MutualInformation;
@@ -34,13 +34,13 @@ impl Bound for MutualInformation {
         "negatives from the marginal law of the positive; distinct images: I(view; image) in place of I(view; view)"
     }
 
-    fn other_needs(&self) -> &'static [Measure] {
-        &[Measure::InfoNce]
+    fn other_needs(&self) -> &'static [Quantity] {
+        &[Quantity::InfoNce]
     }
 
     fn other(&self, losses: &LossComponents) -> Option<Statement> {
         let ceiling = (losses.num_draws.get() as f64).ln();
-        let value = measured(losses, [Measure::InfoNce]).map(|[info_nce]| ceiling - info_nce);
+        let value = measured(losses, [Quantity::InfoNce]).map(|[info_nce]| ceiling - info_nce);
         let what = match losses.sampling {
             Sampling::WithReplacement => "I(view 1; view 2) ≥",
             Sampling::WithoutReplacement => "I(view; image) ≥",

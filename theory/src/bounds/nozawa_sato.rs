@@ -18,12 +18,12 @@
 
 use super::{Bound, Outcome, Ratio, measured, outcome, prior_of};
 use crate::coverage;
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct NozawaSato;
 
-pub(super) const NUMERATOR: [Measure; 4] =
-    [Measure::InfoNce, Measure::JointSubLoss, Measure::Log1pCollisions, Measure::Gap];
+pub(super) const NUMERATOR: [Quantity; 4] =
+    [Quantity::InfoNce, Quantity::JointSubLoss, Quantity::Log1pCollisions, Quantity::Gap];
 
 impl Bound for NozawaSato {
     fn key(&self) -> &'static str {
@@ -42,18 +42,18 @@ impl Bound for NozawaSato {
         "lower: as master; upper: K ≥ C−1, any classes (worst anchor class)"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
-        &[Measure::JointSupLoss, Measure::JointSubLoss, Measure::Log1pCollisions, Measure::Gap]
+    fn lower_needs(&self) -> &'static [Quantity] {
+        &[Quantity::JointSupLoss, Quantity::JointSubLoss, Quantity::Log1pCollisions, Quantity::Gap]
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
+    fn upper_needs(&self) -> &'static [Quantity] {
         &NUMERATOR
     }
 
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
         let parts = measured(
             losses,
-            [Measure::JointSupLoss, Measure::JointSubLoss, Measure::Log1pCollisions, Measure::Gap],
+            [Quantity::JointSupLoss, Quantity::JointSubLoss, Quantity::Log1pCollisions, Quantity::Gap],
         );
         outcome(parts.map(|[sup, sub, collisions, gap]| 0.5 * (sup + sub + collisions) + gap))
     }

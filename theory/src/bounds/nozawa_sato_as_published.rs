@@ -8,7 +8,7 @@
 //! Source: `create_df` of the official notebook `bound.ipynb` of Nozawa & Sato (2021). Kept to compare with the figure.
 
 use super::{Bound, Outcome, Ratio, Standing, measured, nozawa_sato};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct NozawaSatoAsPublished;
 
@@ -39,14 +39,14 @@ impl Bound for NozawaSatoAsPublished {
         "lower: as master; upper: equally frequent classes, as far as υ̂ is υ"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
+    fn lower_needs(&self) -> &'static [Quantity] {
         nozawa_sato::NozawaSato.lower_needs()
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
-        const NEEDS: [Measure; 5] = {
+    fn upper_needs(&self) -> &'static [Quantity] {
+        const NEEDS: [Quantity; 5] = {
             let [a, b, c, d] = nozawa_sato::NUMERATOR;
-            [a, b, c, d, Measure::Coverage]
+            [a, b, c, d, Quantity::Coverage]
         };
         &NEEDS
     }
@@ -58,7 +58,7 @@ impl Bound for NozawaSatoAsPublished {
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
         Some(measured(losses, nozawa_sato::NUMERATOR).and_then(|[info_nce, sub, collisions, gap]| {
             let numerator = 2.0 * info_nce - 0.5 * sub - collisions - 2.0 * gap;
-            let [counted] = measured(losses, [Measure::Coverage])?;
+            let [counted] = measured(losses, [Quantity::Coverage])?;
             let (classes, draws) = (losses.num_classes, losses.num_draws.get());
             let constant = FLOAT_CONSTANTS.iter().find(|&&(c, n, _)| (c, n) == (classes, draws));
             let upsilon = match constant {

@@ -11,7 +11,7 @@
 //! Source: Luthra, Yang & Galanti (2025, arXiv 2506.04411), Theorem 1; any t and the proof are ours.
 
 use super::{Bound, Outcome, Statement, measured, outcome, prior_of};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct NsclGap {
     pub measured: bool,
@@ -38,13 +38,13 @@ impl Bound for NsclGap {
         }
     }
 
-    fn other_needs(&self) -> &'static [Measure] {
-        if self.measured { &[Measure::NsclGap] } else { &[] }
+    fn other_needs(&self) -> &'static [Quantity] {
+        if self.measured { &[Quantity::NsclGap] } else { &[] }
     }
 
     fn other(&self, losses: &LossComponents) -> Option<Statement> {
         if self.measured {
-            let value = measured(losses, [Measure::NsclGap]).map(|[value]| value);
+            let value = measured(losses, [Quantity::NsclGap]).map(|[value]| value);
             return Some(Statement { what: "L_DCL − L_NSCL, batches of n =", outcome: outcome(value) });
         }
         let bound = prior_of(losses).and_then(|prior| {

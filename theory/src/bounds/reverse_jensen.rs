@@ -8,11 +8,11 @@
 
 use super::specht::{Candidates, LOWER_NEEDS};
 use super::{Bound, Outcome, measured, outcome};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct ReverseJensen;
 
-const NEEDS: [Measure; 2] = [Measure::InfoNce, Measure::Gap];
+const NEEDS: [Quantity; 2] = [Quantity::InfoNce, Quantity::Gap];
 
 impl Bound for ReverseJensen {
     fn key(&self) -> &'static str {
@@ -31,7 +31,7 @@ impl Bound for ReverseJensen {
         "any K ≥ 1, any classes (rarest class), unit features; independent draws or distinct images"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
+    fn lower_needs(&self) -> &'static [Quantity] {
         &LOWER_NEEDS
     }
 
@@ -42,7 +42,7 @@ impl Bound for ReverseJensen {
         }))
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
+    fn upper_needs(&self) -> &'static [Quantity] {
         &NEEDS
     }
 

@@ -28,7 +28,7 @@
 //! Source: derived here; the ratio is Specht's (Math. Z. 74, 1960). Bao et al. (ICML 2022) have 2 ln cosh in its place.
 
 use super::{Bound, Outcome, measured, outcome, prior_of};
-use crate::losses::{LossComponents, Measure, Positives};
+use crate::losses::{LossComponents, Positives, Quantity};
 use crate::sampling::Sampling;
 
 pub(super) struct Specht {
@@ -53,16 +53,16 @@ impl Bound for Specht {
         "any K ≥ 1, any classes (rarest class), unit features; independent draws or distinct images"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
+    fn lower_needs(&self) -> &'static [Quantity] {
         &LOWER_NEEDS
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
+    fn upper_needs(&self) -> &'static [Quantity] {
         &NEEDS
     }
 
-    fn supervised_lower_needs(&self) -> &'static [Measure] {
-        if self.keep_positive { &[] } else { &[Measure::InfoNce] }
+    fn supervised_lower_needs(&self) -> &'static [Quantity] {
+        if self.keep_positive { &[] } else { &[Quantity::InfoNce] }
     }
 
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
@@ -85,7 +85,7 @@ impl Bound for Specht {
         if self.keep_positive {
             return Outcome::NotApplicable("gives no lower bound of L_sup".into());
         }
-        outcome(measured(losses, [Measure::InfoNce]).and_then(|[info_nce]| {
+        outcome(measured(losses, [Quantity::InfoNce]).and_then(|[info_nce]| {
             same_class(losses)?;
             let prior = prior_of(losses)?;
             let commonest = losses.num_draws.negatives().get() as f64 * prior.groups()[0].probability;
@@ -94,9 +94,9 @@ impl Bound for Specht {
     }
 }
 
-const NEEDS: [Measure; 2] = [Measure::InfoNce, Measure::Gap];
+const NEEDS: [Quantity; 2] = [Quantity::InfoNce, Quantity::Gap];
 /// What the same inequality needs as a lower bound of L_Info.
-pub(super) const LOWER_NEEDS: [Measure; 2] = [Measure::FullSupLoss, Measure::Gap];
+pub(super) const LOWER_NEEDS: [Quantity; 2] = [Quantity::FullSupLoss, Quantity::Gap];
 
 /// Positives must be two independent images of one class.
 pub(super) fn same_class(losses: &LossComponents) -> Result<(), Outcome> {

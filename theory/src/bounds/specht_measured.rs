@@ -13,12 +13,12 @@
 
 use super::specht::{Candidates, smallest_gap};
 use super::{Bound, Outcome, measured, outcome, uniform_prior};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct SpechtMeasured;
 
-const NEEDS: [Measure; 3] = [Measure::InfoNce, Measure::Gap, Measure::LogitVariance];
-const LOWER_NEEDS: [Measure; 3] = [Measure::FullSupLoss, Measure::Gap, Measure::LogitVariance];
+const NEEDS: [Quantity; 3] = [Quantity::InfoNce, Quantity::Gap, Quantity::LogitVariance];
+const LOWER_NEEDS: [Quantity; 3] = [Quantity::FullSupLoss, Quantity::Gap, Quantity::LogitVariance];
 
 /// ln(K/C), less what reverse Jensen costs.
 fn offset(losses: &LossComponents, variance: f64) -> Result<f64, Outcome> {
@@ -45,7 +45,7 @@ impl Bound for SpechtMeasured {
         "equally frequent classes, any K ≥ 1, unit features; independent draws or distinct images"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
+    fn lower_needs(&self) -> &'static [Quantity] {
         &LOWER_NEEDS
     }
 
@@ -56,7 +56,7 @@ impl Bound for SpechtMeasured {
         )
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
+    fn upper_needs(&self) -> &'static [Quantity] {
         &NEEDS
     }
 

@@ -19,7 +19,7 @@
 
 use super::anchor::{Negatives, ratio};
 use super::{Bound, Outcome, Ratio, measured, outcome, prior_of};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Submodular;
 
@@ -40,23 +40,23 @@ impl Bound for Submodular {
         "any K ≥ 1, any classes (rarest class); independent draws or distinct images"
     }
 
-    fn lower_needs(&self) -> &'static [Measure] {
-        &[Measure::FullSupLoss, Measure::Gap]
+    fn lower_needs(&self) -> &'static [Quantity] {
+        &[Quantity::FullSupLoss, Quantity::Gap]
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
-        &[Measure::InfoNce, Measure::Gap]
+    fn upper_needs(&self) -> &'static [Quantity] {
+        &[Quantity::InfoNce, Quantity::Gap]
     }
 
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
         outcome(
-            measured(losses, [Measure::FullSupLoss, Measure::Gap])
+            measured(losses, [Quantity::FullSupLoss, Quantity::Gap])
                 .and_then(|[supervised, gap]| Ok(ln_shown(losses)?.exp() * supervised + gap)),
         )
     }
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
-        let parts = measured(losses, [Measure::InfoNce, Measure::Gap]);
+        let parts = measured(losses, [Quantity::InfoNce, Quantity::Gap]);
         Some(parts.and_then(|[info_nce, gap]| ratio(info_nce - gap, ln_shown(losses))))
     }
 }

@@ -6,14 +6,14 @@ use crate::{NumDraws, Sampling};
 use std::collections::BTreeSet;
 
 /// A measurement with these measures, all at a value that fits their domain.
-fn with(measures: &[Measure]) -> LossComponents {
+fn with(measures: &[Quantity]) -> LossComponents {
     let mut losses =
         LossComponents::new(4, NumDraws::new(12).unwrap(), 0.5, Sampling::WithReplacement).unwrap();
     losses.class_counts = Some(vec![5; 4]);
     losses.positives = Positives::SameClass;
     for &measure in measures {
         let value = match measure {
-            Measure::InfoNce => 3.0,
+            Quantity::InfoNce => 3.0,
             _ if measure.domain() == Domain::NonPositive => -0.5,
             _ => 0.4,
         };
@@ -38,11 +38,11 @@ fn every_bound_needs_what_it_says() {
     let mut checked = 0;
     for bound in all() {
         type Evaluate = fn(&dyn Bound, &LossComponents) -> Outcome;
-        let sides: [(&[Measure], Evaluate); 2] =
+        let sides: [(&[Quantity], Evaluate); 2] =
             [(bound.lower_needs(), |b, l| b.lower_bound(l)), (bound.upper_needs(), |b, l| b.upper_bound(l))];
         for (needs, evaluate) in sides {
             if needs.is_empty() {
-                let everything = with(Measure::ALL);
+                let everything = with(Quantity::ALL);
                 let outcome = evaluate(*bound, &everything);
                 // The bound of the NSCL gap needs the class counts alone.
                 assert!(
@@ -71,13 +71,13 @@ fn every_bound_needs_what_it_says() {
 
 #[test]
 fn no_counts_no_negatives_one_class() {
-    let mut losses = with(Measure::ALL);
+    let mut losses = with(Quantity::ALL);
     losses.class_counts = None;
     assert_eq!(find("submodular").unwrap().upper_bound(&losses).reason(), "needs class_counts");
     let mut single =
         LossComponents::new(1, NumDraws::new(9).unwrap(), 0.5, Sampling::WithReplacement).unwrap();
     single.class_counts = Some(vec![5]);
-    single.measures = with(Measure::ALL).measures;
+    single.measures = with(Quantity::ALL).measures;
     let mut alone =
         LossComponents::new(4, NumDraws::new(1).unwrap(), 0.5, Sampling::WithReplacement).unwrap();
     alone.class_counts = Some(vec![5; 4]);
@@ -95,14 +95,14 @@ fn no_counts_no_negatives_one_class() {
 fn sharper_bounds_are_sharper() {
     // Where one derivation weakens another, the values must be ordered, whatever was measured.
     for info_nce in [2.2, 3.0, 5.0] {
-        let mut losses = with(Measure::ALL);
-        losses.set(Measure::InfoNce, Estimate::exact(info_nce)).unwrap();
+        let mut losses = with(Quantity::ALL);
+        losses.set(Quantity::InfoNce, Estimate::exact(info_nce)).unwrap();
         let cost = crate::collision::expected_ln1p(
             &losses.prior().unwrap(),
             losses.sampling,
             losses.num_draws.negatives(),
         );
-        losses.set(Measure::Log1pCollisions, Estimate::exact(cost.unwrap())).unwrap();
+        losses.set(Quantity::Log1pCollisions, Estimate::exact(cost.unwrap())).unwrap();
         let upper = |key: &str| find(key).unwrap().upper_bound(&losses).value().unwrap();
         assert!(upper("inverted") <= upper("submodular").min(upper("coverage_collision")));
         assert!(upper("coverage_collision") < upper("curl_coverage"));
@@ -118,13 +118,13 @@ fn sharper_bounds_are_sharper() {
 #[test]
 fn impossible_measurements_have_no_bound() {
     // More draws than items; counts of another number of classes; same-class positives from distinct images.
-    let mut too_many = with(Measure::ALL);
+    let mut too_many = with(Quantity::ALL);
     too_many.sampling = Sampling::WithoutReplacement;
     too_many.positives = Positives::SameImage;
     too_many.class_counts = Some(vec![2; 4]);
-    let mut other_counts = with(Measure::ALL);
+    let mut other_counts = with(Quantity::ALL);
     other_counts.class_counts = Some(vec![5; 3]);
-    let mut same_class = with(Measure::ALL);
+    let mut same_class = with(Quantity::ALL);
     same_class.sampling = Sampling::WithoutReplacement;
     for (losses, reason) in
         [(too_many, "only 8 items"), (other_counts, "3 class_counts"), (same_class, "independent")]

@@ -7,11 +7,11 @@
 //! Source: Wang, Zhang, Wang, Yang & Lin (ICLR 2022), from memory.
 
 use super::{Bound, Outcome, Standing, measured, outcome, prior_of};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Wang;
 
-const NEEDS: [Measure; 2] = [Measure::InfoNce, Measure::WithinClassVariance];
+const NEEDS: [Quantity; 2] = [Quantity::InfoNce, Quantity::WithinClassVariance];
 
 fn form(losses: &LossComponents, shift: impl Fn(f64) -> f64) -> Outcome {
     outcome(measured(losses, NEEDS).and_then(|[info_nce, variance]| {
@@ -42,11 +42,11 @@ impl Bound for Wang {
         "published for t = 1 and positives of the same class"
     }
 
-    fn supervised_lower_needs(&self) -> &'static [Measure] {
+    fn supervised_lower_needs(&self) -> &'static [Quantity] {
         &NEEDS
     }
 
-    fn upper_needs(&self) -> &'static [Measure] {
+    fn upper_needs(&self) -> &'static [Quantity] {
         &NEEDS
     }
 

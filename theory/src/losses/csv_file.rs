@@ -1,6 +1,6 @@
 //! `losses.csv` in and out. Every error names the file, the line and the column.
 
-use super::{Estimate, LossComponents, Measure, Positives, RunInfo};
+use super::{Estimate, LossComponents, Positives, Quantity, RunInfo};
 use crate::error::{Error, Place, Result};
 use crate::files;
 use crate::sampling::{NumDraws, Sampling};
@@ -202,7 +202,7 @@ fn parse_row(cells: Vec<(&str, &str)>) -> std::result::Result<LossComponents, Co
         }
         let stem = column.strip_suffix(SE_SUFFIX).unwrap_or(column);
         let key = stem.strip_prefix(PAIRED_PREFIX);
-        let measure = Measure::from_name(stem);
+        let measure = Quantity::from_name(stem);
         if measure.is_none() && key.is_none() {
             row.extra.push((column.to_string(), cell.to_string()));
             continue;
@@ -244,7 +244,7 @@ pub fn write(path: &Path, rows: &[LossComponents]) -> Result<()> {
 pub fn write_to(rows: &[LossComponents]) -> String {
     let cells: Vec<Vec<(String, String)>> = rows.iter().map(row_cells).collect();
     let mut columns: Vec<String> = DESCRIPTION.iter().map(ToString::to_string).collect();
-    for measure in Measure::ALL {
+    for measure in Quantity::ALL {
         columns.extend([measure.to_string(), format!("{measure}{SE_SUFFIX}")]);
     }
     for (name, _) in cells.iter().flatten() {

@@ -19,9 +19,9 @@ macro_rules! measures {
         /// A measured column of `losses.csv`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
-        pub enum Measure { $($(#[$doc])* $variant,)* }
+        pub enum Quantity { $($(#[$doc])* $variant,)* }
 
-        impl Measure {
+        impl Quantity {
             /// All measures, in the order of the file.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
@@ -117,7 +117,7 @@ measures! {
     KnnAccuracyEncoder = "knn_accuracy_encoder": UnitInterval,
 }
 
-impl Measure {
+impl Quantity {
     /// The measure of this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|m| m.name() == name)
@@ -140,7 +140,7 @@ impl Measure {
     }
 }
 
-impl fmt::Display for Measure {
+impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

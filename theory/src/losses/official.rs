@@ -7,7 +7,7 @@
 //!
 //! These names are read in such files alone: a `losses.csv` with a column `SimCLR_loss` has no `info_nce`.
 
-use super::{Estimate, LossComponents, Measure};
+use super::{Estimate, LossComponents, Quantity};
 use crate::error::{Error, Place, Result};
 use crate::files;
 use crate::prior::ClassPrior;
@@ -71,7 +71,7 @@ pub fn read_official(path: &Path, settings: &OfficialSettings) -> Result<LossCom
 ///
 /// # Examples
 /// ```
-/// use theory::losses::{Measure, OfficialSettings, read_official_from};
+/// use theory::losses::{Quantity, OfficialSettings, read_official_from};
 /// use theory::{ClassPrior, NumDraws};
 /// let settings = OfficialSettings {
 ///     prior: ClassPrior::from_counts(vec![1000; 10])?,
@@ -80,7 +80,7 @@ pub fn read_official(path: &Path, settings: &OfficialSettings) -> Result<LossCom
 /// };
 /// let text = r#"{"training-validation": {"SimCLR_loss": 2.02, "centroid_accuracy": 72.75}}"#;
 /// let row = read_official_from(text, "bounds.json", &settings)?;
-/// assert_eq!((row.get(Measure::InfoNce), row.get(Measure::MeanAccuracy)), (Some(2.02), Some(0.7275)));
+/// assert_eq!((row.get(Quantity::InfoNce), row.get(Quantity::MeanAccuracy)), (Some(2.02), Some(0.7275)));
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn read_official_from(text: &str, name: &str, settings: &OfficialSettings) -> Result<LossComponents> {
@@ -112,7 +112,7 @@ pub fn read_official_from(text: &str, name: &str, settings: &OfficialSettings) -
             if (1.0..1.0 + ROUNDING).contains(&value) && measure.check(value).is_err() { 1.0 } else { value };
         row.set(measure, Estimate::exact(rounded)).map_err(|e| bad(e.to_string()))?;
     }
-    if row.get(Measure::InfoNce).is_none() {
+    if row.get(Quantity::InfoNce).is_none() {
         let message = "there is no 'SimCLR_loss': not a result of the published bound.py";
         return Err(Error::data(place(None, None), message));
     }
@@ -125,19 +125,19 @@ fn object(value: &Value) -> Option<&Map<String, Value>> {
 }
 
 /// The measure behind a key, and its unit.
-fn measure(key: &str) -> Option<(Measure, f64)> {
+fn measure(key: &str) -> Option<(Quantity, f64)> {
     Some(match key {
-        "SimCLR_loss" => (Measure::InfoNce, 1.0),
-        "Original_SimCLR_loss" => (Measure::NtXent, 1.0),
-        "upsilon" => (Measure::Coverage, 1.0),
-        "curl_tau" => (Measure::Collision, 1.0),
-        "conflict_term" => (Measure::Log1pCollisions, 1.0),
-        "sup_loss" => (Measure::JointSupLoss, 1.0),
-        "partial_sup_loss" => (Measure::JointSubLoss, 1.0),
-        "curl_sup_loss" => (Measure::CurlJointSup, 1.0),
-        "curl_partial_sup_loss" => (Measure::CurlJoint, 1.0),
-        "assumption_value" => (Measure::Gap, 1.0),
-        "centroid_accuracy" => (Measure::MeanAccuracy, 100.0),
+        "SimCLR_loss" => (Quantity::InfoNce, 1.0),
+        "Original_SimCLR_loss" => (Quantity::NtXent, 1.0),
+        "upsilon" => (Quantity::Coverage, 1.0),
+        "curl_tau" => (Quantity::Collision, 1.0),
+        "conflict_term" => (Quantity::Log1pCollisions, 1.0),
+        "sup_loss" => (Quantity::JointSupLoss, 1.0),
+        "partial_sup_loss" => (Quantity::JointSubLoss, 1.0),
+        "curl_sup_loss" => (Quantity::CurlJointSup, 1.0),
+        "curl_partial_sup_loss" => (Quantity::CurlJoint, 1.0),
+        "assumption_value" => (Quantity::Gap, 1.0),
+        "centroid_accuracy" => (Quantity::MeanAccuracy, 100.0),
         _ => return None,
     })
 }
@@ -192,17 +192,17 @@ mod tests {
     fn every_key_has_its_measure() {
         let row = read(PRINTED).unwrap();
         let expected = [
-            (Measure::InfoNce, 2.02),
-            (Measure::NtXent, 2.71),
-            (Measure::Coverage, 0.69),
-            (Measure::Collision, 0.96),
-            (Measure::Log1pCollisions, 1.32),
-            (Measure::JointSupLoss, 1.26),
-            (Measure::JointSubLoss, 0.52),
-            (Measure::CurlJointSup, 0.05),
-            (Measure::CurlJoint, 0.06),
-            (Measure::Gap, -1.16),
-            (Measure::MeanAccuracy, 0.7275),
+            (Quantity::InfoNce, 2.02),
+            (Quantity::NtXent, 2.71),
+            (Quantity::Coverage, 0.69),
+            (Quantity::Collision, 0.96),
+            (Quantity::Log1pCollisions, 1.32),
+            (Quantity::JointSupLoss, 1.26),
+            (Quantity::JointSubLoss, 0.52),
+            (Quantity::CurlJointSup, 0.05),
+            (Quantity::CurlJoint, 0.06),
+            (Quantity::Gap, -1.16),
+            (Quantity::MeanAccuracy, 0.7275),
         ];
         assert_eq!(row.measures.len(), expected.len());
         for (measure, value) in expected {
@@ -217,11 +217,11 @@ mod tests {
     #[test]
     fn a_sum_of_shares_may_round_above_one() {
         let with = |upsilon: &str| read(&format!(r#"{{"SimCLR_loss": 2.0, "upsilon": {upsilon}}}"#));
-        assert_eq!(with("1.0000000000000002").unwrap().get(Measure::Coverage), Some(1.0));
+        assert_eq!(with("1.0000000000000002").unwrap().get(Quantity::Coverage), Some(1.0));
         assert!(with("1.001").unwrap_err().to_string().contains("column upsilon: coverage = 1.001"));
         // Losses are not shares.
         let loss = read(r#"{"SimCLR_loss": 1.0000000000000002}"#).unwrap();
-        assert_eq!(loss.get(Measure::InfoNce), Some(1.0000000000000002));
+        assert_eq!(loss.get(Quantity::InfoNce), Some(1.0000000000000002));
     }
 
     #[test]

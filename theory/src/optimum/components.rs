@@ -16,7 +16,7 @@
 use super::{check, simplex};
 use crate::coverage;
 use crate::error::Result;
-use crate::losses::{Estimate, LossComponents, Measure, Positives};
+use crate::losses::{Estimate, LossComponents, Positives, Quantity};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, NumNegatives, Sampling};
 use crate::{collision, error::Error};
@@ -31,12 +31,12 @@ use crate::{collision, error::Error};
 ///
 /// # Examples
 /// ```
-/// use theory::{NumNegatives, losses::Measure, optimum};
+/// use theory::{NumNegatives, losses::Quantity, optimum};
 /// // Two classes, one negative, a = e^{-2/t}: it shows the other class with probability 1/2.
 /// let losses = optimum::simplex_components(2, NumNegatives::new(1)?, 1.0)?;
 /// let sup = (-2.0f64).exp().ln_1p();
-/// assert!((losses.get(Measure::JointSupLoss).unwrap() - 0.5 * sup).abs() < 1e-15);
-/// assert_eq!(losses.get(Measure::JointSubLoss), Some(0.0));
+/// assert!((losses.get(Quantity::JointSupLoss).unwrap() - 0.5 * sup).abs() < 1e-15);
+/// assert_eq!(losses.get(Quantity::JointSubLoss), Some(0.0));
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn simplex_components(
@@ -73,29 +73,29 @@ pub fn simplex_components(
     losses.positives = Positives::SameClass;
     losses.class_sup_loss = Some(vec![optimum.supervised_loss; num_classes as usize]);
     for (measure, value) in [
-        (Measure::InfoNce, optimum.loss),
-        (Measure::MasterTerm, optimum.loss),
-        (Measure::Gap, 0.0),
-        (Measure::Coverage, upsilon),
-        (Measure::CoverageExact, upsilon),
-        (Measure::Collision, tau.value()),
-        (Measure::CollisionExact, tau.value()),
-        (Measure::FirstAnchorCollision, tau.value()),
-        (Measure::Log1pCollisions, collisions),
-        (Measure::Log1pCollisionsExact, collisions),
-        (Measure::FullSupLoss, optimum.supervised_loss),
-        (Measure::JointSupLoss, upsilon * optimum.supervised_loss),
-        (Measure::JointSubLoss, joint_sub),
-        (Measure::CurlJointSup, curl_sup),
-        (Measure::CurlJoint, curl_sup + curl_sub),
-        (Measure::CollisionSpread, 0.0),
-        (Measure::CollisionUpper, collisions),
+        (Quantity::InfoNce, optimum.loss),
+        (Quantity::MasterTerm, optimum.loss),
+        (Quantity::Gap, 0.0),
+        (Quantity::Coverage, upsilon),
+        (Quantity::CoverageExact, upsilon),
+        (Quantity::Collision, tau.value()),
+        (Quantity::CollisionExact, tau.value()),
+        (Quantity::FirstAnchorCollision, tau.value()),
+        (Quantity::Log1pCollisions, collisions),
+        (Quantity::Log1pCollisionsExact, collisions),
+        (Quantity::FullSupLoss, optimum.supervised_loss),
+        (Quantity::JointSupLoss, upsilon * optimum.supervised_loss),
+        (Quantity::JointSubLoss, joint_sub),
+        (Quantity::CurlJointSup, curl_sup),
+        (Quantity::CurlJoint, curl_sup + curl_sub),
+        (Quantity::CollisionSpread, 0.0),
+        (Quantity::CollisionUpper, collisions),
         (
-            Measure::LogitVariance,
+            Quantity::LogitVariance,
             (num_classes - 1) as f64 * ((1.0 - a) / (1.0 + (num_classes - 1) as f64 * a)).powi(2),
         ),
-        (Measure::WithinClassVariance, 0.0),
-        (Measure::MeanAccuracy, optimum.accuracy),
+        (Quantity::WithinClassVariance, 0.0),
+        (Quantity::MeanAccuracy, optimum.accuracy),
     ] {
         losses.set(measure, Estimate::exact(value))?;
     }
@@ -179,8 +179,8 @@ mod tests {
         [sup, sub, curl_sup, (0..classes).map(|d| law[d][0] * loss(d)).sum()]
     }
 
-    const JOINT: [Measure; 4] =
-        [Measure::JointSupLoss, Measure::JointSubLoss, Measure::CurlJointSup, Measure::CurlJoint];
+    const JOINT: [Quantity; 4] =
+        [Quantity::JointSupLoss, Quantity::JointSubLoss, Quantity::CurlJointSup, Quantity::CurlJoint];
 
     #[test]
     fn occupancy_against_the_recurrence() {
@@ -230,7 +230,7 @@ mod tests {
         {
             let losses = simplex_components(classes, NumNegatives::new(k).unwrap(), 0.5).unwrap();
             let (loss, sup) =
-                (losses.get(Measure::InfoNce).unwrap(), losses.get(Measure::FullSupLoss).unwrap());
+                (losses.get(Quantity::InfoNce).unwrap(), losses.get(Quantity::FullSupLoss).unwrap());
             let theorems = bounds::all().iter().filter(|b| b.standing() == Standing::Theorem);
             for bound in theorems {
                 if let Some(value) = bound.lower_bound(&losses).value() {
@@ -260,10 +260,10 @@ mod tests {
     #[test]
     fn large_sizes_are_quick() {
         let losses = simplex_components(10_000, NumNegatives::new(1_000_000_000).unwrap(), 0.5).unwrap();
-        assert!(losses.get(Measure::JointSubLoss).unwrap() < 1e-300);
+        assert!(losses.get(Quantity::JointSubLoss).unwrap() < 1e-300);
         let losses = simplex_components(10_000, NumNegatives::new(65_535).unwrap(), 0.5).unwrap();
-        let total = losses.get(Measure::JointSubLoss).unwrap() + losses.get(Measure::JointSupLoss).unwrap();
-        let full = losses.get(Measure::FullSupLoss).unwrap();
+        let total = losses.get(Quantity::JointSubLoss).unwrap() + losses.get(Quantity::JointSupLoss).unwrap();
+        let full = losses.get(Quantity::FullSupLoss).unwrap();
         assert!(total < full && total > full - 0.01, "{total} {full}");
         assert!(simplex_components(1, NumNegatives::new(3).unwrap(), 0.5).is_err());
     }

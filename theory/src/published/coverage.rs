@@ -2,7 +2,7 @@
 //!
 //! The float formula is compared with the exact υ of independent draws, which is what it claims to be.
 
-use super::notebook::{self, Quantity, float_formula, largest_term};
+use super::notebook::{self, NotebookQuantity, float_formula, largest_term};
 use super::{Row, cause, printed};
 use crate::error::Result;
 use crate::report::{Cell, Section, Table};
@@ -32,7 +32,8 @@ pub(super) fn section(rows: &[Row]) -> Result<(&'static str, Section)> {
         };
         let independent = row.upsilon(Sampling::WithReplacement)?;
         // The notebook's cell for CIFAR-10 asks for 63 draws where the batches have 64.
-        let formula = of(Quantity::FloatFormula, draws).or_else(|| of(Quantity::FloatFormula, draws - 1));
+        let formula = of(NotebookQuantity::FloatFormula, draws)
+            .or_else(|| of(NotebookQuantity::FloatFormula, draws - 1));
         let discrepancy = match formula {
             Some(value) if value.num_draws != draws => {
                 let prior = row.dataset.prior()?;
@@ -72,7 +73,7 @@ pub(super) fn section(rows: &[Row]) -> Result<(&'static str, Section)> {
             Cell::Decimal(significant(float_formula(row.dataset.num_classes, draws))),
             Cell::Decimal(independent.to_decimal(DIGITS)),
             Cell::Decimal(row.upsilon(Sampling::WithoutReplacement)?.to_decimal(DIGITS)),
-            of(Quantity::Simulated, draws)
+            of(NotebookQuantity::Simulated, draws)
                 .map_or(Cell::Missing, |v| Cell::Decimal(format!("{:.4}", v.value))),
             cause(discrepancy),
         ]);

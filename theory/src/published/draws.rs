@@ -2,7 +2,7 @@
 //!
 //! Uniform: E\[K+1\] = C H_C. Any prior: ∫₀^∞ (1 − ∏_c (1 − e^{−π_c t})) dt. Printed rounded up.
 
-use super::notebook::{self, Quantity};
+use super::notebook::{self, NotebookQuantity};
 use super::{cause, records};
 use crate::error::Result;
 use crate::prior::ClassPrior;
@@ -56,7 +56,7 @@ pub(super) fn section(counts: Option<&ClassPrior>) -> Result<(&'static str, Sect
         Cell::Decimal(format!("{uniform:.4}")),
         Cell::text("for comparison with ImageNet"),
     ]);
-    for quoted in notebook::values()?.into_iter().filter(|v| v.quantity == Quantity::QuotedTau) {
+    for quoted in notebook::values()?.into_iter().filter(|v| v.quantity == NotebookQuantity::QuotedTau) {
         let prior = ClassPrior::uniform(10)?;
         let negatives = NumDraws::new(quoted.num_draws)?.negatives();
         let tau = collision::probability(&prior, Sampling::WithReplacement, negatives)?.value();

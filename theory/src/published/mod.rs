@@ -17,10 +17,10 @@ mod sampling;
 mod saturation;
 mod upper;
 
-pub use notebook::{Quantity, float_formula, largest_term, values as notebook_values};
+pub use notebook::{NotebookQuantity, float_formula, largest_term, values as notebook_values};
 
 use crate::error::{Error, Place, Result};
-use crate::losses::{Estimate, Measure};
+use crate::losses::{Estimate, Quantity};
 use crate::prior::ClassPrior;
 use crate::report::figure::Selection;
 use crate::report::{Cell, Document, Figure, Section, Table};
@@ -194,26 +194,26 @@ pub fn losses(row: &Row, sampling: Sampling) -> Result<LossComponents> {
     let tau = collision::probability(&prior, sampling, row.num_draws.negatives())?.value();
     let log1p = collision::expected_ln1p(&prior, sampling, row.num_draws.negatives())?;
     for (measure, value) in [
-        (Measure::InfoNce, row.info_nce),
-        (Measure::Gap, row.gap),
-        (Measure::Log1pCollisions, row.log1p_collisions),
-        (Measure::JointSupLoss, 2.0 * row.half_sup),
-        (Measure::JointSubLoss, 2.0 * row.half_sub),
-        (Measure::CurlJointSup, row.curl_sup),
-        (Measure::CurlJoint, row.curl_sup + row.curl_sub),
-        (Measure::CollisionSpread, row.collision_spread),
-        (Measure::MeanAccuracy, row.mean_accuracy / 100.0),
-        (Measure::LinearAccuracy, row.linear_accuracy / 100.0),
-        (Measure::Coverage, upsilon),
-        (Measure::CoverageExact, upsilon),
-        (Measure::Collision, tau),
-        (Measure::CollisionExact, tau),
-        (Measure::Log1pCollisionsExact, log1p),
+        (Quantity::InfoNce, row.info_nce),
+        (Quantity::Gap, row.gap),
+        (Quantity::Log1pCollisions, row.log1p_collisions),
+        (Quantity::JointSupLoss, 2.0 * row.half_sup),
+        (Quantity::JointSubLoss, 2.0 * row.half_sub),
+        (Quantity::CurlJointSup, row.curl_sup),
+        (Quantity::CurlJoint, row.curl_sup + row.curl_sub),
+        (Quantity::CollisionSpread, row.collision_spread),
+        (Quantity::MeanAccuracy, row.mean_accuracy / 100.0),
+        (Quantity::LinearAccuracy, row.linear_accuracy / 100.0),
+        (Quantity::Coverage, upsilon),
+        (Quantity::CoverageExact, upsilon),
+        (Quantity::Collision, tau),
+        (Quantity::CollisionExact, tau),
+        (Quantity::Log1pCollisionsExact, log1p),
     ] {
         losses.set(measure, Estimate::exact(value))?;
     }
     if let Some(accuracy) = row.linear_accuracy_encoder {
-        losses.set(Measure::LinearAccuracyEncoder, Estimate::exact(accuracy / 100.0))?;
+        losses.set(Quantity::LinearAccuracyEncoder, Estimate::exact(accuracy / 100.0))?;
     }
     Ok(losses)
 }
@@ -251,7 +251,7 @@ impl Row {
 
     /// The constant that the notebook puts in the place of υ̂ = 0: a value of its alternating float sum.
     pub fn notebook_constant(&self) -> Option<f64> {
-        let printed = notebook::value(self.dataset.name, self.num_draws.get(), Quantity::Substituted);
+        let printed = notebook::value(self.dataset.name, self.num_draws.get(), NotebookQuantity::Substituted);
         printed.filter(|_| self.upsilon_hat == Some(0.0))
     }
 

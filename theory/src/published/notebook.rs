@@ -13,7 +13,7 @@ use crate::error::Result;
 
 /// What a value of the notebooks is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quantity {
+pub enum NotebookQuantity {
     /// υ by the alternating float sum.
     FloatFormula,
     /// υ by ten shuffles of the evaluated labels.
@@ -32,7 +32,7 @@ pub struct NotebookValue {
     /// n = K+1 for which it was computed.
     pub num_draws: u64,
     /// What it is.
-    pub quantity: Quantity,
+    pub quantity: NotebookQuantity,
     /// The value, as a float.
     pub value: f64,
     /// The value, digit by digit.
@@ -51,10 +51,10 @@ pub fn values() -> Result<Vec<NotebookValue>> {
         .iter()
         .map(|record| {
             let quantity = match record.text("quantity")? {
-                "upsilon_float_formula" => Quantity::FloatFormula,
-                "upsilon_simulated" => Quantity::Simulated,
-                "upsilon_substituted" => Quantity::Substituted,
-                "tau_quoted" => Quantity::QuotedTau,
+                "upsilon_float_formula" => NotebookQuantity::FloatFormula,
+                "upsilon_simulated" => NotebookQuantity::Simulated,
+                "upsilon_substituted" => NotebookQuantity::Substituted,
+                "tau_quoted" => NotebookQuantity::QuotedTau,
                 other => return Err(record.error("quantity", format!("'{other}' is unknown"))),
             };
             Ok(NotebookValue {
@@ -70,7 +70,7 @@ pub fn values() -> Result<Vec<NotebookValue>> {
 }
 
 /// The printed value of a quantity, if there is one.
-pub(super) fn value(dataset: &str, num_draws: u64, quantity: Quantity) -> Option<f64> {
+pub(super) fn value(dataset: &str, num_draws: u64, quantity: NotebookQuantity) -> Option<f64> {
     let found = values()
         .ok()?
         .into_iter()
@@ -141,10 +141,15 @@ mod tests {
     fn all_values_are_read() {
         let count = |quantity| values().unwrap().iter().filter(|v| v.quantity == quantity).count();
         assert_eq!(
-            [Quantity::FloatFormula, Quantity::Simulated, Quantity::Substituted, Quantity::QuotedTau]
-                .map(count),
+            [
+                NotebookQuantity::FloatFormula,
+                NotebookQuantity::Simulated,
+                NotebookQuantity::Substituted,
+                NotebookQuantity::QuotedTau
+            ]
+            .map(count),
             [13, 8, 2, 1]
         );
-        assert_eq!(value("CIFAR-100", 128, Quantity::Substituted), Some(0.0004517171443332115));
+        assert_eq!(value("CIFAR-100", 128, NotebookQuantity::Substituted), Some(0.0004517171443332115));
     }
 }

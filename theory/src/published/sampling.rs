@@ -4,7 +4,7 @@
 //! √(υ(1−υ)/batches); batches of one pass share its images, an effect of order n/M that this leaves out. τ̂ and
 //! E ln(1+Col) average over all anchors of all batches, which moves their third decimal at most.
 
-use super::notebook::{self, Quantity};
+use super::notebook::{self, NotebookQuantity};
 use super::{PASSES, ROUNDING, Row, printed};
 use crate::error::Result;
 use crate::report::{Cell, Section, Table};
@@ -90,7 +90,7 @@ fn lines(row: &Row) -> Result<Vec<Line<'_>>> {
         })
     };
     let batches = Some(row.dataset.batches(row.num_draws));
-    let simulated = notebook::value(row.dataset.name, row.num_draws.get(), Quantity::Simulated);
+    let simulated = notebook::value(row.dataset.name, row.num_draws.get(), NotebookQuantity::Simulated);
     let simulated = simulated.map(|v| Line {
         row,
         quantity: "υ simulated",

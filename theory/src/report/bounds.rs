@@ -3,7 +3,7 @@
 use super::aggregate::{Interval, mean_interval, ratio_interval};
 use super::{Cell, Group, Table, description, group, mean_and_deviation, per_group, statistic};
 use crate::bounds::{self, Bound, Outcome, Ratio, Standing};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 
 /// What one column of a bound says.
 #[derive(Clone, Copy)]
@@ -85,9 +85,9 @@ pub fn bounds_table(rows: &[LossComponents]) -> Table {
     }
     per_group(rows, &headers, |group| {
         let cell = |&(bound, side): &(&dyn Bound, Side)| bound_cell(group, bound, side);
-        let mut cells = vec![statistic(group, |row| row.get(Measure::InfoNce))];
+        let mut cells = vec![statistic(group, |row| row.get(Quantity::InfoNce))];
         cells.extend(lower.iter().map(cell));
-        cells.push(statistic(group, |row| row.get(Measure::FullSupLoss)));
+        cells.push(statistic(group, |row| row.get(Quantity::FullSupLoss)));
         cells.extend(upper.iter().map(cell));
         cells.extend(others.iter().map(cell));
         if several {
@@ -156,9 +156,9 @@ pub fn bounds_by_draws(rows: &[LossComponents]) -> Table {
             row.extend([Cell::text(standing), Cell::text(&reason)]);
             table.push(row);
         };
-        let measured = |measure: Measure| move |g: &Group<'_>| statistic(g, |row| row.get(measure));
-        for (quantity, measure) in [("L_Info", Measure::InfoNce), ("L_sup", Measure::FullSupLoss)] {
-            let wanted = |side: Side| matches!(side, Side::InfoNce) == (measure == Measure::InfoNce);
+        let measured = |measure: Quantity| move |g: &Group<'_>| statistic(g, |row| row.get(measure));
+        for (quantity, measure) in [("L_Info", Quantity::InfoNce), ("L_sup", Quantity::FullSupLoss)] {
+            let wanted = |side: Side| matches!(side, Side::InfoNce) == (measure == Quantity::InfoNce);
             line(quantity, "measured", &measured(measure), "");
             for (bound, side) in sided(rows, wanted) {
                 let relation = match bound.standing() {

@@ -3,7 +3,7 @@
 use super::{Cell, Table};
 use crate::collision;
 use crate::coverage;
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 use crate::probability::Probability;
 use statrs::distribution::{Binomial, DiscreteCDF};
 
@@ -14,7 +14,7 @@ pub const SIGNIFICANCE: f64 = 1e-4;
 #[derive(Debug, Clone, PartialEq)]
 pub struct BinomialCheck {
     /// What was counted.
-    pub measure: Measure,
+    pub measure: Quantity,
     /// How often it was seen.
     pub successes: u64,
     /// Out of how many batches.
@@ -63,7 +63,7 @@ pub fn checks(row: &LossComponents) -> Vec<BinomialCheck> {
     let (Some(prior), Some(trials)) = (row.prior(), row.num_batches) else { return Vec::new() };
     let upsilon = coverage::probability(&prior, row.sampling, row.num_draws);
     let tau = collision::probability(&prior, row.sampling, row.num_draws.negatives());
-    [(Measure::Coverage, upsilon), (Measure::FirstAnchorCollision, tau)]
+    [(Quantity::Coverage, upsilon), (Quantity::FirstAnchorCollision, tau)]
         .into_iter()
         .filter_map(|(measure, exact)| {
             let (exact, share) = (exact.ok()?, row.get(measure)?);
@@ -92,11 +92,12 @@ pub fn checks_table(rows: &[LossComponents]) -> Table {
                 Cell::text(verdict),
             ]);
         }
-        if let (Some(share), Some(exact)) = (row.get(Measure::Collision), row.get(Measure::CollisionExact)) {
+        if let (Some(share), Some(exact)) = (row.get(Quantity::Collision), row.get(Quantity::CollisionExact))
+        {
             table.push(vec![
                 Cell::text(&row.run.run_id),
                 Cell::Integer(row.num_draws.get() as i64),
-                Cell::Text(Measure::Collision.to_string()),
+                Cell::Text(Quantity::Collision.to_string()),
                 Cell::number(share),
                 row.num_batches.map_or(Cell::Missing, |n| Cell::Integer(n as i64)),
                 Cell::number(exact),

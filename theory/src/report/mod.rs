@@ -22,7 +22,7 @@ pub use table::{Cell, Format, Table};
 
 use crate::error::{Error, Result};
 use crate::files;
-use crate::losses::{self, LossComponents, Measure};
+use crate::losses::{self, LossComponents, Quantity};
 use std::path::Path;
 
 /// A titled table that stands in the report beside the bounds.
@@ -73,15 +73,15 @@ impl Figure {
 /// What was measured per number of draws: mean ± standard deviation over seeds.
 pub fn measured_table(rows: &[LossComponents]) -> Table {
     let measures = [
-        ("L_Info", Measure::InfoNce),
-        ("d(f)", Measure::Gap),
-        ("E ln(1+Col)", Measure::Log1pCollisions),
-        ("υ exact", Measure::CoverageExact),
-        ("τ exact", Measure::CollisionExact),
-        ("L_sup", Measure::FullSupLoss),
-        ("mean acc.", Measure::MeanAccuracy),
-        ("linear acc.", Measure::LinearAccuracy),
-        ("kNN acc.", Measure::KnnAccuracy),
+        ("L_Info", Quantity::InfoNce),
+        ("d(f)", Quantity::Gap),
+        ("E ln(1+Col)", Quantity::Log1pCollisions),
+        ("υ exact", Quantity::CoverageExact),
+        ("τ exact", Quantity::CollisionExact),
+        ("L_sup", Quantity::FullSupLoss),
+        ("mean acc.", Quantity::MeanAccuracy),
+        ("linear acc.", Quantity::LinearAccuracy),
+        ("kNN acc.", Quantity::KnnAccuracy),
     ];
     per_group(rows, &measures.map(|(name, _)| name.to_string()), |group| {
         measures.iter().map(|&(_, m)| statistic(group, |row| row.get(m))).collect()

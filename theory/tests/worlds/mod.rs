@@ -7,7 +7,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use theory::bounds::{self, Standing};
-use theory::losses::{Estimate, Measure, Positives};
+use theory::losses::{Estimate, Positives, Quantity};
 use theory::{LossComponents, NumNegatives, Sampling};
 
 /// One feature vector: a view of an image.
@@ -222,8 +222,8 @@ impl World {
         let centres: Vec<Vec<f64>> = (0..classes).map(|c| self.mean(|v| v.class == c)).collect();
         let with_collided = self.num_negatives <= 3;
         let mut collided = 0.0;
-        let mut sums = BTreeMap::<Measure, f64>::new();
-        let mut add = |measure: Measure, value: f64| *sums.entry(measure).or_insert(0.0) += value;
+        let mut sums = BTreeMap::<Quantity, f64>::new();
+        let mut add = |measure: Quantity, value: f64| *sums.entry(measure).or_insert(0.0) += value;
         for (index, anchor) in self.views.iter().enumerate() {
             let (z, class, share) = (&anchor.feature, anchor.class, law[index]);
             let is_positive = |v: &View| self.is_positive(anchor, v);
@@ -238,10 +238,10 @@ impl World {
             let logit_mean = ratio.iter().sum::<f64>() / classes as f64;
             let logit_square = ratio.iter().map(|r| (r - logit_mean).powi(2)).sum::<f64>() / classes as f64;
             let deviation: Vec<f64> = z.iter().zip(&centres[class]).map(|(a, b)| a - b).collect();
-            add(Measure::FullSupLoss, share * full);
-            add(Measure::Gap, share * ((dot(z, &centres[class]) - dot(z, &own_mean)) / t).min(0.0));
-            add(Measure::LogitVariance, share * logit_square / (logit_mean * logit_mean));
-            add(Measure::WithinClassVariance, share * dot(&deviation, &deviation));
+            add(Quantity::FullSupLoss, share * full);
+            add(Quantity::Gap, share * ((dot(z, &centres[class]) - dot(z, &own_mean)) / t).min(0.0));
+            add(Quantity::LogitVariance, share * logit_square / (logit_mean * logit_mean));
+            add(Quantity::WithinClassVariance, share * dot(&deviation, &deviation));
             self.negatives(index, &law, |weight, negatives| {
                 let weight = weight * share;
                 let mut seen = 1u32 << class;
@@ -257,17 +257,17 @@ impl World {
                 let loss = shown.map(|c| ratio[c]).sum::<f64>().ln_1p();
                 let when = |condition: bool| if condition { weight } else { 0.0 };
                 let count = f64::from(same);
-                add(Measure::Coverage, when(covers));
-                add(Measure::Collision, when(same > 0));
-                add(Measure::Log1pCollisions, weight * count.ln_1p());
-                add(Measure::JointSupLoss, when(covers) * loss);
-                add(Measure::JointSubLoss, when(!covers) * loss);
-                add(Measure::CurlJoint, when(same == 0) * loss);
-                add(Measure::CurlJointSup, when(same == 0 && covers) * loss);
-                add(Measure::MasterTerm, weight * (count + repelled).ln_1p());
+                add(Quantity::Coverage, when(covers));
+                add(Quantity::Collision, when(same > 0));
+                add(Quantity::Log1pCollisions, weight * count.ln_1p());
+                add(Quantity::JointSupLoss, when(covers) * loss);
+                add(Quantity::JointSubLoss, when(!covers) * loss);
+                add(Quantity::CurlJoint, when(same == 0) * loss);
+                add(Quantity::CurlJointSup, when(same == 0 && covers) * loss);
+                add(Quantity::MasterTerm, weight * (count + repelled).ln_1p());
                 let each = weight / positives.len() as f64;
                 for &p in &positives {
-                    add(Measure::InfoNce, each * (others / mass[p]).ln_1p());
+                    add(Quantity::InfoNce, each * (others / mass[p]).ln_1p());
                     if with_collided {
                         let of_class = negatives.iter().filter(|&&k| self.views[k].class == class);
                         let (mut sum, mut spread) = (0.0, 0.0f64);
@@ -276,7 +276,7 @@ impl World {
                             spread = spread.max((similarity[k] - similarity[p]).abs());
                         }
                         collided += each * f64::ln_1p(sum);
-                        add(Measure::CollisionUpper, each * (count.ln_1p() + spread));
+                        add(Quantity::CollisionUpper, each * (count.ln_1p() + spread));
                     }
                 }
             });
@@ -288,15 +288,15 @@ impl World {
         for (measure, value) in sums {
             // Sums of exact frequencies may end an ulp outside [0, 1].
             let value = match measure {
-                Measure::Coverage | Measure::Collision => value.min(1.0),
+                Quantity::Coverage | Quantity::Collision => value.min(1.0),
                 _ => value,
             };
             losses.set(measure, Estimate::exact(value)).unwrap();
         }
-        losses.set(Measure::CollisionSpread, Estimate::exact(0.0)).unwrap();
-        losses.set(Measure::NsclGap, Estimate::exact(0.0)).unwrap();
+        losses.set(Quantity::CollisionSpread, Estimate::exact(0.0)).unwrap();
+        losses.set(Quantity::NsclGap, Estimate::exact(0.0)).unwrap();
         let get = |measure| losses.get(measure).unwrap();
-        let (info_nce, supervised) = (get(Measure::InfoNce), get(Measure::FullSupLoss));
+        let (info_nce, supervised) = (get(Quantity::InfoNce), get(Quantity::FullSupLoss));
         let nscl_gap = self.nscl_gap();
         let mutual_information = self.mutual_information(&law);
         let collided = with_collided.then_some(collided);
@@ -357,30 +357,30 @@ pub fn two_points(counts: [u64; 2], num_negatives: u64, temperature: f64, inner:
     let a = ((inner - 1.0) / temperature).exp();
     let supervised = a.ln_1p();
     let k = num_negatives as f64;
-    let mut sums = BTreeMap::<Measure, f64>::new();
+    let mut sums = BTreeMap::<Quantity, f64>::new();
     for own in counts {
         let p = own as f64 / total;
-        let mut add = |measure: Measure, value: f64| *sums.entry(measure).or_insert(0.0) += p * value;
+        let mut add = |measure: Quantity, value: f64| *sums.entry(measure).or_insert(0.0) += p * value;
         let (all_own, none_own) = ((k * p.ln()).exp(), (k * (1.0 - p).ln()).exp());
-        add(Measure::Coverage, 1.0 - all_own);
-        add(Measure::Collision, 1.0 - none_own);
-        add(Measure::JointSupLoss, (1.0 - all_own) * supervised);
-        add(Measure::CurlJoint, none_own * supervised);
-        add(Measure::CurlJointSup, none_own * supervised);
+        add(Quantity::Coverage, 1.0 - all_own);
+        add(Quantity::Collision, 1.0 - none_own);
+        add(Quantity::JointSupLoss, (1.0 - all_own) * supervised);
+        add(Quantity::CurlJoint, none_own * supervised);
+        add(Quantity::CurlJointSup, none_own * supervised);
         // ln binom(K, m) p^m (1−p)^(K−m), factor by factor.
         let mut ln = k * (1.0 - p).ln();
         for m in 0..=num_negatives {
             let col = m as f64;
             let weight = ln.exp();
-            add(Measure::Log1pCollisions, weight * col.ln_1p());
-            add(Measure::MasterTerm, weight * (col + (k - col) * a).ln_1p());
+            add(Quantity::Log1pCollisions, weight * col.ln_1p());
+            add(Quantity::MasterTerm, weight * (col + (k - col) * a).ln_1p());
             ln += ((k - col) / (col + 1.0) * p / (1.0 - p)).ln();
         }
     }
-    sums.insert(Measure::InfoNce, sums[&Measure::MasterTerm]);
-    sums.insert(Measure::FullSupLoss, supervised);
-    sums.insert(Measure::LogitVariance, ((1.0 - a) / (1.0 + a)).powi(2));
-    for zero in [Measure::JointSubLoss, Measure::Gap, Measure::WithinClassVariance] {
+    sums.insert(Quantity::InfoNce, sums[&Quantity::MasterTerm]);
+    sums.insert(Quantity::FullSupLoss, supervised);
+    sums.insert(Quantity::LogitVariance, ((1.0 - a) / (1.0 + a)).powi(2));
+    for zero in [Quantity::JointSubLoss, Quantity::Gap, Quantity::WithinClassVariance] {
         sums.insert(zero, 0.0);
     }
     let draws = NumNegatives::new(num_negatives).unwrap().draws();
@@ -388,14 +388,14 @@ pub fn two_points(counts: [u64; 2], num_negatives: u64, temperature: f64, inner:
     losses.class_counts = Some(counts.to_vec());
     losses.positives = Positives::SameClass;
     for (measure, value) in sums {
-        let value = if matches!(measure, Measure::Coverage | Measure::Collision) {
+        let value = if matches!(measure, Quantity::Coverage | Quantity::Collision) {
             value.clamp(0.0, 1.0)
         } else {
             value
         };
         losses.set(measure, Estimate::exact(value)).unwrap();
     }
-    let info_nce = losses.get(Measure::InfoNce).unwrap();
+    let info_nce = losses.get(Quantity::InfoNce).unwrap();
     let shares = counts.map(|c| c as f64 / total);
     let mutual_information = if inner == 1.0 { 0.0 } else { -shares.iter().map(|p| p * p.ln()).sum::<f64>() };
     Truth { losses, info_nce, supervised, collided: None, nscl_gap: None, mutual_information }

@@ -5,4 +5,4 @@ pub mod simclr;
 pub mod text;
 mod views;
 
-pub use views::{Augmentation, Draw, Views};
+pub use views::{Augmentation, ViewStream, Views};

@@ -26,14 +26,14 @@ pub enum Augmentation {
 
 /// The random numbers of one pass over samples: an epoch, or a pass of a measurement.
 #[derive(Debug, Clone)]
-pub struct Draw {
+pub struct ViewStream {
     /// Addressed by sample and view: does not depend on what was drawn before.
     counter: Counter,
     /// A sequence, whose position counts.
     rng: ChaCha8Rng,
 }
 
-impl Draw {
+impl ViewStream {
     /// The numbers of a seed, a purpose, and pass `index`.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ impl<'a> Views<'a> {
     ///
     /// # Errors
     /// The tensor library fails.
-    pub fn random(&self, indices: &[usize], draw: &mut Draw, count: usize) -> Result<Input> {
+    pub fn random(&self, indices: &[usize], draw: &mut ViewStream, count: usize) -> Result<Input> {
         match (&self.kind, self.samples) {
             (Kind::Digits(augmentation), Samples::Images(images)) => {
                 let size = images.pixels_per_image();
@@ -275,16 +275,16 @@ mod tests {
             let views = Views::new(&augmentation, &samples, &Device::Cpu).unwrap();
             let numbers =
                 |input: Input| input.images().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let mut draw = Draw::new(7, Purpose::Augmentation, 3).unwrap();
+            let mut draw = ViewStream::new(7, Purpose::Augmentation, 3).unwrap();
             let first = numbers(views.random(&[2, 0], &mut draw, 2).unwrap());
             let position = draw.position();
             let second = numbers(views.random(&[1, 3], &mut draw, 2).unwrap());
-            let mut again = Draw::new(7, Purpose::Augmentation, 3).unwrap();
+            let mut again = ViewStream::new(7, Purpose::Augmentation, 3).unwrap();
             again.set_position(position);
             assert_eq!(numbers(views.random(&[1, 3], &mut again, 2).unwrap()), second);
             assert_ne!(first, second);
             // The second half of a pass has other views.
-            let mut halves = Draw::new(7, Purpose::EvaluationViews, 0).unwrap();
+            let mut halves = ViewStream::new(7, Purpose::EvaluationViews, 0).unwrap();
             let one = numbers(views.random(&[0], &mut halves, 1).unwrap());
             halves.second_half();
             assert_ne!(numbers(views.random(&[0], &mut halves, 1).unwrap()), one);

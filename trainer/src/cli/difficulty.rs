@@ -9,7 +9,7 @@ use measure::{self, Views};
 use std::path::PathBuf;
 use theory::report::{Format, Table};
 use trainer::device::DeviceChoice;
-use trainer::run::{self, Folder, Interrupt, Marker, Session};
+use trainer::run::{self, Folder, Interrupt, Manifest, Session};
 use trainer::{Error, data};
 
 #[derive(Args)]
@@ -70,8 +70,8 @@ pub(super) fn rank(args: &DifficultyArgs) -> Result<()> {
         "{:?}",
         (&args.run, &args.features, args.queries, args.bank, &args.bins, &args.hierarchy, args.seed)
     );
-    let marker = Marker::new("difficulty", settings);
-    Folder::check(&args.out, &marker)?;
+    let manifest = Manifest::new("difficulty", settings);
+    Folder::check(&args.out, &manifest)?;
     let device = super::open(args.device)?;
     let interrupt = Interrupt::install()?;
     let stop = || interrupt.requested();
@@ -87,7 +87,7 @@ pub(super) fn rank(args: &DifficultyArgs) -> Result<()> {
         };
         Ok(difficulty(&found.views, (&found.labels, found.num_classes), &request, &stop)?)
     })?;
-    let folder = Folder::create(&args.out, &marker)?;
+    let folder = Folder::create(&args.out, &manifest)?;
     ranked.write(folder.path())?;
     if !args.quiet {
         print(&text(&ranked, args.format))?;
@@ -105,8 +105,8 @@ fn found(
 ) -> trainer::Result<Found> {
     match (&args.run, &args.features) {
         (Some(path), _) => {
-            let (config, marker) = run::run_config(path)?;
-            let folder = args.data.clone().or(marker.data);
+            let (config, manifest) = run::run_config(path)?;
+            let folder = args.data.clone().or(manifest.data);
             let split = data::load(&config.data(folder.as_deref()))?;
             let known = || Hierarchy::known(&config.dataset).transpose();
             Ok(Found {

@@ -10,7 +10,7 @@ use theory::NumDraws;
 use theory::losses::LossComponents;
 use theory::report::{Cell, Format, Table};
 use trainer::device::DeviceChoice;
-use trainer::run::{self, Folder, Interrupt, Marker, Measured, Measuring, Preset, Session};
+use trainer::run::{self, EvaluatedRun, EvaluationSettings, Folder, Interrupt, Manifest, Preset, Session};
 use trainer::{Error, data};
 
 #[derive(Args)]
@@ -78,11 +78,11 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     let measured = run::with_threads(threads(args.threads), || match (&args.run, &args.features) {
         (None, None) if args.torch.is_some() => of_torch(args, draws.as_deref(), &session),
         (Some(path), _) => {
-            let (config, marker) = run::run_config(path)?;
-            let folder = args.data.clone().or(marker.data);
+            let (config, manifest) = run::run_config(path)?;
+            let folder = args.data.clone().or(manifest.data);
             let split = data::load(&config.data(folder.as_deref()))?;
             let (temperature, passes, seed) = (args.temperature, args.passes, args.seed);
-            let measuring = Measuring { draws: draws.as_deref(), temperature, passes, seed };
+            let measuring = EvaluationSettings { draws: draws.as_deref(), temperature, passes, seed };
             run::measure_run(path, &split, &measuring, &session)
         }
         (None, Some(file)) => {
@@ -91,12 +91,12 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
             let (draws, temperature) = (draws.unwrap_or_default(), args.temperature.unwrap_or(1.0));
             let seed = args.seed.unwrap_or(7);
             let rows = run::measure_features(&features, &name, &draws, temperature, args.passes, seed)?;
-            Ok(Measured { rows, spreads: run::feature_spreads(&features)? })
+            Ok(EvaluatedRun { rows, spreads: run::feature_spreads(&features)? })
         }
         (None, None) => Err(Error::argument("--run DIR, --features FILE or --torch FILE is needed")),
     })?;
     let folder = match target {
-        Target::Own(marker, path) => Folder::create(&path, &marker)?.path().to_path_buf(),
+        Target::Own(manifest, path) => Folder::create(&path, &manifest)?.path().to_path_buf(),
         Target::Run(path) => path,
     };
     measured.write(&folder)?;
@@ -118,7 +118,7 @@ fn of_torch(
     args: &MeasureArgs,
     draws: Option<&[NumDraws]>,
     session: &Session<'_>,
-) -> trainer::Result<Measured> {
+) -> trainer::Result<EvaluatedRun> {
     let (Some(file), Some(preset)) = (&args.torch, &args.preset) else {
         return Err(Error::argument("--torch FILE needs --preset NAME"));
     };
@@ -136,14 +136,14 @@ fn of_torch(
     }
     let name = file.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned());
     let (temperature, passes, seed) = (args.temperature, args.passes, args.seed);
-    let measuring = Measuring { draws, temperature, passes, seed };
+    let measuring = EvaluationSettings { draws, temperature, passes, seed };
     run::measure_network(network, &config, &name, &split, &measuring, session)
 }
 
 /// Where the files go.
 enum Target {
     /// A folder of its own.
-    Own(Marker, PathBuf),
+    Own(Manifest, PathBuf),
     /// The run's folder.
     Run(PathBuf),
 }
@@ -161,9 +161,9 @@ impl Target {
                     Some(file) => format!("{settings} {:?}", (file, &args.preset, &args.set)),
                     None => settings,
                 };
-                let marker = Marker::new("measure", settings);
-                Folder::check(out, &marker)?;
-                Ok(Self::Own(marker, out.clone()))
+                let manifest = Manifest::new("measure", settings);
+                Folder::check(out, &manifest)?;
+                Ok(Self::Own(manifest, out.clone()))
             }
             (_, Some(run)) => Ok(Self::Run(run.clone())),
             (_, None) => Err(Error::argument("--out DIR is needed").into()),

@@ -9,7 +9,7 @@ use theory::report::figure::{self, Lines, Series};
 use theory::{ClassPrior, NumNegatives};
 use trainer::Error;
 use trainer::population::{self, Row, Training};
-use trainer::run::{self, Folder, Marker};
+use trainer::run::{self, Folder, Manifest};
 
 #[derive(Args)]
 pub(super) struct PopulationArgs {
@@ -92,15 +92,15 @@ pub(super) fn population(args: &PopulationArgs) -> Result<()> {
         "{:?} {negatives:?} {temperature} {training:?}",
         (&args.counts, args.classes, args.imbalance)
     );
-    let marker = Marker::new("population", settings);
+    let manifest = Manifest::new("population", settings);
     if let Some(out) = &args.out {
-        Folder::check(out, &marker)?;
+        Folder::check(out, &manifest)?;
     }
     let rows = population::experiment(&prior, &negatives, temperature, &training)?;
     let table = population::table(&rows, &prior, temperature);
     print(&table.to_text(args.format))?;
     if let Some(out) = &args.out {
-        let folder = Folder::create(out, &marker)?;
+        let folder = Folder::create(out, &manifest)?;
         let write = |name: &str, bytes: &[u8]| theory::files::write_atomically(&folder.file(name), bytes);
         write("population.csv", table.to_text(Format::Csv).as_bytes())?;
         for (name, format) in

@@ -135,7 +135,13 @@ impl Table {
     ///
     /// # Errors
     /// A rate that is not finite; fewer rates than steps made.
-    pub(crate) fn foretell(&self, rule: Rule, weight_decay: f64, rates: Vec<f64>, done: usize) -> Result<()> {
+    pub(crate) fn set_rates(
+        &self,
+        rule: Rule,
+        weight_decay: f64,
+        rates: Vec<f64>,
+        done: usize,
+    ) -> Result<()> {
         let mut inner = self.inner();
         inner.flush();
         inner.lazy = None;

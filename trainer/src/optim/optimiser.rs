@@ -69,10 +69,10 @@ impl Optimiser {
     ///
     /// # Errors
     /// A rate that is not finite; fewer rates than steps made.
-    pub fn foretell(&self, parameters: &Parameters, rates: Vec<f64>) -> Result<()> {
+    pub fn set_rates(&self, parameters: &Parameters, rates: Vec<f64>) -> Result<()> {
         match parameters.table() {
             Some(table) => {
-                table.foretell(self.inner.rule(), self.inner.weight_decay(), rates, self.steps as usize)
+                table.set_rates(self.inner.rule(), self.inner.weight_decay(), rates, self.steps as usize)
             }
             None => Ok(()),
         }

@@ -14,13 +14,13 @@ pub mod train;
 
 pub use config::{Config, Grid, LearningRateRule, Negatives, Objective, Preset, QueueSettings, preset_names};
 pub use evaluate::{
-    Accuracies, Features, Measured, Measuring, feature_spreads, measure_features, measure_network,
-    measure_run, two_views,
+    Accuracies, EvaluatedRun, EvaluationSettings, Features, feature_spreads, measure_features,
+    measure_network, measure_run, two_views,
 };
 pub use interrupt::Interrupt;
 pub use jobs::{available_threads, run_jobs, with_threads};
 pub use study::{Plan, Reproduction, Studies, reproduce, studies};
 pub use train::{
-    Folder, FolderState, Marker, Metrics, Progress, Session, Task, Trained, eta, load_network, metrics,
+    Folder, FolderState, Manifest, Metrics, Progress, Session, Task, TrainedRun, eta, load_network, metrics,
     run_config, train,
 };

@@ -3,7 +3,7 @@
 use super::{Drawing, Drawn, Format, Scale, message, render, tick};
 use crate::bounds::{self, Bound};
 use crate::error::{Error, Result};
-use crate::losses::{LossComponents, Measure};
+use crate::losses::{LossComponents, Quantity};
 use crate::report::{Group, MeanAndDeviation, group, mean_and_deviation};
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -91,9 +91,9 @@ fn colour(key: &str) -> RGBColor {
     }
 }
 
-const ACCURACIES: [(Measure, &str, RGBColor); 2] = [
-    (Measure::MeanAccuracy, "mean-classifier accuracy", RGBColor(60, 60, 60)),
-    (Measure::LinearAccuracy, "linear accuracy", RGBColor(70, 140, 80)),
+const ACCURACIES: [(Quantity, &str, RGBColor); 2] = [
+    (Quantity::MeanAccuracy, "mean-classifier accuracy", RGBColor(60, 60, 60)),
+    (Quantity::LinearAccuracy, "linear accuracy", RGBColor(70, 140, 80)),
 ];
 
 const TRIVIAL: RGBColor = RGBColor(190, 60, 60);
@@ -157,7 +157,7 @@ impl<'a> Content<'a> {
         Self {
             groups,
             bounds: bounds.filter(|(_, _, bars)| !bars.is_empty()).collect(),
-            supervised: groups.iter().map(|g| over_seeds(g, |row| row.get(Measure::FullSupLoss))).collect(),
+            supervised: groups.iter().map(|g| over_seeds(g, |row| row.get(Quantity::FullSupLoss))).collect(),
             accuracies: accuracies.filter(|(_, _, values)| values.iter().any(Option::is_some)).collect(),
             // With several C the largest: below it at least one bound says nothing.
             trivial: groups.iter().map(|g| (g.rows[0].num_classes as f64).ln()).fold(0.0, f64::max),

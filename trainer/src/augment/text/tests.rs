@@ -1,5 +1,5 @@
 use super::*;
-use crate::augment::{Augmentation, Draw, Views};
+use crate::augment::{Augmentation, ViewStream, Views};
 use crate::data::{Samples, Texts};
 use crate::model::{Bags, Input};
 use candle_core::Device;
@@ -88,7 +88,7 @@ fn views_of_texts_are_bags_addressed_by_text() {
     let views = Views::new(&erase, &samples, &Device::Cpu).unwrap();
     let plain = bags(views.plain(&[3, 0, 2]).unwrap());
     assert_eq!(plain, Bags { words: vec![1, 1, 0, 1, 2, 3], ends: vec![2, 6, 6] });
-    let mut draw = Draw::new(7, Purpose::Augmentation, 2).unwrap();
+    let mut draw = ViewStream::new(7, Purpose::Augmentation, 2).unwrap();
     let two = bags(views.random(&[0, 3], &mut draw, 2).unwrap());
     assert_eq!(two.ends.len(), 4);
     // The same text in a subset, and alone in its batch, has the same views.
@@ -118,7 +118,7 @@ fn neighbours_come_from_a_setting_or_the_folder() {
         make(&Replace { neighbours_file: Some(file.clone()), ..settings.clone() }).unwrap_err().to_string();
     assert!(error.contains("other.vec: line 3"), "{error}");
     let views = Views::new(&Augmentation::Replace(settings.clone()), &samples, &Device::Cpu).unwrap();
-    let mut draw = Draw::new(7, Purpose::Augmentation, 0).unwrap();
+    let mut draw = ViewStream::new(7, Purpose::Augmentation, 0).unwrap();
     assert_eq!(bags(views.random(&[0], &mut draw, 1).unwrap()).words, [1, 0, 2, 3]);
 }
 

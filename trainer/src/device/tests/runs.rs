@@ -5,13 +5,13 @@ use crate::augment::simclr;
 use crate::data::{Images, Samples, Split};
 use crate::error::Error;
 use crate::model::Precision;
-use crate::run::{Measuring, Preset, Progress, Session, measure_run, train};
+use crate::run::{EvaluationSettings, Preset, Progress, Session, measure_run, train};
 use candle_core::Device;
 use measure::rng::{Purpose, stream};
 use rand::Rng;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use theory::losses::Measure;
+use theory::losses::Quantity;
 
 /// Colour images of 8 × 8 in two classes, one brighter on top.
 fn split() -> Split {
@@ -54,9 +54,9 @@ fn a_run_on_the_device_is_that_of_the_cpu_and_goes_on_after_an_interruption() {
         assert!(matches!(interrupted, Err(Error::Interrupted(_))), "{:?}", interrupted.err());
         let there = run("mlp", &path, &session, &split).unwrap();
         assert!((there - here).abs() < tolerance, "{precision:?}: {there} instead of {here}");
-        let rows = measure_run(&path, &split, &Measuring::default(), &session).unwrap().rows;
-        let again = measure_run(&path, &split, &Measuring::default(), &Session::CPU).unwrap().rows;
-        for measure in [Measure::InfoNce, Measure::FullSupLoss, Measure::MasterTerm] {
+        let rows = measure_run(&path, &split, &EvaluationSettings::default(), &session).unwrap().rows;
+        let again = measure_run(&path, &split, &EvaluationSettings::default(), &Session::CPU).unwrap().rows;
+        for measure in [Quantity::InfoNce, Quantity::FullSupLoss, Quantity::MasterTerm] {
             let (found, expected) = (rows[0].get(measure).unwrap(), again[0].get(measure).unwrap());
             assert!((found - expected).abs() < 1e-4, "{measure}: {found} instead of {expected}");
         }

@@ -310,7 +310,7 @@ fn foretold_steps_are_the_dense_ones_and_checkpoints_keep_them() {
             let mut network = reader(7);
             let mut optimiser = Optimiser::new(kind, 0.9, 0.0, network.parameters_mut()).unwrap();
             if foretold {
-                optimiser.foretell(network.parameters(), rates.clone()).unwrap();
+                optimiser.set_rates(network.parameters(), rates.clone()).unwrap();
             }
             for (step, &rate) in rates.iter().enumerate() {
                 let texts = bags(6, step as u64);

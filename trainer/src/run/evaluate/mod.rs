@@ -6,7 +6,7 @@ pub use two_views::two_views;
 
 use super::Config;
 use super::train::{Session, load_network, run_config};
-use crate::augment::{Draw, Views};
+use crate::augment::{ViewStream, Views};
 use crate::data::{self, Images, Samples, Split};
 use crate::error::{Error, Result};
 use crate::model::{Input, Network};
@@ -20,7 +20,7 @@ use measure::{
 };
 use std::path::Path;
 use theory::NumDraws;
-use theory::losses::{Estimate, LossComponents, Measure, RunInfo};
+use theory::losses::{Estimate, LossComponents, Quantity, RunInfo};
 use theory::report::{Format, figure};
 
 /// Images per forward pass.
@@ -46,7 +46,7 @@ fn features(
     let mut parts = [Matrix::zeros(0, 0), Matrix::zeros(0, 0)];
     for chunk in indices.chunks(CHUNK) {
         if stop() {
-            return Err(Error::Interrupted("interrupted while measuring; what was trained is saved".into()));
+            return Err(Error::Interrupted("interrupted while settings; what was trained is saved".into()));
         }
         let output = network.forward(&input(chunk)?)?;
         let found = [matrix(&output.encoder)?, matrix(&normalise::forward(&output.head)?)?];
@@ -72,8 +72,8 @@ pub fn matrix(tensor: &Tensor) -> Result<Matrix> {
 }
 
 /// Features of one random view of every sample.
-fn augmented(seen: &Seen<'_>, views: &Views<'_>, draw: &mut Draw) -> Result<Features> {
-    features(&seen.network, views.len(), seen.stop, |chunk| views.random(chunk, draw, 1))
+fn augmented(context: &EvaluationContext<'_>, views: &Views<'_>, draw: &mut ViewStream) -> Result<Features> {
+    features(&context.network, views.len(), context.stop, |chunk| views.random(chunk, draw, 1))
 }
 
 /// Accuracies of three classifiers on one representation.
@@ -102,17 +102,18 @@ fn classify(train: &Matrix, test: &Matrix, means: Option<&Matrix>, split: &Split
 ///
 /// The mean classifier uses `means` for head features, and the means of the un-augmented training samples for encoder
 /// features.
-fn accuracies(seen: &Seen<'_>, means: &Matrix) -> Result<[Accuracies; 2]> {
-    let of = |views: &Views<'_>| features(&seen.network, views.len(), seen.stop, |chunk| views.plain(chunk));
-    let (train, test) = (of(&seen.train)?, of(&seen.evaluated)?);
+fn accuracies(context: &EvaluationContext<'_>, means: &Matrix) -> Result<[Accuracies; 2]> {
+    let of =
+        |views: &Views<'_>| features(&context.network, views.len(), context.stop, |chunk| views.plain(chunk));
+    let (train, test) = (of(&context.train)?, of(&context.evaluated)?);
     Ok([
-        classify(&train.head, &test.head, Some(means), seen.split)?,
-        classify(&train.encoder, &test.encoder, None, seen.split)?,
+        classify(&train.head, &test.head, Some(means), context.split)?,
+        classify(&train.encoder, &test.encoder, None, context.split)?,
     ])
 }
 
 /// A network and the samples that it is shown.
-struct Seen<'a> {
+struct EvaluationContext<'a> {
     network: Network,
     config: &'a Config,
     split: &'a Split,
@@ -121,7 +122,7 @@ struct Seen<'a> {
     stop: &'a (dyn Fn() -> bool + Sync),
 }
 
-impl<'a> Seen<'a> {
+impl<'a> EvaluationContext<'a> {
     fn new(
         network: Network,
         config: &'a Config,
@@ -144,9 +145,9 @@ pub(super) fn untrained_accuracies(
     session: &Session<'_>,
 ) -> Result<[Accuracies; 2]> {
     let network = config.network(&split.train, session.device)?;
-    let seen = Seen::new(network, config, split, (session.device, session.stop))?;
-    let means = ClassMeans::of(&seen, config.seed)?;
-    accuracies(&seen, &means.means)
+    let context = EvaluationContext::new(network, config, split, (session.device, session.stop))?;
+    let means = ClassMeans::of(&context, config.seed)?;
+    accuracies(&context, &means.means)
 }
 
 /// Numbers in the training images above which a probe on raw pixels takes too long.
@@ -179,14 +180,14 @@ pub(super) fn pixel_accuracies(split: &Split) -> Result<Option<Accuracies>> {
 
 /// What a measurement of a run gives.
 #[derive(Debug)]
-pub struct Measured {
+pub struct EvaluatedRun {
     /// One row for each number of draws.
     pub rows: Vec<LossComponents>,
     /// The spread within each class of the training samples: of head features, of encoder features.
     pub spreads: [Vec<CollisionByClass>; 2],
 }
 
-impl Measured {
+impl EvaluatedRun {
     /// Writes `losses.csv`, `collision.csv`, `collision.svg` and `collision.png` into a folder.
     ///
     /// # Errors
@@ -222,7 +223,7 @@ impl Measured {
 
 /// What is measured of a trained run; `None`: as the run's settings say.
 #[derive(Debug, Clone, Default)]
-pub struct Measuring<'a> {
+pub struct EvaluationSettings<'a> {
     /// n = K+1, each one row.
     pub draws: Option<&'a [NumDraws]>,
     /// t.
@@ -243,19 +244,19 @@ pub struct Measuring<'a> {
 pub fn measure_run(
     path: &Path,
     split: &Split,
-    measuring: &Measuring<'_>,
+    settings: &EvaluationSettings<'_>,
     session: &Session<'_>,
-) -> Result<Measured> {
+) -> Result<EvaluatedRun> {
     let (config, network) = trained(path, split, session)?;
     let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
-    measure_network(network, &config, &name, split, measuring, session)
+    measure_network(network, &config, &name, split, settings, session)
 }
 
 /// Settings and network of a run that was trained on the training samples of `split`.
 fn trained(path: &Path, split: &Split, session: &Session<'_>) -> Result<(Config, Network)> {
-    let (config, marker) = run_config(path)?;
+    let (config, manifest) = run_config(path)?;
     let here = split.train.describe();
-    if let Some(there) = marker.circumstances.filter(|there| !there.starts_with(&here)) {
+    if let Some(there) = manifest.provenance.filter(|there| !there.starts_with(&here)) {
         return Err(Error::argument(format!(
             "{} was trained on other samples than these: {there}, now {here}",
             path.display()
@@ -274,11 +275,11 @@ pub fn measure_network(
     config: &Config,
     name: &str,
     split: &Split,
-    measuring: &Measuring<'_>,
+    settings: &EvaluationSettings<'_>,
     session: &Session<'_>,
-) -> Result<Measured> {
-    let Measuring { draws, temperature, passes, seed } = measuring.clone();
-    let seen = Seen::new(network, config, split, (session.device, session.stop))?;
+) -> Result<EvaluatedRun> {
+    let EvaluationSettings { draws, temperature, passes, seed } = settings.clone();
+    let context = EvaluationContext::new(network, config, split, (session.device, session.stop))?;
     let default = [NumDraws::new(config.evaluated_draws())?];
     let draws = draws.unwrap_or(&default);
     let passes = passes.or(config.passes);
@@ -286,17 +287,17 @@ pub fn measure_network(
         measure::passes_for(split.evaluated.len(), n)?;
     }
     let seed = seed.unwrap_or(config.seed);
-    let means = ClassMeans::of(&seen, seed)?;
+    let means = ClassMeans::of(&context, seed)?;
     let mut sample_means: Option<Matrix> = None;
     for view in 0..config.fbar_views {
-        let mut draw = Draw::new(seed, Purpose::SampleMeans, view)?;
-        let features = augmented(&seen, &seen.evaluated, &mut draw)?.head;
+        let mut draw = ViewStream::new(seed, Purpose::SampleMeans, view)?;
+        let features = augmented(&context, &context.evaluated, &mut draw)?.head;
         let sum = sample_means.get_or_insert_with(|| Matrix::zeros(features.rows, features.cols));
         sum.data.iter_mut().zip(&features.data).for_each(|(s, x)| *s += x / config.fbar_views as f64);
     }
     let spreads = means.spreads(&split.train)?;
-    let [head, encoder] = accuracies(&seen, &means.means)?;
-    let sgd = sgd_accuracies(&seen)?;
+    let [head, encoder] = accuracies(&context, &means.means)?;
+    let sgd = sgd_accuracies(&context)?;
     let mut rows = Vec::new();
     let mut geometry = None;
     for &num_draws in draws {
@@ -309,10 +310,10 @@ pub fn measure_network(
             passes,
         };
         let mut views = |pass: usize| -> Result<measure::Views> {
-            let mut draw = Draw::new(seed, Purpose::EvaluationViews, pass)?;
-            let first = augmented(&seen, &seen.evaluated, &mut draw)?.head;
+            let mut draw = ViewStream::new(seed, Purpose::EvaluationViews, pass)?;
+            let first = augmented(&context, &context.evaluated, &mut draw)?.head;
             draw.second_half();
-            let second = augmented(&seen, &seen.evaluated, &mut draw)?.head;
+            let second = augmented(&context, &context.evaluated, &mut draw)?.head;
             let views = measure::Views { first, second };
             if geometry.is_none() {
                 geometry = Some(measure::geometry(&views)?);
@@ -321,7 +322,7 @@ pub fn measure_network(
         };
         let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
         let mut row = measure::measure(&evaluation, &mut order, &mut views)?;
-        row.run = run_info(config, name, seen.network.head_name());
+        row.run = run_info(config, name, context.network.head_name());
         row.extra.push(("train_samples".into(), split.train.len().to_string()));
         if let Some(selection) = config.selection() {
             row.extra.push((theory::losses::SELECTION.into(), selection.to_string()));
@@ -333,13 +334,13 @@ pub fn measure_network(
         set_exact(
             &mut row,
             &[
-                (Measure::CollisionSpread, overall(&spreads[0])),
-                (Measure::MeanAccuracy, head.mean),
-                (Measure::MeanAccuracyEncoder, encoder.mean),
-                (Measure::LinearAccuracy, head.linear),
-                (Measure::LinearAccuracyEncoder, encoder.linear),
-                (Measure::KnnAccuracy, head.knn),
-                (Measure::KnnAccuracyEncoder, encoder.knn),
+                (Quantity::CollisionSpread, overall(&spreads[0])),
+                (Quantity::MeanAccuracy, head.mean),
+                (Quantity::MeanAccuracyEncoder, encoder.mean),
+                (Quantity::LinearAccuracy, head.linear),
+                (Quantity::LinearAccuracyEncoder, encoder.linear),
+                (Quantity::KnnAccuracy, head.knn),
+                (Quantity::KnnAccuracyEncoder, encoder.knn),
             ],
         )?;
         set_exact(&mut row, &sgd)?;
@@ -348,24 +349,24 @@ pub fn measure_network(
         row.extra.push(("collision_spread_encoder".into(), overall(&spreads[1]).to_string()));
         rows.push(row);
     }
-    Ok(Measured { rows, spreads })
+    Ok(EvaluatedRun { rows, spreads })
 }
 
 /// Accuracies of the paper's linear probe on head features and encoder features, where the settings ask for them.
-fn sgd_accuracies(seen: &Seen<'_>) -> Result<Vec<(Measure, f64)>> {
-    let Some(epochs) = seen.config.probe_epochs else { return Ok(Vec::new()) };
-    let probe = SgdProbe { epochs, best_epoch: seen.config.probe_best_epoch, ..SgdProbe::default() };
+fn sgd_accuracies(context: &EvaluationContext<'_>) -> Result<Vec<(Quantity, f64)>> {
+    let Some(epochs) = context.config.probe_epochs else { return Ok(Vec::new()) };
+    let probe = SgdProbe { epochs, best_epoch: context.config.probe_best_epoch, ..SgdProbe::default() };
     let plain =
-        |views: &Views<'_>| features(&seen.network, views.len(), seen.stop, |chunk| views.plain(chunk));
-    let (train, test) = (plain(&seen.train)?, plain(&seen.evaluated)?);
-    let labels = (seen.split.train.labels(), seen.split.evaluated.labels());
+        |views: &Views<'_>| features(&context.network, views.len(), context.stop, |chunk| views.plain(chunk));
+    let (train, test) = (plain(&context.train)?, plain(&context.evaluated)?);
+    let labels = (context.split.train.labels(), context.split.evaluated.labels());
     let mut found = Vec::new();
     for (index, measure, train, test) in [
-        (0, Measure::LinearAccuracySgd, &train.head, &test.head),
-        (1, Measure::LinearAccuracySgdEncoder, &train.encoder, &test.encoder),
+        (0, Quantity::LinearAccuracySgd, &train.head, &test.head),
+        (1, Quantity::LinearAccuracySgdEncoder, &train.encoder, &test.encoder),
     ] {
-        let mut rng = stream(seen.config.seed, Purpose::Probe, index);
-        let classes = seen.split.train.num_classes();
+        let mut rng = stream(context.config.seed, Purpose::Probe, index);
+        let classes = context.split.train.num_classes();
         match linear_accuracy_sgd(&probe, (train, labels.0), (test, labels.1), classes, &mut rng) {
             Ok(accuracy) => found.push((measure, accuracy)),
             // Features of large norm at this rate: the column stays empty.
@@ -380,7 +381,7 @@ fn sgd_accuracies(seen: &Seen<'_>) -> Result<Vec<(Measure, f64)>> {
 pub(super) const MEASURE_SEED: &str = "measure_seed";
 
 /// Sets measures that are no means over batches.
-fn set_exact(row: &mut LossComponents, values: &[(Measure, f64)]) -> Result<()> {
+fn set_exact(row: &mut LossComponents, values: &[(Quantity, f64)]) -> Result<()> {
     values.iter().try_for_each(|&(measure, value)| Ok(row.set(measure, Estimate::exact(value))?))
 }
 
@@ -413,13 +414,13 @@ struct ClassMeans {
 }
 
 impl ClassMeans {
-    fn of(seen: &Seen<'_>, seed: u64) -> Result<Self> {
-        let (config, train) = (seen.config, &seen.split.train);
+    fn of(context: &EvaluationContext<'_>, seed: u64) -> Result<Self> {
+        let (config, train) = (context.config, &context.split.train);
         let mut saved = Vec::new();
         let mut means: Option<Matrix> = None;
         for view in 0..config.mean_views {
-            let mut draw = Draw::new(seed, Purpose::ClassMeans, view)?;
-            let features = augmented(seen, &seen.train, &mut draw)?;
+            let mut draw = ViewStream::new(seed, Purpose::ClassMeans, view)?;
+            let features = augmented(context, &context.train, &mut draw)?;
             let of_view = class_means(&features.head, train.labels(), train.num_classes());
             let sum = means.get_or_insert_with(|| Matrix::zeros(of_view.rows, of_view.cols));
             sum.data.iter_mut().zip(&of_view.data).for_each(|(s, x)| *s += x / config.mean_views as f64);
@@ -479,13 +480,13 @@ pub fn measure_features(
     // What does not depend on the number of draws.
     let test = (&views.first, &features.labels[..]);
     let mut fixed = vec![
-        (Measure::MeanAccuracy, mean_accuracy(&means, test.0, test.1)?),
-        (Measure::CollisionSpread, collision_spread(&views, &features.labels, classes)?),
+        (Quantity::MeanAccuracy, mean_accuracy(&means, test.0, test.1)?),
+        (Quantity::CollisionSpread, collision_spread(&views, &features.labels, classes)?),
     ];
     fixed.extend(measure::geometry(&views)?.columns());
     if let Some((train, labels)) = &features.train {
-        fixed.push((Measure::LinearAccuracy, linear_accuracy((train, labels), test, classes)?));
-        fixed.push((Measure::KnnAccuracy, knn_accuracy((train, labels), test, classes)?));
+        fixed.push((Quantity::LinearAccuracy, linear_accuracy((train, labels), test, classes)?));
+        fixed.push((Quantity::KnnAccuracy, knn_accuracy((train, labels), test, classes)?));
     }
     let mut rows = Vec::new();
     for &num_draws in draws {

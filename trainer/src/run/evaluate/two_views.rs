@@ -1,7 +1,7 @@
 //! Head features of two random views of the evaluated samples: what an analysis other than the bounds' looks at.
 
-use super::{Seen, augmented, trained};
-use crate::augment::Draw;
+use super::{EvaluationContext, augmented, trained};
+use crate::augment::ViewStream;
 use crate::data::Split;
 use crate::error::Result;
 use crate::run::Session;
@@ -22,10 +22,10 @@ pub fn two_views(
     session: &Session<'_>,
 ) -> Result<measure::Views> {
     let (config, network) = trained(path, split, session)?;
-    let seen = Seen::new(network, &config, split, (session.device, session.stop))?;
-    let mut draw = Draw::new(seed.unwrap_or(config.seed), Purpose::EvaluationViews, 0)?;
-    let first = augmented(&seen, &seen.evaluated, &mut draw)?.head;
+    let context = EvaluationContext::new(network, &config, split, (session.device, session.stop))?;
+    let mut draw = ViewStream::new(seed.unwrap_or(config.seed), Purpose::EvaluationViews, 0)?;
+    let first = augmented(&context, &context.evaluated, &mut draw)?.head;
     draw.second_half();
-    let second = augmented(&seen, &seen.evaluated, &mut draw)?.head;
+    let second = augmented(&context, &context.evaluated, &mut draw)?.head;
     Ok(measure::Views { first, second })
 }

@@ -1,14 +1,14 @@
 //! Runs against a reference run of the same seed: which negatives, or which loss, makes a difference.
 
 use std::collections::HashMap;
-use theory::losses::{LossComponents, Measure};
+use theory::losses::{LossComponents, Quantity};
 use theory::report::{Cell, Group, Table, group, mean_and_deviation, mean_interval};
 
 /// The accuracies that are compared.
-const MEASURES: [(Measure, &str); 3] = [
-    (Measure::LinearAccuracyEncoder, "linear, encoder"),
-    (Measure::LinearAccuracy, "linear, head"),
-    (Measure::KnnAccuracyEncoder, "kNN, encoder"),
+const MEASURES: [(Quantity, &str); 3] = [
+    (Quantity::LinearAccuracyEncoder, "linear, encoder"),
+    (Quantity::LinearAccuracy, "linear, head"),
+    (Quantity::KnnAccuracyEncoder, "kNN, encoder"),
 ];
 
 /// Each group of runs that differ by seed alone beside the group of `reference`, which has the negatives and the loss of the first run of
@@ -104,7 +104,7 @@ mod tests {
             let draws = NumDraws::new(64).unwrap();
             let mut row = LossComponents::new(10, draws, 0.5, Sampling::WithoutReplacement).unwrap();
             (row.run.loss, row.run.seed) = (loss.into(), Some(seed));
-            row.set(Measure::LinearAccuracyEncoder, Estimate::exact(accuracy)).unwrap();
+            row.set(Quantity::LinearAccuracyEncoder, Estimate::exact(accuracy)).unwrap();
             row
         };
         // Seeds differ by 0.2, the losses by 0.01 to 0.03 within each.
@@ -131,7 +131,7 @@ mod tests {
             let mut row = LossComponents::new(10, draws, 0.5, Sampling::WithoutReplacement).unwrap();
             (row.run.seed, row.run.effective_negatives) = (Some(seed), Some(kept));
             row.extra.extend(selection.map(|name| ("selection".to_string(), name.to_string())));
-            row.set(Measure::LinearAccuracyEncoder, Estimate::exact(accuracy)).unwrap();
+            row.set(Quantity::LinearAccuracyEncoder, Estimate::exact(accuracy)).unwrap();
             row
         };
         let rows: Vec<LossComponents> = [(7, 0.0), (11, 0.1)]

@@ -6,13 +6,13 @@ use crate::error::{Error, Result};
 use crate::loss::LossKind;
 use crate::optim::OptimiserKind;
 use crate::run::{
-    Accuracies, Config, Folder, Grid, LearningRateRule, Marker, Measuring, Negatives, Objective, Progress,
-    Session, evaluate, measure_run, run_jobs, train,
+    Accuracies, Config, EvaluationSettings, Folder, Grid, LearningRateRule, Manifest, Negatives, Objective,
+    Progress, Session, evaluate, measure_run, run_jobs, train,
 };
 use candle_core::Device;
 use measure::passes_for;
 use std::path::{Path, PathBuf};
-use theory::losses::{self, LossComponents, Measure};
+use theory::losses::{self, LossComponents, Quantity};
 use theory::report::{self, Cell, Section, Table};
 
 /// Learning rate of the supervised references at a batch of 256.
@@ -197,7 +197,7 @@ pub struct Reproduction {
     pub measured: Table,
     /// The bounds per number of draws.
     pub bounds: Table,
-    /// Trained against untrained against raw pixels.
+    /// TrainedRun against untrained against raw pixels.
     pub accuracies: Table,
     /// Where the sweep has several selections of negatives, or several losses: each beside the first.
     pub compared: Option<Table>,
@@ -222,8 +222,8 @@ pub fn reproduce(
 ) -> Result<Reproduction> {
     plan.check(split)?;
     let samples = format!("{}, evaluated {}", split.train.describe(), split.evaluated.describe());
-    let marker = Marker::new("reproduce", plan.describe()).with_data(session.data);
-    let folder = Folder::create(path, &marker.with_circumstances(samples))?;
+    let manifest = Manifest::new("reproduce", plan.describe()).with_data(session.data);
+    let folder = Folder::create(path, &manifest.with_provenance(samples))?;
     let runs_folder = folder.file("runs");
     std::fs::create_dir_all(&runs_folder).map_err(|e| Error::io(&runs_folder, e))?;
     let (mut runs, references) = (plan.runs(), plan.references());
@@ -244,7 +244,7 @@ pub fn reproduce(
         |name: &str, text: String| theory::files::write_atomically(&folder.file(name), text.as_bytes());
     write("accuracy.csv", accuracies.to_text(report::Format::Csv))?;
     let mut sections = vec![Section {
-        title: "Trained and not trained".into(),
+        title: "TrainedRun and not trained".into(),
         text: "Accuracy on the evaluated samples: mean ± standard deviation over seeds. Supervised: the same encoder, \
                trained by cross-entropy with known classes, its head one linear layer. Untrained: the same encoder at \
                initialisation."
@@ -314,12 +314,12 @@ fn one_run(
     let rows = match kept {
         Some(rows) => rows,
         None => {
-            let measured = measure_run(path, split, &Measuring::default(), session)?;
+            let measured = measure_run(path, split, &EvaluationSettings::default(), session)?;
             measured.write(trained.folder.path())?;
             measured.rows
         }
     };
-    let accuracy = rows.first().and_then(|row| row.get(Measure::LinearAccuracy)).unwrap_or(f64::NAN);
+    let accuracy = rows.first().and_then(|row| row.get(Quantity::LinearAccuracy)).unwrap_or(f64::NAN);
     let kept = if trained.kept { ", kept from before" } else { "" };
     task.finish(&format!("loss {:.3}, linear accuracy {accuracy:.3}{kept}", trained.final_loss));
     Ok(rows)
@@ -395,10 +395,14 @@ fn accuracy_table(
         };
         let row = (what == "trained").then_some(group.rows[0]);
         let layers = [
-            ("head", of(Measure::MeanAccuracy, Measure::LinearAccuracy, Measure::KnnAccuracy)),
+            ("head", of(Quantity::MeanAccuracy, Quantity::LinearAccuracy, Quantity::KnnAccuracy)),
             (
                 "encoder",
-                of(Measure::MeanAccuracyEncoder, Measure::LinearAccuracyEncoder, Measure::KnnAccuracyEncoder),
+                of(
+                    Quantity::MeanAccuracyEncoder,
+                    Quantity::LinearAccuracyEncoder,
+                    Quantity::KnnAccuracyEncoder,
+                ),
             ),
         ];
         for (layer, values) in layers {

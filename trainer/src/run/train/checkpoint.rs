@@ -20,7 +20,7 @@ const OPTIMISER: &str = "optimiser.state";
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Position {
+pub(super) struct TrainState {
     /// Steps taken.
     pub step: u64,
     /// The epoch that the next step belongs to.
@@ -67,7 +67,7 @@ pub(super) fn save(
     network: &Network,
     memory: Option<&Memory>,
     settings: &str,
-    position: &Position,
+    position: &TrainState,
 ) -> Result<()> {
     let parameters = network.parameters();
     let mut tensors: Vec<(String, Tensor)> = parameters.tensors()?;
@@ -102,7 +102,7 @@ pub(super) fn load(
     optimiser: &mut Optimiser,
     memory: Option<&mut Memory>,
     settings: &str,
-) -> Result<Position> {
+) -> Result<TrainState> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     let damaged = |e: &dyn std::fmt::Display| Error::data(path, format!("is no checkpoint: {e}"));
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
@@ -111,7 +111,7 @@ pub(super) fn load(
         return Err(Error::data(path, "is a checkpoint of other settings"));
     }
     let position = metadata.get("position").ok_or_else(|| damaged(&"it has no position"))?;
-    let position: Position = serde_json::from_str(position).map_err(|e| damaged(&e))?;
+    let position: TrainState = serde_json::from_str(position).map_err(|e| damaged(&e))?;
     let mut tensors = candle_core::safetensors::load_buffer(&bytes, network.parameters().device())
         .map_err(|e| damaged(&e))?;
     let state = tensors.remove(OPTIMISER).ok_or_else(|| damaged(&format!("it has no '{OPTIMISER}'")))?;

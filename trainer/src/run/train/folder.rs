@@ -1,16 +1,16 @@
-//! Folders that this program owns, known by a marker file `run.json`.
+//! Folders that this program owns, known by a manifest file `run.json`.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use theory::files::write_atomically;
 
-const MARKER: &str = "run.json";
+const MANIFEST: &str = "run.json";
 const PROGRAM: &str = "trainer";
 
 /// What `run.json` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Marker {
+pub struct Manifest {
     /// Always `trainer`.
     pub program: String,
     /// Version of the program.
@@ -26,11 +26,11 @@ pub struct Marker {
     pub data: Option<PathBuf>,
     /// What the settings do not fix: the samples, the device. Where both folder and command say it, it must be the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub circumstances: Option<String>,
+    pub provenance: Option<String>,
 }
 
-impl Marker {
-    /// A marker of this program for the running command.
+impl Manifest {
+    /// A manifest of this program for the running command.
     pub fn new(kind: &str, settings: String) -> Self {
         let command = std::env::args().collect();
         Self {
@@ -40,7 +40,7 @@ impl Marker {
             command,
             settings,
             data: None,
-            circumstances: None,
+            provenance: None,
         }
     }
 
@@ -53,8 +53,8 @@ impl Marker {
 
     /// The same with what the settings do not fix.
     #[must_use]
-    pub fn with_circumstances(self, circumstances: String) -> Self {
-        Self { circumstances: Some(circumstances), ..self }
+    pub fn with_provenance(self, provenance: String) -> Self {
+        Self { provenance: Some(provenance), ..self }
     }
 }
 
@@ -76,18 +76,18 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes or opens a folder for `marker`; nothing else in it is touched.
+    /// Makes or opens a folder for `manifest`; nothing else in it is touched.
     ///
     /// # Errors
     /// The path is no folder; the folder holds something that is not ours, or results of other settings; the operating
     /// system refuses.
-    pub fn create(path: &Path, marker: &Marker) -> Result<Self> {
-        let state = Self::check(path, marker)?;
+    pub fn create(path: &Path, manifest: &Manifest) -> Result<Self> {
+        let state = Self::check(path, manifest)?;
         std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
-        let moved = || read_marker(path).is_ok_and(|found| found.data != marker.data);
+        let moved = || read_manifest(path).is_ok_and(|found| found.data != manifest.data);
         if state == FolderState::New || moved() {
-            let text = serde_json::to_string_pretty(marker).unwrap_or_default() + "\n";
-            write_atomically(&path.join(MARKER), text.as_bytes())?;
+            let text = serde_json::to_string_pretty(manifest).unwrap_or_default() + "\n";
+            write_atomically(&path.join(MANIFEST), text.as_bytes())?;
         }
         Ok(Self { path: path.to_path_buf(), state })
     }
@@ -96,7 +96,7 @@ impl Folder {
     ///
     /// # Errors
     /// As for `create`.
-    pub fn check(path: &Path, marker: &Marker) -> Result<FolderState> {
+    pub fn check(path: &Path, manifest: &Manifest) -> Result<FolderState> {
         if path.exists() && !path.is_dir() {
             return Err(Error::argument(format!("{} exists and is no folder", path.display())));
         }
@@ -107,8 +107,8 @@ impl Folder {
         if entries.next().is_none() {
             return Ok(FolderState::New);
         }
-        let found = read_marker(path)?;
-        if let Some(difference) = difference(&found, marker) {
+        let found = read_manifest(path)?;
+        if let Some(difference) = difference(&found, manifest) {
             return Err(Error::argument(format!(
                 "{} holds a '{}' of other settings ({difference}): choose another folder or remove it",
                 path.display(),
@@ -122,19 +122,19 @@ impl Folder {
     ///
     /// # Errors
     /// The folder does not exist or holds no such results.
-    pub fn open(path: &Path, kind: &str) -> Result<(Self, Marker)> {
+    pub fn open(path: &Path, kind: &str) -> Result<(Self, Manifest)> {
         if !path.is_dir() {
             return Err(Error::argument(format!("there is no folder {}", path.display())));
         }
-        let marker = read_marker(path)?;
-        if marker.kind != kind {
+        let manifest = read_manifest(path)?;
+        if manifest.kind != kind {
             return Err(Error::argument(format!(
                 "{} holds a '{}', not a '{kind}'",
                 path.display(),
-                marker.kind
+                manifest.kind
             )));
         }
-        Ok((Self { path: path.to_path_buf(), state: FolderState::Same }, marker))
+        Ok((Self { path: path.to_path_buf(), state: FolderState::Same }, manifest))
     }
 
     /// The folder itself.
@@ -148,20 +148,20 @@ impl Folder {
     }
 }
 
-fn read_marker(path: &Path) -> Result<Marker> {
+fn read_manifest(path: &Path) -> Result<Manifest> {
     let foreign = || {
         Error::argument(format!(
-            "{} exists and was not made by this program (it has no {MARKER} of ours): choose another folder",
+            "{} exists and was not made by this program (it has no {MANIFEST} of ours): choose another folder",
             path.display()
         ))
     };
-    let text = std::fs::read_to_string(path.join(MARKER)).map_err(|_| foreign())?;
-    let marker: Marker = serde_json::from_str(&text).map_err(|_| foreign())?;
-    if marker.program == PROGRAM { Ok(marker) } else { Err(foreign()) }
+    let text = std::fs::read_to_string(path.join(MANIFEST)).map_err(|_| foreign())?;
+    let manifest: Manifest = serde_json::from_str(&text).map_err(|_| foreign())?;
+    if manifest.program == PROGRAM { Ok(manifest) } else { Err(foreign()) }
 }
 
 /// The first thing in which two markers differ.
-fn difference(found: &Marker, wanted: &Marker) -> Option<String> {
+fn difference(found: &Manifest, wanted: &Manifest) -> Option<String> {
     if found.kind != wanted.kind {
         return Some(format!("it is no '{}'", wanted.kind));
     }
@@ -171,7 +171,7 @@ fn difference(found: &Marker, wanted: &Marker) -> Option<String> {
     if found.settings != wanted.settings {
         return Some(setting(&found.settings, &wanted.settings));
     }
-    match (&found.circumstances, &wanted.circumstances) {
+    match (&found.provenance, &wanted.provenance) {
         (Some(there), Some(here)) if there != here => Some(format!("made with {there}, now {here}")),
         _ => None,
     }
@@ -209,16 +209,16 @@ mod tests {
     #[test]
     fn only_our_own_folder_with_the_same_settings_is_reused() {
         let folder = tempfile::tempdir().unwrap();
-        let marker = |settings: &str| Marker::new("train", settings.into());
+        let manifest = |settings: &str| Manifest::new("train", settings.into());
         let own = folder.path().join("own");
-        assert_eq!(Folder::create(&own, &marker("epochs = 3")).unwrap().state, FolderState::New);
-        assert_eq!(Folder::create(&own, &marker("epochs = 3")).unwrap().state, FolderState::Same);
-        let error = Folder::create(&own, &marker("epochs = 4")).unwrap_err().to_string();
+        assert_eq!(Folder::create(&own, &manifest("epochs = 3")).unwrap().state, FolderState::New);
+        assert_eq!(Folder::create(&own, &manifest("epochs = 3")).unwrap().state, FolderState::Same);
+        let error = Folder::create(&own, &manifest("epochs = 4")).unwrap_err().to_string();
         assert!(error.contains("epochs = 3 there, epochs = 4 asked for"), "{error}");
-        let on_cpu = marker("epochs = 3").with_circumstances("cpu".into());
+        let on_cpu = manifest("epochs = 3").with_provenance("cpu".into());
         let other = folder.path().join("other");
         Folder::create(&other, &on_cpu).unwrap();
-        let error = Folder::create(&other, &on_cpu.clone().with_circumstances("gpu".into())).unwrap_err();
+        let error = Folder::create(&other, &on_cpu.clone().with_provenance("gpu".into())).unwrap_err();
         assert!(error.to_string().contains("made with cpu, now gpu"), "{error}");
         // Keys are compared, not lines.
         assert_eq!(
@@ -229,9 +229,9 @@ mod tests {
         let foreign = folder.path().join("foreign");
         std::fs::create_dir(&foreign).unwrap();
         std::fs::write(foreign.join("thesis.tex"), "x").unwrap();
-        let error = Folder::create(&foreign, &marker("")).unwrap_err().to_string();
+        let error = Folder::create(&foreign, &manifest("")).unwrap_err().to_string();
         assert!(error.contains("was not made by this program"), "{error}");
-        assert!(Folder::create(&foreign.join("thesis.tex"), &marker("")).is_err());
+        assert!(Folder::create(&foreign.join("thesis.tex"), &manifest("")).is_err());
         assert!(Folder::open(&own, "measure").is_err());
     }
 }

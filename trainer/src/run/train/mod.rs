@@ -11,19 +11,19 @@ mod memory;
 pub mod metrics;
 mod progress;
 
-pub use folder::{Folder, FolderState, Marker};
+pub use folder::{Folder, FolderState, Manifest};
 pub use metrics::Metrics;
 pub use progress::{Progress, Task};
 
 use super::{Config, Negatives, Objective};
-use crate::augment::{Draw, Views};
+use crate::augment::{ViewStream, Views};
 use crate::data::Samples;
 use crate::error::{Error, Result};
 use crate::loss::{Choice, Kept, Loss, cross_entropy, negative_mask, sampled_info_nce, selected_nt_xent};
 use crate::model::{Input, Network, Output, Precision, Tape};
 use crate::optim::{Optimiser, Schedule};
 use candle_core::{CpuStorage, Device, Storage, Tensor};
-use checkpoint::Position;
+use checkpoint::TrainState;
 use measure::rng::{Purpose, permutation, stream};
 use memory::Memory;
 use rand_chacha::ChaCha8Rng;
@@ -37,7 +37,7 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 const LOOK_EVERY: usize = 20;
 
 /// Steps whose rates are kept in memory, where the optimiser of embeddings needs them beforehand.
-const MOST_FORETOLD: usize = 100_000_000;
+const MOST_STEPS: usize = 100_000_000;
 
 /// Where and how a run computes: what its result does not depend on, but for the device.
 #[derive(Clone, Copy)]
@@ -69,7 +69,7 @@ impl Session<'_> {
 }
 
 /// What a training run left.
-pub struct Trained {
+pub struct TrainedRun {
     /// Its folder.
     pub folder: Folder,
     /// Whether the folder held the finished run already.
@@ -91,7 +91,7 @@ pub fn train(
     path: &Path,
     session: &Session<'_>,
     task: &Task,
-) -> Result<Trained> {
+) -> Result<TrainedRun> {
     let batches = samples.len() / config.batch_size;
     if batches == 0 {
         return Err(Error::argument(format!(
@@ -103,12 +103,12 @@ pub fn train(
     let settings = config.to_toml();
     // Before the folder: settings that make no network, or no views, claim none.
     let mut run = Run::new(config, samples, batches, session)?;
-    let marker = Marker::new("train", settings.clone()).with_data(session.data);
-    let folder = Folder::create(path, &marker.with_circumstances(run.circumstances(session)))?;
+    let manifest = Manifest::new("train", settings.clone()).with_data(session.data);
+    let folder = Folder::create(path, &manifest.with_provenance(run.provenance(session)))?;
     if folder.state == FolderState::Same && folder.file(MODEL).exists() {
         let records = metrics::jsonl::read(&folder.file("metrics.jsonl"))?;
         let final_loss = records.iter().rev().find_map(|record| record.get("loss")).unwrap_or(f64::NAN);
-        return Ok(Trained { folder, kept: true, final_loss });
+        return Ok(TrainedRun { folder, kept: true, final_loss });
     }
     let checkpoint = folder.file(CHECKPOINT);
     if checkpoint.exists() && !session.resume {
@@ -130,9 +130,9 @@ pub fn train(
         return Err(Error::data(&record, format!("has {rows} rows up to the checkpoint's epoch {epochs}")));
     }
     let (every, last) = (session.checkpoint_every, Instant::now());
-    let mut keeper = Keeper { path: checkpoint, settings, every, last, metrics };
+    let mut checkpointer = Checkpointer { path: checkpoint, settings, every, last, metrics };
     while run.position.epoch < config.epochs {
-        run.epoch(&mut keeper, session)?;
+        run.epoch(&mut checkpointer, session)?;
         let loss = run.position.last_loss.unwrap_or(f64::NAN);
         let rate = run.schedule.rate(run.position.step as usize - 1);
         let epoch = run.position.epoch as u64 - 1;
@@ -140,24 +140,24 @@ pub fn train(
         values.extend(run.about_negatives());
         // Known and recorded: the next epoch counts anew.
         (run.position.kept_same, run.position.kept_known) = (0, 0);
-        keeper.metrics.record(run.position.step, epoch, &values)?;
+        checkpointer.metrics.record(run.position.step, epoch, &values)?;
         task.step(|| format!("loss {loss:.3}"));
         // After the record, so that the checkpoint never stands before it.
         if run.position.epoch < config.epochs {
-            run.pause(&mut keeper, session)?;
+            run.pause(&mut checkpointer, session)?;
         }
     }
-    keeper.require_finite(&run)?;
-    keeper.metrics.flush()?;
+    checkpointer.require_finite(&run)?;
+    checkpointer.metrics.flush()?;
     run.network.parameters().save(&folder.file(MODEL))?;
-    if keeper.path.exists() {
-        std::fs::remove_file(&keeper.path).map_err(|e| Error::io(&keeper.path, e))?;
+    if checkpointer.path.exists() {
+        std::fs::remove_file(&checkpointer.path).map_err(|e| Error::io(&checkpointer.path, e))?;
     }
-    Ok(Trained { folder, kept: false, final_loss: run.position.last_loss.unwrap_or(f64::NAN) })
+    Ok(TrainedRun { folder, kept: false, final_loss: run.position.last_loss.unwrap_or(f64::NAN) })
 }
 
 /// Writes checkpoints now and then.
-struct Keeper {
+struct Checkpointer {
     path: PathBuf,
     settings: String,
     every: Duration,
@@ -165,7 +165,7 @@ struct Keeper {
     metrics: Metrics,
 }
 
-impl Keeper {
+impl Checkpointer {
     /// Neither a checkpoint nor a finished run holds a number that is not finite.
     fn require_finite(&self, run: &Run<'_>) -> Result<()> {
         let parameters = run.network.parameters();
@@ -209,7 +209,7 @@ struct Run<'a> {
     optimiser: Optimiser,
     schedule: Schedule,
     batches: usize,
-    position: Position,
+    position: TrainState,
 }
 
 impl<'a> Run<'a> {
@@ -226,22 +226,22 @@ impl<'a> Run<'a> {
             total_steps: config.epochs * batches,
         };
         if network.parameters().table().is_some() {
-            if schedule.total_steps > MOST_FORETOLD {
+            if schedule.total_steps > MOST_STEPS {
                 let steps = schedule.total_steps;
                 return Err(Error::argument(format!(
-                    "epochs = {} make {steps} steps; an encoder of texts takes {MOST_FORETOLD}",
+                    "epochs = {} make {steps} steps; an encoder of texts takes {MOST_STEPS}",
                     config.epochs
                 )));
             }
             let rates = (0..schedule.total_steps).map(|step| schedule.rate(step)).collect();
-            optimiser.foretell(network.parameters(), rates)?;
+            optimiser.set_rates(network.parameters(), rates)?;
         }
-        let position = Position::default();
+        let position = TrainState::default();
         Ok(Self { config, samples, views, network, memory, optimiser, schedule, batches, position })
     }
 
     /// What the settings do not fix.
-    fn circumstances(&self, session: &Session<'_>) -> String {
+    fn provenance(&self, session: &Session<'_>) -> String {
         let device = if session.device.is_cpu() { "cpu" } else { "cuda" };
         let mut words = vec![self.samples.describe()];
         words.extend(self.views.describe());
@@ -250,10 +250,10 @@ impl<'a> Run<'a> {
     }
 
     /// The rest of the epoch that the position is in; afterwards it is at the start of the next.
-    fn epoch(&mut self, keeper: &mut Keeper, session: &Session<'_>) -> Result<()> {
+    fn epoch(&mut self, checkpointer: &mut Checkpointer, session: &Session<'_>) -> Result<()> {
         let (config, epoch) = (self.config, self.position.epoch);
         let order = permutation(self.samples.len(), &mut stream(config.seed, Purpose::Shuffle, epoch as u64));
-        let mut draw = Draw::new(config.seed, Purpose::Augmentation, epoch)?;
+        let mut draw = ViewStream::new(config.seed, Purpose::Augmentation, epoch)?;
         draw.set_position(self.position.views);
         let mut choose = stream(config.seed, Purpose::Negatives, epoch as u64);
         choose.set_word_pos(self.position.negatives);
@@ -266,7 +266,7 @@ impl<'a> Run<'a> {
             self.network.backward(tape, loss.gradient)?;
             let looks = pending.len() == look_every || self.position.step_of_epoch + 1 == self.batches;
             if looks {
-                self.position.loss_sum += self.look(&pending, keeper)?;
+                self.position.loss_sum += self.look(&pending, checkpointer)?;
                 pending.clear();
             }
             self.optimiser
@@ -279,26 +279,26 @@ impl<'a> Run<'a> {
             self.position.views = draw.position();
             self.position.negatives = choose.get_word_pos();
             if looks && self.position.step_of_epoch < self.batches {
-                self.pause(keeper, session)?;
+                self.pause(checkpointer, session)?;
             }
         }
         let mean = self.position.loss_sum / self.batches as f64;
-        let Position { step, kept_same, kept_known, .. } = self.position;
+        let TrainState { step, kept_same, kept_known, .. } = self.position;
         let last_loss = Some(mean);
         self.position =
-            Position { step, epoch: epoch + 1, last_loss, kept_same, kept_known, ..Position::default() };
+            TrainState { step, epoch: epoch + 1, last_loss, kept_same, kept_known, ..TrainState::default() };
         Ok(())
     }
 
     /// Saves a checkpoint if it is time, or if the program shall stop.
-    fn pause(&self, keeper: &mut Keeper, session: &Session<'_>) -> Result<()> {
+    fn pause(&self, checkpointer: &mut Checkpointer, session: &Session<'_>) -> Result<()> {
         let stops = (session.stop)();
-        if !stops && keeper.last.elapsed() < keeper.every {
+        if !stops && checkpointer.last.elapsed() < checkpointer.every {
             return Ok(());
         }
-        keeper.save(self)?;
+        checkpointer.save(self)?;
         if stops {
-            let (step, path) = (self.position.step, keeper.path.display());
+            let (step, path) = (self.position.step, checkpointer.path.display());
             return Err(Error::Interrupted(format!(
                 "interrupted after step {step}; {path} is saved: the same command goes on from there (train: with --resume)"
             )));
@@ -342,7 +342,7 @@ impl<'a> Run<'a> {
         }
         let effective = self.config.effective_negatives().map(|k| ("effective_negatives", k as f64));
         let mut values: Vec<_> = effective.into_iter().collect();
-        let Position { kept_same, kept_known, .. } = self.position;
+        let TrainState { kept_same, kept_known, .. } = self.position;
         if kept_known > 0 {
             values.push(("kept_same_class", kept_same as f64 / kept_known as f64));
         }
@@ -370,10 +370,10 @@ impl<'a> Run<'a> {
     }
 
     /// The sum of the losses of the last steps, all of which, and the last gradient, must be finite.
-    fn look(&self, pending: &[Tensor], keeper: &Keeper) -> Result<f64> {
+    fn look(&self, pending: &[Tensor], checkpointer: &Checkpointer) -> Result<f64> {
         let bad = |what: String, step: u64| {
             let (epoch, rate) = (self.position.epoch, self.config.learning_rate);
-            let saved = keeper.describe();
+            let saved = checkpointer.describe();
             Error::NonFinite(format!(
                 "{what} at step {step} (epoch {epoch}): lower learning_rate = {rate:e}; {saved}"
             ))
@@ -405,13 +405,13 @@ fn all_finite_here(tensor: &Tensor) -> bool {
     }
 }
 
-/// The settings of a run folder, and its marker.
+/// The settings of a run folder, and its manifest.
 ///
 /// # Errors
 /// The folder is no run of this program.
-pub fn run_config(path: &Path) -> Result<(Config, Marker)> {
-    let (_, marker) = Folder::open(path, "train")?;
-    Ok((Config::from_toml(&marker.settings)?, marker))
+pub fn run_config(path: &Path) -> Result<(Config, Manifest)> {
+    let (_, manifest) = Folder::open(path, "train")?;
+    Ok((Config::from_toml(&manifest.settings)?, manifest))
 }
 
 /// The trained network of a run folder, for samples like these.

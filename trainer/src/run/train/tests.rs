@@ -8,7 +8,7 @@ fn config(overrides: &[&str]) -> Config {
     Preset::named("digits", &overrides).unwrap().config
 }
 
-fn quietly(config: &Config, path: &Path, session: &Session<'_>) -> Result<Trained> {
+fn quietly(config: &Config, path: &Path, session: &Session<'_>) -> Result<TrainedRun> {
     let split = data::load(&config.data(None)).unwrap();
     train(config, &split.train, path, session, &Progress::new(true).task("", config.epochs))
 }
@@ -88,7 +88,7 @@ fn a_checkpoint_is_refused_where_it_does_not_fit() {
     let (config, once) = (config(&["epochs=2", "batch_size=256"]), AtomicUsize::new(0));
     let stop = || once.fetch_add(1, Ordering::Relaxed) == 2;
     assert!(quietly(&config, &path, &Session { stop: &stop, ..Session::CPU }).is_err());
-    let message = |error: Result<Trained>| error.err().map_or_else(String::new, |e| e.to_string());
+    let message = |error: Result<TrainedRun>| error.err().map_or_else(String::new, |e| e.to_string());
     let refused = message(quietly(&config, &path, &Session { resume: false, ..Session::CPU }));
     assert!(refused.contains("--resume"), "{refused}");
     let file = path.join(CHECKPOINT);

@@ -10,10 +10,10 @@ use super::{Plan, Reproduction, reproduce};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::population::{self, Training};
-use crate::run::{Folder, Grid, Marker, Preset, Progress, Session};
+use crate::run::{Folder, Grid, Manifest, Preset, Progress, Session};
 use measure::difficulty::{self, Difficulty};
 use std::path::{Path, PathBuf};
-use theory::losses::{LossComponents, Measure};
+use theory::losses::{LossComponents, Quantity};
 use theory::report::figure::{self, Lines, Selection, Series};
 use theory::report::{Cell, Document, Figure, Format, Section, Table, group, mean_and_deviation};
 use theory::{ClassPrior, NumNegatives};
@@ -122,7 +122,7 @@ pub fn studies(
     progress: &Progress,
 ) -> Result<Studies> {
     // Before anything is trained: a folder that is not ours is refused.
-    Folder::create(path, &Marker::new("studies", format!("quick = {quick}")))?;
+    Folder::create(path, &Manifest::new("studies", format!("quick = {quick}")))?;
     let mut sweeps = Vec::new();
     let mut commands = Vec::new();
     let mut difficulty = None;
@@ -140,8 +140,8 @@ pub fn studies(
             let request = difficulty::Request { seed: 7, ..difficulty::Request::default() };
             let evaluated = (split.evaluated.labels(), split.evaluated.num_classes());
             let found = difficulty::difficulty(&views, evaluated, &request, session.stop)?;
-            let marker = Marker::new("difficulty", format!("{} seed 7", run.display()));
-            found.write(Folder::create(&path.join("difficulty"), &marker)?.path())?;
+            let manifest = Manifest::new("difficulty", format!("{} seed 7", run.display()));
+            found.write(Folder::create(&path.join("difficulty"), &manifest)?.path())?;
             difficulty = Some(found);
         }
     }
@@ -275,7 +275,7 @@ impl Found {
 /// Accuracies of runs whose batch is fixed against K.
 fn against_k(rows: &[LossComponents]) -> Lines {
     let groups = group(rows);
-    let series = |name: &str, measure: Measure| {
+    let series = |name: &str, measure: Quantity| {
         let point = |g: &theory::report::Group<'_>| {
             let values: Option<Vec<f64>> = g.rows.iter().map(|row| row.get(measure)).collect();
             Some(((g.rows[0].num_draws.get() - 1) as f64, mean_and_deviation(&values?).mean))
@@ -288,9 +288,9 @@ fn against_k(rows: &[LossComponents]) -> Lines {
         y_label: "accuracy".into(),
         log_x: true,
         series: vec![
-            series("mean classifier (head)", Measure::MeanAccuracy),
-            series("linear (head)", Measure::LinearAccuracy),
-            series("linear (encoder)", Measure::LinearAccuracyEncoder),
+            series("mean classifier (head)", Quantity::MeanAccuracy),
+            series("linear (head)", Quantity::LinearAccuracy),
+            series("linear (encoder)", Quantity::LinearAccuracyEncoder),
         ],
         ..Lines::default()
     }

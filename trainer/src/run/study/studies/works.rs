@@ -2,7 +2,7 @@
 
 use super::{Found, over_seeds, shown, words};
 use theory::bounds;
-use theory::losses::{LossComponents, Measure};
+use theory::losses::{LossComponents, Quantity};
 use theory::report::{Group, Table, group, mean_and_deviation};
 
 /// One line a work.
@@ -26,7 +26,7 @@ pub(super) fn table(found: &Found) -> Table {
         "Wang & Isola 2020",
         "Does the loss align views and spread features?",
         "alignment and uniformity",
-        against_draws(found, &[("alignment", Measure::Alignment), ("uniformity", Measure::Uniformity)]),
+        against_draws(found, &[("alignment", Quantity::Alignment), ("uniformity", Quantity::Uniformity)]),
         sweep,
     );
     push(
@@ -125,7 +125,7 @@ const LOSSES: [(&str, &str, &str); 8] = [
     ),
 ];
 
-fn values(group: &Group<'_>, measure: Measure) -> Option<String> {
+fn values(group: &Group<'_>, measure: Quantity) -> Option<String> {
     let values: Option<Vec<f64>> = group.rows.iter().map(|row| row.get(measure)).collect();
     values.map(|values| over_seeds(&values))
 }
@@ -142,7 +142,7 @@ fn bound(found: &Found, key: &str) -> String {
                 (statement.what.into(), group.rows.iter().filter_map(of).collect())
             }
             None => {
-                let supervised = values(group, Measure::FullSupLoss).unwrap_or_default();
+                let supervised = values(group, Quantity::FullSupLoss).unwrap_or_default();
                 let of = |row: &&LossComponents| bound.upper_bound(row);
                 (format!("L_sup = {supervised} ≤"), group.rows.iter().map(of).collect())
             }
@@ -171,13 +171,13 @@ fn sharpest(found: &Found) -> String {
         };
         let best = proved.filter_map(mean).min_by(|a, b| a.0.total_cmp(&b.0));
         let best = best.map_or_else(|| "none".into(), |(value, key)| format!("`{key}` {}", shown(value)));
-        let supervised = values(group, Measure::FullSupLoss).unwrap_or_default();
+        let supervised = values(group, Quantity::FullSupLoss).unwrap_or_default();
         format!("n = {}: {best}, L_sup {supervised}", group.rows[0].num_draws)
     };
     group(&found.bounds.rows).iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-fn against_draws(found: &Found, measures: &[(&str, Measure)]) -> String {
+fn against_draws(found: &Found, measures: &[(&str, Quantity)]) -> String {
     let one = |group: &Group<'_>| {
         let parts = measures
             .iter()
@@ -207,7 +207,7 @@ fn population(rows: &[crate::population::Row]) -> String {
 fn fixed_batch(found: &Found) -> String {
     let one = |group: &Group<'_>| {
         let k = group.rows[0].num_draws.get() - 1;
-        let [mean, linear] = [Measure::MeanAccuracy, Measure::LinearAccuracyEncoder]
+        let [mean, linear] = [Quantity::MeanAccuracy, Quantity::LinearAccuracyEncoder]
             .map(|m| values(group, m).unwrap_or_default());
         format!("K = {k}: mean classifier {mean}, linear (encoder) {linear}")
     };
@@ -216,14 +216,14 @@ fn fixed_batch(found: &Found) -> String {
 
 /// Accuracies of rows of a sweep that `which` picks: mean classifier on head features, linear on encoder features.
 fn accuracy(rows: &[LossComponents], which: impl Fn(&LossComponents) -> bool) -> String {
-    let of = |measure: Measure| {
+    let of = |measure: Quantity| {
         let values: Option<Vec<f64>> =
             rows.iter().filter(|row| which(row)).map(|row| row.get(measure)).collect();
         values
             .filter(|values| !values.is_empty())
             .map_or_else(|| "not measured".into(), |values| over_seeds(&values))
     };
-    format!("{} / {}", of(Measure::MeanAccuracy), of(Measure::LinearAccuracyEncoder))
+    format!("{} / {}", of(Quantity::MeanAccuracy), of(Quantity::LinearAccuracyEncoder))
 }
 
 fn selected(found: &Found, names: [&str; 2]) -> String {
