@@ -1,0 +1,233 @@
+//! Measurement of a trained run: from its folder to the rows of `losses.csv`.
+
+use super::super::Config;
+use super::super::train::{Session, load_network, run_config};
+use super::embed::{Embedded, EvaluationContext};
+use super::{knn_columns, set_exact};
+use crate::data::Split;
+use crate::error::{Error, Result};
+use crate::model::Network;
+use measure::rng::{Purpose, stream};
+use measure::{CollisionByClass, Evaluation, collision_by_class, collision_figure, collision_table};
+use std::path::Path;
+use theory::NumDraws;
+use theory::losses::{LossComponents, Quantity, RunInfo};
+use theory::report::{Format, figure};
+
+/// The column of a measurement's own seed, where it is not the run's.
+pub(in crate::run) const MEASURE_SEED: &str = "measure_seed";
+
+/// What a measurement of a run gives.
+#[derive(Debug)]
+pub struct EvaluatedRun {
+    /// One row for each number of draws.
+    pub rows: Vec<LossComponents>,
+    /// The spread within each class of the training samples: of head features, of encoder features.
+    pub spreads: [Vec<CollisionByClass>; 2],
+}
+
+impl EvaluatedRun {
+    /// Writes `losses.csv`, `collision.csv`, `collision.svg` and `collision.png` into a folder.
+    ///
+    /// # Errors
+    /// The operating system refuses; the figure cannot be drawn.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let write = |name: &str, bytes: &[u8]| theory::files::write_atomically(&folder.join(name), bytes);
+        let [head, encoder] = &self.spreads;
+        let losses = || Ok(theory::losses::write(&folder.join("losses.csv"), &self.rows)?);
+        if head.is_empty() {
+            return losses();
+        }
+        let mut text = String::new();
+        for (layer, rows) in [("head", head), ("encoder", encoder)] {
+            for (index, line) in collision_table(rows).to_text(Format::Csv).lines().enumerate() {
+                match index {
+                    0 if layer == "head" => text += &format!("features,{line}\n"),
+                    0 => {}
+                    _ => text += &format!("{layer},{line}\n"),
+                }
+            }
+        }
+        write("collision.csv", text.as_bytes())?;
+        for (name, format) in [("collision.svg", figure::Format::Svg), ("collision.png", figure::Format::Png)]
+        {
+            let series = [("head", &head[..]), ("encoder", &encoder[..])];
+            let shown = if encoder.is_empty() { &series[..1] } else { &series[..] };
+            write(name, &collision_figure(shown, format)?)?;
+        }
+        // Last: a folder that has it is measured.
+        losses()
+    }
+}
+
+/// What is measured of a trained run; `None`: as the run's settings say.
+#[derive(Debug, Clone, Default)]
+pub struct EvaluationSettings<'a> {
+    /// n = K+1, each one row.
+    pub draws: Option<&'a [NumDraws]>,
+    /// t.
+    pub temperature: Option<f64>,
+    /// Passes over the evaluated samples.
+    pub passes: Option<usize>,
+    /// Seed of the batches and views.
+    pub seed: Option<u64>,
+}
+
+/// Measures a trained run at each number of draws, on the session's device, in f32; the run's data are `split`.
+///
+/// Class means: mean of `mean_views` augmented passes over the training samples, as in the paper. `seed` starts the
+/// evaluation's streams; by default the run's.
+///
+/// # Errors
+/// The folder holds no finished run, or one of other samples; more draws than evaluated samples; an interruption.
+pub fn measure_run(
+    path: &Path,
+    split: &Split,
+    settings: &EvaluationSettings<'_>,
+    session: &Session<'_>,
+) -> Result<EvaluatedRun> {
+    let (config, network) = trained(path, split, session)?;
+    let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    measure_network(network, &config, &name, split, settings, session)
+}
+
+/// Settings and network of a run that was trained on the training samples of `split`.
+fn trained(path: &Path, split: &Split, session: &Session<'_>) -> Result<(Config, Network)> {
+    let (config, manifest) = run_config(path)?;
+    let here = split.train.describe();
+    if let Some(there) = manifest.provenance.filter(|there| !there.starts_with(&here)) {
+        return Err(Error::argument(format!(
+            "{} was trained on other samples than these: {there}, now {here}",
+            path.display()
+        )));
+    }
+    let network = load_network(path, &config, &split.train, session.device)?;
+    Ok((config, network))
+}
+
+/// Unit head features of two random views of every evaluated sample, by a trained run; the run's data are `split`.
+///
+/// The views are those of the first pass of [`measure_run`] with the same seed; `None`: the run's.
+///
+/// # Errors
+/// The folder holds no finished run, or one of other samples; an interruption.
+pub fn two_views(
+    path: &Path,
+    split: &Split,
+    seed: Option<u64>,
+    session: &Session<'_>,
+) -> Result<measure::Views> {
+    let (config, network) = trained(path, split, session)?;
+    let context = EvaluationContext::new(network, &config, split, session)?;
+    context.two_views(seed.unwrap_or(config.seed), 0)
+}
+
+/// Measures a network of these settings, called `name`, as [`measure_run`] does, whoever trained it.
+///
+/// # Errors
+/// More draws than evaluated samples; an interruption.
+pub fn measure_network(
+    network: Network,
+    config: &Config,
+    name: &str,
+    split: &Split,
+    settings: &EvaluationSettings<'_>,
+    session: &Session<'_>,
+) -> Result<EvaluatedRun> {
+    let default = [NumDraws::new(config.evaluated_draws())?];
+    let draws = settings.draws.unwrap_or(&default);
+    for &n in draws {
+        measure::passes_for(split.evaluated.len(), n)?;
+    }
+    let context = EvaluationContext::new(network, config, split, session)?;
+    let embedded = Embedded::new(context, settings.seed.unwrap_or(config.seed))?;
+    let spreads = embedded.spreads()?;
+    let mut passes = embedded.passes(draws.len() > 1);
+    let fixed = embedded.fixed(&spreads, &passes.get(0)?)?;
+    let sample_means = embedded.sample_means()?;
+    let mut rows = Vec::new();
+    for &num_draws in draws {
+        let evaluation = Evaluation {
+            labels: split.evaluated.labels(),
+            class_means: &embedded.class_means,
+            sample_means: sample_means.as_ref(),
+            temperature: settings.temperature.unwrap_or(config.temperature),
+            num_draws,
+            passes: settings.passes.or(config.passes),
+        };
+        let mut order = stream(embedded.seed, Purpose::Evaluation, num_draws.get());
+        let mut row = measure::measure(&evaluation, &mut order, |pass| passes.get(pass))?;
+        embedded.describe(name, &mut row);
+        set_exact(&mut row, &fixed)?;
+        knn_columns(&mut row);
+        row.extra.push(("collision_spread_encoder".into(), overall(&spreads[1]).to_string()));
+        rows.push(row);
+    }
+    Ok(EvaluatedRun { rows, spreads })
+}
+
+impl Embedded<'_> {
+    /// The spread within each class of the training samples: of head features, of encoder features.
+    fn spreads(&self) -> Result<[Vec<CollisionByClass>; 2]> {
+        let train = &self.context.split.train;
+        let of = |views| collision_by_class(views, train.labels(), train.num_classes());
+        let [head, encoder] = &self.training_views;
+        Ok([of(head)?, of(encoder)?])
+    }
+
+    /// The columns that do not depend on the number of draws.
+    fn fixed(
+        &self,
+        spreads: &[Vec<CollisionByClass>; 2],
+        first_pass: &measure::Views,
+    ) -> Result<Vec<(Quantity, f64)>> {
+        let [head, encoder] = self.accuracies()?;
+        let mut fixed = vec![
+            (Quantity::CollisionSpread, overall(&spreads[0])),
+            (Quantity::MeanAccuracy, head.mean),
+            (Quantity::MeanAccuracyEncoder, encoder.mean),
+            (Quantity::LinearAccuracy, head.linear),
+            (Quantity::LinearAccuracyEncoder, encoder.linear),
+            (Quantity::KnnAccuracy, head.knn),
+            (Quantity::KnnAccuracyEncoder, encoder.knn),
+        ];
+        fixed.extend(self.sgd_accuracies()?);
+        fixed.extend(measure::geometry(first_pass)?.columns());
+        Ok(fixed)
+    }
+
+    /// Writes into a row what was trained, and on what.
+    fn describe(&self, name: &str, row: &mut LossComponents) {
+        let (config, split) = (self.context.config, self.context.split);
+        row.run = run_info(config, name, self.context.network.head_name());
+        row.extra.push(("train_samples".into(), split.train.len().to_string()));
+        if let Some(selection) = config.selection() {
+            row.extra.push((theory::losses::SELECTION.into(), selection.to_string()));
+        }
+        if self.seed != config.seed {
+            row.extra.push((MEASURE_SEED.into(), self.seed.to_string()));
+        }
+        row.fbar_views = Some(config.fbar_views as u64);
+    }
+}
+
+fn run_info(config: &Config, name: &str, head: String) -> RunInfo {
+    RunInfo {
+        run_id: name.to_string(),
+        dataset: config.dataset.clone(),
+        encoder: config.encoder.name().into(),
+        head,
+        loss: config.loss_name(),
+        seed: Some(config.seed),
+        epochs: Some(config.epochs as u64),
+        batch_size: Some(config.batch_size as u64),
+        train_negatives: Some(config.train_negatives()),
+        effective_negatives: config.effective_negatives().map(|k| k as f64),
+    }
+}
+
+/// β̂ of all samples, from its classes.
+fn overall(classes: &[CollisionByClass]) -> f64 {
+    let samples: usize = classes.iter().map(|class| class.samples).sum();
+    classes.iter().map(|class| class.samples as f64 * class.spread.mean).sum::<f64>() / samples.max(1) as f64
+}
