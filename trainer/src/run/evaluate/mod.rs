@@ -5,7 +5,7 @@ mod two_views;
 pub use two_views::two_views;
 
 use super::Config;
-use super::train::{Session, load_network, run_config};
+use super::train::{Provenance, Session, load_network, run_config};
 use crate::augment::{ViewStream, Views};
 use crate::data::{self, Images, Samples, Split};
 use crate::error::{Error, Result};
@@ -255,10 +255,9 @@ pub fn measure_run(
 /// Settings and network of a run that was trained on the training samples of `split`.
 fn trained(path: &Path, split: &Split, session: &Session<'_>) -> Result<(Config, Network)> {
     let (config, manifest) = run_config(path)?;
-    let here = split.train.describe();
-    if let Some(there) = manifest.provenance.filter(|there| !there.starts_with(&here)) {
+    if let Some(difference) = manifest.provenance.difference(&Provenance::of_training(&split.train)) {
         return Err(Error::argument(format!(
-            "{} was trained on other samples than these: {there}, now {here}",
+            "{} was trained on other samples than these: {difference}",
             path.display()
         )));
     }
