@@ -89,7 +89,7 @@ fn one_command_to_the_report() {
     assert_eq!(run(&foreign).0, 0);
     assert_eq!(run(&[&again[..], &["epochs=6", "-q"]].concat()).0, 0);
     assert_eq!(std::fs::read(Path::new(&out).join("losses.csv")).unwrap(), before);
-    fails(&[&again[..], &["epochs=7", "-q"]].concat(), 2, &["epochs = 6 there, epochs = 7 asked for"]);
+    fails(&[&again[..], &["epochs=7", "-q"]].concat(), 2, &["epochs: 6 there, 7 here"]);
     let own = path(folder.path(), "n0016-s7");
     let settings = ["--set", "batch_size=16", "--set", "seed=7", "--set", "epochs=6"];
     assert_eq!(run(&[&["train", "--preset", "digits", "--out", &own, "-q"][..], &settings].concat()).0, 0);

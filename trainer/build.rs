@@ -1,4 +1,6 @@
-//! With the feature `cuda`: every `src/**/kernel.cu` becomes `OUT_DIR/NAME.ptx`, NAME being its folder. Without it: nothing.
+//! In a git repository: its commit becomes the variable `TRAINER_COMMIT` of the compiler.
+//!
+//! With the feature `cuda`: every `src/**/kernel.cu` becomes `OUT_DIR/NAME.ptx`, NAME being its folder.
 //!
 //! PTX of compute_80 is compiled by the driver for the GPU at hand when a kernel is first used, so one build serves every GPU from
 //! Ampere on. nvcc is `$NVCC`, else `$CUDA_HOME/bin/nvcc`, else the one on the path.
@@ -11,6 +13,7 @@ use std::time::SystemTime;
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
+    name_commit();
     if std::env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return ExitCode::SUCCESS;
     }
@@ -20,6 +23,25 @@ fn main() -> ExitCode {
             println!("cargo::error={message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Nothing where the workspace is no repository of its own, such as an unpacked archive, or where git is not there.
+fn name_commit() {
+    let git = |arguments: &[&str]| -> Option<String> {
+        let found =
+            Command::new("git").args(arguments).output().ok().filter(|found| found.status.success())?;
+        Some(String::from_utf8(found.stdout).ok()?.trim().to_string())
+    };
+    let repository = Path::new("../.git");
+    let commit = repository.exists().then(|| git(&["rev-parse", "HEAD"])).flatten();
+    if let Some(commit) = commit {
+        println!("cargo::rustc-env=TRAINER_COMMIT={commit}");
+    }
+    // The log of HEAD grows with every commit and checkout, and with nothing else.
+    let log = repository.exists().then(|| git(&["rev-parse", "--git-path", "logs/HEAD"])).flatten();
+    if let Some(log) = log.filter(|log| Path::new(log).exists()) {
+        println!("cargo::rerun-if-changed={log}");
     }
 }
 

@@ -32,7 +32,7 @@ const EPSILON: f64 = 1e-30;
 const MOST_NUMBERS: usize = 4_000_000;
 
 /// How the vectors are trained.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Training {
     /// d ≥ 2; C where absent, and 2 for a single class.
     pub dimension: Option<usize>,

@@ -1,6 +1,7 @@
 //! Views of a batch of samples, whatever they are.
 
 use super::{digits, simclr, text};
+use crate::data::neighbours::Neighbours;
 use crate::data::{Images, Samples, Texts};
 use crate::error::{Error, Result};
 use crate::model::{Bags, Input};
@@ -182,12 +183,10 @@ impl<'a> Views<'a> {
         }
     }
 
-    /// What the views depend on beside samples, settings and seed, in words: the neighbours of words.
-    pub fn describe(&self) -> Option<String> {
+    /// What the views depend on beside samples, settings and seed: the neighbours of words, by their checksum.
+    pub fn neighbours_checksum(&self) -> Option<u32> {
         match &self.kind {
-            Kind::Text(sampler) => {
-                sampler.neighbours().map(|n| format!("neighbours with checksum {:08x}", n.checksum()))
-            }
+            Kind::Text(sampler) => sampler.neighbours().map(Neighbours::checksum),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use measure::difficulty::{Bin, Difficulty, Hierarchy, Request, difficulty};
 use measure::{self, Views};
+use serde::Serialize;
 use std::path::PathBuf;
 use theory::report::{Format, Table};
 use trainer::device::DeviceChoice;
@@ -33,7 +34,7 @@ pub(super) struct DifficultyArgs {
     #[arg(long, value_name = "FILE")]
     hierarchy: Option<PathBuf>,
     /// Seed of the views, of the choice of queries and bank, and of permuted classes [default: that of the run, or 7]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Folder for the tables and figures
     #[arg(long, value_name = "DIR")]
@@ -64,13 +65,32 @@ struct Found {
     hierarchy: Option<Hierarchy>,
 }
 
+/// What `run.json` says of them.
+#[derive(Serialize)]
+struct Settings<'a> {
+    run: &'a Option<PathBuf>,
+    features: &'a Option<PathBuf>,
+    queries: Option<usize>,
+    bank: Option<usize>,
+    bins: Option<Vec<String>>,
+    hierarchy: &'a Option<PathBuf>,
+    seed: Option<u64>,
+}
+
 pub(super) fn rank(args: &DifficultyArgs) -> Result<()> {
     let hierarchy = args.hierarchy.as_deref().map(Hierarchy::read).transpose()?;
-    let settings = format!(
-        "{:?}",
-        (&args.run, &args.features, args.queries, args.bank, &args.bins, &args.hierarchy, args.seed)
-    );
-    let manifest = Manifest::new("difficulty", settings);
+    let manifest = Manifest::new(
+        "difficulty",
+        &Settings {
+            run: &args.run,
+            features: &args.features,
+            queries: args.queries,
+            bank: args.bank,
+            bins: args.bins.as_ref().map(|bins| bins.iter().map(ToString::to_string).collect()),
+            hierarchy: &args.hierarchy,
+            seed: args.seed,
+        },
+    )?;
     Folder::check(&args.out, &manifest)?;
     let device = super::open(args.device)?;
     let interrupt = Interrupt::install()?;

@@ -5,6 +5,7 @@ use super::session::threads;
 use anyhow::Result;
 use clap::Args;
 use measure::variance_ratios;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use theory::NumDraws;
 use theory::losses::LossComponents;
@@ -40,7 +41,7 @@ pub(super) struct MeasureArgs {
     #[arg(long, value_name = "P")]
     passes: Option<usize>,
     /// Seed of the batches and views [default: that of the run, or 7]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Folder for losses.csv [default: the run's folder]
     #[arg(long, value_name = "DIR", required_unless_present = "run")]
@@ -140,6 +141,20 @@ fn of_torch(
     run::measure_network(network, &config, &name, &split, &measuring, session)
 }
 
+/// What `run.json` says of a measurement in a folder of its own.
+#[derive(Serialize)]
+struct Settings<'a> {
+    run: &'a Option<PathBuf>,
+    features: &'a Option<PathBuf>,
+    torch: &'a Option<PathBuf>,
+    preset: &'a Option<String>,
+    set: &'a [String],
+    draws: &'a Option<Vec<u64>>,
+    temperature: Option<f64>,
+    passes: Option<usize>,
+    seed: Option<u64>,
+}
+
 /// Where the files go.
 enum Target {
     /// A folder of its own.
@@ -153,15 +168,21 @@ impl Target {
     fn of(args: &MeasureArgs) -> Result<Self> {
         match (&args.out, &args.run) {
             (Some(out), run) if run.as_ref() != Some(out) => {
-                let settings = format!(
-                    "{:?}",
-                    (&args.run, &args.features, &args.draws, args.temperature, args.passes, args.seed)
-                );
-                let settings = match &args.torch {
-                    Some(file) => format!("{settings} {:?}", (file, &args.preset, &args.set)),
-                    None => settings,
+                let MeasureArgs {
+                    run, features, torch, preset, set, draws, temperature, passes, seed, ..
+                } = args;
+                let settings = Settings {
+                    run,
+                    features,
+                    torch,
+                    preset,
+                    set,
+                    draws,
+                    temperature: *temperature,
+                    passes: *passes,
+                    seed: *seed,
                 };
-                let manifest = Manifest::new("measure", settings);
+                let manifest = Manifest::new("measure", &settings)?;
                 Folder::check(out, &manifest)?;
                 Ok(Self::Own(manifest, out.clone()))
             }

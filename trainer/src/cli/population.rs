@@ -3,6 +3,7 @@
 use super::print;
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 use std::path::PathBuf;
 use theory::report::Format;
 use theory::report::figure::{self, Lines, Series};
@@ -38,7 +39,7 @@ pub(super) struct PopulationArgs {
     #[arg(long, value_name = "R", default_value_t = Training::default().learning_rate)]
     learning_rate: f64,
     /// Seed of the vectors at the start
-    #[arg(long, value_name = "S", default_value_t = Training::default().seed)]
+    #[arg(long, value_name = "S", default_value_t = Training::default().seed, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: u64,
     /// Folder for population.csv and the figure [default: print only]
     #[arg(long, value_name = "DIR")]
@@ -77,6 +78,17 @@ impl PopulationArgs {
     }
 }
 
+/// What `run.json` says of the experiment.
+#[derive(Serialize)]
+struct Settings<'a> {
+    counts: &'a Option<PathBuf>,
+    classes: Option<u64>,
+    imbalance: Option<f64>,
+    negatives: &'a [u64],
+    temperature: f64,
+    training: Training,
+}
+
 pub(super) fn population(args: &PopulationArgs) -> Result<()> {
     let prior = args.prior()?;
     if let Some(k) =
@@ -88,11 +100,16 @@ pub(super) fn population(args: &PopulationArgs) -> Result<()> {
         args.negatives.iter().map(|&k| NumNegatives::new(k)).collect::<theory::Result<Vec<_>>>()?;
     let PopulationArgs { dimension, steps, learning_rate, seed, temperature, .. } = *args;
     let training = Training { dimension, steps, learning_rate, seed };
-    let settings = format!(
-        "{:?} {negatives:?} {temperature} {training:?}",
-        (&args.counts, args.classes, args.imbalance)
-    );
-    let manifest = Manifest::new("population", settings);
+    let PopulationArgs { counts, classes, imbalance, .. } = args;
+    let settings = Settings {
+        counts,
+        classes: *classes,
+        imbalance: *imbalance,
+        negatives: &args.negatives,
+        temperature,
+        training,
+    };
+    let manifest = Manifest::new("population", &settings)?;
     if let Some(out) = &args.out {
         Folder::check(out, &manifest)?;
     }

@@ -21,6 +21,6 @@ pub use interrupt::Interrupt;
 pub use jobs::{available_threads, run_jobs, with_threads};
 pub use study::{Plan, Reproduction, Studies, reproduce, studies};
 pub use train::{
-    Folder, FolderState, Manifest, Metrics, Progress, Session, Task, TrainedRun, eta, load_network, metrics,
-    run_config, train,
+    Folder, FolderState, Manifest, Metrics, Progress, Provenance, SamplesId, Session, Task, TrainedRun, eta,
+    load_network, metrics, run_config, train,
 };

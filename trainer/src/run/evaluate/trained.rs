@@ -1,7 +1,7 @@
 //! Measurement of a trained run: from its folder to the rows of `losses.csv`.
 
 use super::super::Config;
-use super::super::train::{Session, load_network, run_config};
+use super::super::train::{Provenance, Session, load_network, run_config};
 use super::embed::{Embedded, EvaluationContext};
 use super::{knn_columns, set_exact};
 use crate::data::Split;
@@ -94,10 +94,9 @@ pub fn measure_run(
 /// Settings and network of a run that was trained on the training samples of `split`.
 fn trained(path: &Path, split: &Split, session: &Session<'_>) -> Result<(Config, Network)> {
     let (config, manifest) = run_config(path)?;
-    let here = split.train.describe();
-    if let Some(there) = manifest.provenance.filter(|there| !there.starts_with(&here)) {
+    if let Some(difference) = manifest.provenance.difference(&Provenance::of_training(&split.train)) {
         return Err(Error::argument(format!(
-            "{} was trained on other samples than these: {there}, now {here}",
+            "{} was trained on other samples than these: {difference}",
             path.display()
         )));
     }

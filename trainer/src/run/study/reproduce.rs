@@ -7,10 +7,11 @@ use crate::loss::LossKind;
 use crate::optim::OptimiserKind;
 use crate::run::{
     Accuracies, Config, EvaluationSettings, Folder, Grid, LearningRateRule, Manifest, Negatives, Objective,
-    Progress, Session, evaluate, measure_run, run_jobs, train,
+    Progress, Provenance, Session, evaluate, measure_run, run_jobs, train,
 };
 use candle_core::Device;
 use measure::passes_for;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use theory::losses::{self, LossComponents, Quantity};
 use theory::report::{self, Cell, Section, Table};
@@ -18,12 +19,14 @@ use theory::report::{self, Cell, Section, Table};
 /// Learning rate of the supervised references at a batch of 256.
 const REFERENCE_RATE: f64 = 0.002;
 
-/// What to run.
-#[derive(Debug, Clone, PartialEq)]
+/// What to run; written as a file of settings with a table `[sweep]`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
     /// Settings that all runs share; seed, batch size, negatives and temperature are set per run.
+    #[serde(flatten)]
     pub base: Config,
     /// The axes; n = K+1 is that of the evaluation, and of the training batch unless `fixed_batch` is set.
+    #[serde(rename = "sweep")]
     pub grid: Grid,
     /// Train all K with this batch size and K sampled negatives per anchor.
     pub fixed_batch: Option<usize>,
@@ -174,19 +177,6 @@ impl Plan {
         }
         Ok(())
     }
-
-    fn describe(&self) -> String {
-        // Lists of numbers, words and tables always have a TOML form.
-        let grid = toml::to_string(&self.grid).unwrap_or_default();
-        let fixed = self.fixed_batch.map_or_else(String::new, |batch| format!("fixed_batch = {batch}\n"));
-        match self.grid.losses.is_empty() {
-            true => format!("{fixed}{grid}{}", self.base.to_toml()),
-            // Losses are tables, behind which no key of the settings could stand.
-            false => {
-                format!("{fixed}{}\n{}", self.base.to_toml(), grid.replace("[[losses]]", "[[sweep.losses]]"))
-            }
-        }
-    }
 }
 
 /// What `reproduce` left.
@@ -221,8 +211,9 @@ pub fn reproduce(
     progress: &Progress,
 ) -> Result<Reproduction> {
     plan.check(split)?;
-    let samples = format!("{}, evaluated {}", split.train.describe(), split.evaluated.describe());
-    let manifest = Manifest::new("reproduce", plan.describe()).with_data(session.data);
+    let evaluated = Some((&split.evaluated).into());
+    let samples = Provenance { evaluated, ..Provenance::of_training(&split.train) };
+    let manifest = Manifest::new("reproduce", plan)?.with_data(session.data);
     let folder = Folder::create(path, &manifest.with_provenance(samples))?;
     let runs_folder = folder.file("runs");
     std::fs::create_dir_all(&runs_folder).map_err(|e| Error::io(&runs_folder, e))?;

@@ -7,11 +7,13 @@
 mod checkpoint;
 pub mod eta;
 mod folder;
+mod manifest;
 mod memory;
 pub mod metrics;
 mod progress;
 
-pub use folder::{Folder, FolderState, Manifest};
+pub use folder::{Folder, FolderState};
+pub use manifest::{Manifest, Provenance, SamplesId};
 pub use metrics::Metrics;
 pub use progress::{Progress, Task};
 
@@ -103,7 +105,7 @@ pub fn train(
     let settings = config.to_toml();
     // Before the folder: settings that make no network, or no views, claim none.
     let mut run = Run::new(config, samples, batches, session)?;
-    let manifest = Manifest::new("train", settings.clone()).with_data(session.data);
+    let manifest = Manifest::new("train", config)?.with_data(session.data);
     let folder = Folder::create(path, &manifest.with_provenance(run.provenance(session)))?;
     if folder.state == FolderState::Same && folder.file(MODEL).exists() {
         let records = metrics::jsonl::read(&folder.file("metrics.jsonl"))?;
@@ -241,12 +243,10 @@ impl<'a> Run<'a> {
     }
 
     /// What the settings do not fix.
-    fn provenance(&self, session: &Session<'_>) -> String {
-        let device = if session.device.is_cpu() { "cpu" } else { "cuda" };
-        let mut words = vec![self.samples.describe()];
-        words.extend(self.views.describe());
-        words.push(format!("{device} in {}", session.precision.name()));
-        words.join(", ")
+    fn provenance(&self, session: &Session<'_>) -> Provenance {
+        let neighbours = self.views.neighbours_checksum().map(|checksum| format!("{checksum:08x}"));
+        let samples = Provenance { neighbours, ..Provenance::of_training(self.samples) };
+        samples.computed_on(session.device, session.precision)
     }
 
     /// The rest of the epoch that the position is in; afterwards it is at the start of the next.

@@ -148,7 +148,7 @@ fn a_run_goes_on_with_its_own_samples_only() {
     let mut others: Vec<usize> = (0..split.train.len()).collect();
     others.swap(0, 1);
     let error = run(&split.train.subset(&others), &Session::CPU).err().unwrap().to_string();
-    assert!(error.contains("with checksum") && error.contains("now"), "{error}");
+    assert!(error.contains("train.checksum: ") && error.contains(" here"), "{error}");
     assert!(run(&split.train, &Session::CPU).is_ok());
     // Rows that a crash lost are missed.
     std::fs::remove_file(folder.path().join(MODEL)).unwrap();

@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 use crate::population::{self, Training};
 use crate::run::{Folder, Grid, Manifest, Preset, Progress, Session};
 use measure::difficulty::{self, Difficulty};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use theory::losses::{LossComponents, Quantity};
 use theory::report::figure::{self, Lines, Selection, Series};
@@ -86,6 +88,13 @@ impl Sweep {
     }
 }
 
+/// Settings of the analysis of a run.
+#[derive(Serialize)]
+struct AnalysedRun {
+    run: PathBuf,
+    seed: u64,
+}
+
 /// What the works are told from.
 struct Found {
     quick: bool,
@@ -122,7 +131,7 @@ pub fn studies(
     progress: &Progress,
 ) -> Result<Studies> {
     // Before anything is trained: a folder that is not ours is refused.
-    Folder::create(path, &Manifest::new("studies", format!("quick = {quick}")))?;
+    Folder::create(path, &Manifest::new("studies", &BTreeMap::from([("quick", quick)]))?)?;
     let mut sweeps = Vec::new();
     let mut commands = Vec::new();
     let mut difficulty = None;
@@ -140,7 +149,7 @@ pub fn studies(
             let request = difficulty::Request { seed: 7, ..difficulty::Request::default() };
             let evaluated = (split.evaluated.labels(), split.evaluated.num_classes());
             let found = difficulty::difficulty(&views, evaluated, &request, session.stop)?;
-            let manifest = Manifest::new("difficulty", format!("{} seed 7", run.display()));
+            let manifest = Manifest::new("difficulty", &AnalysedRun { run, seed: 7 })?;
             found.write(Folder::create(&path.join("difficulty"), &manifest)?.path())?;
             difficulty = Some(found);
         }
