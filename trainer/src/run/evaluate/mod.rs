@@ -5,13 +5,13 @@
 
 mod accuracies;
 mod baselines;
+mod columns;
 mod embed;
 mod trained;
 
 pub use accuracies::Accuracies;
 pub(super) use baselines::{pixel_accuracies, untrained_accuracies};
 pub use embed::{Features, matrix};
-pub(super) use trained::MEASURE_SEED;
 pub use trained::{EvaluatedRun, EvaluationSettings, measure_network, measure_run, two_views};
 
 use crate::data;
@@ -30,8 +30,8 @@ fn set_exact(row: &mut LossComponents, values: &[(Quantity, f64)]) -> Result<()>
 }
 
 fn knn_columns(row: &mut LossComponents) {
-    row.extra.push(("knn_k".into(), measure::KNN_NEIGHBOURS.to_string()));
-    row.extra.push(("knn_temperature".into(), measure::KNN_TEMPERATURE.to_string()));
+    row.knn_k = Some(measure::KNN_NEIGHBOURS as u64);
+    row.knn_temperature = Some(measure::KNN_TEMPERATURE);
 }
 
 /// Measures features that another program made, at each number of draws.

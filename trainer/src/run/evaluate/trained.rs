@@ -3,6 +3,7 @@
 use super::super::Config;
 use super::super::train::{Provenance, Session, load_network, run_config};
 use super::embed::{Embedded, EvaluationContext};
+use super::columns::{evaluated_split, run_info};
 use super::{knn_columns, set_exact};
 use crate::data::Split;
 use crate::error::{Error, Result};
@@ -11,11 +12,8 @@ use measure::rng::{Purpose, stream};
 use measure::{CollisionByClass, Evaluation, collision_by_class, collision_figure, collision_table};
 use std::path::Path;
 use theory::NumDraws;
-use theory::losses::{LossComponents, Quantity, RunInfo};
+use theory::losses::{LossComponents, Quantity};
 use theory::report::{Format, figure};
-
-/// The column of a measurement's own seed, where it is not the run's.
-pub(in crate::run) const MEASURE_SEED: &str = "measure_seed";
 
 /// What a measurement of a run gives.
 #[derive(Debug)]
@@ -156,10 +154,12 @@ pub fn measure_network(
         };
         let mut order = stream(embedded.seed, Purpose::Evaluation, num_draws.get());
         let mut row = measure::measure(&evaluation, &mut order, |pass| passes.get(pass))?;
-        embedded.describe(name, &mut row);
+        row.run = run_info(config, name, embedded.context.network.head_name(), &split.train);
+        row.evaluated_split = evaluated_split(config).into();
+        row.measure_seed = (embedded.seed != config.seed).then_some(embedded.seed);
+        row.fbar_views = Some(config.fbar_views as u64);
         set_exact(&mut row, &fixed)?;
         knn_columns(&mut row);
-        row.extra.push(("collision_spread_encoder".into(), overall(&spreads[1]).to_string()));
         rows.push(row);
     }
     Ok(EvaluatedRun { rows, spreads })
@@ -183,6 +183,7 @@ impl Embedded<'_> {
         let [head, encoder] = self.accuracies()?;
         let mut fixed = vec![
             (Quantity::CollisionSpread, overall(&spreads[0])),
+            (Quantity::CollisionSpreadEncoder, overall(&spreads[1])),
             (Quantity::MeanAccuracy, head.mean),
             (Quantity::MeanAccuracyEncoder, encoder.mean),
             (Quantity::LinearAccuracy, head.linear),
@@ -193,35 +194,6 @@ impl Embedded<'_> {
         fixed.extend(self.sgd_accuracies()?);
         fixed.extend(measure::geometry(first_pass)?.columns());
         Ok(fixed)
-    }
-
-    /// Writes into a row what was trained, and on what.
-    fn describe(&self, name: &str, row: &mut LossComponents) {
-        let (config, split) = (self.context.config, self.context.split);
-        row.run = run_info(config, name, self.context.network.head_name());
-        row.extra.push(("train_samples".into(), split.train.len().to_string()));
-        if let Some(selection) = config.selection() {
-            row.extra.push((theory::losses::SELECTION.into(), selection.to_string()));
-        }
-        if self.seed != config.seed {
-            row.extra.push((MEASURE_SEED.into(), self.seed.to_string()));
-        }
-        row.fbar_views = Some(config.fbar_views as u64);
-    }
-}
-
-fn run_info(config: &Config, name: &str, head: String) -> RunInfo {
-    RunInfo {
-        run_id: name.to_string(),
-        dataset: config.dataset.clone(),
-        encoder: config.encoder.name().into(),
-        head,
-        loss: config.loss_name(),
-        seed: Some(config.seed),
-        epochs: Some(config.epochs as u64),
-        batch_size: Some(config.batch_size as u64),
-        train_negatives: Some(config.train_negatives()),
-        effective_negatives: config.effective_negatives().map(|k| k as f64),
     }
 }
 
