@@ -1,5 +1,7 @@
 //! Views of small grey digits: shift, rotation, scale, intensity, noise, erasing; no flips, which change a digit.
 
+use super::check_strength;
+use crate::error::Result;
 use measure::rng::normal;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -36,6 +38,19 @@ impl Default for Augmentation {
 }
 
 impl Augmentation {
+    /// Checks every strength against its range.
+    ///
+    /// # Errors
+    /// A strength out of range, named with its value.
+    pub fn check(&self) -> Result<()> {
+        check_strength("max_rotation", self.max_rotation, 180.0)?;
+        check_strength("max_shift", self.max_shift, 8.0)?;
+        check_strength("max_scale", self.max_scale, 0.9)?;
+        check_strength("max_intensity", self.max_intensity, 1.0)?;
+        check_strength("max_noise", self.max_noise, 10.0)?;
+        check_strength("erase_probability", self.erase_probability, 1.0)
+    }
+
     /// Appends one random view of `image` (side × side pixels in [0, 1]) to `out`.
     ///
     /// Geometry and strengths are drawn first, then one normal number a pixel, whether or not the pixel is erased.

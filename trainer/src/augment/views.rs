@@ -25,6 +25,21 @@ pub enum Augmentation {
     Replace(text::Replace),
 }
 
+impl Augmentation {
+    /// Checks every strength against its range.
+    ///
+    /// # Errors
+    /// A strength out of range, named with its value.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Digits(digits) => digits.check(),
+            Self::Simclr(simclr) => simclr.check(),
+            Self::Erase(erase) => erase.check(),
+            Self::Replace(replace) => replace.check(),
+        }
+    }
+}
+
 /// The random numbers of one pass over samples: an epoch, or a pass of a measurement.
 #[derive(Debug, Clone)]
 pub struct ViewStream {
@@ -90,6 +105,7 @@ impl<'a> Views<'a> {
                 if height != width || channels != 1 {
                     return Err(misfit("digits", &format!("images of {height}×{width}×{channels}")));
                 }
+                digits.check()?;
                 Kind::Digits(*digits)
             }
             (Augmentation::Simclr(simclr), Samples::Images(images)) => {

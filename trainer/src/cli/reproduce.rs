@@ -7,7 +7,7 @@ use clap::Args;
 use std::path::PathBuf;
 use theory::report::Format;
 use trainer::data;
-use trainer::run::{self, Grid, Interrupt, Plan, Preset, Progress};
+use trainer::run::{self, Interrupt, Plan, Preset, Progress};
 
 #[derive(Args)]
 pub(super) struct ReproduceArgs {
@@ -53,14 +53,7 @@ pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
         false => args.name.clone(),
     };
     let Preset { config: base, grid } = Preset::named(&name, &args.set)?;
-    let mut grid = grid.unwrap_or(Grid {
-        draws: Vec::new(),
-        seeds: Vec::new(),
-        temperatures: Vec::new(),
-        selections: Vec::new(),
-        losses: Vec::new(),
-        supervised: false,
-    });
+    let mut grid = grid.unwrap_or_default();
     if let Some(draws) = &args.draws {
         grid.draws.clone_from(draws);
     }
@@ -70,7 +63,8 @@ pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
     if let Some(temperatures) = &args.temperatures {
         grid.temperatures.clone_from(temperatures);
     }
-    let plan = Plan { base, grid, fixed_batch: args.fixed_batch };
+    grid.fixed_batch = args.fixed_batch.or(grid.fixed_batch);
+    let plan = Plan { base, grid };
     let device = args.session.open()?;
     let all = if device.is_cpu() { run::available_threads() } else { 1 };
     let jobs = args.threads.map_or(all, |t| t as usize);

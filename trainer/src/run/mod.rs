@@ -12,14 +12,16 @@ mod jobs;
 pub mod study;
 pub mod train;
 
-pub use config::{Config, Grid, LearningRateRule, Negatives, Objective, Preset, QueueSettings, preset_names};
+pub use config::{
+    Config, Grid, LearningRateRule, Negatives, Objective, Plan, Preset, QueueSettings, preset_names,
+};
 pub use evaluate::{
     Accuracies, EvaluatedRun, EvaluationSettings, Features, feature_spreads, measure_features,
     measure_network, measure_run, two_views,
 };
 pub use interrupt::Interrupt;
 pub use jobs::{available_threads, run_jobs, with_threads};
-pub use study::{Plan, Reproduction, Studies, reproduce, studies};
+pub use study::{Reproduction, Studies, reproduce, studies};
 pub use train::{
     Folder, FolderState, Manifest, Metrics, Progress, Provenance, SamplesId, Session, Task, TrainedRun, eta,
     load_network, metrics, run_config, train,

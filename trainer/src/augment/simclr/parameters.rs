@@ -106,20 +106,20 @@ pub struct Sampler {
     fallback: CropBox,
 }
 
-impl Sampler {
-    /// A sampler for colour images of `height` × `width` pixels.
+fn check_side(name: &str, side: usize) -> Result<()> {
+    if (1..=MAX_SIDE).contains(&side) {
+        return Ok(());
+    }
+    Err(Error::argument(format!("{name} is {side}; images have sides from 1 to {MAX_SIDE}")))
+}
+
+impl Augmentation {
+    /// Checks every strength against its range.
     ///
     /// # Errors
-    /// A side of 0 or above 4096; a setting outside its range (see [`Augmentation`]).
-    pub fn new(augmentation: &Augmentation, height: usize, width: usize) -> Result<Self> {
-        let a = augmentation;
-        for (name, side) in [("height", height), ("width", width), ("size", a.size)] {
-            if !(1..=MAX_SIDE).contains(&side) {
-                return Err(Error::argument(format!(
-                    "{name} is {side}; images have sides from 1 to {MAX_SIDE}"
-                )));
-            }
-        }
+    /// A strength out of range, named with its value.
+    pub fn check(&self) -> Result<()> {
+        check_side("size", self.size)?;
         let range = |name: &str, (low, high): (f32, f32), least: f32, most: f32| {
             if least <= low && low <= high && high <= most {
                 return Ok(());
@@ -128,21 +128,35 @@ impl Sampler {
                 "{name} is ({low}, {high}); its ends must ascend and lie between {least} and {most}"
             )))
         };
-        range("scale", a.scale, MIN_SCALE, 1.0)?;
-        range("ratio", a.ratio, 1.0 / MAX_RATIO, MAX_RATIO)?;
+        range("scale", self.scale, MIN_SCALE, 1.0)?;
+        range("ratio", self.ratio, 1.0 / MAX_RATIO, MAX_RATIO)?;
         for (name, value, most) in [
-            ("flip_probability", a.flip_probability, 1.0),
-            ("jitter_probability", a.jitter_probability, 1.0),
-            ("grey_probability", a.grey_probability, 1.0),
-            ("brightness", a.brightness, 100.0),
-            ("contrast", a.contrast, 100.0),
-            ("saturation", a.saturation, 100.0),
-            ("hue", a.hue, 0.5),
+            ("flip_probability", self.flip_probability, 1.0),
+            ("jitter_probability", self.jitter_probability, 1.0),
+            ("grey_probability", self.grey_probability, 1.0),
+            ("brightness", self.brightness, 100.0),
+            ("contrast", self.contrast, 100.0),
+            ("saturation", self.saturation, 100.0),
+            ("hue", self.hue, 0.5),
         ] {
             if !(0.0..=most).contains(&value) {
                 return Err(Error::argument(format!("{name} is {value}, not between 0 and {most}")));
             }
         }
+        Ok(())
+    }
+}
+
+impl Sampler {
+    /// A sampler for colour images of `height` × `width` pixels.
+    ///
+    /// # Errors
+    /// A side of 0 or above 4096; a setting outside its range (see [`Augmentation`]).
+    pub fn new(augmentation: &Augmentation, height: usize, width: usize) -> Result<Self> {
+        let a = augmentation;
+        check_side("height", height)?;
+        check_side("width", width)?;
+        a.check()?;
         let strengths = [a.brightness, a.contrast, a.saturation];
         let mut lower = strengths.map(|b| (1.0 - b).max(0.0)).to_vec();
         let mut length: Vec<f32> = strengths.iter().zip(&lower).map(|(b, low)| (1.0 + b) - low).collect();

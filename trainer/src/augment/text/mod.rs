@@ -8,6 +8,7 @@
 //! a view are words 2(i mod 2) and 2(i mod 2) + 1 of block ⌊i/2⌋ of a counter addressed by text and view: whether (u < p), and
 //! which neighbour.
 
+use super::check_strength;
 use crate::data::neighbours::Neighbours;
 use crate::error::{Error, Result};
 use measure::rng::philox::{Counter, View, below, unit};
@@ -21,6 +22,14 @@ use std::sync::Arc;
 pub struct Erase {
     /// p: how likely a word is dropped.
     pub probability: f64,
+}
+
+impl Erase {
+    /// # Errors
+    /// A probability outside \[0, 1\].
+    pub fn check(&self) -> Result<()> {
+        check_strength("probability", self.probability, 1.0)
+    }
 }
 
 impl Default for Erase {
@@ -43,6 +52,19 @@ pub struct Replace {
     pub neighbours_file: Option<PathBuf>,
 }
 
+impl Replace {
+    /// # Errors
+    /// A probability outside \[0, 1\]; no neighbour, or more than 1000.
+    pub fn check(&self) -> Result<()> {
+        check_strength("probability", self.probability, 1.0)?;
+        if (1..=1000).contains(&self.neighbours) {
+            return Ok(());
+        }
+        let neighbours = self.neighbours;
+        Err(Error::argument(format!("augmentation.neighbours = {neighbours} is not between 1 and 1000")))
+    }
+}
+
 impl Default for Replace {
     fn default() -> Self {
         Self { probability: 0.2, neighbours: 5, neighbours_file: None }
@@ -63,15 +85,17 @@ impl Sampler {
     /// # Errors
     /// A probability outside \[0, 1\].
     pub fn erase(settings: &Erase) -> Result<Self> {
-        Ok(Self { probability: probability(settings.probability)?, neighbours: None })
+        settings.check()?;
+        Ok(Self { probability: settings.probability as f32, neighbours: None })
     }
 
     /// One that replaces words by these neighbours.
     ///
     /// # Errors
-    /// A probability outside \[0, 1\].
+    /// As [`Replace::check`].
     pub fn replace(settings: &Replace, neighbours: Arc<Neighbours>) -> Result<Self> {
-        Ok(Self { probability: probability(settings.probability)?, neighbours: Some(neighbours) })
+        settings.check()?;
+        Ok(Self { probability: settings.probability as f32, neighbours: Some(neighbours) })
     }
 
     /// Where words come from that replace others.
@@ -94,13 +118,6 @@ impl Sampler {
             }
         }
     }
-}
-
-fn probability(value: f64) -> Result<f32> {
-    if (0.0..=1.0).contains(&value) {
-        return Ok(value as f32);
-    }
-    Err(Error::argument(format!("augmentation.probability = {value} is not between 0 and 1")))
 }
 
 #[cfg(test)]

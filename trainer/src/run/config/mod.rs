@@ -2,9 +2,11 @@
 
 mod negatives;
 mod preset;
+mod sweep;
 
 pub use negatives::{Negatives, QueueSettings};
-pub use preset::{Grid, Preset, names as preset_names};
+pub use preset::{Preset, names as preset_names};
+pub use sweep::{Grid, Plan};
 
 use crate::augment::Augmentation;
 use crate::data::{EvaluateOn, Imbalance, Request, Samples};
@@ -16,6 +18,7 @@ use candle_core::Device;
 use negatives::MOST_KEYS;
 use preset::bad;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// What is minimised.
@@ -149,6 +152,25 @@ impl Config {
         toml::to_string(self).unwrap_or_default()
     }
 
+    /// Names the settings but for the seed, so that runs of one name are repetitions: the first 16 hexadecimal digits of SHA-256 over
+    /// them as TOML, keys sorted. The same on every machine, however the settings came about.
+    ///
+    /// # Examples
+    /// ```
+    /// use trainer::run::{Config, Preset};
+    /// let config = Preset::named("digits", &[])?.config;
+    /// assert_eq!(config.settings_id(), Config { seed: 8, ..config.clone() }.settings_id());
+    /// assert_ne!(config.settings_id(), Config { epochs: 8, ..config.clone() }.settings_id());
+    /// # Ok::<(), trainer::Error>(())
+    /// ```
+    pub fn settings_id(&self) -> String {
+        // As for `to_toml`, there is always such a table, and its keys are sorted.
+        let mut table = toml::Table::try_from(self).unwrap_or_default();
+        table.remove("seed");
+        let digest = Sha256::digest(table.to_string());
+        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Checks every setting against its range.
     ///
     /// # Errors
@@ -161,10 +183,6 @@ impl Config {
         let between = |name: &str, value: usize, least: usize, most: usize| {
             let fits = (least..=most).contains(&value);
             require(fits, format!("{name} = {value} is not between {least} and {most}"))
-        };
-        let strength = |name: &str, value: f64, most: f64| {
-            let fits = (0.0..=most).contains(&value);
-            require(fits, format!("augmentation.{name} = {value} is not between 0 and {most}"))
         };
         positive("temperature", self.temperature)?;
         positive("learning_rate", self.learning_rate)?;
@@ -180,22 +198,7 @@ impl Config {
         between("mean_views", self.mean_views, 2, 100_000)?;
         between("fbar_views", self.fbar_views, 1, 100_000)?;
         require(i64::try_from(self.seed).is_ok(), format!("seed = {} exceeds {}", self.seed, i64::MAX))?;
-        if let Augmentation::Digits(digits) = &self.augmentation {
-            strength("max_rotation", digits.max_rotation, 180.0)?;
-            strength("max_shift", digits.max_shift, 8.0)?;
-            strength("max_scale", digits.max_scale, 0.9)?;
-            strength("max_intensity", digits.max_intensity, 1.0)?;
-            strength("max_noise", digits.max_noise, 10.0)?;
-            strength("erase_probability", digits.erase_probability, 1.0)?;
-        }
-        match &self.augmentation {
-            Augmentation::Erase(erase) => strength("probability", erase.probability, 1.0)?,
-            Augmentation::Replace(replace) => {
-                strength("probability", replace.probability, 1.0)?;
-                between("augmentation.neighbours", replace.neighbours, 1, 1000)?;
-            }
-            Augmentation::Digits(_) | Augmentation::Simclr(_) => {}
-        }
+        self.augmentation.check()?;
         require(
             (0.0..1.0).contains(&self.momentum),
             format!("momentum = {} is not in [0, 1)", self.momentum),
@@ -350,6 +353,7 @@ impl Config {
 mod tests {
     use super::super::Preset;
     use super::*;
+    use std::collections::BTreeSet;
 
     fn with(overrides: &[&str]) -> Result<Config> {
         let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
@@ -370,6 +374,60 @@ mod tests {
         ] {
             let config = with(&overrides).unwrap();
             assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn every_setting_but_the_seed_is_in_their_name() {
+        assert_eq!(with(&[]).unwrap().settings_id(), "PINNED");
+        // Together they make no run, but a name.
+        let whole =
+            with(&["train_samples=200", "passes=3", "probe_epochs=4", "loss=dcl", "stem_padding=3"]).unwrap();
+        let whole = Config {
+            imbalance: Some(Imbalance { ratio: 10.0 }),
+            evaluate_imbalanced: true,
+            probe_best_epoch: true,
+            objective: Objective::CrossEntropy,
+            head: Head::Paper,
+            queue: Some(QueueSettings { size: 99, momentum: 0.5 }),
+            ..whole
+        };
+        let full = toml::Table::try_from(&whole).unwrap();
+        // A field that is not in `full` would escape: serde names them all where it meets an unknown one.
+        let message = "x = 1".parse::<toml::Table>().unwrap().try_into::<Config>().unwrap_err().to_string();
+        let fields = message.split('`').skip(3).step_by(2);
+        assert_eq!(fields.collect::<BTreeSet<_>>(), full.keys().map(String::as_str).collect());
+        let name = |table: &toml::Table| table.clone().try_into::<Config>().unwrap().settings_id();
+        let mut names = BTreeSet::from([name(&full)]);
+        for key in full.keys() {
+            let mut changed = full.clone();
+            let other = match (key.as_str(), &full[key]) {
+                ("dataset", _) => "mnist".into(),
+                ("evaluate_on", _) => "tuning".into(),
+                ("encoder", _) => "conv".into(),
+                ("head", _) => "default".into(),
+                ("objective", _) => "contrastive".into(),
+                ("negatives", _) => "hardest:5%".into(),
+                ("optimiser", _) => "lars".into(),
+                ("learning_rate_rule", _) => "constant".into(),
+                ("augmentation" | "imbalance" | "queue" | "loss", _) => continue,
+                (_, toml::Value::Integer(x)) => (x + 1).into(),
+                (_, toml::Value::Float(x)) => (x / 2.0).into(),
+                (_, toml::Value::Boolean(x)) => (!x).into(),
+                (key, value) => panic!("{key} = {value}: which other value?"),
+            };
+            changed.insert(key.clone(), other);
+            assert_eq!(names.insert(name(&changed)), key != "seed", "{key}");
+        }
+        let mut deep = full;
+        for (table, key, other) in [
+            ("augmentation", "max_noise", toml::Value::Float(0.2)),
+            ("imbalance", "ratio", toml::Value::Float(11.0)),
+            ("queue", "momentum", toml::Value::Float(0.25)),
+            ("loss", "kind", "flat-nce".into()),
+        ] {
+            deep[table][key] = other;
+            assert!(names.insert(name(&deep)), "{table}.{key}");
         }
     }
 

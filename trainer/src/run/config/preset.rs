@@ -3,10 +3,8 @@
 //! A file holds the keys of [`Config`], a table `[sweep]` (the axes of a sweep), and tables `[quick]`, `[small]` of other
 //! values for shortened forms: `cifar10-quick` is `cifar10` with the values of its table `[quick]`.
 
-use super::{Config, Negatives};
+use super::{Config, Grid};
 use crate::error::{Error, Result};
-use crate::loss::LossKind;
-use serde::{Deserialize, Serialize};
 
 const FILES: [(&str, &str); 7] = [
     ("digits", include_str!("../../../presets/digits.toml")),
@@ -20,28 +18,6 @@ const FILES: [(&str, &str); 7] = [
 
 /// Tables of a preset that give its other forms.
 const FORMS: [&str; 2] = ["quick", "small"];
-
-/// The axes of a sweep.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Grid {
-    /// n = K+1.
-    pub draws: Vec<usize>,
-    /// Seeds.
-    pub seeds: Vec<u64>,
-    /// Temperatures t; empty: that of the settings.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub temperatures: Vec<f64>,
-    /// Negatives, such as `"queue"` and `"hardest:5%"`; empty: those of the settings.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub selections: Vec<Negatives>,
-    /// Losses of the batch, such as `"dcl"` or `{ kind = "hard", beta = 2 }`; empty: that of the settings.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "LossKind::words_or_tables")]
-    pub losses: Vec<LossKind>,
-    /// Whether the same encoder is also trained with known classes, once a seed, for reference.
-    #[serde(default)]
-    pub supervised: bool,
-}
 
 /// The settings of one run, and the axes of a sweep around it.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,5 +4,5 @@ mod compare;
 mod reproduce;
 mod studies;
 
-pub use reproduce::{Plan, Reproduction, reproduce};
+pub use reproduce::{Reproduction, reproduce};
 pub use studies::{Studies, studies};

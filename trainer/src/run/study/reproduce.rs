@@ -3,180 +3,49 @@
 use crate::augment::Views;
 use crate::data::Split;
 use crate::error::{Error, Result};
-use crate::loss::LossKind;
-use crate::optim::OptimiserKind;
 use crate::run::{
-    Accuracies, Config, EvaluationSettings, Folder, Grid, LearningRateRule, Manifest, Negatives, Objective,
-    Progress, Provenance, Session, evaluate, measure_run, run_jobs, train,
+    Accuracies, Config, EvaluationSettings, Folder, Manifest, Plan, Progress, Provenance, Session, evaluate,
+    measure_run, run_jobs, train,
 };
 use candle_core::Device;
 use measure::passes_for;
-use serde::Serialize;
 use std::path::{Path, PathBuf};
 use theory::losses::{self, LossComponents, Quantity};
 use theory::report::{self, Cell, Section, Table};
 
-/// Learning rate of the supervised references at a batch of 256.
-const REFERENCE_RATE: f64 = 0.002;
-
-/// What to run; written as a file of settings with a table `[sweep]`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Plan {
-    /// Settings that all runs share; seed, batch size, negatives and temperature are set per run.
-    #[serde(flatten)]
-    pub base: Config,
-    /// The axes; n = K+1 is that of the evaluation, and of the training batch unless `fixed_batch` is set.
-    #[serde(rename = "sweep")]
-    pub grid: Grid,
-    /// Train all K with this batch size and K sampled negatives per anchor.
-    pub fixed_batch: Option<usize>,
-}
-
-impl Plan {
-    /// The runs as (folder name, settings), the slowest first.
-    fn runs(&self) -> Vec<(String, Config)> {
-        let grid = &self.grid;
-        let losses = if grid.losses.is_empty() { vec![self.base.loss] } else { grid.losses.clone() };
-        let mut runs = Vec::new();
-        for temperature in self.temperatures() {
-            for &n in &grid.draws {
-                let batch_size = self.fixed_batch.unwrap_or(n);
-                for negatives in self.negatives(n) {
-                    for &loss in &losses {
-                        let mut axes = String::new();
-                        if !grid.temperatures.is_empty() {
-                            axes += &format!("-t{temperature}");
-                        }
-                        if !grid.selections.is_empty() {
-                            axes += &format!("-{}", in_a_file_name(negatives));
-                        }
-                        if !grid.losses.is_empty() {
-                            axes += &format!("-{}", loss.describe().replace(", ", "+").replace(" = ", "-"));
-                        }
-                        for &seed in &grid.seeds {
-                            let base = self.base.clone();
-                            let config = Config { seed, temperature, batch_size, negatives, loss, ..base };
-                            runs.push((format!("n{n:04}{axes}-s{seed}"), config));
-                        }
-                    }
-                }
-            }
-        }
-        runs
-    }
-
-    /// The negatives of the runs at n = K+1.
-    fn negatives(&self, n: usize) -> Vec<Negatives> {
-        match (self.fixed_batch, self.base.negatives) {
-            _ if !self.grid.selections.is_empty() => self.grid.selections.clone(),
-            (Some(_), _) => vec![Negatives::Count(n - 1)],
-            (None, own @ (Negatives::Queue | Negatives::Selected(_))) => vec![own],
-            (None, Negatives::Batch | Negatives::Count(_)) => vec![Negatives::Batch],
-        }
-    }
-
-    fn temperatures(&self) -> Vec<f64> {
-        match self.grid.temperatures.is_empty() {
-            true => vec![self.base.temperature],
-            false => self.grid.temperatures.clone(),
-        }
-    }
-
-    /// The supervised references, one a seed.
-    fn references(&self) -> Vec<(String, Config)> {
-        let seeds = self.grid.seeds.iter().filter(|_| self.grid.supervised);
-        let reference = |&seed: &u64| {
-            let objective = Objective::CrossEntropy;
-            let negatives = Negatives::Batch;
-            // AdamW learns from labels whatever the encoder; the rates of contrastive losses, and of LARS, are others.
-            let (optimiser, learning_rate) = (OptimiserKind::AdamW, REFERENCE_RATE);
-            let learning_rate_rule = LearningRateRule::Sqrt;
-            let (queue, loss) = (None, LossKind::default());
-            let base =
-                Config { optimiser, learning_rate, learning_rate_rule, queue, loss, ..self.base.clone() };
-            (format!("supervised-s{seed}"), Config { seed, objective, negatives, ..base })
-        };
-        seeds.map(reference).collect()
-    }
-
-    pub(crate) fn check(&self, split: &Split) -> Result<()> {
-        let grid = &self.grid;
-        if grid.draws.is_empty() || grid.seeds.is_empty() {
-            return Err(Error::argument("a sweep needs at least one K and one seed"));
-        }
-        let twice = |values: &[u64]| {
-            let mut sorted = values.to_vec();
-            sorted.sort_unstable();
-            sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
-        };
-        let draws: Vec<u64> = grid.draws.iter().map(|&n| n as u64).collect();
-        for (name, values) in [("n = K+1", &draws), ("seed", &grid.seeds)] {
-            if let Some(value) = twice(values) {
-                return Err(Error::argument(format!("{name} = {value} is asked for twice")));
-            }
-        }
-        // Settings that make no network, or no views, claim no folder.
-        self.base.network(&split.train, &Device::Cpu)?;
-        Views::new(&self.base.augmentation, &split.train, &Device::Cpu)?;
-        let temperatures = &grid.temperatures;
-        if let Some(i) = (1..temperatures.len()).find(|&i| temperatures[..i].contains(&temperatures[i])) {
-            return Err(Error::argument(format!("temperature = {} is asked for twice", temperatures[i])));
-        }
-        let selections = &grid.selections;
-        if let Some(i) = (1..selections.len()).find(|&i| selections[..i].contains(&selections[i])) {
-            return Err(Error::argument(format!("negatives = {} are asked for twice", selections[i])));
-        }
-        if let Some(Negatives::Count(k)) = selections.iter().find(|s| matches!(s, Negatives::Count(_))) {
+/// Whether the data can meet a plan: nothing is claimed, and nothing trained, before.
+///
+/// # Errors
+/// Axes that do not fit each other; settings that do not fit the samples.
+pub(super) fn check(plan: &Plan, split: &Split) -> Result<()> {
+    plan.check()?;
+    // Settings that make no network, or no views, claim no folder.
+    plan.base.network(&split.train, &Device::Cpu)?;
+    Views::new(&plan.base.augmentation, &split.train, &Device::Cpu)?;
+    let (trained, evaluated) = (split.train.len(), split.evaluated.len());
+    for &n in &plan.grid.draws {
+        if n < 2 || n > evaluated {
             return Err(Error::argument(format!(
-                "sweep.selections has the number {k}: K drawn negatives are an axis of their own, --draws with --fixed-batch"
+                "n = K+1 = {n} is not between 2 and the {evaluated} evaluated samples"
             )));
         }
-        if let (Some(batch), own @ (Negatives::Queue | Negatives::Selected(_))) =
-            (self.fixed_batch, self.base.negatives)
-        {
-            return Err(Error::argument(format!(
-                "with a fixed batch of {batch} samples K = n-1 negatives are drawn: negatives = {own} cannot be"
-            )));
-        }
-        let losses = &grid.losses;
-        if let Some(i) = (1..losses.len()).find(|&i| losses[..i].contains(&losses[i])) {
-            return Err(Error::argument(format!("loss = {} is asked for twice", losses[i].describe())));
-        }
-        if let (Some(batch), Some(first)) = (self.fixed_batch, selections.first()) {
-            return Err(Error::argument(format!(
-                "with a fixed batch of {batch} samples K = n-1 negatives are drawn: sweep.selections, such as {first}, cannot be"
-            )));
-        }
-        let (trained, evaluated) = (split.train.len(), split.evaluated.len());
-        for &n in &grid.draws {
-            if n < 2 || n > evaluated {
-                return Err(Error::argument(format!(
-                    "n = K+1 = {n} is not between 2 and the {evaluated} evaluated samples"
-                )));
-            }
-            if let Some(batch) = self.fixed_batch.filter(|&batch| n > batch) {
-                return Err(Error::argument(format!(
-                    "n = K+1 = {n} exceeds the fixed batch of {batch} samples"
-                )));
-            }
-        }
-        for (_, config) in self.runs().into_iter().chain(self.references()) {
-            config.check()?;
-            if config.evaluated_draws() > evaluated as u64 {
-                let n = config.evaluated_draws();
-                return Err(Error::argument(format!(
-                    "n = K+1 = {n} of the supervised reference (batch_size) exceeds the {evaluated} evaluated samples"
-                )));
-            }
-            if config.batch_size > trained {
-                return Err(Error::argument(format!(
-                    "batch_size = {} exceeds the {trained} training samples",
-                    config.batch_size
-                )));
-            }
-        }
-        Ok(())
     }
+    for (_, config) in plan.runs().into_iter().chain(plan.references()) {
+        config.check()?;
+        if config.evaluated_draws() > evaluated as u64 {
+            let n = config.evaluated_draws();
+            return Err(Error::argument(format!(
+                "n = K+1 = {n} of the supervised reference (batch_size) exceeds the {evaluated} evaluated samples"
+            )));
+        }
+        if config.batch_size > trained {
+            return Err(Error::argument(format!(
+                "batch_size = {} exceeds the {trained} training samples",
+                config.batch_size
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What `reproduce` left.
@@ -210,7 +79,7 @@ pub fn reproduce(
     session: &Session<'_>,
     progress: &Progress,
 ) -> Result<Reproduction> {
-    plan.check(split)?;
+    check(plan, split)?;
     let evaluated = Some((&split.evaluated).into());
     let samples = Provenance { evaluated, ..Provenance::of_training(&split.train) };
     let manifest = Manifest::new("reproduce", plan)?.with_data(session.data);
@@ -329,11 +198,6 @@ fn is_default(rows: &[LossComponents], config: &Config, split: &Split) -> bool {
             && row.measure_seed.is_none()
     };
     matches!(rows, [row] if fits(row))
-}
-
-/// `hardest-5`, `range-0-40+60-100`.
-fn in_a_file_name(negatives: Negatives) -> String {
-    negatives.to_string().replace(':', "-").replace(',', "+").replace('%', "")
 }
 
 const CLASSIFIERS: [&str; 3] = ["mean classifier", "linear probe", "kNN"];

@@ -6,11 +6,11 @@
 
 mod works;
 
-use super::{Plan, Reproduction, reproduce};
+use super::{Reproduction, reproduce};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::population::{self, Training};
-use crate::run::{Folder, Grid, Manifest, Preset, Progress, Session};
+use crate::run::{Folder, Grid, Manifest, Plan, Preset, Progress, Session};
 use measure::difficulty::{self, Difficulty};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -64,8 +64,8 @@ impl Sweep {
         let Preset { config: base, grid } = Preset::named("digits", &self.set)?;
         let grid = grid.ok_or_else(|| Error::argument("the preset digits has no [sweep]"))?;
         let seeds = if quick { vec![7] } else { grid.seeds };
-        let grid = Grid { draws: self.draws.to_vec(), seeds, ..grid };
-        Ok(Plan { base, grid, fixed_batch: self.fixed_batch })
+        let (draws, fixed_batch) = (self.draws.to_vec(), self.fixed_batch);
+        Ok(Plan { base, grid: Grid { draws, seeds, fixed_batch, ..grid } })
     }
 
     /// The command that repeats it.
@@ -338,7 +338,7 @@ mod tests {
             for sweep in Sweep::all(quick) {
                 let plan = sweep.plan(quick).unwrap();
                 let split = data::load(&plan.base.data(None)).unwrap();
-                plan.check(&split).unwrap();
+                crate::run::study::reproduce::check(&plan, &split).unwrap();
                 let command = sweep.command(quick, Path::new("runs/studies"));
                 assert!(command.ends_with(&format!(" --out runs/studies/{}", sweep.name)));
                 assert_eq!(command.matches(" --set ").count(), sweep.set.len(), "{command}");
