@@ -353,9 +353,46 @@ fn bad_input_gets_one_line_and_leaves_nothing() {
 }
 
 #[test]
-fn usage_errors_exit_with_2() {
-    assert_eq!(run(&["reproduce", "imagenet"]).0, 2);
-    assert_eq!(run(&["measure"]).0, 2);
+fn a_run_that_fails_is_a_row_and_the_others_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    // Logits of cosines over 10⁻³⁸ leave f32 in the first step.
+    let args = ["reproduce", "digits", "--draws", "64", "--seeds", "7", "--temperatures", "0.5,1e-38", "-q"];
+    let args = [&args[..], &["--set", "epochs=1", "--threads", "1", "--out", &out]].concat();
+    for state in ["finished", "kept"] {
+        fails(
+            &args,
+            1,
+            &["1 of 2 runs failed", "n0064-t0.00000000000000000000000000000000000001-s7", "finite"],
+        );
+        let rows = losses::read(&Path::new(&out).join("losses.csv")).unwrap();
+        assert_eq!(rows.iter().map(|row| row.run.run_id.as_str()).collect::<Vec<_>>(), ["n0064-t0.5-s7"]);
+        let runs = std::fs::read_to_string(Path::new(&out).join("runs.csv")).unwrap();
+        let lines: Vec<&str> = runs.lines().collect();
+        assert_eq!(lines[0], "run_id,settings_id,seed,state,reason");
+        assert!(lines[1].ends_with(&format!(",{},7,{state},", rows[0].run.settings_id)), "{runs}");
+        assert!(lines[2].contains(",7,failed,") && lines[2].contains("finite"), "{runs}");
+        let report = std::fs::read_to_string(Path::new(&out).join("report.html")).unwrap();
+        assert!(report.contains("Runs that failed") && report.contains("finite"));
+    }
+}
+
+#[test]
+fn usage_errors_are_one_line_and_exit_with_2() {
+    fails(&["reproduce", "imagenet"], 2, &["imagenet"]);
+    fails(&["measure"], 2, &["--run"]);
+    fails(
+        &["reproduce", "digits", "--fixed-batch", "-5"],
+        2,
+        &["--fixed-batch '-5' is not a non-negative integer"],
+    );
+    fails(&["measure", "--run", "x", "--temperature", "warm"], 2, &["--temperature 'warm' is not a number"]);
+    fails(
+        &["train", "--preset", "digits", "--out", "x", "--threads", "0"],
+        2,
+        &["--threads '0'", "1..=1024"],
+    );
+    fails(&["trian"], 2, &["trian"]);
     assert_eq!(run(&["--help"]).0, 0);
 }
 
@@ -495,6 +532,9 @@ fn a_sweep_has_references_and_temperatures_and_keeps_its_own_measurements() {
             assert!(row.get(measure).is_some(), "{measure}");
         }
         assert_eq!(row.run.train_samples, Some(1347));
+        assert_eq!((row.run.optimiser.as_str(), row.run.learning_rate), ("sgd", Some(0.5)));
+        assert_eq!((row.run.augmentation.as_str(), row.evaluated_split.as_str()), ("digits", "validation"));
+        assert!(row.run.imbalance.is_some_and(|ratio| ratio > 1.0 && ratio < 1.1), "{:?}", row.run.imbalance);
     }
     let references = losses::read(&Path::new(&out).join("supervised.csv")).unwrap();
     assert_eq!((references.len(), references[0].run.loss.as_str()), (1, "cross_entropy"));

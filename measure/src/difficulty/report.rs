@@ -151,7 +151,7 @@ impl Difficulty {
     }
 
     /// Same-class share by bin, and the chance line; bins that overlap earlier ones are not drawn.
-    fn figure(&self) -> Lines {
+    pub fn figure(&self) -> Lines {
         let shown = self.chain();
         let chance_name = format!("chance: {:.1} %", self.mass.percent);
         Lines {

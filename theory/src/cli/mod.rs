@@ -5,7 +5,6 @@ mod probabilities;
 mod published;
 mod results;
 mod simulate;
-mod usage;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -15,7 +14,7 @@ use std::process::ExitCode;
 use theory::error::ErrorKind;
 use theory::files;
 use theory::report::{Format, Table};
-use theory::{ClassPrior, Sampling};
+use theory::{ClassPrior, Sampling, usage};
 
 /// How many negative samples, and which? Exact probabilities and published bounds.
 #[derive(Parser)]

@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 use theory::error::ErrorKind;
+use theory::usage;
 use trainer::Error;
 use trainer::device::DeviceChoice;
 
@@ -114,7 +115,10 @@ fn gpu_trouble(error: &anyhow::Error) -> Option<String> {
 
 /// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments, 75 interrupted.
 pub(crate) fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match usage::parse::<Cli>() {
+        Ok(cli) => cli.command,
+        Err(code) => return code,
+    };
     keep_freed_memory();
     set_library_threads(match &command {
         // Runs go side by side, each on one thread.
@@ -139,10 +143,8 @@ pub(crate) fn main() -> ExitCode {
     if error.chain().filter_map(|e| e.downcast_ref()).any(broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    match gpu_trouble(&error) {
-        Some(line) => eprintln!("error: {line}"),
-        None => eprintln!("error: {error:#}"),
-    }
+    let text = gpu_trouble(&error).unwrap_or_else(|| format!("{error:#}"));
+    eprintln!("error: {}", usage::one_line(&text));
     match error.downcast_ref::<Error>() {
         Some(Error::Argument(_)) => ExitCode::from(2),
         Some(Error::Theory(e)) if matches!(e.kind(), ErrorKind::Argument(_)) => ExitCode::from(2),

@@ -2,7 +2,7 @@
 
 use super::print;
 use super::session::SessionArgs;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
 use theory::report::Format;
@@ -44,79 +44,120 @@ pub(super) struct ReproduceArgs {
     quiet: bool,
 }
 
+impl ReproduceArgs {
+    /// The preset's name, and what is to be run.
+    fn plan(&self) -> trainer::Result<(String, Plan)> {
+        let name = match self.quick && !self.name.ends_with("-quick") {
+            true => format!("{}-quick", self.name),
+            false => self.name.clone(),
+        };
+        let Preset { config: base, grid } = Preset::named(&name, &self.set)?;
+        let mut grid = grid.unwrap_or_default();
+        if let Some(draws) = &self.draws {
+            grid.draws.clone_from(draws);
+        }
+        if let Some(seeds) = &self.seeds {
+            grid.seeds.clone_from(seeds);
+        }
+        if let Some(temperatures) = &self.temperatures {
+            grid.temperatures.clone_from(temperatures);
+        }
+        grid.fixed_batch = self.fixed_batch.or(grid.fixed_batch);
+        Ok((name, Plan { base, grid }))
+    }
+
+    /// All studies have settings of their own.
+    fn refuse_settings(&self) -> trainer::Result<()> {
+        let given = [
+            ("--draws", self.draws.is_some()),
+            ("--seeds", self.seeds.is_some()),
+            ("--temperatures", self.temperatures.is_some()),
+            ("--fixed-batch", self.fixed_batch.is_some()),
+            ("--set", !self.set.is_empty()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(trainer::Error::argument(format!(
+                "{name}: the studies have settings of their own; repeat one with the command that the page names"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
 pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
-    if args.name == "studies" {
-        return studies(args);
-    }
-    let name = match args.quick && !args.name.ends_with("-quick") {
-        true => format!("{}-quick", args.name),
-        false => args.name.clone(),
+    let studies = args.name == "studies";
+    let plan = match studies {
+        true => args.refuse_settings().map(|()| None)?,
+        false => Some(args.plan()?),
     };
-    let Preset { config: base, grid } = Preset::named(&name, &args.set)?;
-    let mut grid = grid.unwrap_or_default();
-    if let Some(draws) = &args.draws {
-        grid.draws.clone_from(draws);
-    }
-    if let Some(seeds) = &args.seeds {
-        grid.seeds.clone_from(seeds);
-    }
-    if let Some(temperatures) = &args.temperatures {
-        grid.temperatures.clone_from(temperatures);
-    }
-    grid.fixed_batch = args.fixed_batch.or(grid.fixed_batch);
-    let plan = Plan { base, grid };
     let device = args.session.open()?;
     let all = if device.is_cpu() { run::available_threads() } else { 1 };
     let jobs = args.threads.map_or(all, |t| t as usize);
     let progress = Progress::new(args.quiet);
     let start = std::time::Instant::now();
-    let split = data::load(&plan.base.data(args.session.data.as_deref()))?;
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&name));
+    let name = plan.as_ref().map_or("studies", |(name, _)| name);
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(name));
+    let split = plan.as_ref().map(|(_, plan)| data::load(&plan.base.data(args.session.data.as_deref())));
+    let split = split.transpose()?;
     let interrupt = Interrupt::install()?;
     let stop = || interrupt.requested();
     let session = args.session.session(&device, true, &stop);
-    let done = run::reproduce(&plan, &split, &out, jobs, &session, &progress)?;
-    for table in [&done.measured, &done.bounds, &done.accuracies].into_iter().chain(&done.compared) {
-        print(&format!("{}\n", table.to_text(Format::Table)))?;
+    let (runs, report) = match plan.zip(split) {
+        Some(((_, plan), split)) => {
+            let done = run::reproduce(&plan, &split, &out, jobs, &session, &progress)?;
+            for table in [&done.measured, &done.bounds, &done.accuracies].into_iter().chain(&done.compared) {
+                print(&format!("{}\n", table.to_text(Format::Table)))?;
+            }
+            (done.runs, done.report)
+        }
+        None => {
+            let done = run::studies(args.quick, &out, jobs, &session, &progress)?;
+            print(&format!("{}\n", done.works.to_text(Format::Markdown)))?;
+            (done.runs, done.report)
+        }
+    };
+    progress.line(&format!("{:.0} s in all; report: {}", start.elapsed().as_secs_f64(), report.display()));
+    let failures: Vec<String> =
+        runs.iter().filter_map(|run| Some(format!("{}: {}", run.id, run.failure()?))).collect();
+    if !failures.is_empty() {
+        let (failed, all) = (failures.len(), runs.len());
+        bail!("{failed} of {all} runs failed (runs.csv), the others are reported: {}", failures.join("; "));
     }
-    progress.line(&format!(
-        "{:.0} s in all; report: {}",
-        start.elapsed().as_secs_f64(),
-        done.report.display()
-    ));
     Ok(())
 }
 
-/// All studies; their settings are their own.
-fn studies(args: &ReproduceArgs) -> Result<()> {
-    let fixed = [
-        ("--draws", args.draws.is_some()),
-        ("--seeds", args.seeds.is_some()),
-        ("--temperatures", args.temperatures.is_some()),
-        ("--fixed-batch", args.fixed_batch.is_some()),
-        ("--set", !args.set.is_empty()),
-    ];
-    if let Some((name, _)) = fixed.iter().find(|(_, given)| *given) {
-        return Err(trainer::Error::argument(format!(
-            "{name}: the studies have settings of their own; repeat one with the command that the page names"
-        ))
-        .into());
+#[cfg(test)]
+mod tests {
+    use super::super::{Cli, Command};
+    use clap::Parser;
+    use std::path::Path;
+    use trainer::run::study::{Sweep, command};
+
+    /// The words of a command line whose only quotes are single ones.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut inside) = (vec![String::new()], false);
+        for c in line.chars() {
+            match c {
+                '\'' => inside = !inside,
+                ' ' if !inside => words.push(String::new()),
+                c => words.last_mut().unwrap().push(c),
+            }
+        }
+        words
     }
-    let device = args.session.open()?;
-    let all = if device.is_cpu() { run::available_threads() } else { 1 };
-    let jobs = args.threads.map_or(all, |t| t as usize);
-    let progress = Progress::new(args.quiet);
-    let start = std::time::Instant::now();
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs/studies"));
-    let interrupt = Interrupt::install()?;
-    let stop = || interrupt.requested();
-    let session = args.session.session(&device, true, &stop);
-    let done = run::studies(args.quick, &out, jobs, &session, &progress)?;
-    print(&format!("{}\n", done.works.to_text(Format::Markdown)))?;
-    progress.line(&format!(
-        "{:.0} s in all; report: {}",
-        start.elapsed().as_secs_f64(),
-        done.report.display()
-    ));
-    Ok(())
+
+    #[test]
+    fn the_commands_of_the_studies_repeat_them() {
+        for quick in [false, true] {
+            for Sweep { name, plan } in Sweep::all(quick).unwrap() {
+                let out = Path::new("my runs").join(name);
+                let line = command("digits", &plan, &out).unwrap();
+                let Command::Reproduce(args) = Cli::try_parse_from(words(&line)).unwrap().command else {
+                    panic!("{line}");
+                };
+                assert_eq!(args.plan().unwrap(), ("digits".to_string(), plan), "{line}");
+                assert_eq!(args.out.as_ref(), Some(&out), "{line}");
+            }
+        }
+    }
 }

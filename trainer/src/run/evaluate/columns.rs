@@ -26,7 +26,7 @@ pub(super) fn run_info(config: &Config, name: &str, head: String, train: &Sample
         learning_rate: Some(config.learning_rate),
         augmentation: augmentation(&config.augmentation),
         imbalance: most.zip(least).map(|(&most, &least)| most as f64 / least as f64),
-        ..RunInfo::default()
+        settings_id: config.settings_id(),
     }
 }
 
@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn an_augmentation_says_what_is_not_the_default() {
         let erase = Augmentation::Erase(text::Erase { probability: 0.3 });
-        let replace = text::Replace { neighbours_file: Some("some/synonyms.tsv".into()), ..Default::default() };
+        let replace =
+            text::Replace { neighbours_file: Some("some/synonyms.tsv".into()), ..Default::default() };
         for (given, expected) in [
             (Augmentation::Digits(digits::Augmentation::default()), "digits"),
             (Augmentation::Simclr(simclr::Augmentation::default()), "simclr"),

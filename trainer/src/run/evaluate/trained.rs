@@ -2,8 +2,8 @@
 
 use super::super::Config;
 use super::super::train::{Provenance, Session, load_network, run_config};
-use super::embed::{Embedded, EvaluationContext};
 use super::columns::{evaluated_split, run_info};
+use super::embed::{Embedded, EvaluationContext};
 use super::{knn_columns, set_exact};
 use crate::data::Split;
 use crate::error::{Error, Result};
@@ -201,4 +201,54 @@ impl Embedded<'_> {
 fn overall(classes: &[CollisionByClass]) -> f64 {
     let samples: usize = classes.iter().map(|class| class.samples).sum();
     classes.iter().map(|class| class.samples as f64 * class.spread.mean).sum::<f64>() / samples.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{self, Request};
+    use crate::run::Preset;
+
+    /// Everything is read from features that are computed once: features that are put in their place are what is measured.
+    #[test]
+    fn the_sgd_probe_sees_the_features_at_hand() {
+        let set = ["mean_views=2", "probe_epochs=3", "epochs=1"].map(String::from);
+        let config = Preset::named("digits", &set).unwrap().config;
+        let split = data::load(&Request::new("digits")).unwrap();
+        let network = config.network(&split.train, &candle_core::Device::Cpu).unwrap();
+        let context = EvaluationContext::new(network, &config, &split, &Session::CPU).unwrap();
+        let mut embedded = Embedded::new(context, 7).unwrap();
+        let chance = |accuracies: Vec<(Quantity, f64)>| accuracies.into_iter().all(|(_, value)| value < 0.2);
+        let found = embedded.sgd_accuracies().unwrap();
+        assert_eq!(found.len(), 2);
+        assert!(!chance(found));
+        // All samples alike: no classifier tells ten classes apart.
+        for features in [&mut embedded.train, &mut embedded.evaluated] {
+            features.head.data.fill(0.1);
+            features.encoder.data.fill(0.1);
+        }
+        assert!(chance(embedded.sgd_accuracies().unwrap()));
+        let [head, encoder] = embedded.accuracies().unwrap();
+        assert!([head, encoder].iter().all(|a| a.mean < 0.2 && a.linear < 0.2 && a.knn < 0.2));
+    }
+
+    /// Passes that are kept are the passes that would be computed.
+    #[test]
+    fn passes_do_not_depend_on_what_was_asked_before() {
+        let config = Preset::named("digits", &["mean_views=2".to_string()]).unwrap().config;
+        let split = data::load(&Request::new("digits")).unwrap();
+        let network = config.network(&split.train, &candle_core::Device::Cpu).unwrap();
+        let context = EvaluationContext::new(network, &config, &split, &Session::CPU).unwrap();
+        let embedded = Embedded::new(context, 7).unwrap();
+        let (mut kept, mut single) = (embedded.passes(true), embedded.passes(false));
+        let first = kept.get(0).unwrap();
+        let second = kept.get(1).unwrap();
+        assert_ne!(first.first, second.first);
+        for pass in [1, 0, 1] {
+            let expected = if pass == 0 { &first } else { &second };
+            for views in [kept.get(pass).unwrap(), single.get(pass).unwrap()] {
+                assert!(views.first == expected.first && views.second == expected.second);
+            }
+        }
+    }
 }

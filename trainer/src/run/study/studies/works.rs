@@ -1,6 +1,7 @@
 //! The table of works: who asked what, and what the studies measured of it.
 
 use super::{Found, over_seeds, shown, words};
+use measure::difficulty::Difficulty;
 use theory::bounds;
 use theory::losses::{LossComponents, Quantity};
 use theory::report::{Group, Table, group, mean_and_deviation};
@@ -11,7 +12,8 @@ pub(super) fn table(found: &Found) -> Table {
     let mut push = |work: &str, question: &str, measured: &str, result: String, command: &str| {
         table.push([work, question, measured, &result, command].map(|text| words(text.to_string())).to_vec());
     };
-    let [sweep, fixed, selections, losses, equal, unequal, difficulty] = &found.commands;
+    let [sweep, fixed, selections, losses] = found.sweeps().map(|study| study.command.as_str());
+    let ([equal, unequal], difficulty) = (&found.population, found.difficulty.as_ref());
     for (work, question, key) in BOUNDS {
         push(work, question, &format!("the bound `{key}`"), bound(found, key), sweep);
     }
@@ -33,15 +35,15 @@ pub(super) fn table(found: &Found) -> Table {
         "Awasthi, Dikkala & Kamath 2022",
         "Do many negatives spoil the minimiser? Equal classes",
         "free class vectors (no data; seed 7) trained on the population loss, beside the simplex",
-        population(&found.population[0]),
-        equal,
+        population(&equal.rows),
+        &equal.command,
     );
     push(
         "Awasthi, Dikkala & Kamath 2022",
         "The same with class frequencies from 1 to 1/100",
         "the same, beside the optimum of the convex program",
-        population(&found.population[1]),
-        unequal,
+        population(&unequal.rows),
+        &unequal.command,
     );
     push(
         "Awasthi, Dikkala & Kamath 2022",
@@ -68,8 +70,9 @@ pub(super) fn table(found: &Found) -> Table {
         "Cai, Frankle, Schwab & Morcos 2020",
         "Are hard negatives of the same class, and hard for every query?",
         "ranks of all negatives of every query, one run: n = 64, seed 7",
-        hardness(found),
-        difficulty,
+        difficulty
+            .map_or_else(|| "not measured: the run failed".into(), |analysis| hardness(&analysis.found)),
+        difficulty.map_or("", |analysis| &analysis.command),
     );
     for (work, question, loss) in LOSSES {
         push(
@@ -157,7 +160,7 @@ fn bound(found: &Found, key: &str) -> String {
         bounds::Standing::Theorem => String::new(),
         standing => format!(" ({})", standing.name()),
     };
-    group(&found.bounds.rows).iter().map(one).collect::<Vec<_>>().join("; ") + &standing
+    group(&found.bounds.done.rows).iter().map(one).collect::<Vec<_>>().join("; ") + &standing
 }
 
 /// The theorem with the least upper bound of L_sup at each n, on average over seeds.
@@ -174,7 +177,7 @@ fn sharpest(found: &Found) -> String {
         let supervised = values(group, Quantity::FullSupLoss).unwrap_or_default();
         format!("n = {}: {best}, L_sup {supervised}", group.rows[0].num_draws)
     };
-    group(&found.bounds.rows).iter().map(one).collect::<Vec<_>>().join("; ")
+    group(&found.bounds.done.rows).iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn against_draws(found: &Found, measures: &[(&str, Quantity)]) -> String {
@@ -184,7 +187,7 @@ fn against_draws(found: &Found, measures: &[(&str, Quantity)]) -> String {
             .filter_map(|(name, measure)| Some(format!("{name} {}", values(group, *measure)?)));
         format!("n = {}: {}", group.rows[0].num_draws, parts.collect::<Vec<_>>().join(", "))
     };
-    group(&found.bounds.rows).iter().map(one).collect::<Vec<_>>().join("; ")
+    group(&found.bounds.done.rows).iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn population(rows: &[crate::population::Row]) -> String {
@@ -211,7 +214,7 @@ fn fixed_batch(found: &Found) -> String {
             .map(|m| values(group, m).unwrap_or_default());
         format!("K = {k}: mean classifier {mean}, linear (encoder) {linear}")
     };
-    group(&found.fixed_batch.rows).iter().map(one).collect::<Vec<_>>().join("; ")
+    group(&found.fixed_batch.done.rows).iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// Accuracies of rows of a sweep that `which` picks: mean classifier on head features, linear on encoder features.
@@ -228,7 +231,7 @@ fn accuracy(rows: &[LossComponents], which: impl Fn(&LossComponents) -> bool) ->
 
 fn selected(found: &Found, names: [&str; 2]) -> String {
     let of = |name: &str| {
-        let accuracy = accuracy(&found.selections.rows, |row| row.selection().unwrap_or("all") == name);
+        let accuracy = accuracy(&found.selections.done.rows, |row| row.selection().unwrap_or("all") == name);
         format!("{name} {accuracy}")
     };
     let mut parts = vec![of("all"), of(names[0])];
@@ -238,8 +241,7 @@ fn selected(found: &Found, names: [&str; 2]) -> String {
     parts.join("; ")
 }
 
-fn hardness(found: &Found) -> String {
-    let d = &found.difficulty;
+fn hardness(d: &Difficulty) -> String {
     let names = ["0-5", "5-100"];
     let bins: Vec<String> = d
         .bins
@@ -263,6 +265,6 @@ fn hardness(found: &Found) -> String {
 }
 
 fn compared(found: &Found, loss: &str) -> String {
-    let of = |name: &str| accuracy(&found.losses.rows, |row| row.run.loss == name);
+    let of = |name: &str| accuracy(&found.losses.done.rows, |row| row.run.loss == name);
     format!("{} (NT-Xent {})", of(loss), of("nt_xent"))
 }

@@ -1,18 +1,18 @@
-//! Arguments that cannot be used: one line on the standard error stream, exit code 2.
+//! Arguments that cannot be used: one line on the standard error stream, exit code 2. For the programs of the workspace, so
+//! that all report alike.
 
-use super::parse_number;
+use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command, Parser};
-use std::any::TypeId;
 use std::ffi::OsString;
+use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::process::ExitCode;
 
-/// What was typed; or the exit code, once help, the version or an error is printed.
-pub(super) fn parse<P: Parser>() -> Result<P, ExitCode> {
-    let parsed = command::<P>()
-        .try_get_matches_from(with_negative_values(std::env::args_os()))
-        .and_then(|mut matches| P::from_arg_matches_mut(&mut matches));
-    parsed.map_err(|error| match error.kind() {
+/// What was typed.
+///
+/// # Errors
+/// The exit code, once help, the version or what is wrong is printed: 0, or 2.
+pub fn parse<P: Parser>() -> Result<P, ExitCode> {
+    P::try_parse_from(with_negative_values(std::env::args_os())).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -52,37 +52,21 @@ fn with_negative_values(typed: impl Iterator<Item = OsString>) -> Vec<OsString> 
     arguments
 }
 
-/// The command, with numbers parsed here: the messages of the standard library do not say what is wanted.
-fn command<P: Parser>() -> Command {
-    P::command().mut_subcommands(|command| command.mut_args(numeric))
-}
-
-fn numeric(arg: Arg) -> Arg {
-    let id = arg.get_value_parser().type_id();
-    if id == TypeId::of::<u64>() {
-        arg.value_parser(parse_number)
-    } else if id == TypeId::of::<f64>() {
-        arg.value_parser(|text: &str| {
-            text.trim().parse::<f64>().map_err(|_| format!("'{text}' is not a number"))
-        })
-    } else {
-        arg
-    }
-}
-
 /// The message of an error as one line, without the usage and the pointer to the help.
 fn message(error: &clap::Error) -> String {
     let text_of = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    let reason = std::error::Error::source(error).map(ToString::to_string);
+    let reason = std::error::Error::source(error).map(reason);
     if let (Some(arg), Some(value), Some(reason)) =
         (text_of(ContextKind::InvalidArg), text_of(ContextKind::InvalidValue), reason)
     {
         let name = arg.split_whitespace().next().unwrap_or(arg);
         let shown = format!("'{value}' ");
-        let colon = if reason.starts_with(&shown) { "" } else { ":" };
+        let says_what =
+            reason.starts_with(&shown) || reason.starts_with("is not ") || reason.starts_with("exceeds ");
+        let colon = if says_what { "" } else { ":" };
         return one_line(&format!(
             "{name} '{value}'{colon} {}",
             reason.strip_prefix(&shown).unwrap_or(&reason)
@@ -106,7 +90,22 @@ fn message(error: &clap::Error) -> String {
     one_line(&message)
 }
 
+/// Why a value is refused; the messages of the standard library do not say what is wanted.
+fn reason(source: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(error) = source.downcast_ref::<ParseIntError>() {
+        return match error.kind() {
+            IntErrorKind::PosOverflow => format!("exceeds the limit of {}", u64::MAX),
+            _ => "is not a non-negative integer".into(),
+        };
+    }
+    match source.is::<ParseFloatError>() {
+        true => "is not a number".into(),
+        false => source.to_string(),
+    }
+}
+
 /// A text without line breaks and other control characters, which names of files and values may hold.
-pub(super) fn one_line(text: &str) -> String {
+#[must_use]
+pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
