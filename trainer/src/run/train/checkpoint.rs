@@ -1,9 +1,9 @@
 //! Where a training run stands: weights, running statistics, the optimiser's state, and the positions of all streams.
 //!
-//! One safetensors file. Its tensors are the network's, under their names, and `optimiser.state`; with a queue also the momentum
-//! network's, as `momentum.NAME`, and `queue.keys`, `queue.classes`, `queue.next`. Its metadata hold the
-//! position as JSON (`position`) and the settings (`settings`). The schedule is a function of the settings and the step,
-//! the order of an epoch of seed and epoch, so that nothing else is needed to go on bit for bit.
+//! One safetensors file. Its tensors are the network's, under their names, and `optimiser.state`; with a queue also the
+//! momentum network's, as `momentum.NAME`, and `queue.keys`, `queue.classes`, `queue.next`. Its metadata hold the
+//! position as JSON (`position`) and the settings (`settings`). The schedule is a function of the settings and the
+//! step, the order of an epoch of seed and epoch, so that nothing else is needed to go on bit for bit.
 
 use super::memory::Memory;
 use super::state::TrainState;
@@ -58,7 +58,8 @@ pub(super) fn save(
 /// Reads a checkpoint into a network, its optimiser and its memory; where the run stood.
 ///
 /// # Errors
-/// Unreadable file; a checkpoint of other settings or another version; a tensor that is missing or has another shape. The run cannot go on then.
+/// Unreadable file; a checkpoint of other settings or another version; a tensor that is missing or has another shape.
+/// The run cannot go on then.
 pub(super) fn load(
     path: &Path,
     network: &mut Network,

@@ -1,8 +1,8 @@
 //! The training loop.
 //!
-//! A run is a folder: `run.json` (program, version, command, settings), `config.toml`, metrics ([`super::metrics`]), and in
-//! the end `model.safetensors`. Until then `checkpoint.safetensors` ([`super::checkpoint`]) says where it stands, so that an
-//! interrupted run goes on; on the CPU with the same bits as one that was not interrupted.
+//! A run is a folder: `run.json` ([`Manifest`]), `config.toml`, [`metrics`], and in the end `model.safetensors`. Until
+//! then `checkpoint.safetensors` says where it stands, so that an interrupted run goes on; on the CPU with the same bits
+//! as one that was not interrupted.
 
 mod checkpoint;
 mod checkpointer;
@@ -51,8 +51,8 @@ const MOST_STEPS: usize = 100_000_000;
 /// A folder that holds the finished run of the same settings is kept as it is.
 ///
 /// # Errors
-/// A folder that is not ours, or that holds an unfinished run where `resume` is not set; a batch larger than the training
-/// set; a loss or gradient that is not finite; an interruption, after a checkpoint.
+/// A folder that is not ours, or that holds an unfinished run where `resume` is not set; a batch larger than the
+/// training set; a loss or gradient that is not finite; an interruption, after a checkpoint.
 pub fn train(
     config: &Config,
     samples: &Samples,

@@ -159,6 +159,10 @@ fn a_run_goes_on_with_its_own_samples_only() {
     let error = run(&split.train.subset(&others), &Session::CPU).err().unwrap().to_string();
     assert!(error.contains("train.checksum: ") && error.contains(" here"), "{error}");
     assert!(run(&split.train, &Session::CPU).is_ok());
+    let (settings, manifest) = run_config(folder.path()).unwrap();
+    let (device, precision) = (Some("cpu".into()), Some("f32".into()));
+    let expected = Provenance { device, precision, ..Provenance::of_training(&split.train) };
+    assert_eq!((settings, manifest.provenance), (config.clone(), expected));
     // Rows that a crash lost are missed.
     std::fs::remove_file(folder.path().join(MODEL)).unwrap();
     let again = AtomicUsize::new(0);
