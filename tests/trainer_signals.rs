@@ -10,8 +10,8 @@ use trainer::run::interrupt::{EXIT_CODE, Interrupt};
 
 const CHILD: &str = "TRAINER_TEST_SIGNALS_CHILD";
 
-/// The child's part: polls as a training loop does, says which signal came, and takes its time over the checkpoint if the
-/// variable says `slow`.
+/// The child's part: polls as a training loop does, says which signal came, and takes its time over the checkpoint if
+/// the variable says `slow`.
 #[test]
 fn child() {
     let Ok(pace) = std::env::var(CHILD) else { return };

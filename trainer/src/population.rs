@@ -1,20 +1,21 @@
 //! The population experiment: one free vector per class, trained on the exact population loss, beside the optimum.
 //!
-//! Awasthi, Dikkala & Kamath (ICML 2022) ask whether many negatives spoil the *minimiser* of the contrastive loss. Here the question is
-//! put to gradient descent: unit vectors v_c of d coordinates, one per class, on
+//! Awasthi, Dikkala & Kamath (ICML 2022) ask whether many negatives spoil the *minimiser* of the contrastive loss. Here
+//! the question is put to gradient descent: unit vectors v_c of d coordinates, one per class, on
 //!
 //! L_K(V) = Σ_c π_c E ln(1 + Σ_k exp((v_c·v_{c_k} − v_c·v_c)/t)),  c_1, …, c_K i.i.d. from π,
 //!
-//! with its exact value and gradient ([`theory::optimum::gram::evaluate`]): no sample, no batch, any K. Nothing of the solver behind
-//! [`theory::optimum::solve`] is used, so that the two check each other.
+//! with its exact value and gradient ([`theory::optimum::gram::evaluate`]): no sample, no batch, any K. Nothing of the
+//! solver behind [`theory::optimum::solve`] is used, so that the two check each other.
 //!
-//! *Descent.* On ln X, X = L_K − E ln(1+Col) the part that the vectors move: X may be 1e-60 and fall by orders of magnitude on the way
-//! (small t), and its logarithm still has slopes of the size of 1/t. With G = V Vᵀ and D = ∂ ln X/∂G the gradient is (D + Dᵀ) V, of which the
-//! part along each v_c is removed. The step is Adam's (β₁ = 0.9, β₂ = 0.999), with one second moment for each vector instead of one for each coordinate, so that rotating V
-//! rotates every step, and with a rate that falls to 0 along a cosine; then the vectors are normalised.
+//! *Descent.* On ln X, X = L_K − E ln(1+Col) the part that the vectors move: X may be 1e-60 and fall by orders of
+//! magnitude on the way (small t), and its logarithm still has slopes of the size of 1/t. With G = V Vᵀ and D = ∂ ln
+//! X/∂G the gradient is (D + Dᵀ) V, of which the part along each v_c is removed. The step is Adam's (β₁ = 0.9, β₂ =
+//! 0.999), with one second moment for each vector instead of one for each coordinate, so that rotating V rotates every
+//! step, and with a rate that falls to 0 along a cosine; then the vectors are normalised.
 //!
-//! With d ≥ C − 1 coordinates the simplex fits and the theorem applies; with fewer it does not, and what the loss prefers may
-//! depend on K.
+//! With d ≥ C − 1 coordinates the simplex fits and the theorem applies; with fewer it does not, and what the loss
+//! prefers may depend on K.
 //!
 //! Source: the experiment is derived here from the paper's theorem; Kingma & Ba (2015) for Adam.
 
@@ -68,7 +69,8 @@ pub struct Embedding {
 /// Trains one vector a class.
 ///
 /// # Errors
-/// A dimension below 2, in which nothing can turn; no step; a rate that is not positive; a temperature or K that the loss refuses; more than 4·10⁶ numbers.
+/// A dimension below 2, in which nothing can turn; no step; a rate that is not positive; a temperature or K that the
+/// loss refuses; more than 4·10⁶ numbers.
 ///
 /// # Examples
 /// ```
@@ -217,9 +219,10 @@ pub fn experiment(
     num_negatives.iter().map(row).collect()
 }
 
-/// The experiment as a table: `negatives`, `draws`, `classes`, `dimension`, `temperature`, `trained_loss`, `optimal_loss`, `excess` (their
-/// difference, of which up to `gap` may be the solver's), `trained_sup_loss`, `optimal_sup_loss`, `trained_accuracy`,
-/// `optimal_accuracy`, `min_inner_product` and `max_inner_product` of the trained vectors.
+/// The experiment as a table: `negatives`, `draws`, `classes`, `dimension`, `temperature`, `trained_loss`,
+/// `optimal_loss`, `excess` (their difference, of which up to `gap` may be the solver's), `trained_sup_loss`,
+/// `optimal_sup_loss`, `trained_accuracy`, `optimal_accuracy`, `min_inner_product` and `max_inner_product` of the
+/// trained vectors.
 pub fn table(rows: &[Row], prior: &ClassPrior, temperature: f64) -> Table {
     let headers = [
         "negatives",

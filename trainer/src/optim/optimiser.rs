@@ -1,7 +1,7 @@
 //! The optimiser of a network: a rule of [`crate::ops::optimiser`] over its flat parameters.
 //!
-//! Weights decay, biases and batch-norm parameters do not; LARS adapts the rate of each of them, as apex's LARC does in the
-//! official code of Nozawa & Sato.
+//! Weights decay, biases and batch-norm parameters do not; LARS adapts the rate of each of them, as apex's LARC does in
+//! the official code of Nozawa & Sato.
 
 use crate::error::Result;
 use crate::model::{Parameters, Role};
@@ -64,8 +64,8 @@ impl Optimiser {
         self.steps = steps;
     }
 
-    /// Tells the rates of all steps of the run, those already made included: embeddings then take a step at the cost of the
-    /// rows that have a gradient, where SGD or LARS moves them without decay. Others do not need it.
+    /// Tells the rates of all steps of the run, those already made included: embeddings then take a step at the cost of
+    /// the rows that have a gradient, where SGD or LARS moves them without decay. Others do not need it.
     ///
     /// # Errors
     /// A rate that is not finite; fewer rates than steps made.
@@ -87,8 +87,8 @@ impl Optimiser {
         self.apply(parameters)
     }
 
-    /// The part of [`step`](Self::step) that depends on the host: the rate, the number of the step. It comes before each
-    /// replay of a CUDA graph that recorded the rest.
+    /// The part of [`step`](Self::step) that depends on the host: the rate, the number of the step. It comes before
+    /// each replay of a CUDA graph that recorded the rest.
     ///
     /// # Errors
     /// A rate that is not finite.

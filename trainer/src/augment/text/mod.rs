@@ -1,12 +1,12 @@
 //! Views of texts as bags of words: words are erased, or replaced by similar ones.
 //!
 //! - Erase: each word is dropped with probability p. A text may lose all its words; its mean of embeddings is then 0.
-//! - Replace: each word is replaced, with probability p, by one of its neighbours ([`Neighbours`]), each as likely; a word without
-//!   neighbours stays.
+//! - Replace: each word is replaced, with probability p, by one of its neighbours ([`Neighbours`]), each as likely; a
+//!   word without neighbours stays.
 //!
-//! The rules of `BaseCollate` in the official code of Nozawa & Sato (2021), p = 0.2 and five neighbours. The numbers of word i of
-//! a view are words 2(i mod 2) and 2(i mod 2) + 1 of block ⌊i/2⌋ of a counter addressed by text and view: whether (u < p), and
-//! which neighbour.
+//! The rules of `BaseCollate` in the official code of Nozawa & Sato (2021), p = 0.2 and five neighbours. The numbers of
+//! word i of a view are words 2(i mod 2) and 2(i mod 2) + 1 of block ⌊i/2⌋ of a counter addressed by text and view:
+//! whether (u < p), and which neighbour.
 
 use super::check_strength;
 use crate::data::neighbours::Neighbours;
@@ -46,8 +46,8 @@ pub struct Replace {
     pub probability: f64,
     /// How many of the most similar words are candidates, of word vectors; of synonyms all are.
     pub neighbours: usize,
-    /// Word vectors (`.vec`, `.vec.gz`) or synonyms (`.tsv`); else `vectors.vec`, `vectors.vec.gz` or `synonyms.tsv` in the
-    /// folder of the data set.
+    /// Word vectors (`.vec`, `.vec.gz`) or synonyms (`.tsv`); else `vectors.vec`, `vectors.vec.gz` or `synonyms.tsv` in
+    /// the folder of the data set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neighbours_file: Option<PathBuf>,
 }

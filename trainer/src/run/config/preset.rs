@@ -1,7 +1,7 @@
 //! Settings that ship: one TOML file each, with the grid of its sweep and shortened forms.
 //!
-//! A file holds the keys of [`Config`], a table `[sweep]` (the axes of a sweep), and tables `[quick]`, `[small]` of other
-//! values for shortened forms: `cifar10-quick` is `cifar10` with the values of its table `[quick]`.
+//! A file holds the keys of [`Config`], a table `[sweep]` (the axes of a sweep), and tables `[quick]`, `[small]` of
+//! other values for shortened forms: `cifar10-quick` is `cifar10` with the values of its table `[quick]`.
 
 use super::{Config, Grid};
 use crate::error::{Error, Result};

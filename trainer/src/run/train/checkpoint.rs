@@ -1,62 +1,25 @@
 //! Where a training run stands: weights, running statistics, the optimiser's state, and the positions of all streams.
 //!
-//! One safetensors file. Its tensors are the network's, under their names, and `optimiser.state`; with a queue also the momentum
-//! network's, as `momentum.NAME`, and `queue.keys`, `queue.classes`, `queue.next`. Its metadata hold the
-//! position as JSON (`position`) and the settings (`settings`). The schedule is a function of the settings and the step,
-//! the order of an epoch of seed and epoch, so that nothing else is needed to go on bit for bit.
+//! One safetensors file. Its tensors are the network's, under their names, and `optimiser.state`; with a queue also the
+//! momentum network's, as `momentum.NAME`, and `queue.keys`, `queue.classes`, `queue.next`. Its metadata hold the
+//! position as JSON (`position`) and the settings (`settings`). The schedule is a function of the settings and the
+//! step, the order of an epoch of seed and epoch, so that nothing else is needed to go on bit for bit.
 
 use super::memory::Memory;
+use super::state::TrainState;
 use crate::error::{Error, Result};
 use crate::model::Network;
 use crate::optim::Optimiser;
 use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
 
+/// Another version may draw other numbers, and the run would be neither's.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The name of the tensor that holds the optimiser's state.
 const OPTIMISER: &str = "optimiser.state";
-
-/// How far a run has come.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct TrainState {
-    /// Steps taken.
-    pub step: u64,
-    /// The epoch that the next step belongs to.
-    pub epoch: usize,
-    /// Steps taken within it.
-    pub step_of_epoch: usize,
-    /// Words drawn from this epoch's stream of views.
-    #[serde(with = "text")]
-    pub views: u128,
-    /// Words drawn from this epoch's stream of negatives.
-    #[serde(with = "text")]
-    pub negatives: u128,
-    /// How often the negatives kept in this epoch were of their anchor's class.
-    #[serde(default)]
-    pub kept_same: u64,
-    /// How many kept negatives had a known class.
-    #[serde(default)]
-    pub kept_known: u64,
-    /// Sum of the losses of this epoch's steps.
-    pub loss_sum: f64,
-    /// Mean loss of the last whole epoch.
-    pub last_loss: Option<f64>,
-}
-
-/// Numbers of 128 bits, which JSON readers do not take, as text.
-mod text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(value: &u128, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&value.to_string())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u128, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
-}
 
 /// Writes a checkpoint, atomically.
 ///
@@ -85,7 +48,7 @@ pub(super) fn save(
     let metadata = HashMap::from([
         ("position".to_string(), position),
         ("settings".to_string(), settings.to_string()),
-        ("version".to_string(), env!("CARGO_PKG_VERSION").to_string()),
+        ("version".to_string(), VERSION.to_string()),
     ]);
     let bytes = safetensors::serialize(on_host?.iter().map(|(name, t)| (name.as_str(), t)), Some(metadata))
         .map_err(|e| Error::data(path, format!("cannot be written: {e}")))?;
@@ -95,7 +58,8 @@ pub(super) fn save(
 /// Reads a checkpoint into a network, its optimiser and its memory; where the run stood.
 ///
 /// # Errors
-/// Unreadable file; a checkpoint of other settings; a tensor that is missing or has another shape. The run cannot go on then.
+/// Unreadable file; a checkpoint of other settings or another version; a tensor that is missing or has another shape.
+/// The run cannot go on then.
 pub(super) fn load(
     path: &Path,
     network: &mut Network,
@@ -109,6 +73,10 @@ pub(super) fn load(
     let metadata = header.metadata().clone().unwrap_or_default();
     if metadata.get("settings").is_none_or(|found| found != settings) {
         return Err(Error::data(path, "is a checkpoint of other settings"));
+    }
+    if let Some(version) = metadata.get("version").filter(|version| *version != VERSION) {
+        let message = format!("was saved by version {version}: version {VERSION} cannot go on from it");
+        return Err(Error::data(path, message));
     }
     let position = metadata.get("position").ok_or_else(|| damaged(&"it has no position"))?;
     let position: TrainState = serde_json::from_str(position).map_err(|e| damaged(&e))?;

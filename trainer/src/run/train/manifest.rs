@@ -85,8 +85,8 @@ impl Provenance {
         Self { device: Some(device.into()), precision: Some(precision.name().into()), ..self }
     }
 
-    /// In what this, found in a folder, differs from what is at hand, as `train.checksum: 0a1b2c3d there, 4e5f6a7b here`; `None` where
-    /// all that both say is the same.
+    /// In what this, found in a folder, differs from what is at hand, as `train.checksum: 0a1b2c3d there, 4e5f6a7b
+    /// here`; `None` where all that both say is the same.
     pub fn difference(&self, here: &Self) -> Option<String> {
         let [mut there, mut here] = [self, here].map(|one| Table::try_from(one).unwrap_or_default());
         there.retain(|key, _| here.contains_key(key));
@@ -101,9 +101,10 @@ impl Manifest {
     /// # Errors
     /// Settings that TOML cannot hold, such as a number above 2⁶³ − 1.
     pub fn new(kind: &str, settings: &impl Serialize) -> Result<Self> {
-        let settings = toml::to_string(settings).map_err(|e| {
-            Error::argument(format!("the settings of '{kind}' cannot be written as TOML: {e}"))
-        })?;
+        // By way of a table, whose numbers are those that a reader of the file has.
+        let settings = Table::try_from(settings)
+            .map_err(|e| Error::argument(format!("the settings of '{kind}' cannot be written as TOML: {e}")))?
+            .to_string();
         Ok(Self {
             program: PROGRAM.into(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -160,8 +161,8 @@ impl Manifest {
         Ok(write_atomically(&folder.join(FILE), text.as_bytes())?)
     }
 
-    /// In what results of this manifest differ from those that `here` asks for: their kind, every setting, the provenance. Neither the
-    /// version, the command nor the folder of the data makes a difference.
+    /// In what results of this manifest differ from those that `here` asks for: their kind, every setting, the
+    /// provenance. Neither the version, the command nor the folder of the data makes a difference.
     pub(super) fn difference(&self, here: &Self) -> Option<String> {
         if self.kind != here.kind {
             return Some(format!("it is no '{}'", here.kind));
@@ -174,7 +175,8 @@ impl Manifest {
     }
 }
 
-/// Every key whose values differ, tables key by key: `learning_rate: 0.1 there, 0.5 here; queue.size: not set there, 4096 here`.
+/// Every key whose values differ, tables key by key: `learning_rate: 0.1 there, 0.5 here; queue.size: not set there,
+/// 4096 here`.
 fn difference(there: &Table, here: &Table) -> Option<String> {
     let mut found = Vec::new();
     collect(there, here, "", &mut found);

@@ -1,38 +1,43 @@
 //! The training loop.
 //!
-//! A run is a folder: `run.json` (program, version, command, settings), `config.toml`, metrics ([`super::metrics`]), and in
-//! the end `model.safetensors`. Until then `checkpoint.safetensors` ([`super::checkpoint`]) says where it stands, so that an
-//! interrupted run goes on; on the CPU with the same bits as one that was not interrupted.
+//! A run is a folder: `run.json` ([`Manifest`]), `config.toml`, [`metrics`], and in the end `model.safetensors`. Until
+//! then `checkpoint.safetensors` says where it stands, so that an interrupted run goes on; on the CPU with the same bits
+//! as one that was not interrupted.
 
 mod checkpoint;
-pub mod eta;
+mod checkpointer;
 mod folder;
 mod manifest;
 mod memory;
 pub mod metrics;
 mod progress;
+mod session;
+mod state;
+mod trained;
 
 pub use folder::{Folder, FolderState};
 pub use manifest::{Manifest, Provenance, SamplesId};
 pub use metrics::Metrics;
 pub use progress::{Progress, Task};
+pub use session::Session;
+pub use trained::{TrainedRun, load_network, run_config};
 
 use super::{Config, Negatives, Objective};
 use crate::augment::{ViewStream, Views};
 use crate::data::Samples;
 use crate::error::{Error, Result};
 use crate::loss::{Choice, Kept, Loss, cross_entropy, negative_mask, sampled_info_nce, selected_nt_xent};
-use crate::model::{Input, Network, Output, Precision, Tape};
+use crate::model::{Input, Network, Output, Tape};
 use crate::optim::{Optimiser, Schedule};
-use candle_core::{CpuStorage, Device, Storage, Tensor};
-use checkpoint::TrainState;
+use candle_core::Tensor;
+use checkpointer::{Checkpointer, all_finite_here};
 use measure::rng::{Purpose, permutation, stream};
 use memory::Memory;
 use rand_chacha::ChaCha8Rng;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use state::TrainState;
+use std::path::Path;
+use trained::MODEL;
 
-const MODEL: &str = "model.safetensors";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Steps after which losses and gradients are looked at on a GPU; to look is to wait for it. On the CPU: every step.
@@ -41,52 +46,13 @@ const LOOK_EVERY: usize = 20;
 /// Steps whose rates are kept in memory, where the optimiser of embeddings needs them beforehand.
 const MOST_STEPS: usize = 100_000_000;
 
-/// Where and how a run computes: what its result does not depend on, but for the device.
-#[derive(Clone, Copy)]
-pub struct Session<'a> {
-    /// The folder of the data sets' files, to be noted in the run's.
-    pub data: Option<&'a Path>,
-    /// Where the network lives.
-    pub device: &'a Device,
-    /// In which numbers it computes.
-    pub precision: Precision,
-    /// Whether an unfinished run goes on from its checkpoint; else it is refused.
-    pub resume: bool,
-    /// Time between checkpoints.
-    pub checkpoint_every: Duration,
-    /// Whether somebody wants the program to stop.
-    pub stop: &'a (dyn Fn() -> bool + Sync),
-}
-
-impl Session<'_> {
-    /// On the CPU in f32; checkpoints every five minutes; nothing stops it.
-    pub const CPU: Session<'static> = Session {
-        data: None,
-        device: &Device::Cpu,
-        precision: Precision::F32,
-        resume: true,
-        checkpoint_every: Duration::from_secs(300),
-        stop: &|| false,
-    };
-}
-
-/// What a training run left.
-pub struct TrainedRun {
-    /// Its folder.
-    pub folder: Folder,
-    /// Whether the folder held the finished run already.
-    pub kept: bool,
-    /// Mean loss of the last epoch.
-    pub final_loss: f64,
-}
-
 /// Trains one encoder on `samples` into `path`.
 ///
 /// A folder that holds the finished run of the same settings is kept as it is.
 ///
 /// # Errors
-/// A folder that is not ours, or that holds an unfinished run where `resume` is not set; a batch larger than the training
-/// set; a loss or gradient that is not finite; an interruption, after a checkpoint.
+/// A folder that is not ours, or that holds an unfinished run where `resume` is not set; a batch larger than the
+/// training set; a loss or gradient that is not finite; an interruption, after a checkpoint.
 pub fn train(
     config: &Config,
     samples: &Samples,
@@ -108,9 +74,7 @@ pub fn train(
     let manifest = Manifest::new("train", config)?.with_data(session.data);
     let folder = Folder::create(path, &manifest.with_provenance(run.provenance(session)))?;
     if folder.state == FolderState::Same && folder.file(MODEL).exists() {
-        let records = metrics::jsonl::read(&folder.file("metrics.jsonl"))?;
-        let final_loss = records.iter().rev().find_map(|record| record.get("loss")).unwrap_or(f64::NAN);
-        return Ok(TrainedRun { folder, kept: true, final_loss });
+        return TrainedRun::kept(folder);
     }
     let checkpoint = folder.file(CHECKPOINT);
     if checkpoint.exists() && !session.resume {
@@ -131,8 +95,7 @@ pub fn train(
     if rows != epochs {
         return Err(Error::data(&record, format!("has {rows} rows up to the checkpoint's epoch {epochs}")));
     }
-    let (every, last) = (session.checkpoint_every, Instant::now());
-    let mut checkpointer = Checkpointer { path: checkpoint, settings, every, last, metrics };
+    let mut checkpointer = Checkpointer::new(checkpoint, settings, session.checkpoint_every, metrics);
     while run.position.epoch < config.epochs {
         run.epoch(&mut checkpointer, session)?;
         let loss = run.position.last_loss.unwrap_or(f64::NAN);
@@ -149,55 +112,8 @@ pub fn train(
             run.pause(&mut checkpointer, session)?;
         }
     }
-    checkpointer.require_finite(&run)?;
-    checkpointer.metrics.flush()?;
-    run.network.parameters().save(&folder.file(MODEL))?;
-    if checkpointer.path.exists() {
-        std::fs::remove_file(&checkpointer.path).map_err(|e| Error::io(&checkpointer.path, e))?;
-    }
+    checkpointer.finish(&run, &folder.file(MODEL))?;
     Ok(TrainedRun { folder, kept: false, final_loss: run.position.last_loss.unwrap_or(f64::NAN) })
-}
-
-/// Writes checkpoints now and then.
-struct Checkpointer {
-    path: PathBuf,
-    settings: String,
-    every: Duration,
-    last: Instant,
-    metrics: Metrics,
-}
-
-impl Checkpointer {
-    /// Neither a checkpoint nor a finished run holds a number that is not finite.
-    fn require_finite(&self, run: &Run<'_>) -> Result<()> {
-        let parameters = run.network.parameters();
-        let table_is_finite = parameters.table().is_none_or(|table| table.is_finite());
-        if !table_is_finite || !all_finite_here(&parameters.flat().to_device(&Device::Cpu)?) {
-            let (step, saved) = (run.position.step, self.describe());
-            let rate = run.config.learning_rate;
-            return Err(Error::NonFinite(format!(
-                "a weight is not finite after step {step}: lower learning_rate = {rate:e}; {saved}"
-            )));
-        }
-        Ok(())
-    }
-
-    fn save(&mut self, run: &Run<'_>) -> Result<()> {
-        self.require_finite(run)?;
-        // First, so that the record never ends before the checkpoint.
-        self.metrics.flush()?;
-        checkpoint::save(&self.path, &run.network, run.memory.as_ref(), &self.settings, &run.position)?;
-        self.last = Instant::now();
-        Ok(())
-    }
-
-    /// What to say about the last checkpoint.
-    fn describe(&self) -> String {
-        match self.path.exists() {
-            true => format!("the last checkpoint is {}", self.path.display()),
-            false => "there is no checkpoint yet".into(),
-        }
-    }
 }
 
 /// A run in progress.
@@ -293,7 +209,7 @@ impl<'a> Run<'a> {
     /// Saves a checkpoint if it is time, or if the program shall stop.
     fn pause(&self, checkpointer: &mut Checkpointer, session: &Session<'_>) -> Result<()> {
         let stops = (session.stop)();
-        if !stops && checkpointer.last.elapsed() < checkpointer.every {
+        if !stops && !checkpointer.is_due() {
             return Ok(());
         }
         checkpointer.save(self)?;
@@ -392,41 +308,6 @@ impl<'a> Run<'a> {
         }
         Ok(sum)
     }
-}
-
-/// Whether every number of an f32 tensor on the CPU is finite; on a GPU the losses and the checkpoints are looked at.
-fn all_finite_here(tensor: &Tensor) -> bool {
-    let (storage, layout) = tensor.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => {
-            values[start..end].iter().fold(true, |all, v| all & v.is_finite())
-        }
-        _ => true,
-    }
-}
-
-/// The settings of a run folder, and its manifest.
-///
-/// # Errors
-/// The folder is no run of this program.
-pub fn run_config(path: &Path) -> Result<(Config, Manifest)> {
-    let (_, manifest) = Folder::open(path, "train")?;
-    Ok((Config::from_toml(&manifest.settings)?, manifest))
-}
-
-/// The trained network of a run folder, for samples like these.
-///
-/// # Errors
-/// The folder holds no finished run.
-pub fn load_network(path: &Path, config: &Config, samples: &Samples, device: &Device) -> Result<Network> {
-    let model = path.join(MODEL);
-    if !model.exists() {
-        let message = format!("{} holds an unfinished run: it has no {MODEL}", path.display());
-        return Err(Error::argument(message));
-    }
-    let network = config.network(samples, device)?;
-    network.parameters().load(&model)?;
-    Ok(network)
 }
 
 #[cfg(test)]

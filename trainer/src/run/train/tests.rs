@@ -2,6 +2,7 @@ use super::*;
 use crate::data;
 use crate::run::{Preset, Progress};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 fn config(overrides: &[&str]) -> Config {
     let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
@@ -98,6 +99,14 @@ fn a_checkpoint_is_refused_where_it_does_not_fit() {
         let refused = message(quietly(&config, &path, &Session::CPU));
         assert!(refused.contains("checkpoint.safetensors") && !refused.contains('\n'), "{refused}");
     }
+    // Of another version: the header's text alone tells.
+    let text = concat!("\"version\":\"", env!("CARGO_PKG_VERSION"), "\"").as_bytes();
+    let at = bytes.windows(text.len()).position(|part| part == text).unwrap();
+    let mut earlier = bytes.clone();
+    earlier[at + text.len() - 2] = b'9';
+    std::fs::write(&file, earlier).unwrap();
+    let refused = message(quietly(&config, &path, &Session::CPU));
+    assert!(refused.contains("was saved by version") && !refused.contains('\n'), "{refused}");
     // The checkpoint of another run, put in its place.
     let other = folder.path().join("other");
     let (settings, once) = (Config { seed: 8, ..config.clone() }, AtomicUsize::new(0));
@@ -150,6 +159,10 @@ fn a_run_goes_on_with_its_own_samples_only() {
     let error = run(&split.train.subset(&others), &Session::CPU).err().unwrap().to_string();
     assert!(error.contains("train.checksum: ") && error.contains(" here"), "{error}");
     assert!(run(&split.train, &Session::CPU).is_ok());
+    let (settings, manifest) = run_config(folder.path()).unwrap();
+    let (device, precision) = (Some("cpu".into()), Some("f32".into()));
+    let expected = Provenance { device, precision, ..Provenance::of_training(&split.train) };
+    assert_eq!((settings, manifest.provenance), (config.clone(), expected));
     // Rows that a crash lost are missed.
     std::fs::remove_file(folder.path().join(MODEL)).unwrap();
     let again = AtomicUsize::new(0);

@@ -1,7 +1,7 @@
 //! `metrics.jsonl`: a line `{"step":s,"epoch":e,"name":value,…}` a record, in the order of recording.
 //!
-//! A value is the shortest decimal that reads back as the same double. JSON has no others, so what is not finite is one of
-//! the strings `"nan"`, `"inf"`, `"-inf"`.
+//! A value is the shortest decimal that reads back as the same double. JSON has no others, so what is not finite is one
+//! of the strings `"nan"`, `"inf"`, `"-inf"`.
 
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};

@@ -1,13 +1,13 @@
 //! Metrics of a run: rows (step s, epoch e, {name: value}) in three files of the run's folder.
 //!
-//! - `metrics.jsonl` is the record ([`jsonl`]): a row is in it as soon as it was recorded, and a run that was interrupted
-//!   and resumed has the same bytes in it as one that was not. It holds no time of day.
+//! - `metrics.jsonl` is the record ([`jsonl`]): a row is in it as soon as it was recorded, and a run that was
+//!   interrupted and resumed has the same bytes in it as one that was not. It holds no time of day.
 //! - `metrics.csv` is made from it at checkpoints and at the end ([`csv`]).
-//! - `events.out.tfevents.TIME.trainer` is for TensorBoard ([`tensorboard`]), written along and rewritten from the record
-//!   on resuming.
+//! - `events.out.tfevents.TIME.trainer` is for TensorBoard ([`tensorboard`]), written along and rewritten from the
+//!   record on resuming.
 //!
-//! A step is the number of optimiser steps done. A name may have slashes, which TensorBoard groups by; a value that is not
-//! finite survives in all three.
+//! A step is the number of optimiser steps done. A name may have slashes, which TensorBoard groups by; a value that is
+//! not finite survives in all three.
 
 pub mod csv;
 pub mod jsonl;
@@ -35,8 +35,8 @@ pub struct Metrics {
 impl Metrics {
     /// Opens the metrics of the run in `folder`, which exists.
     ///
-    /// `resume_at` is the step of the checkpoint that the run goes on from: rows of later steps are dropped, as is a row
-    /// that a crash cut off. `None` begins anew, and what was there is dropped.
+    /// `resume_at` is the step of the checkpoint that the run goes on from: rows of later steps are dropped, as is a
+    /// row that a crash cut off. `None` begins anew, and what was there is dropped.
     ///
     /// # Errors
     /// A row other than the last cannot be read; the operating system refuses.

@@ -2,13 +2,13 @@
 //!
 //! A TFRecord is length (u64) | m(length) | data | m(data), little-endian, with m(x) = rotr(c, 15) + 0xa282ead8 for the
 //! CRC-32C c of x (`tensorflow/core/lib/io/record_writer.h`, `tensorflow/core/lib/hash/crc32c.h`). An `Event` has the
-//! fields wall_time = 1 (double, seconds since 1970), step = 2 (int64), and one of file_version = 3 (string), summary = 5,
-//! session_log = 7; a `Summary` repeats value = 1, with tag = 1 (string) and simple_value = 2 (float); a `SessionLog` has
-//! status = 1, where 1 is START (`tensorboard/compat/proto/{event,summary}.proto`).
+//! fields wall_time = 1 (double, seconds since 1970), step = 2 (int64), and one of file_version = 3 (string), summary =
+//! 5, session_log = 7; a `Summary` repeats value = 1, with tag = 1 (string) and simple_value = 2 (float); a
+//! `SessionLog` has status = 1, where 1 is START (`tensorboard/compat/proto/{event,summary}.proto`).
 //!
 //! Values are single precision here; `metrics.jsonl` has all digits. A run that is resumed gets a new file with all its
-//! records, so that no step is there twice; it begins with START at step 0, upon which a running TensorBoard forgets what
-//! it read from the old one.
+//! records, so that no step is there twice; it begins with START at step 0, upon which a running TensorBoard forgets
+//! what it read from the old one.
 
 use super::jsonl::Record;
 use crate::error::{Error, Result};
@@ -34,7 +34,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes all records to a new event file in `folder` and removes the older ones of ours; their times of day are kept.
+    /// Writes all records to a new event file in `folder` and removes the older ones of ours; their times of day are
+    /// kept.
     ///
     /// # Errors
     /// The operating system refuses.
