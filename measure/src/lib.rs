@@ -1,6 +1,6 @@
 //! Measurement of a trained encoder, on frozen features.
 //!
-//! - [`measure()`]: the terms of the bounds on batches of n samples, and the same without the chance of the batches
+//! - [`components()`]: the terms of the bounds on batches of n samples, and the same without the chance of the batches
 //!   (`…_rao_blackwell`; [`variance_ratios`] says what that saves);
 //! - [`mean_accuracy`], [`linear_accuracy`], [`linear_accuracy_sgd`], [`knn_accuracy`]: simple classifiers;
 //! - [`collision_spread`], [`collision_by_class`]: the spread of features within classes;
@@ -12,14 +12,19 @@
 
 mod batch;
 mod classifiers;
+pub mod cli;
 mod collision;
 mod components;
 mod conditional;
 pub mod difficulty;
 pub mod error;
+mod evaluation;
+pub mod features;
+pub mod gemm;
 mod geometry;
 pub mod matrix;
 mod neighbours;
+mod outcome;
 pub mod pool;
 mod probe;
 mod probe_sgd;
@@ -30,11 +35,14 @@ pub use collision::{
     CollisionByClass, Distribution, QUANTILES, collision_by_class, collision_figure, collision_spread,
     collision_table,
 };
-pub use components::{Evaluation, Measurement, Views, measure, passes_for};
+pub use components::{Accumulator, components};
 pub use conditional::{MOST_TERMS, variance_ratios};
 pub use error::{Error, Result};
+pub use evaluation::{Evaluation, Views, passes_for};
+pub use features::Features;
 pub use geometry::{Geometry, geometry};
 pub use neighbours::{KNN_NEIGHBOURS, KNN_TEMPERATURE, knn_accuracy};
+pub use outcome::EvaluatedRun;
 pub use probe::linear_accuracy;
 pub use probe_sgd::{SgdProbe, linear_accuracy_sgd};
 

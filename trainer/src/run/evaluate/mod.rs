@@ -7,7 +7,7 @@ pub use two_views::two_views;
 use super::Config;
 use super::train::{Session, load_network, run_config};
 use crate::augment::{ViewStream, Views};
-use crate::data::{self, Images, Samples, Split};
+use crate::data::{Images, Samples, Split};
 use crate::error::{Error, Result};
 use crate::model::{Input, Network};
 use crate::ops::normalise;
@@ -15,13 +15,12 @@ use candle_core::{DType, Device, Tensor};
 use measure::matrix::Matrix;
 use measure::rng::{Purpose, stream};
 use measure::{
-    CollisionByClass, Evaluation, SgdProbe, class_means, collision_by_class, collision_figure,
-    collision_spread, collision_table, knn_accuracy, linear_accuracy, linear_accuracy_sgd, mean_accuracy,
+    CollisionByClass, EvaluatedRun, Evaluation, SgdProbe, class_means, collision_by_class, components,
+    knn_accuracy, linear_accuracy, linear_accuracy_sgd, mean_accuracy,
 };
 use std::path::Path;
 use theory::NumDraws;
 use theory::losses::{Estimate, LossComponents, Quantity, RunInfo};
-use theory::report::{Format, figure};
 
 /// Images per forward pass.
 const CHUNK: usize = 512;
@@ -178,49 +177,6 @@ pub(super) fn pixel_accuracies(split: &Split) -> Result<Option<Accuracies>> {
     Ok(Some(classify(&unit[0], &unit[1], None, split)?))
 }
 
-/// What a measurement of a run gives.
-#[derive(Debug)]
-pub struct EvaluatedRun {
-    /// One row for each number of draws.
-    pub rows: Vec<LossComponents>,
-    /// The spread within each class of the training samples: of head features, of encoder features.
-    pub spreads: [Vec<CollisionByClass>; 2],
-}
-
-impl EvaluatedRun {
-    /// Writes `losses.csv`, `collision.csv`, `collision.svg` and `collision.png` into a folder.
-    ///
-    /// # Errors
-    /// The operating system refuses; the figure cannot be drawn.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        let write = |name: &str, bytes: &[u8]| theory::files::write_atomically(&folder.join(name), bytes);
-        let [head, encoder] = &self.spreads;
-        let losses = || Ok(theory::losses::write(&folder.join("losses.csv"), &self.rows)?);
-        if head.is_empty() {
-            return losses();
-        }
-        let mut text = String::new();
-        for (layer, rows) in [("head", head), ("encoder", encoder)] {
-            for (index, line) in collision_table(rows).to_text(Format::Csv).lines().enumerate() {
-                match index {
-                    0 if layer == "head" => text += &format!("features,{line}\n"),
-                    0 => {}
-                    _ => text += &format!("{layer},{line}\n"),
-                }
-            }
-        }
-        write("collision.csv", text.as_bytes())?;
-        for (name, format) in [("collision.svg", figure::Format::Svg), ("collision.png", figure::Format::Png)]
-        {
-            let series = [("head", &head[..]), ("encoder", &encoder[..])];
-            let shown = if encoder.is_empty() { &series[..1] } else { &series[..] };
-            write(name, &collision_figure(shown, format)?)?;
-        }
-        // Last: a folder that has it is measured.
-        losses()
-    }
-}
-
 /// What is measured of a trained run; `None`: as the run's settings say.
 #[derive(Debug, Clone, Default)]
 pub struct EvaluationSettings<'a> {
@@ -321,7 +277,7 @@ pub fn measure_network(
             Ok(views)
         };
         let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
-        let mut row = measure::measure(&evaluation, &mut order, &mut views)?;
+        let mut row = components(&evaluation, &mut order, &mut views)?;
         row.run = run_info(config, name, context.network.head_name());
         row.extra.push(("train_samples".into(), split.train.len().to_string()));
         if let Some(selection) = config.selection() {
@@ -452,72 +408,4 @@ impl ClassMeans {
 fn overall(classes: &[CollisionByClass]) -> f64 {
     let samples: usize = classes.iter().map(|class| class.samples).sum();
     classes.iter().map(|class| class.samples as f64 * class.spread.mean).sum::<f64>() / samples.max(1) as f64
-}
-
-/// Measures features that another program made, at each number of draws.
-///
-/// # Errors
-/// More draws than samples.
-pub fn measure_features(
-    features: &data::features::Features,
-    name: &str,
-    draws: &[NumDraws],
-    temperature: f64,
-    passes: Option<usize>,
-    seed: u64,
-) -> Result<Vec<LossComponents>> {
-    let classes = features.num_classes;
-    let views = measure::Views { first: features.view1.clone(), second: features.view2.clone() };
-    let means = match &features.train {
-        Some((train, labels)) => class_means(train, labels, classes),
-        None => {
-            let mut means = class_means(&views.first, &features.labels, classes);
-            let second = class_means(&views.second, &features.labels, classes);
-            means.data.iter_mut().zip(&second.data).for_each(|(x, y)| *x = 0.5 * (*x + y));
-            means
-        }
-    };
-    // What does not depend on the number of draws.
-    let test = (&views.first, &features.labels[..]);
-    let mut fixed = vec![
-        (Quantity::MeanAccuracy, mean_accuracy(&means, test.0, test.1)?),
-        (Quantity::CollisionSpread, collision_spread(&views, &features.labels, classes)?),
-    ];
-    fixed.extend(measure::geometry(&views)?.columns());
-    if let Some((train, labels)) = &features.train {
-        fixed.push((Quantity::LinearAccuracy, linear_accuracy((train, labels), test, classes)?));
-        fixed.push((Quantity::KnnAccuracy, knn_accuracy((train, labels), test, classes)?));
-    }
-    let mut rows = Vec::new();
-    for &num_draws in draws {
-        let evaluation = Evaluation {
-            labels: &features.labels,
-            class_means: &means,
-            sample_means: features.mean.as_ref(),
-            temperature,
-            num_draws,
-            passes,
-        };
-        let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
-        let mut row = measure::measure(&evaluation, &mut order, |_| Ok::<_, Error>(views.clone()))?;
-        row.run = RunInfo { run_id: name.into(), seed: Some(seed), ..RunInfo::default() };
-        // How many views a given mean averages, the file does not say.
-        row.fbar_views = features.mean.is_none().then_some(1);
-        set_exact(&mut row, &fixed)?;
-        if features.train.is_some() {
-            knn_columns(&mut row);
-        }
-        rows.push(row);
-    }
-    Ok(rows)
-}
-
-/// The spread within each class between the two views of features that another program made; the encoder's are not in the
-/// file.
-///
-/// # Errors
-/// The tensor library fails.
-pub fn feature_spreads(features: &data::features::Features) -> Result<[Vec<CollisionByClass>; 2]> {
-    let views = measure::Views { first: features.view1.clone(), second: features.view2.clone() };
-    Ok([collision_by_class(&views, &features.labels, features.num_classes)?, Vec::new()])
 }
