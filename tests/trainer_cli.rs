@@ -494,7 +494,7 @@ fn a_sweep_has_references_and_temperatures_and_keeps_its_own_measurements() {
         for measure in [Quantity::Alignment, Quantity::EffectiveRank, Quantity::LinearAccuracySgd] {
             assert!(row.get(measure).is_some(), "{measure}");
         }
-        assert!(row.extra.contains(&("train_samples".into(), "1347".into())));
+        assert_eq!(row.run.train_samples, Some(1347));
     }
     let references = losses::read(&Path::new(&out).join("supervised.csv")).unwrap();
     assert_eq!((references.len(), references[0].run.loss.as_str()), (1, "cross_entropy"));

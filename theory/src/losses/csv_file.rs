@@ -1,40 +1,12 @@
 //! `losses.csv` in and out. Every error names the file, the line and the column.
 
-use super::{Estimate, LossComponents, Positives, Quantity, RunInfo};
+use super::schema::{ColumnError, parse_number};
+use super::{COLUMNS, Estimate, LossComponents, Origin, PAIRED_PREFIX, Quantity, Role, SE_SUFFIX};
 use crate::error::{Error, Place, Result};
 use crate::files;
-use crate::sampling::{NumDraws, Sampling};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use std::str::FromStr;
-
-const PAIRED_PREFIX: &str = "info_nce_minus_";
-const SE_SUFFIX: &str = "_se";
-
-/// Columns that are no measures, in the order of the file.
-const DESCRIPTION: &[&str] = &[
-    "run_id",
-    "dataset",
-    "encoder",
-    "head",
-    "loss",
-    "seed",
-    "epochs",
-    "batch_size",
-    "train_negatives",
-    "effective_negatives",
-    "num_classes",
-    "class_counts",
-    "num_draws",
-    "temperature",
-    "sampling",
-    "positives",
-    "num_batches",
-    "fbar_views",
-    "class_sup_loss",
-];
-
-/// Columns without which no row means anything.
-const REQUIRED: &[&str] = &["num_classes", "num_draws", "temperature", "sampling"];
+use std::sync::Arc;
 
 /// The largest `losses.csv` that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
@@ -63,26 +35,18 @@ pub fn read_from(text: &str, name: &str) -> Result<Vec<LossComponents>> {
         at(line, None, e.to_string())
     };
     let headers = reader.headers().map_err(csv_error)?.clone();
-    let mut seen = std::collections::BTreeSet::new();
-    for header in &headers {
-        if !seen.insert(header) {
-            return Err(at(1, Some(header), "the column stands twice in the header".into()));
-        }
-    }
-    if let Some(missing) = REQUIRED.iter().find(|name| !seen.contains(**name)) {
-        return Err(at(1, Some(missing), "the column is missing from the header".into()));
-    }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(csv_error)?;
+    let layout = Layout::of(&headers).map_err(|(column, e)| at(1, Some(&column), e.to_string()))?;
+    let (mut rows, mut record, file) = (Vec::new(), csv::StringRecord::new(), Arc::from(name));
+    while reader.read_record(&mut record).map_err(csv_error)? {
         let line = record.position().map_or(0, csv::Position::line);
         if record.len() != headers.len() {
             let column = headers.get(record.len()).unwrap_or("beyond the header");
             let message = format!("{} fields where the header has {}", record.len(), headers.len());
             return Err(at(line, Some(column), message));
         }
-        let cells = headers.iter().zip(record.iter().map(str::trim));
-        rows.push(parse_row(cells.collect()).map_err(|(column, e)| at(line, Some(&column), e.to_string()))?);
+        let mut row = layout.row(&record).map_err(|(column, e)| at(line, Some(&column), e.to_string()))?;
+        row.origin = Origin(Some((Arc::clone(&file), line)));
+        rows.push(row);
     }
     if !text.ends_with('\n') {
         let line = text.lines().count() as u64;
@@ -98,138 +62,109 @@ pub fn read_from(text: &str, name: &str) -> Result<Vec<LossComponents>> {
     Ok(rows)
 }
 
-type ColumnError = (String, Error);
+/// Where the columns of one file stand.
+struct Layout {
+    /// For each descriptive column its place, if the file has it.
+    described: Vec<Option<usize>>,
+    /// The rest.
+    others: Vec<Other>,
+}
 
-struct Cells<'a>(Vec<(&'a str, &'a str)>);
+/// A column that is not descriptive.
+struct Other {
+    name: String,
+    place: usize,
+    is: Meaning,
+}
 
-impl<'a> Cells<'a> {
-    /// The cell's text, unless the column is absent or the cell empty.
-    fn text(&self, column: &str) -> Option<&'a str> {
-        self.0.iter().find(|(name, _)| *name == column).map(|&(_, cell)| cell).filter(|cell| !cell.is_empty())
-    }
+enum Meaning {
+    /// A mean, and the place of its standard error.
+    Mean(Measured, Option<usize>),
+    /// The standard error of a column, and the latter's place.
+    StandardError(String, Option<usize>),
+    Unknown,
+}
 
-    fn parse<T: FromStr>(&self, column: &str, what: &str) -> std::result::Result<Option<T>, ColumnError> {
-        self.text(column).map(|cell| parse_cell(column, cell, what)).transpose()
-    }
+enum Measured {
+    Quantity(Quantity),
+    Paired(String),
+}
 
-    fn require<T: FromStr>(&self, column: &str, what: &str) -> std::result::Result<T, ColumnError> {
-        self.parse(column, what)?.ok_or_else(|| (column.into(), Error::argument("the cell is empty")))
-    }
-
-    fn list<T: FromStr>(&self, column: &str, what: &str) -> std::result::Result<Option<Vec<T>>, ColumnError> {
-        self.text(column)
-            .map(|cell| cell.split(';').map(|part| parse_cell(column, part.trim(), what)).collect())
-            .transpose()
+impl Measured {
+    fn of(name: &str) -> Option<Self> {
+        let paired = || name.strip_prefix(PAIRED_PREFIX).map(|key| Self::Paired(key.to_string()));
+        Quantity::from_name(name).map(Self::Quantity).or_else(paired)
     }
 }
 
-fn parse_cell<T: FromStr>(column: &str, cell: &str, what: &str) -> std::result::Result<T, ColumnError> {
-    cell.parse().map_err(|_| (column.to_string(), Error::argument(format!("'{cell}' is not {what}"))))
-}
-
-const INTEGER: &str = "a non-negative integer";
-const NUMBER: &str = "a number";
-
-fn parse_row(cells: Vec<(&str, &str)>) -> std::result::Result<LossComponents, ColumnError> {
-    let cells = Cells(cells);
-    let on = |column: &str| {
-        let column = column.to_string();
-        move |e: Error| (column, e)
-    };
-    let draws = NumDraws::new(cells.require("num_draws", INTEGER)?).map_err(on("num_draws"))?;
-    let sampling: String = cells.require("sampling", "a name")?;
-    let sampling = Sampling::from_str(&sampling).map_err(on("sampling"))?;
-    let num_classes: u64 = cells.require("num_classes", INTEGER)?;
-    if num_classes == 0 {
-        return Err(("num_classes".into(), Error::argument("0 is not a positive integer")));
-    }
-    let temperature = cells.require("temperature", NUMBER)?;
-    let mut row =
-        LossComponents::new(num_classes, draws, temperature, sampling).map_err(on("temperature"))?;
-    let text = |column: &str| cells.text(column).unwrap_or_default().to_string();
-    row.run = RunInfo {
-        run_id: text("run_id"),
-        dataset: text("dataset"),
-        encoder: text("encoder"),
-        head: text("head"),
-        loss: text("loss"),
-        seed: cells.parse("seed", INTEGER)?,
-        epochs: cells.parse("epochs", INTEGER)?,
-        batch_size: cells.parse("batch_size", INTEGER)?,
-        train_negatives: cells.parse("train_negatives", INTEGER)?,
-        effective_negatives: cells.parse("effective_negatives", NUMBER)?,
-    };
-    if let Some(name) = cells.text("positives") {
-        row.positives = Positives::from_str(name).map_err(on("positives"))?;
-    }
-    row.num_batches = cells.parse("num_batches", INTEGER)?;
-    row.fbar_views = cells.parse("fbar_views", INTEGER)?;
-    row.class_counts = cells.list("class_counts", INTEGER)?;
-    row.class_sup_loss = cells.list("class_sup_loss", NUMBER)?;
-    let lengths = [
-        ("class_counts", row.class_counts.as_ref().map(Vec::len)),
-        ("class_sup_loss", row.class_sup_loss.as_ref().map(Vec::len)),
-    ];
-    for (column, length) in lengths {
-        if let Some(length) = length.filter(|&length| length as u64 != num_classes) {
-            let message = format!("{length} values where num_classes is {num_classes}");
-            return Err((column.into(), Error::argument(message)));
-        }
-    }
-    if let Some(counts) = &row.class_counts {
-        crate::ClassPrior::from_counts(counts.clone()).map_err(on("class_counts"))?;
-    }
-    if let Some(losses) = &row.class_sup_loss
-        && let Some(bad) = losses.iter().find(|v| !(v.is_finite() && **v >= 0.0))
-    {
-        return Err((
-            "class_sup_loss".into(),
-            Error::argument(format!("{bad} is not a number of at least 0")),
-        ));
-    }
-    if let Some(bad) = row.run.effective_negatives.filter(|v| !(v.is_finite() && *v >= 0.0)) {
-        return Err((
-            "effective_negatives".into(),
-            Error::argument(format!("{bad} is not a number of at least 0")),
-        ));
-    }
-    if row.num_batches == Some(0) {
-        return Err(("num_batches".into(), Error::argument("0 is not a positive integer")));
-    }
-    for &(column, cell) in &cells.0 {
-        if cell.is_empty() || DESCRIPTION.contains(&column) {
-            continue;
-        }
-        let stem = column.strip_suffix(SE_SUFFIX).unwrap_or(column);
-        let key = stem.strip_prefix(PAIRED_PREFIX);
-        let measure = Quantity::from_name(stem);
-        if measure.is_none() && key.is_none() {
-            row.extra.push((column.to_string(), cell.to_string()));
-            continue;
-        }
-        if stem != column {
-            if cells.text(stem).is_none() {
-                return Err((
-                    column.into(),
-                    Error::argument(format!("a standard error without its mean {stem}")),
-                ));
+impl Layout {
+    fn of(headers: &csv::StringRecord) -> std::result::Result<Self, ColumnError> {
+        let mut places = HashMap::new();
+        for (place, header) in headers.iter().enumerate() {
+            if places.insert(header, place).is_some() {
+                return Err((header.into(), Error::argument("the column stands twice in the header")));
             }
-            continue;
         }
-        let mean: f64 = parse_cell(column, cell, NUMBER)?;
-        let standard_error: Option<f64> = cells.parse(&format!("{column}{SE_SUFFIX}"), NUMBER)?;
-        let estimate = Estimate { mean, standard_error };
-        match (measure, key) {
-            (Some(measure), _) => row.set(measure, estimate).map_err(on(column))?,
-            (None, Some(_))
-                if !mean.is_finite() || standard_error.is_some_and(|e| !(e.is_finite() && e >= 0.0)) =>
-            {
-                return Err((column.into(), Error::argument(format!("{cell} is not a finite number"))));
-            }
-            (None, key) => drop(row.paired.insert(key.unwrap_or_default().to_string(), estimate)),
+        let is_missing = |name| !places.contains_key(name);
+        if let Some(column) = COLUMNS.iter().find(|c| c.role == Role::Required && is_missing(c.name)) {
+            let message = "the column is missing from the header";
+            return Err((column.name.into(), Error::argument(message)));
         }
+        let described: Vec<_> = COLUMNS.iter().map(|column| places.get(column.name).copied()).collect();
+        let known: BTreeSet<_> = described.iter().flatten().copied().collect();
+        let other = |(place, name): (usize, &str)| {
+            let is = match (Measured::of(name), name.strip_suffix(SE_SUFFIX)) {
+                // The key of a paired column may end as a standard error does.
+                (_, Some(stem)) if Measured::of(stem).is_some() => {
+                    Meaning::StandardError(stem.to_string(), places.get(stem).copied())
+                }
+                (Some(measured), _) => {
+                    Meaning::Mean(measured, places.get(format!("{name}{SE_SUFFIX}").as_str()).copied())
+                }
+                (None, _) => Meaning::Unknown,
+            };
+            Other { name: name.to_string(), place, is }
+        };
+        let others = headers.iter().enumerate().filter(|(place, _)| !known.contains(place)).map(other);
+        Ok(Self { others: others.collect(), described })
     }
-    Ok(row)
+
+    fn row(&self, record: &csv::StringRecord) -> std::result::Result<LossComponents, ColumnError> {
+        let cell = |place: usize| record.get(place).map(str::trim).filter(|cell| !cell.is_empty());
+        let described = self.described.iter().map(|place| place.and_then(cell));
+        let mut row = LossComponents::from_cells(described)?;
+        row.check()?;
+        for Other { name, place, is } in &self.others {
+            let Some(text) = cell(*place) else { continue };
+            let on = |e: Error| (name.clone(), e);
+            match is {
+                Meaning::Unknown => row.extra.push((name.clone(), text.to_string())),
+                Meaning::StandardError(stem, mean) => {
+                    if mean.and_then(cell).is_none() {
+                        let message = format!("a standard error without its mean {stem}");
+                        return Err(on(Error::argument(message)));
+                    }
+                }
+                Meaning::Mean(measured, error) => {
+                    let mean = parse_number(text).map_err(on)?;
+                    let error = error.and_then(cell).map(parse_number).transpose();
+                    let standard_error = error.map_err(|e| (format!("{name}{SE_SUFFIX}"), e))?;
+                    let estimate = Estimate { mean, standard_error };
+                    match measured {
+                        Measured::Quantity(quantity) => row.set(*quantity, estimate).map_err(on)?,
+                        Measured::Paired(_)
+                            if !mean.is_finite()
+                                || standard_error.is_some_and(|e| !(e.is_finite() && e >= 0.0)) =>
+                        {
+                            return Err(on(Error::argument(format!("{text} is not a finite number"))));
+                        }
+                        Measured::Paired(key) => drop(row.paired.insert(key.clone(), estimate)),
+                    }
+                }
+            }
+        }
+        Ok(row)
+    }
 }
 
 /// Writes rows as `losses.csv`, atomically: the old file stays until the new one is complete.
@@ -242,72 +177,50 @@ pub fn write(path: &Path, rows: &[LossComponents]) -> Result<()> {
 
 /// The text of `losses.csv`: known columns that any row has, then paired differences, then unknown columns.
 pub fn write_to(rows: &[LossComponents]) -> String {
-    let cells: Vec<Vec<(String, String)>> = rows.iter().map(row_cells).collect();
-    let mut columns: Vec<String> = DESCRIPTION.iter().map(ToString::to_string).collect();
-    for measure in Quantity::ALL {
-        columns.extend([measure.to_string(), format!("{measure}{SE_SUFFIX}")]);
-    }
-    for (name, _) in cells.iter().flatten() {
-        if !columns.contains(name) {
-            columns.push(name.clone());
-        }
-    }
-    columns.retain(|c| REQUIRED.contains(&c.as_str()) || cells.iter().flatten().any(|(name, _)| name == c));
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let lookup = |row: &[(String, String)], column: &str| {
-        row.iter().find(|(name, _)| name == column).map_or(String::new(), |(_, value)| value.clone())
+    let described = COLUMNS.iter().map(|column| column.name.to_string());
+    let measured = Quantity::ALL.iter().flat_map(|q| [q.to_string(), format!("{q}{SE_SUFFIX}")]);
+    let mut names: Vec<String> = described.chain(measured).collect();
+    let mut places: HashMap<String, usize> =
+        names.iter().enumerate().map(|(place, name)| (name.clone(), place)).collect();
+    let mut place_of = |name: &str| {
+        *places.entry(name.to_string()).or_insert_with(|| {
+            names.push(name.to_string());
+            names.len() - 1
+        })
     };
+    let table: Vec<BTreeMap<usize, String>> = rows
+        .iter()
+        .map(|row| {
+            let mut cells = BTreeMap::new();
+            for (place, column) in COLUMNS.iter().enumerate() {
+                cells.insert(place, (column.value)(row).to_string());
+            }
+            let estimates = row.measures.iter().map(|(m, e)| (m.to_string(), e));
+            let paired = row.paired.iter().map(|(key, e)| (format!("{PAIRED_PREFIX}{key}"), e));
+            for (name, estimate) in estimates.chain(paired) {
+                cells.insert(place_of(&name), number(estimate.mean));
+                if let Some(error) = estimate.standard_error {
+                    cells.insert(place_of(&format!("{name}{SE_SUFFIX}")), number(error));
+                }
+            }
+            for (name, value) in &row.extra {
+                // Of a name that stands twice the first value counts.
+                cells.entry(place_of(name)).or_insert_with(|| value.clone());
+            }
+            cells.retain(|_, cell| !cell.is_empty());
+            cells
+        })
+        .collect();
+    let used: BTreeSet<usize> = table.iter().flat_map(BTreeMap::keys).copied().collect();
+    let is_required = |place: usize| COLUMNS.get(place).is_some_and(|c| c.role == Role::Required);
+    let shown: Vec<usize> = (0..names.len()).filter(|p| is_required(*p) || used.contains(p)).collect();
+    let mut writer = csv::Writer::from_writer(Vec::new());
     // Writing to memory cannot fail.
-    let _ = writer.write_record(&columns);
-    for row in &cells {
-        let _ = writer.write_record(columns.iter().map(|c| lookup(row, c)));
+    let _ = writer.write_record(shown.iter().map(|&place| &names[place]));
+    for cells in &table {
+        let _ = writer.write_record(shown.iter().map(|place| cells.get(place).map_or("", String::as_str)));
     }
     String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
-}
-
-fn row_cells(row: &LossComponents) -> Vec<(String, String)> {
-    let mut cells: Vec<(String, String)> = Vec::new();
-    let mut put = |name: &str, value: String| {
-        if !value.is_empty() {
-            cells.push((name.to_string(), value));
-        }
-    };
-    let integer = |v: Option<u64>| v.map_or(String::new(), |v| v.to_string());
-    let join = |v: Vec<String>| v.join(";");
-    let run = &row.run;
-    put("run_id", run.run_id.clone());
-    put("dataset", run.dataset.clone());
-    put("encoder", run.encoder.clone());
-    put("head", run.head.clone());
-    put("loss", run.loss.clone());
-    put("seed", integer(run.seed));
-    put("epochs", integer(run.epochs));
-    put("batch_size", integer(run.batch_size));
-    put("train_negatives", integer(run.train_negatives));
-    put("effective_negatives", run.effective_negatives.map_or(String::new(), |v| v.to_string()));
-    put("num_classes", row.num_classes.to_string());
-    put("class_counts", row.class_counts.iter().flatten().map(u64::to_string).collect::<Vec<_>>().join(";"));
-    put("num_draws", row.num_draws.to_string());
-    put("temperature", row.temperature.to_string());
-    put("sampling", row.sampling.to_string());
-    if row.positives != Positives::default() {
-        put("positives", row.positives.name().to_string());
-    }
-    put("num_batches", integer(row.num_batches));
-    put("fbar_views", integer(row.fbar_views));
-    put("class_sup_loss", join(row.class_sup_loss.iter().flatten().map(|v| number(*v)).collect()));
-    let estimates = row.measures.iter().map(|(m, e)| (m.to_string(), e));
-    let paired = row.paired.iter().map(|(key, e)| (format!("{PAIRED_PREFIX}{key}"), e));
-    for (name, estimate) in estimates.chain(paired) {
-        put(&name, number(estimate.mean));
-        if let Some(error) = estimate.standard_error {
-            put(&format!("{name}{SE_SUFFIX}"), number(error));
-        }
-    }
-    for (name, value) in &row.extra {
-        put(name, value.clone());
-    }
-    cells
 }
 
 /// The shortest text that reads back as the same number.

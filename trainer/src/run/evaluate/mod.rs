@@ -279,18 +279,14 @@ pub fn measure_network(
         let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
         let mut row = components(&evaluation, &mut order, &mut views)?;
         row.run = run_info(config, name, context.network.head_name());
-        row.extra.push(("train_samples".into(), split.train.len().to_string()));
-        if let Some(selection) = config.selection() {
-            row.extra.push((theory::losses::SELECTION.into(), selection.to_string()));
-        }
-        if seed != config.seed {
-            row.extra.push((MEASURE_SEED.into(), seed.to_string()));
-        }
+        row.run.train_samples = Some(split.train.len() as u64);
+        row.measure_seed = (seed != config.seed).then_some(seed);
         row.fbar_views = Some(config.fbar_views as u64);
         set_exact(
             &mut row,
             &[
                 (Quantity::CollisionSpread, overall(&spreads[0])),
+                (Quantity::CollisionSpreadEncoder, overall(&spreads[1])),
                 (Quantity::MeanAccuracy, head.mean),
                 (Quantity::MeanAccuracyEncoder, encoder.mean),
                 (Quantity::LinearAccuracy, head.linear),
@@ -302,7 +298,6 @@ pub fn measure_network(
         set_exact(&mut row, &sgd)?;
         set_exact(&mut row, &geometry.iter().flat_map(|g| g.columns()).collect::<Vec<_>>())?;
         knn_columns(&mut row);
-        row.extra.push(("collision_spread_encoder".into(), overall(&spreads[1]).to_string()));
         rows.push(row);
     }
     Ok(EvaluatedRun { rows, spreads })
@@ -333,17 +328,14 @@ fn sgd_accuracies(context: &EvaluationContext<'_>) -> Result<Vec<(Quantity, f64)
     Ok(found)
 }
 
-/// The column of a measurement's own seed, where it is not the run's.
-pub(super) const MEASURE_SEED: &str = "measure_seed";
-
 /// Sets measures that are no means over batches.
 fn set_exact(row: &mut LossComponents, values: &[(Quantity, f64)]) -> Result<()> {
     values.iter().try_for_each(|&(measure, value)| Ok(row.set(measure, Estimate::exact(value))?))
 }
 
 fn knn_columns(row: &mut LossComponents) {
-    row.extra.push(("knn_k".into(), measure::KNN_NEIGHBOURS.to_string()));
-    row.extra.push(("knn_temperature".into(), measure::KNN_TEMPERATURE.to_string()));
+    row.knn_k = Some(measure::KNN_NEIGHBOURS as u64);
+    row.knn_temperature = Some(measure::KNN_TEMPERATURE);
 }
 
 fn run_info(config: &Config, name: &str, head: String) -> RunInfo {
@@ -358,6 +350,8 @@ fn run_info(config: &Config, name: &str, head: String) -> RunInfo {
         batch_size: Some(config.batch_size as u64),
         train_negatives: Some(config.train_negatives()),
         effective_negatives: config.effective_negatives().map(|k| k as f64),
+        selection: config.selection().map(|selection| selection.to_string()).unwrap_or_default(),
+        ..RunInfo::default()
     }
 }
 

@@ -130,7 +130,7 @@ mod tests {
             let draws = NumDraws::new(64).unwrap();
             let mut row = LossComponents::new(10, draws, 0.5, Sampling::WithoutReplacement).unwrap();
             (row.run.seed, row.run.effective_negatives) = (Some(seed), Some(kept));
-            row.extra.extend(selection.map(|name| ("selection".to_string(), name.to_string())));
+            row.run.selection = selection.unwrap_or_default().to_string();
             row.set(Quantity::LinearAccuracyEncoder, Estimate::exact(accuracy)).unwrap();
             row
         };

@@ -335,7 +335,7 @@ fn is_default(rows: &[LossComponents], config: &Config, split: &Split) -> bool {
             && row.temperature == config.temperature
             && row.run.seed == Some(config.seed)
             && row.num_batches == Some(per_pass * passes)
-            && row.extra.iter().all(|(name, _)| name != evaluate::MEASURE_SEED)
+            && row.measure_seed.is_none()
     };
     matches!(rows, [row] if fits(row))
 }

@@ -1,24 +1,11 @@
-//! `LossComponents`: what was measured of one encoder at one number of draws, and the file `losses.csv`.
-//!
-//! One row per run, evaluated number of draws n = K+1 and temperature. `<name>_se` beside a mean is its standard
-//! error. A column that is absent makes the bounds that need it not applicable, never zero; unknown columns are kept.
+//! A row of `losses.csv`: what it is beside the columns that the schema declares.
 
-mod csv_file;
-mod measure;
-mod official;
-
-pub use csv_file::{read, read_from, write, write_to};
-pub use measure::{Domain, Quantity};
-pub use official::{OfficialSettings, read_official, read_official_from};
-
-use crate::error::{Error, Result};
+use super::schema::ColumnError;
+use super::{LossComponents, Quantity};
+use crate::error::{Error, Place, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
-use std::collections::BTreeMap;
-
-/// The column, among the unknown ones, that says which negatives of the training loss counted, such as `hardest:5%`; absent
-/// where all did.
-pub const SELECTION: &str = "selection";
+use std::sync::Arc;
 
 /// A mean and, where it was estimated from batches, its standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,62 +63,22 @@ impl std::str::FromStr for Positives {
     }
 }
 
-/// What was trained: text as it stands in the file, numbers where they are known.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RunInfo {
-    /// Name of the run.
-    pub run_id: String,
-    /// Name of the data set.
-    pub dataset: String,
-    /// Architecture of the encoder.
-    pub encoder: String,
-    /// Architecture of the projection head.
-    pub head: String,
-    /// Name of the training loss.
-    pub loss: String,
-    /// Seed of the run.
-    pub seed: Option<u64>,
-    /// Number of training epochs.
-    pub epochs: Option<u64>,
-    /// Samples per training batch (each gives two views).
-    pub batch_size: Option<u64>,
-    /// K in the training loss.
-    pub train_negatives: Option<u64>,
-    /// K after any selection of negatives, on average.
-    pub effective_negatives: Option<f64>,
+/// Where a row was read; nothing for one that was made here. All origins are equal: a row is what it says.
+#[derive(Debug, Clone, Default)]
+pub struct Origin(pub(super) Option<(Arc<str>, u64)>);
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
-/// One measurement of an encoder: the terms that the bounds combine.
-///
-/// `L_Info` and all losses are in nats and already divided by the temperature where the formula says so.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LossComponents {
-    /// What was trained.
-    pub run: RunInfo,
-    /// C.
-    pub num_classes: u64,
-    /// Samples per class of the evaluated set.
-    pub class_counts: Option<Vec<u64>>,
-    /// n = K+1 of the evaluation.
-    pub num_draws: NumDraws,
-    /// t, in the contrastive loss and in the mean classifier alike.
-    pub temperature: f64,
-    /// How the labels of a batch were drawn.
-    pub sampling: Sampling,
-    /// What a positive pair is.
-    pub positives: Positives,
-    /// Number of batches behind the means.
-    pub num_batches: Option<u64>,
-    /// Views behind each f̄(x) of the gap term.
-    pub fbar_views: Option<u64>,
-    /// Mean of l_sup per class.
-    pub class_sup_loss: Option<Vec<f64>>,
-    /// The measured quantities.
-    pub measures: BTreeMap<Quantity, Estimate>,
-    /// `info_nce_minus_<key>`: L_Info minus a bound's right-hand side, paired batch by batch.
-    pub paired: BTreeMap<String, Estimate>,
-    /// Columns that this program does not know, as read.
-    pub extra: Vec<(String, String)>,
+impl Origin {
+    /// File and line.
+    pub fn place(&self) -> Option<Place> {
+        let (file, line) = self.0.as_ref()?;
+        Some(Place { file: file.to_string(), line: Some(*line), column: None })
+    }
 }
 
 impl LossComponents {
@@ -143,29 +90,37 @@ impl LossComponents {
         if num_classes == 0 {
             return Err(Error::argument("num_classes must be at least 1, got 0"));
         }
-        if !(temperature.is_finite() && temperature > 0.0) {
-            return Err(Error::argument(format!("temperature {temperature} is not a positive number")));
+        check_temperature(temperature)?;
+        Ok(Self::unmeasured(num_classes, num_draws, temperature, sampling))
+    }
+
+    /// Whether the descriptive columns, each of its kind already, can stand beside each other.
+    pub(super) fn check(&self) -> std::result::Result<(), ColumnError> {
+        let refuse = |column: &str, message: String| Err((column.to_string(), Error::argument(message)));
+        if self.num_classes == 0 {
+            return refuse("num_classes", "0 is not a positive integer".into());
         }
-        Ok(Self {
-            run: RunInfo::default(),
-            num_classes,
-            class_counts: None,
-            num_draws,
-            temperature,
-            sampling,
-            positives: Positives::default(),
-            num_batches: None,
-            fbar_views: None,
-            class_sup_loss: None,
-            measures: BTreeMap::new(),
-            paired: BTreeMap::new(),
-            extra: Vec::new(),
-        })
+        check_temperature(self.temperature).map_err(|e| ("temperature".to_string(), e))?;
+        for (column, length) in [
+            ("class_counts", self.class_counts.as_ref().map(Vec::len)),
+            ("class_sup_loss", self.class_sup_loss.as_ref().map(Vec::len)),
+        ] {
+            if let Some(length) = length.filter(|&length| length as u64 != self.num_classes) {
+                return refuse(column, format!("{length} values where num_classes is {}", self.num_classes));
+            }
+        }
+        if let Some(counts) = &self.class_counts {
+            ClassPrior::from_counts(counts.clone()).map_err(|e| ("class_counts".to_string(), e))?;
+        }
+        if self.num_batches == Some(0) {
+            return refuse("num_batches", "0 is not a positive integer".into());
+        }
+        Ok(())
     }
 
     /// Which negatives of the training loss counted; `None`: all.
     pub fn selection(&self) -> Option<&str> {
-        self.extra.iter().find(|(name, _)| name == SELECTION).map(|(_, value)| value.as_str())
+        Some(self.run.selection.as_str()).filter(|selection| !selection.is_empty())
     }
 
     /// The mean of a measure, if it was measured.
@@ -192,6 +147,13 @@ impl LossComponents {
     pub fn prior(&self) -> Option<ClassPrior> {
         self.class_counts.as_ref().and_then(|counts| ClassPrior::from_counts(counts.clone()).ok())
     }
+}
+
+fn check_temperature(temperature: f64) -> Result<()> {
+    if temperature.is_finite() && temperature > 0.0 {
+        return Ok(());
+    }
+    Err(Error::argument(format!("temperature {temperature} is not a positive number")))
 }
 
 #[cfg(test)]

@@ -1,0 +1,16 @@
+//! `LossComponents`: what was measured of one encoder at one number of draws, and the file `losses.csv`.
+//!
+//! One row per run, evaluated number of draws n = K+1 and temperature. `<name>_se` beside a mean is its standard
+//! error. A column that is absent makes the bounds that need it not applicable, never zero; unknown columns are kept.
+
+mod csv_file;
+mod official;
+mod row;
+mod schema;
+
+pub use csv_file::{read, read_from, write, write_to};
+pub use official::{OfficialSettings, read_official, read_official_from};
+pub use row::{Estimate, Origin, Positives};
+pub use schema::{
+    COLUMNS, Column, Domain, LossComponents, PAIRED_PREFIX, Quantity, Role, RunInfo, SE_SUFFIX, Value,
+};

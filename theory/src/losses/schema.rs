@@ -1,0 +1,640 @@
+//! The schema of `losses.csv`: one table of the descriptive columns, one of the measured ones.
+//!
+//! A line of a table is all that a column needs: from it come the field of the row, reading and writing, the identity of a
+//! setting, headings, and the printed schema (`theory columns`).
+
+use super::{Estimate, Origin, Positives};
+use crate::error::{Error, Result};
+use crate::sampling::{NumDraws, Sampling};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+/// What opens the name of a paired column: L_Info minus the right-hand side of the bound that the rest of the name is the key of.
+pub const PAIRED_PREFIX: &str = "info_nce_minus_";
+/// What ends the name of a column that holds the standard error of the column before it.
+pub const SE_SUFFIX: &str = "_se";
+
+/// What a descriptive column is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Part of the setting, and in every file.
+    Required,
+    /// Part of the setting: rows that differ here are never averaged.
+    Identifying,
+    /// Beside the setting: a name, a seed, or a consequence of it.
+    Descriptive,
+}
+
+impl Role {
+    /// Whether the column is part of the setting.
+    pub fn identifies(self) -> bool {
+        self != Self::Descriptive
+    }
+}
+
+/// A cell of a descriptive column.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// The column is absent or the cell empty.
+    Unknown,
+    /// Words.
+    Text(&'a str),
+    /// A whole number.
+    Integer(u64),
+    /// A number.
+    Number(f64),
+    /// Whole numbers, one a class.
+    Integers(&'a [u64]),
+    /// Numbers, one a class.
+    Numbers(&'a [f64]),
+}
+
+impl Value<'_> {
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Unknown => 0,
+            Self::Text(_) => 1,
+            Self::Integer(_) => 2,
+            Self::Number(_) => 3,
+            Self::Integers(_) => 4,
+            Self::Numbers(_) => 5,
+        }
+    }
+}
+
+/// Numbers by their bits' total order, texts by their letters, unknown first.
+impl Ord for Value<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
+            (Self::Number(a), Self::Number(b)) => a.total_cmp(b),
+            (Self::Integers(a), Self::Integers(b)) => a.cmp(b),
+            (Self::Numbers(a), Self::Numbers(b)) => {
+                let first = a.iter().zip(*b).map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne());
+                first.unwrap_or_else(|| a.len().cmp(&b.len()))
+            }
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+impl PartialOrd for Value<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Value<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Value<'_> {}
+
+impl Hash for Value<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u8(self.rank());
+        match self {
+            Self::Unknown => {}
+            Self::Text(text) => text.hash(state),
+            Self::Integer(value) => value.hash(state),
+            Self::Number(value) => value.to_bits().hash(state),
+            Self::Integers(values) => values.hash(state),
+            Self::Numbers(values) => values.iter().for_each(|value| value.to_bits().hash(state)),
+        }
+    }
+}
+
+/// The text of the cell: shortest that reads back as the same value, empty where it is unknown.
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = |place: usize| if place == 0 { "" } else { ";" };
+        match self {
+            Self::Unknown => Ok(()),
+            Self::Text(text) => f.write_str(text),
+            Self::Integer(value) => value.fmt(f),
+            Self::Number(value) => value.fmt(f),
+            Self::Integers(values) => {
+                values.iter().enumerate().try_for_each(|(i, v)| write!(f, "{}{v}", separator(i)))
+            }
+            Self::Numbers(values) => {
+                values.iter().enumerate().try_for_each(|(i, v)| write!(f, "{}{v:?}", separator(i)))
+            }
+        }
+    }
+}
+
+/// A type that a descriptive column can have.
+trait Field: Sized {
+    /// Its name in the printed schema.
+    const KIND: &'static str;
+
+    /// The field of a cell; `None`: the column is absent or the cell empty.
+    fn read(cell: Option<&str>) -> Result<Self>;
+
+    /// The cell.
+    fn value(&self) -> Value<'_>;
+}
+
+fn parse<T: FromStr>(cell: &str, what: &str) -> Result<T> {
+    cell.parse().map_err(|_| Error::argument(format!("'{cell}' is not {what}")))
+}
+
+fn present(cell: Option<&str>) -> Result<&str> {
+    cell.ok_or_else(|| Error::argument("the cell is empty"))
+}
+
+/// A number as a measured cell holds it.
+pub(super) fn parse_number(cell: &str) -> Result<f64> {
+    parse(cell, "a number")
+}
+
+fn integer(cell: &str) -> Result<u64> {
+    parse(cell, "a non-negative integer")
+}
+
+fn non_negative(cell: &str) -> Result<f64> {
+    let value = parse_number(cell)?;
+    if value.is_finite() && value >= 0.0 {
+        return Ok(value);
+    }
+    Err(Error::argument(format!("{value} is not a number of at least 0")))
+}
+
+fn list<T>(cell: Option<&str>, one: fn(&str) -> Result<T>) -> Result<Option<Vec<T>>> {
+    cell.map(|cell| cell.split(';').map(|part| one(part.trim())).collect()).transpose()
+}
+
+impl Field for String {
+    const KIND: &'static str = "text";
+
+    fn read(cell: Option<&str>) -> Result<Self> {
+        Ok(cell.unwrap_or_default().to_string())
+    }
+
+    fn value(&self) -> Value<'_> {
+        if self.is_empty() { Value::Unknown } else { Value::Text(self) }
+    }
+}
+
+impl Field for u64 {
+    const KIND: &'static str = "integer";
+
+    fn read(cell: Option<&str>) -> Result<Self> {
+        integer(present(cell)?)
+    }
+
+    fn value(&self) -> Value<'_> {
+        Value::Integer(*self)
+    }
+}
+
+impl Field for f64 {
+    const KIND: &'static str = "number";
+
+    fn read(cell: Option<&str>) -> Result<Self> {
+        parse_number(present(cell)?)
+    }
+
+    fn value(&self) -> Value<'_> {
+        Value::Number(*self)
+    }
+}
+
+impl Field for Option<u64> {
+    const KIND: &'static str = "integer";
+
+    fn read(cell: Option<&str>) -> Result<Self> {
+        cell.map(integer).transpose()
+    }
+
+    fn value(&self) -> Value<'_> {
+        self.map_or(Value::Unknown, Value::Integer)
+    }
+}
+
+impl Field for Option<f64> {
+    const KIND: &'static str = "number";
+
+    fn read(cell: Option<&str>) -> Result<Self> {
+        cell.map(non_negative).transpose()
+    }
+
+    fn value(&self) -> Value<'_> {
+        self.map_or(Value::Unknown, Value::Number)
+    }
+}
+
+impl Field for Option<Vec<u64>> {
+    const KIND: &'static str = "integers, one a class";
+
+    fn read(cell: Option<&str>) -> Result<Self> {
+        list(cell, integer)
+    }
+
+    fn value(&self) -> Value<'_> {
+        self.as_deref().map_or(Value::Unknown, Value::Integers)
+    }
+}
+
+impl Field for Option<Vec<f64>> {
+    const KIND: &'static str = "numbers, one a class";
+
+    fn read(cell: Option<&str>) -> Result<Self> {
+        list(cell, non_negative)
+    }
+
+    fn value(&self) -> Value<'_> {
+        self.as_deref().map_or(Value::Unknown, Value::Numbers)
+    }
+}
+
+impl Field for NumDraws {
+    const KIND: &'static str = "integer";
+
+    fn read(cell: Option<&str>) -> Result<Self> {
+        Self::new(integer(present(cell)?)?)
+    }
+
+    fn value(&self) -> Value<'_> {
+        Value::Integer(self.get())
+    }
+}
+
+impl Field for Sampling {
+    const KIND: &'static str = "with_replacement or without_replacement";
+
+    fn read(cell: Option<&str>) -> Result<Self> {
+        present(cell)?.parse()
+    }
+
+    fn value(&self) -> Value<'_> {
+        Value::Text(self.name())
+    }
+}
+
+/// The default leaves its cell empty.
+impl Field for Positives {
+    const KIND: &'static str = "same_image or same_class";
+
+    fn read(cell: Option<&str>) -> Result<Self> {
+        cell.map_or_else(|| Ok(Self::default()), str::parse)
+    }
+
+    fn value(&self) -> Value<'_> {
+        if *self == Self::default() { Value::Unknown } else { Value::Text(self.name()) }
+    }
+}
+
+/// A descriptive column of `losses.csv`.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// Its name in headings.
+    pub heading: &'static str,
+    /// What an empty cell means.
+    pub absent: &'static str,
+    /// The values that it can have.
+    pub kind: &'static str,
+    /// Its meaning.
+    pub meaning: &'static str,
+    /// What it is for.
+    pub role: Role,
+    /// Its cell in a row.
+    pub value: for<'a> fn(&'a LossComponents) -> Value<'a>,
+}
+
+impl Column {
+    /// The column of this name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        COLUMNS.iter().find(|column| column.name == name)
+    }
+}
+
+/// A column and what is wrong in its cell.
+pub(super) type ColumnError = (String, Error);
+
+macro_rules! columns {
+    (@initial Required $field:ident) => { $field };
+    (@initial $role:ident $field:ident) => { Default::default() };
+    (@or $default:expr,) => { $default };
+    (@or $default:expr, $given:literal) => { $given };
+    (@column [$($path:ident).+] $field:ident: $type:ty, $role:ident, [$($heading:literal)?], [$($absent:literal)?], $meaning:expr) => {
+        Column {
+            name: stringify!($field),
+            heading: columns!(@or stringify!($field), $($heading)?),
+            absent: columns!(@or "unknown", $($absent)?),
+            kind: <$type as Field>::KIND,
+            meaning: $meaning.trim_ascii(),
+            role: Role::$role,
+            value: |row| row.$($path.)+value(),
+        }
+    };
+    (
+        $(#[$run_doc:meta])*
+        run {
+            $(#[doc = $r_doc:literal] $r:ident: $r_type:ty => $r_role:ident $(, heading $r_head:literal)? $(, empty $r_absent:literal)?;)*
+        }
+        $(#[$row_doc:meta])*
+        row($($given:ident: $given_type:ty),*) {
+            $(#[doc = $c_doc:literal] $c:ident: $c_type:ty => $c_role:ident $(, heading $c_head:literal)? $(, empty $c_absent:literal)?;)*
+        }
+    ) => {
+        $(#[$run_doc])*
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub struct RunInfo { $(#[doc = $r_doc] pub $r: $r_type,)* }
+
+        $(#[$row_doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct LossComponents {
+            /// What was trained.
+            pub run: RunInfo,
+            $(#[doc = $c_doc] pub $c: $c_type,)*
+            /// The measured quantities.
+            pub measures: BTreeMap<Quantity, Estimate>,
+            /// `info_nce_minus_<key>`: L_Info minus a bound's right-hand side, paired batch by batch.
+            pub paired: BTreeMap<String, Estimate>,
+            /// Columns that this program does not know, as read.
+            pub extra: Vec<(String, String)>,
+            /// Where the row was read.
+            pub origin: Origin,
+        }
+
+        /// The descriptive columns, in the order of the file.
+        pub const COLUMNS: &[Column] = &[
+            $(columns!(@column [run.$r] $r: $r_type, $r_role, [$($r_head)?], [$($r_absent)?], $r_doc),)*
+            $(columns!(@column [$c] $c: $c_type, $c_role, [$($c_head)?], [$($c_absent)?], $c_doc),)*
+        ];
+
+        impl LossComponents {
+            /// A row that says no more than what every row must say.
+            pub(super) fn unmeasured($($given: $given_type),*) -> Self {
+                Self {
+                    run: RunInfo::default(),
+                    $($c: columns!(@initial $c_role $c),)*
+                    measures: BTreeMap::new(),
+                    paired: BTreeMap::new(),
+                    extra: Vec::new(),
+                    origin: Origin::default(),
+                }
+            }
+
+            /// A row of these cells, one for each of [`COLUMNS`] in its order; nothing is measured yet.
+            pub(super) fn from_cells<'a>(mut cells: impl Iterator<Item = Option<&'a str>>) -> std::result::Result<Self, ColumnError> {
+                let mut next = || cells.next().flatten();
+                Ok(Self {
+                    // Fields are evaluated as they stand, which is the order of `COLUMNS`.
+                    run: RunInfo { $($r: Field::read(next()).map_err(|e| (stringify!($r).into(), e))?,)* },
+                    $($c: Field::read(next()).map_err(|e| (stringify!($c).into(), e))?,)*
+                    measures: BTreeMap::new(),
+                    paired: BTreeMap::new(),
+                    extra: Vec::new(),
+                    origin: Origin::default(),
+                })
+            }
+        }
+    };
+}
+
+columns! {
+    /// What was trained: text as it stands in the file, empty where it is unknown, numbers where they are known.
+    run {
+        /// Name of the run.
+        run_id: String => Descriptive;
+        /// Name of the data set.
+        dataset: String => Identifying;
+        /// Architecture of the encoder.
+        encoder: String => Identifying;
+        /// Architecture of the projection head.
+        head: String => Identifying;
+        /// Name of the training loss.
+        loss: String => Identifying;
+        /// Seed of the run.
+        seed: Option<u64> => Descriptive;
+        /// Number of training epochs.
+        epochs: Option<u64> => Identifying;
+        /// Samples per training batch (each gives two views).
+        batch_size: Option<u64> => Identifying;
+        /// K in the training loss.
+        train_negatives: Option<u64> => Identifying, heading "train K";
+        /// K after any selection of negatives, on average.
+        effective_negatives: Option<f64> => Descriptive;
+        /// Samples of the training set.
+        train_samples: Option<u64> => Identifying;
+        /// Which negatives of the training loss counted, such as `hardest:5%`; empty where all did.
+        selection: String => Identifying, empty "all";
+        /// Name of the optimiser.
+        optimiser: String => Identifying;
+        /// Learning rate at a batch size of 256.
+        learning_rate: Option<f64> => Identifying;
+        /// Name of the augmentation that makes a view.
+        augmentation: String => Identifying;
+        /// Samples of the largest class over samples of the smallest, in the training set.
+        imbalance: Option<f64> => Identifying;
+        /// Hash of all settings but the seed; for features from elsewhere, of the arrays' bytes and the measuring settings.
+        settings_id: String => Identifying;
+    }
+    /// One measurement of an encoder: the terms that the bounds combine.
+    ///
+    /// `L_Info` and all losses are in nats and already divided by the temperature where the formula says so.
+    row(num_classes: u64, num_draws: NumDraws, temperature: f64, sampling: Sampling) {
+        /// C.
+        num_classes: u64 => Required;
+        /// Samples per class of the evaluated set.
+        class_counts: Option<Vec<u64>> => Identifying;
+        /// n = K+1 of the evaluation.
+        num_draws: NumDraws => Required, heading "n = K+1";
+        /// t, in the contrastive loss and in the mean classifier alike.
+        temperature: f64 => Required, heading "t";
+        /// How the labels of a batch were drawn.
+        sampling: Sampling => Required;
+        /// What a positive pair is: two views of one image where the cell is empty.
+        positives: Positives => Identifying, empty "same_image";
+        /// Number of batches behind the means.
+        num_batches: Option<u64> => Identifying;
+        /// Views behind each f̄(x) of the gap term.
+        fbar_views: Option<u64> => Identifying;
+        /// The part of the data that was measured: validation or tuning.
+        evaluated_split: String => Identifying;
+        /// Seed of the measurement, where it is not that of the run.
+        measure_seed: Option<u64> => Identifying, empty "seed";
+        /// Neighbours of the kNN classifier.
+        knn_k: Option<u64> => Identifying;
+        /// Temperature of the kNN classifier's weights.
+        knn_temperature: Option<f64> => Identifying;
+        /// Mean of l_sup per class, in nats.
+        class_sup_loss: Option<Vec<f64>> => Descriptive;
+    }
+}
+
+/// The values that a measure can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Domain {
+    /// At least 0.
+    NonNegative,
+    /// At most 0.
+    NonPositive,
+    /// In [0, 1].
+    UnitInterval,
+}
+
+impl Domain {
+    fn contains(self, value: f64) -> bool {
+        match self {
+            Self::NonNegative => value >= 0.0,
+            Self::NonPositive => value <= 0.0,
+            Self::UnitInterval => (0.0..=1.0).contains(&value),
+        }
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NonNegative => "of at least 0",
+            Self::NonPositive => "of at most 0",
+            Self::UnitInterval => "in [0, 1]",
+        })
+    }
+}
+
+macro_rules! quantities {
+    ($(#[doc = $doc:literal] $variant:ident = $name:literal: $domain:ident,)*) => {
+        /// A measured column of `losses.csv`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Quantity { $(#[doc = $doc] $variant,)* }
+
+        impl Quantity {
+            /// All measures, in the order of the file.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The column's name.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The column's meaning.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $doc.trim_ascii(),)* }
+            }
+
+            /// The values that the column can have.
+            pub fn domain(self) -> Domain {
+                match self { $(Self::$variant => Domain::$domain,)* }
+            }
+        }
+    };
+}
+
+quantities! {
+    /// L_Info: one positive, K negatives, view 1 against view 2 of the batch.
+    InfoNce = "info_nce": NonNegative,
+    /// The two-view NT-Xent loss with 2n−2 negatives, per anchor.
+    NtXent = "nt_xent": NonNegative,
+    /// υ̂: share of batches that show every class.
+    Coverage = "coverage": UnitInterval,
+    /// υ for this sampling and these counts.
+    CoverageExact = "coverage_exact": UnitInterval,
+    /// τ̂: share of anchors whose class occurs again in the batch.
+    Collision = "collision": UnitInterval,
+    /// τ for this sampling and these counts.
+    CollisionExact = "collision_exact": UnitInterval,
+    /// Share of batches whose first anchor's class occurs again: one Bernoulli trial a batch, for the exact test.
+    FirstAnchorCollision = "first_anchor_collision": UnitInterval,
+    /// Mean of ln(1+Col).
+    Log1pCollisions = "log1p_collisions": NonNegative,
+    /// E ln(1+Col) for this sampling and these counts.
+    Log1pCollisionsExact = "log1p_collisions_exact": NonNegative,
+    /// Mean of l_sup over all C classes, whatever the batch shows.
+    FullSupLoss = "full_sup_loss": NonNegative,
+    /// Mean of 1{cover}·l_sup, not halved.
+    JointSupLoss = "joint_sup_loss": NonNegative,
+    /// Mean of 1{not cover}·l_sub, not halved.
+    JointSubLoss = "joint_sub_loss": NonNegative,
+    /// Mean of 1{Col = 0}·1{cover}·l_sup.
+    CurlJointSup = "curl_joint_sup": NonNegative,
+    /// Mean of 1{Col = 0}·l over the classes of the batch; contains `curl_joint_sup`.
+    CurlJoint = "curl_joint": NonNegative,
+    /// d(f) = (1/t) E min(0, z·(μ_c − f̄(x))).
+    Gap = "gap": NonPositive,
+    /// Mean of ln(1 + Col + A), without d(f).
+    MasterTerm = "master_term": NonNegative,
+    /// β̂ as published: mean |x0_i·x1_j − x0_j·x1_j| over same-class pairs of training features.
+    CollisionSpread = "collision_spread": NonNegative,
+    /// The same on encoder features.
+    CollisionSpreadEncoder = "collision_spread_encoder": NonNegative,
+    /// Rigorous upper bound of the collision term: E \[ln(1+Col) + max_k |s_k − s_+|/t\] over same-class negatives.
+    CollisionUpper = "collision_upper": NonNegative,
+    /// Mean over anchors of Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})², j uniform over the classes.
+    LogitVariance = "logit_variance": NonNegative,
+    /// E‖f(x) − μ_y‖²: variance of the features within classes.
+    WithinClassVariance = "within_class_variance": NonNegative,
+    /// E ln(1+R), R the same-class over the other-class exponential mass among the negatives: L_DCL − L_NSCL.
+    NsclGap = "nscl_gap": NonNegative,
+    /// Mean over all samples of l_sup over all C classes: its error is that of the views alone.
+    FullSupLossRaoBlackwell = "full_sup_loss_rao_blackwell": NonNegative,
+    /// E over batches given the anchor of 1{cover}·l_sup, which is P(cover | class)·l_sup: mean over all samples.
+    JointSupLossRaoBlackwell = "joint_sup_loss_rao_blackwell": NonNegative,
+    /// E over batches given the anchor of 1{not cover}·l_sub: mean over all samples.
+    JointSubLossRaoBlackwell = "joint_sub_loss_rao_blackwell": NonNegative,
+    /// E over batches given the anchor of 1{Col = 0}·1{cover}·l_sup: mean over all samples.
+    CurlJointSupRaoBlackwell = "curl_joint_sup_rao_blackwell": NonNegative,
+    /// E over batches given the anchor of 1{Col = 0}·l over the classes of the batch: mean over all samples.
+    CurlJointRaoBlackwell = "curl_joint_rao_blackwell": NonNegative,
+    /// E over batches given the anchor of ln(1 + Col + A): mean over all samples.
+    MasterTermRaoBlackwell = "master_term_rao_blackwell": NonNegative,
+    /// E‖f(x) − f(x⁺)‖² over the two views of a sample (Wang & Isola 2020, α = 2).
+    Alignment = "alignment": NonNegative,
+    /// ln E e^{−2‖f(x) − f(y)‖²} over pairs of distinct samples in view 1 (Wang & Isola 2020, t = 2).
+    Uniformity = "uniformity": NonPositive,
+    /// e^H of the normalised eigenvalues of the features' covariance, H their entropy (Roy & Vetterli 2007).
+    EffectiveRank = "effective_rank": NonNegative,
+    /// Accuracy of the mean classifier on head features.
+    MeanAccuracy = "mean_accuracy": UnitInterval,
+    /// Accuracy of the mean classifier on encoder features.
+    MeanAccuracyEncoder = "mean_accuracy_encoder": UnitInterval,
+    /// Accuracy of a linear probe on head features.
+    LinearAccuracy = "linear_accuracy": UnitInterval,
+    /// Accuracy of a linear probe on encoder features.
+    LinearAccuracyEncoder = "linear_accuracy_encoder": UnitInterval,
+    /// Accuracy of a linear probe trained by SGD as Nozawa & Sato do, on head features.
+    LinearAccuracySgd = "linear_accuracy_sgd": UnitInterval,
+    /// Accuracy of a linear probe trained by SGD as Nozawa & Sato do, on encoder features.
+    LinearAccuracySgdEncoder = "linear_accuracy_sgd_encoder": UnitInterval,
+    /// Accuracy of weighted k nearest neighbours on head features.
+    KnnAccuracy = "knn_accuracy": UnitInterval,
+    /// Accuracy of weighted k nearest neighbours on encoder features.
+    KnnAccuracyEncoder = "knn_accuracy_encoder": UnitInterval,
+}
+
+impl Quantity {
+    /// The measure of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|m| m.name() == name)
+    }
+
+    /// Checks that a value is one that the measure can have.
+    ///
+    /// # Errors
+    /// The value is not finite or outside the domain.
+    pub fn check(self, value: f64) -> Result<()> {
+        let domain = self.domain();
+        if value.is_finite() && domain.contains(value) {
+            return Ok(());
+        }
+        Err(Error::argument(format!("{self} = {value} is not a number {domain}")))
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
