@@ -21,7 +21,7 @@ use arrays::{Array, Arrays};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use theory::NumDraws;
-use theory::losses::{Estimate, Quantity, RunInfo};
+use theory::losses::{Estimate, Quantity};
 
 /// Features of N samples in two views.
 #[derive(Debug, Clone)]
@@ -167,6 +167,7 @@ impl Features {
             fixed.push((Quantity::LinearAccuracy, linear_accuracy((train, labels), test, classes)?));
             fixed.push((Quantity::KnnAccuracy, knn_accuracy((train, labels), test, classes)?));
         }
+        let settings_id = self.settings_id(passes);
         let mut rows = Vec::new();
         for &num_draws in draws {
             let evaluation = Evaluation {
@@ -179,15 +180,17 @@ impl Features {
             };
             let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
             let mut row = components(&evaluation, &mut order, |_| Ok::<_, Error>(views.clone()))?;
-            row.run = RunInfo { run_id: name.into(), seed: Some(seed), ..RunInfo::default() };
+            row.run.run_id = name.into();
+            row.run.seed = Some(seed);
+            row.run.settings_id = settings_id.clone();
             // How many views a given mean averages, the file does not say.
             row.fbar_views = self.mean.is_none().then_some(1);
             for &(quantity, value) in &fixed {
                 row.set(quantity, Estimate::exact(value))?;
             }
             if self.train.is_some() {
-                row.extra.push(("knn_k".into(), KNN_NEIGHBOURS.to_string()));
-                row.extra.push(("knn_temperature".into(), KNN_TEMPERATURE.to_string()));
+                row.knn_k = Some(KNN_NEIGHBOURS as u64);
+                row.knn_temperature = Some(KNN_TEMPERATURE);
             }
             rows.push(row);
         }
@@ -247,3 +250,6 @@ fn check_classes(name: &str, labels: &[usize], num_classes: usize) -> Checked<()
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
