@@ -17,7 +17,10 @@ use std::collections::BTreeMap;
 use theory::losses::{Estimate, LossComponents, Quantity};
 use theory::{ClassPrior, Sampling, bounds, collision, coverage};
 
-/// All components, as one row; `views` gives the two views of every sample for a pass.
+/// All components, as one row; `views` gives the two views of every sample for a pass, `rng` the order of its samples.
+///
+/// Losses are in nats; what each column is, `theory::losses::Quantity` says. The same bits for any number of threads of
+/// the current rayon pool.
 ///
 /// # Errors
 /// More draws than samples; a class without sample; features that are not finite; what `views` returns.

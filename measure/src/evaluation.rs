@@ -7,7 +7,7 @@ use theory::NumDraws;
 /// Batches below which the number of passes is raised.
 const LEAST_BATCHES: usize = 100;
 
-/// Two views of every sample, unit rows.
+/// Two views of every sample, \[N, d\] each, unit rows.
 #[derive(Debug, Clone)]
 pub struct Views {
     /// Anchors.
@@ -19,13 +19,13 @@ pub struct Views {
 /// What is fixed during a measurement.
 #[derive(Debug, Clone)]
 pub struct Evaluation<'a> {
-    /// Class of each sample.
+    /// Class of each of the N samples, below C.
     pub labels: &'a [usize],
     /// μ_c \[C, d\], not normalised.
     pub class_means: &'a Matrix,
     /// f̄(x) \[N, d\], not normalised; `None`: the other view alone.
     pub sample_means: Option<&'a Matrix>,
-    /// t.
+    /// t > 0.
     pub temperature: f64,
     /// n = K+1.
     pub num_draws: NumDraws,

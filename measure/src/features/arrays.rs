@@ -156,8 +156,10 @@ fn dtype(description: &str) -> Parsed<Dtype> {
         "H" | "u2" => Dtype::U16,
         "I" | "u4" => Dtype::U32,
         "Q" | "u8" => Dtype::U64,
-        other => {
-            return Err(format!("its type {other} is no little-endian integer or float of 16 to 64 bits"));
+        _ => {
+            return Err(format!(
+                "its type {description} is no little-endian integer or float of 16 to 64 bits"
+            ));
         }
     })
 }

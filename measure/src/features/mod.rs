@@ -54,12 +54,26 @@ pub struct Request {
 }
 
 impl Features {
+    /// Of arrays at hand; rows of views and of `train` are normalised here.
+    ///
+    /// # Errors
+    /// Shapes that do not fit together, a class without sample, a class of `train` that no sample has, a row that is zero
+    /// or not finite. The message names the array, the row and the value.
+    pub fn new(
+        view1: Matrix,
+        view2: Matrix,
+        labels: Vec<usize>,
+        train: Option<(Matrix, Vec<usize>)>,
+        mean: Option<Matrix>,
+    ) -> Result<Self> {
+        Self::checked([view1, view2], labels, train, mean).map_err(Error::Argument)
+    }
+
     /// Reads a file: floats of 16, 32 or 64 bits (bfloat16 in safetensors), labels as any integers, arrays in C order.
     ///
     /// # Errors
-    /// An unreadable file, or one shorter than its header says; a missing array, shapes that do not fit together, labels
-    /// that are no class, a class without sample, a row that is zero or not finite. The message names the file, and the
-    /// array, row and value.
+    /// An unreadable file, or one shorter than its header says; a missing array, labels that are no class, and those of
+    /// [`new`](Self::new). The message names the file.
     ///
     /// # Examples
     /// ```no_run
@@ -72,28 +86,53 @@ impl Features {
         let bad = |message: String| Error::data(path, message);
         let missing = |name: &str| bad(format!("there is no array '{name}'"));
         let mut get = |name: &str| arrays.get(name)?.ok_or_else(|| missing(name));
-        let view1 = unit(get("view1")?).map_err(bad)?;
-        let view2 = unit(get("view2")?).map_err(bad)?;
-        same_shape(&view1, &view2, "view2").map_err(bad)?;
-        let labels = classes(&get("labels")?, view1.rows).map_err(bad)?;
-        let num_classes = labels.iter().max().map_or(0, |m| m + 1);
-        check_classes("labels", &labels, num_classes).map_err(bad)?;
+        let views = [matrix(get("view1")?).map_err(bad)?, matrix(get("view2")?).map_err(bad)?];
+        let labels = classes(&get("labels")?).map_err(bad)?;
         let train = match arrays.get("train")? {
             Some(train) => {
-                let train = unit(train).map_err(bad)?;
-                if train.cols != view1.cols {
-                    return Err(bad(format!("'train' has {} columns, 'view1' {}", train.cols, view1.cols)));
-                }
                 let labels = arrays.get("train_labels")?.ok_or_else(|| missing("train_labels"))?;
-                let labels = classes(&labels, train.rows).map_err(bad)?;
-                check_classes("train_labels", &labels, num_classes).map_err(bad)?;
-                Some((train, labels))
+                Some((matrix(train).map_err(bad)?, classes(&labels).map_err(bad)?))
             }
             None => None,
         };
         let mean = arrays.get("mean")?.map(matrix).transpose().map_err(bad)?;
+        Self::checked(views, labels, train, mean).map_err(bad)
+    }
+
+    fn checked(
+        [view1, view2]: [Matrix; 2],
+        labels: Vec<usize>,
+        train: Option<(Matrix, Vec<usize>)>,
+        mean: Option<Matrix>,
+    ) -> Checked<Self> {
+        let (view1, view2) = (unit("view1", view1)?, unit("view2", view2)?);
+        let same_shape = |name: &str, m: &Matrix| {
+            let (expected, found) = ([view1.rows, view1.cols], [m.rows, m.cols]);
+            if found == expected {
+                return Ok(());
+            }
+            Err(format!("'{name}' has shape {found:?}, 'view1' has {expected:?}"))
+        };
+        same_shape("view2", &view2)?;
+        if let Some(i) = labels.iter().position(|&label| label >= MOST_CLASSES) {
+            return Err(format!("'labels' entry {i} is {}, not a class 0, 1, …", labels[i]));
+        }
+        let num_classes = labels.iter().max().map_or(0, |m| m + 1);
+        check_classes("labels", &labels, view1.rows, num_classes)?;
+        let train = match train {
+            Some((train, labels)) => {
+                let train = unit("train", train)?;
+                if train.cols != view1.cols {
+                    return Err(format!("'train' has {} columns, 'view1' {}", train.cols, view1.cols));
+                }
+                check_classes("train_labels", &labels, train.rows, num_classes)?;
+                Some((train, labels))
+            }
+            None => None,
+        };
         if let Some(mean) = &mean {
-            same_shape(&view1, mean, "mean").map_err(bad)?;
+            check_finite("mean", mean)?;
+            same_shape("mean", mean)?;
         }
         Ok(Self { view1, view2, labels, train, mean, num_classes })
     }
@@ -198,54 +237,54 @@ impl Features {
     }
 }
 
+/// Classes that a file may have: a label beyond is taken for a mistake.
+const MOST_CLASSES: usize = 10_000_000;
+
 type Checked<T> = std::result::Result<T, String>;
 
-/// An array \[rows, d\] of finite values.
-fn matrix(array: Array) -> Checked<Matrix> {
-    let Array { name, shape, values } = array;
-    let &[rows, cols] = &shape[..] else {
-        return Err(format!("'{name}' has shape {shape:?}, not [rows, d]"));
-    };
-    match values.iter().position(|v| !v.is_finite()) {
-        Some(i) => Err(format!("'{name}' row {}, column {} is {}", i / cols, i % cols, values[i])),
-        None => Ok(Matrix { rows, cols, data: values }),
+/// An array \[rows, d\].
+fn matrix(Array { name, shape, values }: Array) -> Checked<Matrix> {
+    match shape[..] {
+        [rows, cols] => Ok(Matrix { rows, cols, data: values }),
+        _ => Err(format!("'{name}' has shape {shape:?}, not [rows, d]")),
     }
 }
 
-fn unit(array: Array) -> Checked<Matrix> {
-    let name = array.name.clone();
-    let mut m = matrix(array)?;
-    m.normalise_rows().map_err(|row| format!("'{name}' row {row} is zero: it has no direction"))?;
-    Ok(m)
-}
-
-fn same_shape(view1: &Matrix, m: &Matrix, name: &str) -> Checked<()> {
-    let (expected, found) = ([view1.rows, view1.cols], [m.rows, m.cols]);
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("'{name}' has shape {found:?}, 'view1' has {expected:?}"))
-}
-
-/// Classes of `rows` samples; whole numbers of any type, as a column or as a row.
-fn classes(array: &Array, rows: usize) -> Checked<Vec<usize>> {
-    let Array { name, values, .. } = array;
-    if values.len() != rows {
-        return Err(format!("'{name}' has {} entries for {rows} rows", values.len()));
-    }
-    let class = |(i, &v): (usize, &f64)| match v >= 0.0 && v.fract() == 0.0 && v < 1e7 {
+/// Classes: whole numbers of any type, in a row or in a column.
+fn classes(Array { name, values, .. }: &Array) -> Checked<Vec<usize>> {
+    let class = |(i, &v): (usize, &f64)| match v >= 0.0 && v.fract() == 0.0 && v < MOST_CLASSES as f64 {
         true => Ok(v as usize),
         false => Err(format!("'{name}' entry {i} is {v}, not a class 0, 1, …")),
     };
     values.iter().enumerate().map(class).collect()
 }
 
-fn check_classes(name: &str, labels: &[usize], num_classes: usize) -> Checked<()> {
+fn check_finite(name: &str, m: &Matrix) -> Checked<()> {
+    if m.data.len() != m.rows * m.cols {
+        return Err(format!("'{name}' has {} values, not {} × {}", m.data.len(), m.rows, m.cols));
+    }
+    match m.data.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(format!("'{name}' row {}, column {} is {}", i / m.cols, i % m.cols, m.data[i])),
+        None => Ok(()),
+    }
+}
+
+fn unit(name: &str, mut m: Matrix) -> Checked<Matrix> {
+    check_finite(name, &m)?;
+    m.normalise_rows().map_err(|row| format!("'{name}' row {row} is zero: it has no direction"))?;
+    Ok(m)
+}
+
+fn check_classes(name: &str, labels: &[usize], rows: usize, num_classes: usize) -> Checked<()> {
+    if labels.len() != rows {
+        return Err(format!("'{name}' has {} entries for {rows} rows", labels.len()));
+    }
     if let Some(&label) = labels.iter().find(|&&label| label >= num_classes) {
         return Err(format!("'{name}' has class {label}, 'labels' only 0..{num_classes}"));
     }
-    let counts = crate::class_counts(labels, num_classes);
-    match counts.iter().position(|&count| count == 0) {
+    let mut seen = vec![false; num_classes];
+    labels.iter().for_each(|&label| seen[label] = true);
+    match seen.iter().position(|seen| !seen) {
         Some(class) => Err(format!("'{name}' has no sample of class {class}")),
         None => Ok(()),
     }

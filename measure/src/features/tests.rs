@@ -139,13 +139,13 @@ fn what_a_file_is_not_is_one_line_that_names_the_place() {
         assert!(found.contains(words), "{shape}: {found}");
     }
     for (descr, words) in
-        [(">f4", "its type >f4 is no"), ("<c8", "its type <c8 is no"), ("|O", "its type O is no")]
+        [(">f4", "its type >f4 is no"), ("<c8", "its type <c8 is no"), ("|O", "its type |O is no")]
     {
         let found = error(&|entries| entries[1].1 = descr);
         assert!(found.contains("'view2' is not readable") && found.contains(words), "{found}");
     }
     assert_eq!(error(&|entries| entries[2].0 = "classes"), "there is no array 'labels'");
-    assert_eq!(error(&|entries| entries[2].3[1] = 7), "'labels' has no sample of class 1");
+    assert_eq!(error(&|entries| entries[2].3[1] = 7), "'labels' has no sample of class 2");
     assert_eq!(error(&|entries| entries[1].3[..8].fill(0)), "'view2' row 0 is zero: it has no direction");
     assert_eq!(
         error(&|entries| entries[0].3[4..8].copy_from_slice(&f32::NAN.to_le_bytes())),
@@ -166,6 +166,35 @@ fn what_a_file_is_not_is_one_line_that_names_the_place() {
     std::fs::write(&path, bytes).unwrap();
     let found = Features::read(&path).unwrap_err().to_string();
     assert!(found.contains("'view1' is not readable"), "{found}");
+}
+
+#[test]
+fn arrays_at_hand_are_checked_like_those_of_a_file() {
+    let m = |rows: usize| Matrix { rows, cols: 2, data: [3.0, 4.0].repeat(rows) };
+    let features = Features::new(m(2), m(2), vec![0, 1], Some((m(3), vec![1, 0, 1])), Some(m(2))).unwrap();
+    assert_eq!(
+        (features.view1.data, features.mean.unwrap().data[..2].to_vec()),
+        ([0.6, 0.8].repeat(2), vec![3.0, 4.0])
+    );
+    let error = |views: [Matrix; 2], labels: Vec<usize>, train, mean| {
+        let [view1, view2] = views;
+        let error = Features::new(view1, view2, labels, train, mean).unwrap_err();
+        assert!(error.is_argument());
+        error.to_string()
+    };
+    let views = || [m(2), m(2)];
+    assert_eq!(error([m(2), m(1)], vec![0, 1], None, None), "'view2' has shape [1, 2], 'view1' has [2, 2]");
+    assert_eq!(error(views(), vec![0], None, None), "'labels' has 1 entries for 2 rows");
+    assert_eq!(
+        error(views(), vec![0, usize::MAX], None, None),
+        format!("'labels' entry 1 is {}, not a class 0, 1, …", usize::MAX)
+    );
+    assert_eq!(error(views(), vec![0, 2], None, None), "'labels' has no sample of class 1");
+    let train = |class| Some((m(1), vec![class]));
+    assert_eq!(error(views(), vec![0, 1], train(2), None), "'train_labels' has class 2, 'labels' only 0..2");
+    assert_eq!(error(views(), vec![0, 1], None, Some(m(3))), "'mean' has shape [3, 2], 'view1' has [2, 2]");
+    let short = Matrix { rows: 2, cols: 2, data: vec![1.0; 3] };
+    assert_eq!(error([short, m(2)], vec![0, 1], None, None), "'view1' has 3 values, not 2 × 2");
 }
 
 #[test]
