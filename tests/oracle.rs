@@ -1,12 +1,11 @@
 //! Every measured column against numpy: `tests/oracle/oracle.py` computes them from the definitions on the same features
 //! and the same batches; `expected.json` is its committed output.
 
-use measure::{self, Evaluation, Measurement, Views};
+use measure::features::{Features, Request};
+use measure::{Accumulator, Evaluation, Views};
 use std::path::PathBuf;
 use theory::NumDraws;
 use theory::losses::{Estimate, LossComponents, Quantity};
-use trainer::data::features;
-use trainer::run::measure_features;
 
 /// Features are f32 in the file; everything after is f64 on both sides.
 const TOLERANCE: f64 = 1e-6;
@@ -29,7 +28,7 @@ fn column(row: &LossComponents, name: &str) -> Estimate {
 #[test]
 fn batch_columns_agree_with_numpy() {
     let expected = expected();
-    let features = features::read(&folder().join("features.npz")).unwrap();
+    let features = Features::read(&folder().join("features.npz")).unwrap();
     let (train, train_labels) = features.train.as_ref().unwrap();
     let means = measure::class_means(train, train_labels, features.num_classes);
     let views = Views { first: features.view1.clone(), second: features.view2.clone() };
@@ -43,14 +42,14 @@ fn batch_columns_agree_with_numpy() {
             num_draws: NumDraws::new(case["num_draws"].as_u64().unwrap()).unwrap(),
             passes: None,
         };
-        let mut measurement = Measurement::new(&evaluation).unwrap();
+        let mut sums = Accumulator::new(&evaluation).unwrap();
         for batch in case["batches"].as_array().unwrap() {
             let samples: Vec<usize> =
                 batch.as_array().unwrap().iter().map(|i| i.as_u64().unwrap() as usize).collect();
-            measurement.add(&views, &samples).unwrap();
+            sums.add(&views, &samples).unwrap();
         }
-        measurement.add_pass(&views).unwrap();
-        let row = measurement.finish().unwrap();
+        sums.add_pass(&views).unwrap();
+        let row = sums.finish().unwrap();
         for (name, pair) in case["columns"].as_object().unwrap() {
             let found = column(&row, name);
             let (mean, error) = (pair[0].as_f64().unwrap(), pair[1].as_f64().unwrap());
@@ -77,9 +76,10 @@ fn batch_columns_agree_with_numpy() {
 #[test]
 fn whole_set_columns_agree_with_numpy() {
     let expected = expected();
-    let features = features::read(&folder().join("features.npz")).unwrap();
-    let draws = [NumDraws::new(5).unwrap()];
-    let rows = measure_features(&features, "oracle", &draws, 0.5, None, 7).unwrap();
+    let features = Features::read(&folder().join("features.npz")).unwrap();
+    let draws = vec![NumDraws::new(5).unwrap()];
+    let request = Request { draws, temperature: 0.5, passes: None, seed: 7 };
+    let rows = features.measure("oracle", &request).unwrap().rows;
     for name in ["mean_accuracy", "knn_accuracy", "linear_accuracy", "collision_spread"] {
         let (found, value) = (column(&rows[0], name).mean, expected[name].as_f64().unwrap());
         assert!((found - value).abs() < TOLERANCE, "{name}: {found} against {value}");

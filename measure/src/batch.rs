@@ -5,9 +5,10 @@
 //! all of them would be 24 MiB. What one anchor gives does not depend on the others' chunk, and anchors are averaged in
 //! their order, so that the number of threads changes no bit.
 
-use super::components::{Evaluation, Views};
 use crate::error::{Error, Result};
-use crate::matrix::{Matrix, Rows, Threads, dot, log_sum_exp, times_transposed};
+use crate::evaluation::{Evaluation, Views};
+use crate::gemm::Threads;
+use crate::matrix::{Matrix, Rows, dot, log_sum_exp, times_transposed};
 use crate::pool;
 use theory::losses::Quantity;
 
@@ -17,28 +18,26 @@ const ANCHORS: usize = 64;
 /// Where an exponential, relative to the largest of its row, would lose digits or vanish.
 const TOO_FAR: f64 = 600.0;
 
-/// What an anchor contributes to the columns, in this order.
-const COLUMNS: [Quantity; 14] = [
-    Quantity::InfoNce,
-    Quantity::NtXent,
-    Quantity::Collision,
-    Quantity::Log1pCollisions,
-    Quantity::FullSupLoss,
-    JOINT,
-    Quantity::CurlJoint,
-    Quantity::Gap,
-    Quantity::MasterTerm,
-    Quantity::CollisionUpper,
-    Quantity::LogitVariance,
-    Quantity::WithinClassVariance,
-    Quantity::NsclGap,
-    Quantity::CurlJointSup,
-];
-/// The loss over the classes of the batch; it becomes `joint_sup_loss` or `joint_sub_loss` of the whole batch.
-const JOINT: Quantity = Quantity::JointSupLoss;
-
-fn place(measure: Quantity) -> usize {
-    COLUMNS.iter().position(|&m| m == measure).unwrap_or(0)
+/// What one anchor contributes to the means of its batch.
+#[derive(Clone)]
+struct Anchor {
+    info_nce: f64,
+    nt_xent: f64,
+    /// 1{Col > 0}.
+    collision: f64,
+    /// ln(1 + Col).
+    log1p_collisions: f64,
+    full_sup_loss: f64,
+    /// l_sup over the classes of the batch: of `joint_sup_loss` where the batch covers, else of `joint_sub_loss`.
+    batch_sup_loss: f64,
+    curl_joint: f64,
+    gap: f64,
+    master_term: f64,
+    collision_upper: f64,
+    logit_variance: f64,
+    within_class_variance: f64,
+    nscl_gap: f64,
+    curl_joint_sup: f64,
 }
 
 /// What one batch gives.
@@ -53,35 +52,40 @@ pub(super) struct BatchMeans {
 ///
 /// # Errors
 /// Features that are not finite; a loss that overflows.
-pub(super) fn measure(evaluation: &Evaluation, views: &Views, samples: &[usize]) -> Result<BatchMeans> {
+pub(super) fn means(evaluation: &Evaluation, views: &Views, samples: &[usize]) -> Result<BatchMeans> {
     let batch = Batch::new(evaluation, views, samples)?;
     let starts = (0..samples.len()).step_by(ANCHORS);
     let chunks = pool::map(starts, |start| batch.anchors(start));
     let anchors = chunks.into_iter().collect::<Result<Vec<_>>>()?.concat();
-    let mean = |column: usize| anchors.iter().map(|a| a[column]).sum::<f64>() / anchors.len() as f64;
+    let mean = |of: fn(&Anchor) -> f64| anchors.iter().map(of).sum::<f64>() / anchors.len() as f64;
     let cover = f64::from(batch.occupancy.iter().all(|&m| m > 0));
-    let mut columns = vec![
+    let joint = mean(|a| a.batch_sup_loss);
+    let columns = vec![
         (Quantity::Coverage, cover),
-        (Quantity::FirstAnchorCollision, anchors[0][place(Quantity::Collision)]),
+        (Quantity::FirstAnchorCollision, anchors[0].collision),
+        (Quantity::InfoNce, mean(|a| a.info_nce)),
+        (Quantity::NtXent, mean(|a| a.nt_xent)),
+        (Quantity::Collision, mean(|a| a.collision)),
+        (Quantity::Log1pCollisions, mean(|a| a.log1p_collisions)),
+        (Quantity::FullSupLoss, mean(|a| a.full_sup_loss)),
+        (Quantity::JointSupLoss, cover * joint),
+        (Quantity::JointSubLoss, (1.0 - cover) * joint),
+        (Quantity::CurlJoint, mean(|a| a.curl_joint)),
+        (Quantity::Gap, mean(|a| a.gap)),
+        (Quantity::MasterTerm, mean(|a| a.master_term)),
+        (Quantity::CollisionUpper, mean(|a| a.collision_upper)),
+        (Quantity::LogitVariance, mean(|a| a.logit_variance)),
+        (Quantity::WithinClassVariance, mean(|a| a.within_class_variance)),
+        (Quantity::NsclGap, mean(|a| a.nscl_gap)),
+        (Quantity::CurlJointSup, mean(|a| a.curl_joint_sup)),
     ];
-    for (column, &measure) in COLUMNS.iter().enumerate() {
-        match measure {
-            JOINT => {
-                let joint = mean(column);
-                columns.push((Quantity::JointSupLoss, cover * joint));
-                columns.push((Quantity::JointSubLoss, (1.0 - cover) * joint));
-            }
-            _ => columns.push((measure, mean(column))),
-        }
+    let infinite =
+        |(quantity, value): &&(Quantity, f64)| !value.is_finite() && *quantity != Quantity::NsclGap;
+    if let Some((quantity, value)) = columns.iter().find(infinite) {
+        let t = evaluation.temperature;
+        return Err(Error::NonFinite(format!("{quantity} is {value} at temperature {t}")));
     }
-    let t = evaluation.temperature;
-    if let Some((measure, value)) =
-        columns.iter().find(|(measure, value)| !value.is_finite() && *measure != Quantity::NsclGap)
-    {
-        return Err(Error::NonFinite(format!("{measure} is {value} at temperature {t}")));
-    }
-    let full = place(Quantity::FullSupLoss);
-    let sup_losses = batch.classes.iter().zip(&anchors).map(|(&class, anchor)| (class, anchor[full]));
+    let sup_losses = batch.classes.iter().zip(&anchors).map(|(&class, anchor)| (class, anchor.full_sup_loss));
     Ok(BatchMeans { columns, sup_losses: sup_losses.collect() })
 }
 
@@ -111,7 +115,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The contributions of the anchors of the chunk that begins at `start`.
-    fn anchors(&self, start: usize) -> Result<Vec<[f64; COLUMNS.len()]>> {
+    fn anchors(&self, start: usize) -> Result<Vec<Anchor>> {
         let rows = start..(start + ANCHORS).min(self.size());
         let (first, second) = (self.first.rows_in(rows.clone()), self.second.rows_in(rows.clone()));
         let logits = |a: Rows<f64>, b: &Matrix| -> Result<Matrix> {
@@ -143,22 +147,22 @@ impl<'a> Batch<'a> {
                     + two_views(crossed.row(offset), within[1].row(offset), None));
             let info_nce = (contrast.log_sum - cross.row(offset)[i]).max(0.0);
             let ln_collisions = (collisions as f64).ln_1p();
-            [
+            Anchor {
                 info_nce,
                 nt_xent,
-                1.0 - alone,
-                ln_collisions,
-                full,
-                batch,
-                alone * batch,
-                (classes.own - self.own_logit(i)).min(0.0),
-                master,
-                ln_collisions + contrast.spread,
-                classes.variance(),
-                self.deviation(i),
-                contrast.nscl_gap,
-                cover * alone * batch,
-            ]
+                collision: 1.0 - alone,
+                log1p_collisions: ln_collisions,
+                full_sup_loss: full,
+                batch_sup_loss: batch,
+                curl_joint: alone * batch,
+                gap: (classes.own - self.own_logit(i)).min(0.0),
+                master_term: master,
+                collision_upper: ln_collisions + contrast.spread,
+                logit_variance: classes.variance(),
+                within_class_variance: self.deviation(i),
+                nscl_gap: contrast.nscl_gap,
+                curl_joint_sup: cover * alone * batch,
+            }
         };
         Ok(rows.clone().enumerate().map(of_anchor).collect())
     }

@@ -5,9 +5,10 @@
 //! that of the same-class similarities x0_i·x1_j, i ≠ j. Similarities are made 64 columns j at a time, never the whole
 //! n_c × n_c matrix.
 
-use super::components::Views;
 use crate::error::Result;
-use crate::matrix::{Threads, times_transposed};
+use crate::evaluation::Views;
+use crate::gemm::Threads;
+use crate::matrix::times_transposed;
 use crate::pool;
 use theory::report::{Cell, Table, figure};
 

@@ -6,65 +6,25 @@
 //! those of the batch means, taken as independent. The batches of a pass share out all samples, so that given the evaluated
 //! samples and the encoder this is an upper estimate of the error; it is no error for other samples.
 
-use super::batch::{self, BatchMeans};
-use super::conditional::Conditional;
+use crate::batch::{self, BatchMeans};
+use crate::conditional::Conditional;
 use crate::error::{Error, Result};
-use crate::matrix::Matrix;
+use crate::evaluation::{Evaluation, Views, passes_for};
 use crate::pool;
 use crate::rng::permutation;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use theory::losses::{Estimate, LossComponents, Quantity};
-use theory::{ClassPrior, NumDraws, Sampling, bounds, collision, coverage};
+use theory::{ClassPrior, Sampling, bounds, collision, coverage};
 
-/// Batches below which the number of passes is raised.
-const LEAST_BATCHES: usize = 100;
-
-/// Two views of every sample, unit rows.
-#[derive(Debug, Clone)]
-pub struct Views {
-    /// Anchors.
-    pub first: Matrix,
-    /// Candidates.
-    pub second: Matrix,
-}
-
-/// What is fixed during a measurement.
-#[derive(Debug, Clone)]
-pub struct Evaluation<'a> {
-    /// Class of each sample.
-    pub labels: &'a [usize],
-    /// μ_c \[C, d\], not normalised.
-    pub class_means: &'a Matrix,
-    /// f̄(x) \[N, d\], not normalised; `None`: the other view alone.
-    pub sample_means: Option<&'a Matrix>,
-    /// t.
-    pub temperature: f64,
-    /// n = K+1.
-    pub num_draws: NumDraws,
-    /// Passes over the samples; `None`: as many as make 100 batches.
-    pub passes: Option<usize>,
-}
-
-/// Passes over `num_samples` samples that make at least 100 batches of `num_draws`.
+/// All components, as one row; `views` gives the two views of every sample for a pass, `rng` the order of its samples.
 ///
-/// # Errors
-/// More draws than samples.
-pub fn passes_for(num_samples: usize, num_draws: NumDraws) -> Result<usize> {
-    let per_pass = num_samples / num_draws.get() as usize;
-    if per_pass == 0 {
-        return Err(Error::argument(format!(
-            "n = K+1 = {num_draws} draws cannot be cut from {num_samples} evaluated samples"
-        )));
-    }
-    Ok(LEAST_BATCHES.div_ceil(per_pass))
-}
-
-/// Measures all components; `views` gives the two views of every sample for a pass.
+/// Losses are in nats; what each column is, `theory::losses::Quantity` says. The same bits for any number of threads of
+/// the current rayon pool.
 ///
 /// # Errors
 /// More draws than samples; a class without sample; features that are not finite; what `views` returns.
-pub fn measure<E: From<Error>>(
+pub fn components<E: From<Error>>(
     evaluation: &Evaluation<'_>,
     rng: &mut ChaCha8Rng,
     mut views: impl FnMut(usize) -> std::result::Result<Views, E>,
@@ -75,21 +35,21 @@ pub fn measure<E: From<Error>>(
     if passes == 0 {
         return Err(Error::argument("the number of passes must be at least 1, got 0").into());
     }
-    let mut measurement = Measurement::new(evaluation)?;
+    let mut sums = Accumulator::new(evaluation)?;
     for pass in 0..passes {
         let views = views(pass)?;
-        measurement.add_pass(&views)?;
+        sums.add_pass(&views)?;
         let order = permutation(num_samples, rng);
         let batches = order.chunks_exact(evaluation.num_draws.get() as usize);
-        for means in pool::map(batches, |samples| batch::measure(evaluation, &views, samples)) {
-            measurement.push(&means?);
+        for means in pool::map(batches, |samples| batch::means(evaluation, &views, samples)) {
+            sums.push(&means?);
         }
     }
-    Ok(measurement.finish()?)
+    Ok(sums.finish()?)
 }
 
 /// The means over batches that are added one by one.
-pub struct Measurement<'a> {
+pub struct Accumulator<'a> {
     evaluation: &'a Evaluation<'a>,
     prior: ClassPrior,
     batches: Batches,
@@ -98,8 +58,8 @@ pub struct Measurement<'a> {
     class_seen: Vec<u64>,
 }
 
-impl<'a> Measurement<'a> {
-    /// An empty measurement.
+impl<'a> Accumulator<'a> {
+    /// An empty sums.
     ///
     /// # Errors
     /// A class without sample; more draws than samples.
@@ -116,7 +76,7 @@ impl<'a> Measurement<'a> {
     /// # Errors
     /// Features that are not finite; a loss that overflows.
     pub fn add(&mut self, views: &Views, samples: &[usize]) -> Result<()> {
-        self.push(&batch::measure(self.evaluation, views, samples)?);
+        self.push(&batch::means(self.evaluation, views, samples)?);
         Ok(())
     }
 
@@ -131,8 +91,8 @@ impl<'a> Measurement<'a> {
     }
 
     fn push(&mut self, means: &BatchMeans) {
-        for &(measure, value) in &means.columns {
-            self.batches.of.entry(measure).or_default().push(value);
+        for &(quantity, value) in &means.columns {
+            self.batches.of.entry(quantity).or_default().push(value);
         }
         for &(class, loss) in &means.sup_losses {
             self.class_sup[class] += loss;
@@ -155,26 +115,26 @@ impl<'a> Measurement<'a> {
             let means = self.class_sup.iter().zip(&self.class_seen).map(|(sum, &seen)| sum / seen as f64);
             losses.class_sup_loss = Some(means.collect());
         }
-        for (measure, values) in &self.batches.of {
+        for (quantity, values) in &self.batches.of {
             let estimate = Estimate::of_batches(values);
-            losses.set(*measure, estimate).map_err(|e| Error::NonFinite(e.to_string()))?;
+            losses.set(*quantity, estimate).map_err(|e| Error::NonFinite(e.to_string()))?;
         }
-        for (measure, estimate) in self.conditional.estimates() {
-            losses.set(measure, estimate).map_err(|e| Error::NonFinite(e.to_string()))?;
+        for (quantity, estimate) in self.conditional.estimates() {
+            losses.set(quantity, estimate).map_err(|e| Error::NonFinite(e.to_string()))?;
         }
-        for (measure, value) in [
+        for (quantity, value) in [
             (Quantity::CoverageExact, coverage::probability(&prior, sampling, n)?.value()),
             (Quantity::CollisionExact, collision::probability(&prior, sampling, n.negatives())?.value()),
             (Quantity::Log1pCollisionsExact, collision::expected_ln1p(&prior, sampling, n.negatives())?),
         ] {
-            losses.set(measure, Estimate::exact(value))?;
+            losses.set(quantity, Estimate::exact(value))?;
         }
         losses.paired = self.batches.paired_differences(&losses)?;
         Ok(losses)
     }
 }
 
-/// Batch means of every measure.
+/// Batch means of every quantity.
 #[derive(Default)]
 struct Batches {
     of: BTreeMap<Quantity, Vec<f64>>,
@@ -192,8 +152,8 @@ impl Batches {
         let theorems: Vec<_> = theorems.collect();
         let mut single = template.clone();
         for index in 0..self.count() {
-            for (measure, values) in &self.of {
-                single.set(*measure, Estimate::exact(values[index]))?;
+            for (quantity, values) in &self.of {
+                single.set(*quantity, Estimate::exact(values[index]))?;
             }
             let info_nce = self.of[&Quantity::InfoNce][index];
             for bound in &theorems {

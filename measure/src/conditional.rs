@@ -22,10 +22,11 @@
 //! beside that of the evaluated samples, which no column here knows of. A single pass shows no such variance; then
 //! √(variance over samples / N) stands instead, which is too large, since it counts the differences between samples.
 
-use super::batch::Classes;
-use super::components::{Evaluation, Views};
+use crate::batch::Classes;
 use crate::error::{Error, Result};
-use crate::matrix::{Matrix, Threads, times_transposed};
+use crate::evaluation::{Evaluation, Views};
+use crate::gemm::Threads;
+use crate::matrix::{Matrix, times_transposed};
 use crate::pool;
 use theory::collision::{BatchLaw, ExpectedLogs};
 use theory::losses::{Estimate, LossComponents, Quantity};
@@ -66,7 +67,7 @@ pub fn variance_ratios(losses: &LossComponents) -> Vec<(Quantity, Quantity, f64)
     if one_pass {
         return Vec::new();
     }
-    let variance = |measure: Quantity| Some(losses.measures.get(&measure)?.standard_error?.powi(2));
+    let variance = |quantity: Quantity| Some(losses.measures.get(&quantity)?.standard_error?.powi(2));
     let ratio = |&(counted, reduced): &(Quantity, Quantity)| {
         let (above, below) = (variance(counted)?, variance(reduced)?);
         (above > 0.0 || below > 0.0).then_some((counted, reduced, above / below))
@@ -265,8 +266,8 @@ impl Moments {
 
 #[cfg(test)]
 mod tests {
-    use super::super::components::{Measurement, measure};
     use super::*;
+    use crate::components::{Accumulator, components};
     use crate::rng::{Purpose, normal, stream};
     use rand_chacha::ChaCha8Rng;
     use std::collections::BTreeMap;
@@ -312,17 +313,17 @@ mod tests {
         let views = random_views(&LABELS, &mut stream(1, Purpose::Evaluation, 0));
         for n in 1..=8u64 {
             let evaluation = evaluation(&LABELS, &means, n, 1);
-            let mut measurement = Measurement::new(&evaluation).unwrap();
-            measurement.add_pass(&views).unwrap();
-            measurement.add_pass(&views).unwrap();
+            let mut sums = Accumulator::new(&evaluation).unwrap();
+            sums.add_pass(&views).unwrap();
+            sums.add_pass(&views).unwrap();
             // Every subset of n samples, once: each sample is an anchor in all batches that hold it.
             for set in 0u32..1 << LABELS.len() {
                 if u64::from(set.count_ones()) == n {
                     let batch: Vec<usize> = (0..LABELS.len()).filter(|i| set >> i & 1 == 1).collect();
-                    measurement.add(&views, &batch).unwrap();
+                    sums.add(&views, &batch).unwrap();
                 }
             }
-            let row = measurement.finish().unwrap();
+            let row = sums.finish().unwrap();
             for (counted, reduced) in PAIRS {
                 let (counted, found) = (row.measures[&counted].mean, row.measures[&reduced]);
                 assert!((found.mean - counted).abs() < 1e-12, "n={n} {reduced}: {} {counted}", found.mean);
@@ -341,7 +342,7 @@ mod tests {
         let (means, labels) = (means(), labels(120));
         let evaluation = evaluation(&labels, &means, 5, 6);
         let mut rng = stream(3, Purpose::EvaluationViews, 0);
-        let row = measure(&evaluation, &mut stream(3, Purpose::Evaluation, 0), |_| {
+        let row = components(&evaluation, &mut stream(3, Purpose::Evaluation, 0), |_| {
             Ok::<_, Error>(random_views(&labels, &mut rng))
         })
         .unwrap();
@@ -371,8 +372,9 @@ mod tests {
         for seed in 0..SEEDS {
             let mut rng = stream(seed, Purpose::EvaluationViews, 0);
             let mut order = stream(seed, Purpose::Evaluation, 0);
-            let row = measure(&evaluation, &mut order, |_| Ok::<_, Error>(random_views(&labels, &mut rng)))
-                .unwrap();
+            let row =
+                components(&evaluation, &mut order, |_| Ok::<_, Error>(random_views(&labels, &mut rng)))
+                    .unwrap();
             for (counted, reduced) in PAIRS {
                 found.entry(reduced).or_default().push(row.measures[&reduced]);
                 means_of.entry(counted).or_default().push(row.measures[&counted].mean);
@@ -389,12 +391,12 @@ mod tests {
             println!("{counted}: {ratio}");
             assert!(ratio > 1.1 || *counted == Quantity::MasterTerm && ratio > 0.99, "{counted}: {ratio}");
         }
-        for (measure, estimates) in found {
+        for (quantity, estimates) in found {
             let truth = estimates.iter().map(|e| e.mean).sum::<f64>() / SEEDS as f64;
             let scores = estimates.iter().map(|e| (e.mean - truth) / e.standard_error.unwrap());
             let deviation = (scores.map(|z| z * z).sum::<f64>() / (SEEDS - 1) as f64).sqrt();
             // 300 normal scores have a deviation of 1 ± 0.041: three of those errors.
-            assert!((deviation - 1.0).abs() < 0.125, "{measure}: {deviation}");
+            assert!((deviation - 1.0).abs() < 0.125, "{quantity}: {deviation}");
         }
     }
 
@@ -406,7 +408,7 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let evaluation = evaluation(&labels, &means, 140, passes);
             pool.install(|| {
-                measure(&evaluation, &mut stream(9, Purpose::Evaluation, 0), |_| {
+                components(&evaluation, &mut stream(9, Purpose::Evaluation, 0), |_| {
                     Ok::<_, Error>(views.clone())
                 })
                 .unwrap()

@@ -54,4 +54,13 @@ impl Error {
     pub fn io(path: &Path, reason: std::io::Error) -> Self {
         Self::Io { path: path.to_path_buf(), reason }
     }
+
+    /// Whether an argument is to blame, and not what a file holds: exit code 2 of a program.
+    pub fn is_argument(&self) -> bool {
+        match self {
+            Self::Argument(_) => true,
+            Self::Theory(error) => matches!(error.kind(), theory::error::ErrorKind::Argument(_)),
+            _ => false,
+        }
+    }
 }

@@ -5,9 +5,10 @@
 //! meet itself. Roy & Vetterli (2007): e^H, H = −Σ_k p_k ln p_k, p the eigenvalues of the covariance of view 1 (features less
 //! their mean) over their sum: between 1 and d.
 
-use super::components::Views;
 use crate::error::{Error, Result};
-use crate::matrix::{Matrix, Threads, dot, times_transposed};
+use crate::evaluation::Views;
+use crate::gemm::Threads;
+use crate::matrix::{Matrix, dot, times_transposed};
 use crate::pool;
 use nalgebra::DMatrix;
 use theory::losses::Quantity;

@@ -1,11 +1,10 @@
 //! Row-major matrices of f64 for measurement: features are f32, sums over them are not.
 //!
-//! Products go straight to the `gemm` crate, on slices: a training set of 50,000 features of 512 numbers is 200 MB, and
-//! neither a product nor a chunk of rows copies it. Each element is one chain of fused multiply-adds over the inner
-//! dimension, cut by shapes only, so that the number of threads changes no bit.
+//! Products work on slices ([`gemm`](crate::gemm)): a training set of 50,000 features of 512 numbers is 200 MB, and
+//! neither a product nor a chunk of rows copies it.
 
 use crate::error::{Error, Result};
-use gemm::Parallelism;
+use crate::gemm::{self, Order, Real, Threads, multiply_on};
 use std::ops::Range;
 
 /// A dense row-major matrix.
@@ -111,29 +110,10 @@ impl<T> Rows<'_, T> {
     pub fn count(&self) -> usize {
         self.values.len() / self.cols.max(1)
     }
-}
 
-/// A number that the `gemm` crate multiplies.
-pub(crate) trait Real: Copy + 'static {
-    const ZERO: Self;
-    const ONE: Self;
-}
-
-impl Real for f64 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-}
-
-impl Real for f32 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-}
-
-/// Who computes a product: the caller's thread where chunks run side by side, else the current pool.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Threads {
-    One,
-    Pool,
+    fn operand(&self) -> gemm::Matrix<'_, T> {
+        gemm::Matrix::new(self.values, self.cols)
+    }
 }
 
 /// out \[m, n\] ← a \[m, k\]·b \[n, k\]ᵀ.
@@ -151,7 +131,7 @@ pub(crate) fn times_transposed<T: Real>(
         let shapes = format!("[{m}, {}] and [{n}, {}] give no {} products", a.cols, b.cols, out.len());
         return Err(Error::argument(shapes));
     }
-    multiply(out, [m, n, a.cols], (a.values, a.cols, 1), (b.values, 1, b.cols), threads);
+    multiply_on(threads, out, Order::Rows, a.operand(), b.operand().transposed(), [m, n, a.cols]);
     Ok(())
 }
 
@@ -170,57 +150,8 @@ pub(crate) fn transposed_times<T: Real>(
         let shapes = format!("[{k}, {m}] and [{}, {n}] give no {} products", b.count(), out.len());
         return Err(Error::argument(shapes));
     }
-    multiply(out, [m, n, k], (a.values, 1, a.cols), (b.values, b.cols, 1), threads);
+    multiply_on(threads, out, Order::Rows, a.operand().transposed(), b.operand(), [m, n, k]);
     Ok(())
-}
-
-/// out \[m, n\] ← a \[m, k\]·b \[k, n\]; element (i, j) of a factor lies at i·row stride + j·column stride.
-fn multiply<T: Real>(
-    out: &mut [T],
-    [m, n, k]: [usize; 3],
-    (a, a_row, a_column): (&[T], usize, usize),
-    (b, b_row, b_column): (&[T], usize, usize),
-    threads: Threads,
-) {
-    if m == 0 || n == 0 || k == 0 {
-        out.fill(T::ZERO);
-        return;
-    }
-    let last =
-        |rows: usize, columns: usize, row: usize, column: usize| (rows - 1) * row + (columns - 1) * column;
-    assert!(
-        out.len() == m * n && last(m, k, a_row, a_column) < a.len() && last(k, n, b_row, b_column) < b.len(),
-        "shapes checked by the caller"
-    );
-    let threads = match (threads, rayon::current_num_threads()) {
-        (Threads::One, _) | (Threads::Pool, 1) => Parallelism::None,
-        (Threads::Pool, count) => Parallelism::Rayon(count),
-    };
-    #[allow(unsafe_code)] // The interface of the `gemm` crate.
-    // SAFETY: the assertion keeps all three matrices in bounds; `out` is initialised and not read.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            false,
-            a.as_ptr(),
-            a_column as isize,
-            a_row as isize,
-            b.as_ptr(),
-            b_column as isize,
-            b_row as isize,
-            T::ZERO,
-            T::ONE,
-            false,
-            false,
-            false,
-            threads,
-        );
-    }
 }
 
 /// x·y.

@@ -5,7 +5,8 @@
 
 use super::classifiers::{accuracy, argmax};
 use crate::error::Result;
-use crate::matrix::{Matrix, Threads, dot, times_transposed};
+use crate::gemm::Threads;
+use crate::matrix::{Matrix, dot, times_transposed};
 use crate::pool;
 
 /// Neighbours that vote in [`knn_accuracy`].

@@ -4,10 +4,26 @@
 //! two passes of a two-pass formula. The cut depends on the shape alone, and whatever is summed over chunks is summed
 //! in their order: the number of threads changes no bit.
 
+use crate::error::Error;
 use rayon::prelude::*;
 
 /// Elements of a chunk.
 pub const CHUNK: usize = 1 << 14;
+
+/// Runs `work` inside a pool of this many threads.
+///
+/// # Errors
+/// No thread can be started, or what `work` returns.
+pub fn with_threads<T: Send, E: From<Error> + Send>(
+    threads: usize,
+    work: impl FnOnce() -> Result<T, E> + Send,
+) -> Result<T, E> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| Error::argument(format!("cannot start {threads} threads: {e}")))?;
+    pool.install(work)
+}
 
 /// Rows of a chunk whose rows have this many elements: at least one.
 pub fn rows_per_chunk(columns: usize) -> usize {

@@ -5,7 +5,8 @@
 
 use super::classifiers::{accuracy, argmax};
 use crate::error::Result;
-use crate::matrix::{Matrix, Threads, dot, times_transposed, transposed_times};
+use crate::gemm::Threads;
+use crate::matrix::{Matrix, dot, times_transposed, transposed_times};
 use crate::pool;
 
 /// Iterations of the linear probe.

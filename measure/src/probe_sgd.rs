@@ -10,7 +10,8 @@
 
 use super::classifiers::{accuracy, argmax};
 use crate::error::{Error, Result};
-use crate::matrix::{Matrix, Rows, Threads, times_transposed, transposed_times};
+use crate::gemm::Threads;
+use crate::matrix::{Matrix, Rows, times_transposed, transposed_times};
 use crate::rng::permutation;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;

@@ -7,7 +7,8 @@
 use super::bins::{Bin, EASIEST, HARDEST};
 use crate::Views;
 use crate::error::{Error, Result};
-use crate::matrix::{Threads, times_transposed};
+use crate::gemm::Threads;
+use crate::matrix::times_transposed;
 use crate::pool;
 
 /// Queries of a block.

@@ -5,7 +5,7 @@ use super::session::threads;
 use anyhow::Result;
 use clap::Args;
 use measure::difficulty::{Bin, Difficulty, Hierarchy, Request, difficulty};
-use measure::{self, Views};
+use measure::{Features, Views};
 use serde::Serialize;
 use std::path::PathBuf;
 use theory::report::{Format, Table};
@@ -138,9 +138,9 @@ fn found(
             })
         }
         (None, Some(file)) => {
-            let features = data::features::read(file)?;
+            let features = Features::read(file)?;
             Ok(Found {
-                views: measure::Views { first: features.view1, second: features.view2 },
+                views: Views { first: features.view1, second: features.view2 },
                 labels: features.labels,
                 num_classes: features.num_classes,
                 seed: args.seed.unwrap_or(7),

@@ -124,7 +124,7 @@ pub(crate) fn main() -> ExitCode {
         // Runs go side by side, each on one thread.
         Command::Reproduce(_) | Command::Download(_) => 1,
         Command::Train(args) => session::threads(args.threads),
-        Command::Measure(args) => session::threads(args.threads),
+        Command::Measure(args) => args.options.threads(),
         Command::Difficulty(args) => session::threads(args.threads),
         Command::Bench(args) => args.threads(),
         Command::Population(args) => args.threads(),

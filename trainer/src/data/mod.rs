@@ -1,4 +1,4 @@
-//! Data sets by name, parts of them, and features that other programs made.
+//! Data sets by name, and parts of them.
 //!
 //! [`load`] knows the names
 //!
@@ -34,7 +34,6 @@ pub mod checksum;
 pub mod cifar;
 pub mod clusters;
 pub mod digits;
-pub mod features;
 mod find;
 pub mod idx;
 mod images;

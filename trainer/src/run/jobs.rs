@@ -17,11 +17,7 @@ pub fn available_threads() -> usize {
 /// # Errors
 /// No thread can be started, or what `work` returns.
 pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Error::argument(format!("cannot start {threads} threads: {e}")))?;
-    pool.install(work)
+    measure::pool::with_threads(threads, work)
 }
 
 /// Runs jobs 0..count, `threads` at a time, each on one thread; results are in the order of the jobs.

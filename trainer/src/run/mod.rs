@@ -15,10 +15,7 @@ pub mod train;
 pub use config::{
     Config, Grid, LearningRateRule, Negatives, Objective, Plan, Preset, QueueSettings, preset_names,
 };
-pub use evaluate::{
-    Accuracies, EvaluatedRun, EvaluationSettings, Features, feature_spreads, measure_features,
-    measure_network, measure_run, two_views,
-};
+pub use evaluate::{Accuracies, EvaluationSettings, Features, measure_network, measure_run, two_views};
 pub use interrupt::Interrupt;
 pub use jobs::{available_threads, run_jobs, with_threads};
 pub use study::{Reproduction, Studies, reproduce, studies};

@@ -9,54 +9,10 @@ use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::model::Network;
 use measure::rng::{Purpose, stream};
-use measure::{CollisionByClass, Evaluation, collision_by_class, collision_figure, collision_table};
+use measure::{CollisionByClass, EvaluatedRun, Evaluation, collision_by_class, components};
 use std::path::Path;
 use theory::NumDraws;
-use theory::losses::{LossComponents, Quantity};
-use theory::report::{Format, figure};
-
-/// What a measurement of a run gives.
-#[derive(Debug)]
-pub struct EvaluatedRun {
-    /// One row for each number of draws.
-    pub rows: Vec<LossComponents>,
-    /// The spread within each class of the training samples: of head features, of encoder features.
-    pub spreads: [Vec<CollisionByClass>; 2],
-}
-
-impl EvaluatedRun {
-    /// Writes `losses.csv`, `collision.csv`, `collision.svg` and `collision.png` into a folder.
-    ///
-    /// # Errors
-    /// The operating system refuses; the figure cannot be drawn.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        let write = |name: &str, bytes: &[u8]| theory::files::write_atomically(&folder.join(name), bytes);
-        let [head, encoder] = &self.spreads;
-        let losses = || Ok(theory::losses::write(&folder.join("losses.csv"), &self.rows)?);
-        if head.is_empty() {
-            return losses();
-        }
-        let mut text = String::new();
-        for (layer, rows) in [("head", head), ("encoder", encoder)] {
-            for (index, line) in collision_table(rows).to_text(Format::Csv).lines().enumerate() {
-                match index {
-                    0 if layer == "head" => text += &format!("features,{line}\n"),
-                    0 => {}
-                    _ => text += &format!("{layer},{line}\n"),
-                }
-            }
-        }
-        write("collision.csv", text.as_bytes())?;
-        for (name, format) in [("collision.svg", figure::Format::Svg), ("collision.png", figure::Format::Png)]
-        {
-            let series = [("head", &head[..]), ("encoder", &encoder[..])];
-            let shown = if encoder.is_empty() { &series[..1] } else { &series[..] };
-            write(name, &collision_figure(shown, format)?)?;
-        }
-        // Last: a folder that has it is measured.
-        losses()
-    }
-}
+use theory::losses::Quantity;
 
 /// What is measured of a trained run; `None`: as the run's settings say.
 #[derive(Debug, Clone, Default)]
@@ -153,7 +109,7 @@ pub fn measure_network(
             passes: settings.passes.or(config.passes),
         };
         let mut order = stream(embedded.seed, Purpose::Evaluation, num_draws.get());
-        let mut row = measure::measure(&evaluation, &mut order, |pass| passes.get(pass))?;
+        let mut row = components(&evaluation, &mut order, |pass| passes.get(pass))?;
         row.run = run_info(config, name, embedded.context.network.head_name(), &split.train);
         row.evaluated_split = evaluated_split(config).into();
         row.measure_seed = (embedded.seed != config.seed).then_some(embedded.seed);

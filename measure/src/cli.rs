@@ -1,0 +1,93 @@
+//! What the programs `measure` and `trainer measure` share: options, the measurement of a file, and what is printed.
+
+use crate::conditional::variance_ratios;
+use crate::error::{Error, Result};
+use crate::features::{Features, Request};
+use crate::outcome::EvaluatedRun;
+use std::path::Path;
+use theory::NumDraws;
+use theory::losses::LossComponents;
+use theory::report::{Cell, Format, Table, bounds_by_draws, measured_table};
+
+/// How to measure, as typed.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Numbers of draws n = K+1, such as 16,64 [default: that of the run's training]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub draws: Option<Vec<u64>>,
+    /// Temperature t [default: that of the run's training]
+    #[arg(long, value_name = "T")]
+    pub temperature: Option<f64>,
+    /// Passes over the evaluated samples [default: as many as make 100 batches]
+    #[arg(long, value_name = "P")]
+    pub passes: Option<usize>,
+    /// Seed of the batches and views [default: that of the run, or 7]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// Threads; small networks gain nothing from more than one, and the result does not depend on it [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+    /// Say nothing
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl Options {
+    /// The numbers of draws, each once, and a temperature that can be used.
+    ///
+    /// # Errors
+    /// A number of draws that is 0 or comes twice; a temperature that is no positive number.
+    pub fn check(&self) -> Result<Option<Vec<NumDraws>>> {
+        if let Some(t) = self.temperature.filter(|t| !(t.is_finite() && *t > 0.0)) {
+            return Err(Error::argument(format!("--temperature {t} is not a positive number")));
+        }
+        let Some(list) = &self.draws else { return Ok(None) };
+        if let Some((_, n)) = list.iter().enumerate().find(|(i, n)| list[..*i].contains(n)) {
+            return Err(Error::argument(format!("--draws names {n} twice")));
+        }
+        Ok(Some(list.iter().map(|&n| NumDraws::new(n)).collect::<theory::Result<_>>()?))
+    }
+
+    /// Threads to compute with.
+    pub fn threads(&self) -> usize {
+        self.threads.unwrap_or(1) as usize
+    }
+
+    /// Reads a file of features and measures it on the current pool; the rows have the file's name.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), [`Features::read`] and [`Features::measure`]; no draws or no temperature.
+    pub fn measure(&self, file: &Path) -> Result<EvaluatedRun> {
+        let (Some(draws), Some(temperature)) = (self.check()?, self.temperature) else {
+            return Err(Error::argument("features need --draws LIST and --temperature T"));
+        };
+        let name = file.file_stem().map_or(String::new(), |stem| stem.to_string_lossy().into_owned());
+        let request = Request { draws, temperature, passes: self.passes, seed: self.seed.unwrap_or(7) };
+        Features::read(file)?.measure(&name, &request)
+    }
+}
+
+/// What is printed of rows: losses, bounds, and what conditioning on the anchors saves.
+pub fn text(rows: &[LossComponents]) -> String {
+    let ratios = match rows.iter().all(|row| variance_ratios(row).is_empty()) {
+        true => "no ratios of squared errors: they take two passes or more\n".into(),
+        false => ratios(rows).to_text(Format::Table),
+    };
+    let [losses, bounds] =
+        [measured_table(rows), bounds_by_draws(rows)].map(|table| table.to_text(Format::Table));
+    format!("{losses}\n{bounds}\n{ratios}\n")
+}
+
+/// By how much the columns that know the chance of the batches exactly vary less than the counted ones.
+fn ratios(rows: &[LossComponents]) -> Table {
+    let mut table =
+        Table::new(["n = K+1", "column", "without the chance of the batches", "squared errors, ratio"]);
+    for row in rows {
+        for (counted, reduced, ratio) in variance_ratios(row) {
+            let ratio = if ratio.is_finite() { Cell::number(ratio) } else { Cell::text("no variance left") };
+            let [counted, reduced] = [counted, reduced].map(|quantity| Cell::text(quantity.name()));
+            table.push(vec![Cell::Integer(row.num_draws.get() as i64), counted, reduced, ratio]);
+        }
+    }
+    table
+}

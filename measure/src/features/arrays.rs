@@ -1,0 +1,198 @@
+//! Arrays of a `.npz` or safetensors file, by name, as f64: exact from every type but integers beyond 2⁵³.
+//!
+//! A `.npz` is a zip archive of `NAME.npy`: magic bytes, version, length of a header, the header (a Python dictionary of
+//! type, order and shape), the values (`numpy.lib.format`). What a header promises is compared with the bytes at hand before
+//! anything is made of it.
+
+use crate::error::{Error, Result};
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+/// An array of a file.
+pub(super) struct Array {
+    pub name: String,
+    pub shape: Vec<usize>,
+    /// In C order.
+    pub values: Vec<f64>,
+}
+
+/// A file that is open.
+pub(super) struct Arrays {
+    path: PathBuf,
+    /// Bytes of the file.
+    length: u64,
+    content: Content,
+}
+
+enum Content {
+    Npz(ZipArchive<BufReader<File>>),
+    Safetensors(Vec<u8>),
+}
+
+impl Arrays {
+    /// # Errors
+    /// Unreadable, or of neither format.
+    pub fn open(path: &Path) -> Result<Self> {
+        const HINT: &str = "(what is read: numpy.savez or savez_compressed, of arrays in C order)";
+        let io = |e| Error::io(path, e);
+        let file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        let content = match path.extension().and_then(|e| e.to_str()) {
+            Some("npz") => {
+                let archive = ZipArchive::new(BufReader::new(file));
+                Content::Npz(archive.map_err(|e| Error::data(path, format!("not readable: {e} {HINT}")))?)
+            }
+            Some("safetensors") => {
+                let bytes = std::fs::read(path).map_err(io)?;
+                SafeTensors::deserialize(&bytes)
+                    .map_err(|e| Error::data(path, format!("not readable: {e}")))?;
+                Content::Safetensors(bytes)
+            }
+            _ => return Err(Error::data(path, "features must be a .npz or .safetensors file")),
+        };
+        Ok(Self { path: path.to_path_buf(), length, content })
+    }
+
+    /// The array of this name, if there is one.
+    ///
+    /// # Errors
+    /// Damaged, of a type that holds no numbers, or not in C order.
+    pub fn get(&mut self, name: &str) -> Result<Option<Array>> {
+        let found = match &mut self.content {
+            Content::Npz(archive) => npz(archive, name, self.length),
+            Content::Safetensors(bytes) => tensor(bytes, name),
+        };
+        found.map_err(|message| Error::data(&self.path, format!("'{name}' is not readable: {message}")))
+    }
+}
+
+type Parsed<T> = std::result::Result<T, String>;
+
+fn tensor(bytes: &[u8], name: &str) -> Parsed<Option<Array>> {
+    let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let Ok(tensor) = tensors.tensor(name) else { return Ok(None) };
+    let values = decode(tensor.dtype(), tensor.data())?;
+    Ok(Some(Array { name: name.into(), shape: tensor.shape().to_vec(), values }))
+}
+
+fn npz(archive: &mut ZipArchive<BufReader<File>>, name: &str, length: u64) -> Parsed<Option<Array>> {
+    let mut bytes = Vec::new();
+    for entry in [format!("{name}.npy"), name.into()] {
+        match archive.by_name(&entry) {
+            Err(ZipError::FileNotFound) => continue,
+            Err(e) => return Err(e.to_string()),
+            Ok(mut entry) => {
+                // What is compressed grows as it is read.
+                bytes.reserve(entry.size().min(length) as usize);
+                entry.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+                return npy(&bytes, name).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn npy(bytes: &[u8], name: &str) -> Parsed<Array> {
+    let damaged = || "it is no .npy array".to_string();
+    let (&[b'\x93', b'N', b'U', b'M', b'P', b'Y', major, _], rest) =
+        bytes.split_first_chunk().ok_or_else(damaged)?
+    else {
+        return Err(damaged());
+    };
+    let (length, rest) = if major == 1 {
+        let (length, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
+        (u16::from_le_bytes(*length) as usize, rest)
+    } else {
+        let (length, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
+        (u32::from_le_bytes(*length) as usize, rest)
+    };
+    let (header, values) = rest.split_at_checked(length).ok_or_else(damaged)?;
+    let header = std::str::from_utf8(header).map_err(|_| damaged())?;
+    let field = |key: &str| field(header, key).ok_or_else(|| format!("its header has no '{key}'"));
+    if field("fortran_order")? != "False" {
+        return Err("it is in Fortran order: save numpy.ascontiguousarray(…)".into());
+    }
+    let dtype = dtype(field("descr")?)?;
+    let lengths = field("shape")?.split(',').map(str::trim).filter(|length| !length.is_empty());
+    let shape: Vec<usize> = lengths
+        .map(|length| length.parse().map_err(|_| format!("its shape has a length '{length}'")))
+        .collect::<Parsed<_>>()?;
+    let promised = shape.iter().try_fold(dtype.bitsize() / 8, |product, &length| product.checked_mul(length));
+    match promised.and_then(|promised| values.get(..promised)) {
+        Some(values) => Ok(Array { name: name.into(), shape, values: decode(dtype, values)? }),
+        None => Err(format!("{} bytes are fewer than its shape {shape:?} has", values.len())),
+    }
+}
+
+/// The value of a key of a header such as `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`.
+fn field<'a>(header: &'a str, key: &str) -> Option<&'a str> {
+    let (_, value) = header.split_once(&format!("'{key}':"))?;
+    let value = value.trim_start();
+    let until = |text: &'a str, ends: &[char]| text.split(ends).next().map(str::trim);
+    match value.chars().next()? {
+        '\'' => until(&value[1..], &['\'']),
+        '(' => until(&value[1..], &[')']),
+        _ => until(value, &[',', '}']),
+    }
+}
+
+/// The type behind a description such as `<f4`.
+fn dtype(description: &str) -> Parsed<Dtype> {
+    Ok(match description.trim_start_matches(['<', '=', '|']) {
+        "e" | "f2" => Dtype::F16,
+        "f" | "f4" => Dtype::F32,
+        "d" | "f8" => Dtype::F64,
+        "?" | "b1" => Dtype::BOOL,
+        "b" | "i1" => Dtype::I8,
+        "h" | "i2" => Dtype::I16,
+        "i" | "i4" => Dtype::I32,
+        "q" | "i8" => Dtype::I64,
+        "B" | "u1" => Dtype::U8,
+        "H" | "u2" => Dtype::U16,
+        "I" | "u4" => Dtype::U32,
+        "Q" | "u8" => Dtype::U64,
+        _ => {
+            return Err(format!(
+                "its type {description} is no little-endian integer or float of 16 to 64 bits"
+            ));
+        }
+    })
+}
+
+fn decode(dtype: Dtype, bytes: &[u8]) -> Parsed<Vec<f64>> {
+    fn each<const SIZE: usize>(bytes: &[u8], value: impl Fn([u8; SIZE]) -> f64) -> Vec<f64> {
+        bytes.as_chunks().0.iter().map(|&chunk| value(chunk)).collect()
+    }
+    Ok(match dtype {
+        Dtype::BOOL | Dtype::U8 => each(bytes, |b| f64::from(u8::from_le_bytes(b))),
+        Dtype::I8 => each(bytes, |b| f64::from(i8::from_le_bytes(b))),
+        Dtype::U16 => each(bytes, |b| f64::from(u16::from_le_bytes(b))),
+        Dtype::I16 => each(bytes, |b| f64::from(i16::from_le_bytes(b))),
+        Dtype::U32 => each(bytes, |b| f64::from(u32::from_le_bytes(b))),
+        Dtype::I32 => each(bytes, |b| f64::from(i32::from_le_bytes(b))),
+        Dtype::U64 => each(bytes, |b| u64::from_le_bytes(b) as f64),
+        Dtype::I64 => each(bytes, |b| i64::from_le_bytes(b) as f64),
+        Dtype::F8_E4M3 => each(bytes, e4m3),
+        Dtype::F16 => each(bytes, |b| f16::from_le_bytes(b).to_f64()),
+        Dtype::BF16 => each(bytes, |b| bf16::from_le_bytes(b).to_f64()),
+        Dtype::F32 => each(bytes, |b| f64::from(f32::from_le_bytes(b))),
+        Dtype::F64 => each(bytes, f64::from_le_bytes),
+        other => return Err(format!("its type {other:?} holds no numbers that are read")),
+    })
+}
+
+/// One sign, four exponent bits with bias 7, three of the mantissa; no infinity.
+fn e4m3([byte]: [u8; 1]) -> f64 {
+    let (exponent, mantissa) = (i32::from(byte >> 3 & 15), byte & 7);
+    let magnitude = match (exponent, mantissa) {
+        (15, 7) => f64::NAN,
+        (0, _) => f64::from(mantissa) / 8.0 * 2f64.powi(-6),
+        _ => (1.0 + f64::from(mantissa) / 8.0) * 2f64.powi(exponent - 7),
+    };
+    if byte >> 7 == 1 { -magnitude } else { magnitude }
+}

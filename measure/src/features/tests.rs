@@ -1,0 +1,222 @@
+use super::*;
+use half::{bf16, f16};
+use safetensors::Dtype;
+use safetensors::tensor::{TensorView, serialize_to_file};
+use std::io::Write;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+/// Name, type as numpy writes it, shape, bytes.
+type Entry<'a> = (&'a str, &'a str, &'a str, Vec<u8>);
+
+fn npy(&(_, descr, shape, ref bytes): &Entry) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(bytes);
+    file
+}
+
+fn npz(path: &Path, entries: &[Entry], method: CompressionMethod) {
+    let mut archive = ZipWriter::new(std::fs::File::create(path).unwrap());
+    for entry in entries {
+        let options = SimpleFileOptions::default().compression_method(method);
+        archive.start_file(format!("{}.npy", entry.0), options).unwrap();
+        archive.write_all(&npy(entry)).unwrap();
+    }
+    archive.finish().unwrap();
+}
+
+/// Rows that 16 bits hold exactly.
+const VALUES: [f32; 8] = [3.0, 4.0, -4.0, 3.0, 0.5, 0.0, 0.0, -2.0];
+/// The same at unit length.
+const UNIT: [f64; 8] = [0.6, 0.8, -0.8, 0.6, 1.0, 0.0, 0.0, -1.0];
+const LABELS: [u8; 4] = [0, 1, 1, 0];
+
+fn floats(descr: &str) -> Vec<u8> {
+    let bytes = |v: &f32| match descr {
+        "<f2" => f16::from_f32(*v).to_le_bytes().to_vec(),
+        "bf16" => bf16::from_f32(*v).to_le_bytes().to_vec(),
+        "<f4" => v.to_le_bytes().to_vec(),
+        _ => f64::from(*v).to_le_bytes().to_vec(),
+    };
+    VALUES.iter().flat_map(bytes).collect()
+}
+
+/// Labels as integers of any width, or as floats.
+fn labels(descr: &str) -> Vec<u8> {
+    let size = descr[2..].parse::<usize>().unwrap();
+    let bytes = |&v: &u8| match descr {
+        "<f8" => f64::from(v).to_le_bytes().to_vec(),
+        _ => u64::from(v).to_le_bytes()[..size].to_vec(),
+    };
+    LABELS.iter().flat_map(bytes).collect()
+}
+
+#[test]
+fn every_type_gives_the_same_features() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("features.npz");
+    let mut ids = Vec::new();
+    for float in ["<f2", "<f4", "<f8"] {
+        for label in ["|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f8"] {
+            for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+                let entries = [
+                    ("view1", float, "(4, 2)", floats(float)),
+                    ("view2", float, "(4,2)", floats(float)),
+                    ("labels", label, "(4,)", labels(label)),
+                    ("mean", "<f4", "(4, 2)", floats("<f4")),
+                ];
+                npz(&path, &entries, method);
+                let found = Features::read(&path).unwrap();
+                assert_eq!(found.view1.data, UNIT, "{float} {label} {method:?}");
+                assert_eq!(found.labels, LABELS.map(usize::from), "{float} {label} {method:?}");
+                assert_eq!((found.num_classes, found.view2.cols), (2, 2));
+                // f̄ stays as it is.
+                assert_eq!(found.mean.as_ref().unwrap().data, VALUES.map(f64::from));
+                ids.push(found.settings_id(None));
+            }
+        }
+    }
+    // The numbers count, not how they were stored.
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    let path = folder.path().join("features.safetensors");
+    for (dtype, bytes) in
+        [(Dtype::F16, floats("<f2")), (Dtype::BF16, floats("bf16")), (Dtype::F64, floats("<f8"))]
+    {
+        let view = TensorView::new(dtype, vec![4, 2], &bytes).unwrap();
+        let classes = labels("<i8");
+        let classes = TensorView::new(Dtype::I64, vec![4, 1], &classes).unwrap();
+        let tensors = [("view1", view.clone()), ("view2", view), ("labels", classes)];
+        serialize_to_file(tensors, None, &path).unwrap();
+        let found = Features::read(&path).unwrap();
+        assert_eq!(
+            (found.view1.data, found.labels),
+            (UNIT.to_vec(), LABELS.map(usize::from).to_vec()),
+            "{dtype:?}"
+        );
+    }
+    // Eight bits: 1.5·2¹, −2⁻⁶/8, 448, and what is no number.
+    let path = folder.path().join("eight.safetensors");
+    let read = |bytes: &[u8]| {
+        let view = TensorView::new(Dtype::F8_E4M3, vec![1, bytes.len()], bytes).unwrap();
+        serialize_to_file([("mean", view)], None, &path).unwrap();
+        Arrays::open(&path).unwrap().get("mean").unwrap().unwrap().values
+    };
+    assert_eq!(read(&[0x44, 0x81, 0x7e, 0x38]), [3.0, -1.0 / 512.0, 448.0, 1.0]);
+    assert!(read(&[0x7f])[0].is_nan());
+}
+
+#[test]
+fn what_a_file_is_not_is_one_line_that_names_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("features.npz");
+    let good = || {
+        [
+            ("view1", "<f4", "(4, 2)", floats("<f4")),
+            ("view2", "<f4", "(4, 2)", floats("<f4")),
+            ("labels", "|u1", "(4,)", LABELS.to_vec()),
+        ]
+    };
+    let error = |change: &dyn Fn(&mut [Entry<'static>; 3])| {
+        let mut entries = good();
+        change(&mut entries);
+        npz(&path, &entries, CompressionMethod::Stored);
+        let error = Features::read(&path).unwrap_err().to_string();
+        error.rsplit_once("features.npz: ").unwrap().1.to_string()
+    };
+    // Shapes that promise more than there is, up to more than any memory holds.
+    for (shape, words) in [
+        ("(5, 2)", "'view1' is not readable: 32 bytes are fewer than its shape [5, 2] has"),
+        ("(1000000000000, 2)", "32 bytes are fewer"),
+        ("(18446744073709551615, 18446744073709551615)", "32 bytes are fewer"),
+        ("(18446744073709551616, 1)", "its shape has a length '18446744073709551616'"),
+        ("(8,)", "'view1' has shape [8], not [rows, d]"),
+        ("()", "'view1' has shape [], not [rows, d]"),
+    ] {
+        let found = error(&|entries| entries[0].2 = shape);
+        assert!(found.contains(words), "{shape}: {found}");
+    }
+    for (descr, words) in
+        [(">f4", "its type >f4 is no"), ("<c8", "its type <c8 is no"), ("|O", "its type |O is no")]
+    {
+        let found = error(&|entries| entries[1].1 = descr);
+        assert!(found.contains("'view2' is not readable") && found.contains(words), "{found}");
+    }
+    assert_eq!(error(&|entries| entries[2].0 = "classes"), "there is no array 'labels'");
+    assert_eq!(error(&|entries| entries[2].3[1] = 7), "'labels' has no sample of class 2");
+    assert_eq!(error(&|entries| entries[1].3[..8].fill(0)), "'view2' row 0 is zero: it has no direction");
+    assert_eq!(
+        error(&|entries| entries[0].3[4..8].copy_from_slice(&f32::NAN.to_le_bytes())),
+        "'view1' row 0, column 1 is NaN"
+    );
+    // Headers that are none.
+    let mut archive = ZipWriter::new(std::fs::File::create(&path).unwrap());
+    archive.start_file("view1.npy", SimpleFileOptions::default()).unwrap();
+    archive.write_all(b"\x93NUMPY\x01\x00\xff\xff{}").unwrap();
+    archive.finish().unwrap();
+    let found = Features::read(&path).unwrap_err().to_string();
+    assert!(found.ends_with("'view1' is not readable: it is no .npy array"), "{found}");
+    // A damaged byte does not pass the archive's checksum.
+    npz(&path, &good(), CompressionMethod::Stored);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let place = bytes.windows(4).position(|window| window == 3f32.to_le_bytes()).unwrap();
+    bytes[place] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let found = Features::read(&path).unwrap_err().to_string();
+    assert!(found.contains("'view1' is not readable"), "{found}");
+}
+
+#[test]
+fn arrays_at_hand_are_checked_like_those_of_a_file() {
+    let m = |rows: usize| Matrix { rows, cols: 2, data: [3.0, 4.0].repeat(rows) };
+    let features = Features::new(m(2), m(2), vec![0, 1], Some((m(3), vec![1, 0, 1])), Some(m(2))).unwrap();
+    assert_eq!(
+        (features.view1.data, features.mean.unwrap().data[..2].to_vec()),
+        ([0.6, 0.8].repeat(2), vec![3.0, 4.0])
+    );
+    let error = |views: [Matrix; 2], labels: Vec<usize>, train, mean| {
+        let [view1, view2] = views;
+        let error = Features::new(view1, view2, labels, train, mean).unwrap_err();
+        assert!(error.is_argument());
+        error.to_string()
+    };
+    let views = || [m(2), m(2)];
+    assert_eq!(error([m(2), m(1)], vec![0, 1], None, None), "'view2' has shape [1, 2], 'view1' has [2, 2]");
+    assert_eq!(error(views(), vec![0], None, None), "'labels' has 1 entries for 2 rows");
+    assert_eq!(
+        error(views(), vec![0, usize::MAX], None, None),
+        format!("'labels' entry 1 is {}, not a class 0, 1, …", usize::MAX)
+    );
+    assert_eq!(error(views(), vec![0, 2], None, None), "'labels' has no sample of class 1");
+    let train = |class| Some((m(1), vec![class]));
+    assert_eq!(error(views(), vec![0, 1], train(2), None), "'train_labels' has class 2, 'labels' only 0..2");
+    assert_eq!(error(views(), vec![0, 1], None, Some(m(3))), "'mean' has shape [3, 2], 'view1' has [2, 2]");
+    let short = Matrix { rows: 2, cols: 2, data: vec![1.0; 3] };
+    assert_eq!(error([short, m(2)], vec![0, 1], None, None), "'view1' has 3 values, not 2 × 2");
+}
+
+#[test]
+fn an_identity_is_of_arrays_and_passes() {
+    let matrix = |first: f64| Matrix { rows: 2, cols: 2, data: vec![first, 0.8, 0.8, 0.6] };
+    let features = |first: f64| Features {
+        view1: matrix(first),
+        view2: matrix(0.6),
+        labels: vec![0, 1],
+        train: None,
+        mean: None,
+        num_classes: 2,
+    };
+    let id = features(0.6).settings_id(None);
+    // Files of today are compared with those of tomorrow: sha256 of 'view1 [2, 2]\n' and four doubles, and so on.
+    assert_eq!(id, "9e7c01c1443bbe08");
+    let others = [
+        features(0.6f64.next_up()).settings_id(None),
+        features(0.6).settings_id(Some(1)),
+        Features { labels: vec![1, 0], ..features(0.6) }.settings_id(None),
+        Features { mean: Some(matrix(0.6)), ..features(0.6) }.settings_id(None),
+        Features { train: Some((matrix(0.6), vec![0, 1])), ..features(0.6) }.settings_id(None),
+    ];
+    assert!(others.iter().all(|other| *other != id && other.len() == 16), "{others:?}");
+}

@@ -1,0 +1,101 @@
+//! `measure` as its users meet it: a file of features to tables, one clear line on bad input.
+
+use assert_cmd::Command;
+use std::path::{Path, PathBuf};
+use theory::losses::{self, Quantity};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Exit code, standard output, standard error.
+fn run(args: &[&str]) -> (i32, String, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_measure")).args(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (done.status.code().unwrap(), text(&done.stdout), text(&done.stderr))
+}
+
+#[test]
+fn the_document_measures_without_the_tensor_library() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("measured");
+    let document = std::fs::read_to_string(repository().join("docs/features.md")).unwrap();
+    let prefix = "cargo run --release -p measure -- ";
+    let command = document.lines().find_map(|line| line.strip_prefix(prefix)).unwrap();
+    let features = repository().join("trainer/tests/torch/features.npz");
+    let arguments: Vec<&str> = command
+        .split(' ')
+        .map(|word| match word {
+            "features.npz" => features.to_str().unwrap(),
+            "measured" => out.to_str().unwrap(),
+            other => other,
+        })
+        .collect();
+    let (code, printed, errors) = run(&arguments);
+    assert_eq!((code, &errors[..]), (0, ""));
+    assert!(printed.starts_with("n = K+1") && printed.ends_with("losses.csv\n"), "{printed}");
+    let rows = losses::read(&out.join("losses.csv")).unwrap();
+    assert_eq!(rows.iter().map(|row| row.num_draws.get()).collect::<Vec<_>>(), [32, 64]);
+    assert!(rows.iter().all(|row| row.get(Quantity::KnnAccuracy).is_some_and(|accuracy| accuracy > 0.4)));
+    assert!(rows.iter().all(|row| row.run.settings_id == rows[0].run.settings_id));
+    assert_eq!(rows[0].run.settings_id.len(), 16);
+    for name in ["collision.csv", "collision.svg", "collision.png"] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+    // What is there is not mixed with anything.
+    let (code, _, errors) = run(&arguments);
+    assert_eq!(code, 2);
+    assert!(errors.contains("is not empty") && errors.lines().count() == 1, "{errors}");
+}
+
+#[test]
+fn bad_input_is_one_line_and_an_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let oracle = repository().join("tests/oracle/features.npz");
+    let oracle = oracle.to_str().unwrap();
+    let (out, cut, text) = (path("out"), path("cut.npz"), path("features.txt"));
+    std::fs::write(&cut, &std::fs::read(oracle).unwrap()[..3000]).unwrap();
+    std::fs::write(&text, "view1").unwrap();
+    let (draws, temperature) = (["--draws", "5"], ["--temperature", "0.5"]);
+    let with = |features: &str, draws: &[&str], temperature: &[&str], out: &str| {
+        run(&[&[features], draws, temperature, &["--out", out]].concat())
+    };
+    for (features, draws, temperature, out, code, word) in [
+        (oracle, &draws[..], &["--temperature", "0"][..], &out, 2, "--temperature 0"),
+        (oracle, &["--draws", "5,5"][..], &temperature[..], &out, 2, "--draws names 5 twice"),
+        (oracle, &["--draws", "41"][..], &temperature[..], &out, 2, "40 evaluated samples"),
+        (oracle, &draws[..], &temperature[..], &text, 2, "is no folder"),
+        (&cut, &draws[..], &temperature[..], &out, 1, "cut.npz: not readable"),
+        (&text, &draws[..], &temperature[..], &out, 1, "must be a .npz or .safetensors file"),
+        ("no/such.npz", &draws[..], &temperature[..], &out, 1, "no/such.npz"),
+    ] {
+        let (found, printed, errors) = with(features, draws, temperature, out);
+        assert_eq!((found, &printed[..]), (code, ""), "{errors}");
+        assert!(errors.contains(word) && errors.lines().count() == 1, "{errors}");
+        assert!(!Path::new(&path("out")).exists());
+    }
+    for missing in ["--draws", "--temperature"] {
+        let kept: Vec<&str> = [draws, temperature].concat();
+        let kept: Vec<&str> = kept.chunks(2).filter(|pair| pair[0] != missing).flatten().copied().collect();
+        let (code, _, errors) = with(oracle, &kept, &[], &out);
+        assert_eq!(code, 2);
+        assert!(errors.contains(missing), "{errors}");
+    }
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let features = repository().join("tests/oracle/features.npz");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_measure"))
+        .arg(features)
+        .args(["--draws", "5", "--temperature", "0.5", "--out"])
+        .arg(folder.path().join("out"))
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!((done.status.code(), &done.stderr[..]), (Some(0), &b""[..]));
+}
