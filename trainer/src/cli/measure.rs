@@ -119,7 +119,7 @@ struct Settings<'a> {
 /// Where the files go.
 enum Target {
     /// A folder of its own.
-    Own(Manifest, PathBuf),
+    Own(Box<Manifest>, PathBuf),
     /// The run's folder.
     Run(PathBuf),
 }
@@ -135,7 +135,7 @@ impl Target {
                     Settings { run, features, torch, preset, set, draws, temperature, passes, seed };
                 let manifest = Manifest::new("measure", &settings)?;
                 Folder::check(out, &manifest)?;
-                Ok(Self::Own(manifest, out.clone()))
+                Ok(Self::Own(Box::new(manifest), out.clone()))
             }
             (_, Some(run)) => Ok(Self::Run(run.clone())),
             (_, None) => Err(Error::argument("--out DIR is needed").into()),

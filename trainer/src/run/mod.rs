@@ -20,6 +20,6 @@ pub use interrupt::Interrupt;
 pub use jobs::{available_threads, run_jobs, with_threads};
 pub use study::{Reproduction, Studies, reproduce, studies};
 pub use train::{
-    Folder, FolderState, Manifest, Metrics, Progress, Provenance, SamplesId, Session, Task, TrainedRun,
-    load_network, metrics, run_config, train,
+    Folder, Manifest, Metrics, Progress, Provenance, SamplesId, Session, Task, TrainedRun, load_network,
+    metrics, run_config, train,
 };

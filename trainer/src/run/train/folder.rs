@@ -4,58 +4,51 @@ use super::Manifest;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// What stood in a folder before it was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FolderState {
-    /// Nothing.
-    New,
-    /// Results of the same program and settings, finished or not.
-    Same,
-}
-
 /// A folder of this program.
 #[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
-    /// What stood there before.
-    pub state: FolderState,
 }
 
 impl Folder {
-    /// Makes or opens a folder for `manifest`; nothing else in it is touched.
+    /// Makes or opens a folder for results of `manifest`, which is written; nothing else in it is touched.
     ///
     /// # Errors
-    /// The path is no folder; the folder holds something that is not ours, or results of other settings; the operating
-    /// system refuses.
+    /// As for [`check`](Self::check); the operating system refuses.
     pub fn create(path: &Path, manifest: &Manifest) -> Result<Self> {
-        let state = Self::check(path, manifest)?;
+        Self::check(path, manifest)?;
         std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
-        match state {
-            FolderState::New => manifest.write(path)?,
-            FolderState::Same => {
-                let found = Manifest::read(path)?;
-                if found.data != manifest.data {
-                    Manifest { data: manifest.data.clone(), ..found }.write(path)?;
-                }
-            }
-        }
-        Ok(Self { path: path.to_path_buf(), state })
+        manifest.write(path)?;
+        Ok(Self { path: path.to_path_buf() })
     }
 
-    /// Whether [`create`](Self::create) would take the folder; nothing is written.
+    /// Opens a folder whose results are those of `manifest`, and stay; it goes on to say who made them.
     ///
     /// # Errors
-    /// As for `create`.
-    pub fn check(path: &Path, manifest: &Manifest) -> Result<FolderState> {
-        if path.exists() && !path.is_dir() {
-            return Err(Error::argument(format!("{} exists and is no folder", path.display())));
+    /// As for [`check`](Self::check); the operating system refuses.
+    pub(super) fn keep(path: &Path, manifest: &Manifest) -> Result<Self> {
+        Self::check(path, manifest)?;
+        let found = Manifest::read(path)?;
+        if found.data != manifest.data {
+            Manifest { data: manifest.data.clone(), ..found }.write(path)?;
         }
+        Ok(Self { path: path.to_path_buf() })
+    }
+
+    /// Whether results of `manifest` may go to this folder: it is not there, is empty, or holds such results.
+    ///
+    /// # Errors
+    /// The path is no folder; the folder holds something that is not ours, or results of other settings or samples.
+    pub fn check(path: &Path, manifest: &Manifest) -> Result<()> {
         if !path.exists() {
-            return Ok(FolderState::New);
+            return Ok(());
+        }
+        if !path.is_dir() {
+            return Err(Error::argument(format!("{} exists and is no folder", path.display())));
         }
         let mut entries = std::fs::read_dir(path).map_err(|e| Error::io(path, e))?;
         if entries.next().is_none() {
-            return Ok(FolderState::New);
+            return Ok(());
         }
         let found = Manifest::read(path)?;
         if let Some(difference) = found.difference(manifest) {
@@ -65,7 +58,7 @@ impl Folder {
                 found.kind
             )));
         }
-        Ok(FolderState::Same)
+        Ok(())
     }
 
     /// Opens a folder that holds results of `kind`.
@@ -84,7 +77,7 @@ impl Folder {
                 manifest.kind
             )));
         }
-        Ok((Self { path: path.to_path_buf(), state: FolderState::Same }, manifest))
+        Ok((Self { path: path.to_path_buf() }, manifest))
     }
 
     /// The folder itself.
@@ -110,8 +103,8 @@ mod tests {
     fn only_our_own_folder_with_the_same_settings_is_reused() {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("own");
-        assert_eq!(Folder::create(&own, &manifest(3)).unwrap().state, FolderState::New);
-        assert_eq!(Folder::create(&own, &manifest(3)).unwrap().state, FolderState::Same);
+        Folder::create(&own, &manifest(3)).unwrap();
+        Folder::create(&own, &manifest(3)).unwrap();
         let error = Folder::create(&own, &manifest(4)).unwrap_err().to_string();
         assert!(error.contains("(epochs: 3 there, 4 here)"), "{error}");
         let foreign = folder.path().join("foreign");
@@ -129,9 +122,11 @@ mod tests {
         let earlier = Manifest { version: "0.0.9".into(), commit: Some("c0ffee".into()), ..manifest(3) };
         Folder::create(folder.path(), &earlier).unwrap();
         let moved = manifest(3).with_data(Some(Path::new("/elsewhere")));
-        assert_eq!(Folder::create(folder.path(), &moved).unwrap().state, FolderState::Same);
-        // The file still says who made what stands there.
-        let (_, found) = Folder::open(folder.path(), "train").unwrap();
-        assert_eq!(found, Manifest { data: moved.data, ..earlier });
+        Folder::keep(folder.path(), &moved).unwrap();
+        let found = || Folder::open(folder.path(), "train").unwrap().1;
+        assert_eq!(found(), Manifest { data: moved.data.clone(), ..earlier });
+        // What is made anew is of this version.
+        Folder::create(folder.path(), &moved).unwrap();
+        assert_eq!(found(), moved);
     }
 }

@@ -15,7 +15,7 @@ mod session;
 mod state;
 mod trained;
 
-pub use folder::{Folder, FolderState};
+pub use folder::Folder;
 pub use manifest::{Manifest, Provenance, SamplesId};
 pub use metrics::Metrics;
 pub use progress::{Progress, Task};
@@ -72,11 +72,15 @@ pub fn train(
     // Before the folder: settings that make no network, or no views, claim none.
     let mut run = Run::new(config, samples, batches, session)?;
     let manifest = Manifest::new("train", config)?.with_data(session.data);
-    let folder = Folder::create(path, &manifest.with_provenance(run.provenance(session)))?;
-    if folder.state == FolderState::Same && folder.file(MODEL).exists() {
+    let manifest = manifest.with_provenance(run.provenance(session));
+    let [model, checkpoint] = [MODEL, CHECKPOINT].map(|name| path.join(name));
+    let folder = match model.exists() || checkpoint.exists() {
+        true => Folder::keep(path, &manifest)?,
+        false => Folder::create(path, &manifest)?,
+    };
+    if model.exists() {
         return TrainedRun::kept(folder);
     }
-    let checkpoint = folder.file(CHECKPOINT);
     if checkpoint.exists() && !session.resume {
         return Err(Error::argument(format!(
             "{} holds an unfinished run: --resume continues it; to begin anew, remove the folder",
@@ -112,7 +116,7 @@ pub fn train(
             run.pause(&mut checkpointer, session)?;
         }
     }
-    checkpointer.finish(&run, &folder.file(MODEL))?;
+    checkpointer.finish(&run, &model)?;
     Ok(TrainedRun { folder, kept: false, final_loss: run.position.last_loss.unwrap_or(f64::NAN) })
 }
 
