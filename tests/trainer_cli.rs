@@ -223,7 +223,7 @@ fn selections_of_negatives_are_an_axis() {
     );
     assert!(rows.iter().all(|row| row.run.loss == "info_nce_queue" && row.num_draws.get() == 64));
     // Groups of two seeds each.
-    let groups: Vec<_> = report::group(&rows).iter().map(|g| (g.rows.len(), g.rows[0].selection())).collect();
+    let groups: Vec<_> = losses::group(&rows).unwrap().iter().map(|g| (g.rows.len(), g.rows[0].selection())).collect();
     assert_eq!(groups, [(2, None), (2, Some("hardest:5%")), (2, range)]);
     let table = std::fs::read_to_string(Path::new(&out).join("accuracy.csv")).unwrap();
     assert_eq!(table.matches("hardest:5%").count(), 2, "head and encoder: {table}");

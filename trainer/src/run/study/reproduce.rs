@@ -254,7 +254,7 @@ pub fn reproduce(
     let mut compared = None;
     if let Some(reference) = rows.first().filter(|_| plan.grid.selections.len() + plan.grid.losses.len() > 1)
     {
-        let table = super::compare::comparison(&rows, reference);
+        let table = super::compare::comparison(&rows, reference)?;
         write("comparison.csv", table.to_text(report::Format::Csv))?;
         sections.push(Section {
             title: "Compared with the first".into(),
@@ -268,7 +268,8 @@ pub fn reproduce(
         });
         compared = Some(table);
     }
-    sections.extend(report::standard_sections(&rows));
+    let groups = losses::group(&rows)?;
+    sections.extend(report::standard_sections(&groups));
     let title = format!("{}: bounds against the number of negatives", plan.base.dataset);
     report::write(folder.path(), &title, &rows, &sections, &report::figure::Selection::default())?;
     for check in rows.iter().flat_map(|row| report::checks(row).into_iter().map(move |c| (row, c))) {
@@ -286,8 +287,8 @@ pub fn reproduce(
         }
     }
     Ok(Reproduction {
-        measured: report::measured_table(&rows),
-        bounds: report::bounds_table(&rows),
+        measured: report::measured_table(&groups),
+        bounds: report::bounds_table(&groups, theory::bounds::all()),
         rows,
         accuracies,
         compared,
@@ -384,8 +385,9 @@ fn accuracy_table(
         ]);
         table.push(line);
     };
-    let trained = report::group(rows).into_iter().map(|group| ("trained", group));
-    let supervised = report::group(references).into_iter().map(|group| ("supervised", group));
+    let (trained, supervised) = (losses::group(rows)?, losses::group(references)?);
+    let trained = trained.iter().map(|group| ("trained", group));
+    let supervised = supervised.iter().map(|group| ("supervised", group));
     for (what, group) in trained.chain(supervised) {
         let of = |mean, linear, knn| -> Option<Vec<Accuracies>> {
             let one = |row: &&LossComponents| {

@@ -13,9 +13,9 @@ use crate::population::{self, Training};
 use crate::run::{Folder, Grid, Manifest, Preset, Progress, Session};
 use measure::difficulty::{self, Difficulty};
 use std::path::{Path, PathBuf};
-use theory::losses::{LossComponents, Quantity};
+use theory::losses::{Group, LossComponents, Quantity, group};
 use theory::report::figure::{self, Lines, Selection, Series};
-use theory::report::{Cell, Document, Figure, Format, Section, Table, group, mean_and_deviation};
+use theory::report::{Cell, Document, Figure, Format, Section, Table, mean_and_deviation};
 use theory::{ClassPrior, NumNegatives};
 
 /// Temperature of the sweeps but the queue's, and of the population experiment.
@@ -169,14 +169,14 @@ pub fn studies(
     let commands = <[String; 7]>::try_from(commands).map_err(|_| missing())?;
     let difficulty = difficulty.ok_or_else(missing)?;
     let found = Found { quick, bounds, fixed_batch, selections, losses, population, difficulty, commands };
-    let document = found.document(&priors);
+    let document = found.document(&priors)?;
     let works = document.sections[0].1.table.clone();
     let report = document.write(&path.join("report"), "studies", Format::Csv, &found.figures(path)?)?;
     Ok(Studies { works, report })
 }
 
 impl Found {
-    fn document(&self, priors: &[ClassPrior; 2]) -> Document {
+    fn document(&self, priors: &[ClassPrior; 2]) -> Result<Document> {
         let section =
             |title: &str, text: &str, table: Table| Section { title: title.into(), text: text.into(), table };
         let seeds = if self.quick {
@@ -197,7 +197,7 @@ impl Found {
                          settings that were chosen for NT-Xent.",
                         10f64.ln()
                     ),
-                    works::table(self),
+                    works::table(self)?,
                 ),
             ),
             ("bounds", section("Bounds against n", &self.commands[0], self.bounds.bounds.clone())),
@@ -233,15 +233,15 @@ impl Found {
             ("difficulty", section("Which negatives are hard", &self.commands[6], self.difficulty.table())),
             ("loss-functions", section("Loss functions", &self.commands[3], compared(&self.losses))),
         ];
-        Document { title: "How many negative samples, and which?".into(), sections }
+        Ok(Document { title: "How many negative samples, and which?".into(), sections })
     }
 
     fn figures(&self, path: &Path) -> Result<Vec<Figure>> {
-        let (rows, selection) = (&self.bounds.rows, Selection::default());
+        let (groups, selection) = (group(&self.bounds.rows)?, Selection::default());
         let bounds = Figure::of_bounds(
             "bounds-against-n",
             "Upper bounds of the supervised loss, and what was measured.",
-            rows,
+            &groups,
             &selection,
         )?;
         let lines = |name: &str, caption: &str, drawing: &Lines| -> Result<Figure> {
@@ -256,7 +256,7 @@ impl Found {
         let fixed = lines(
             "accuracy-against-k",
             "The batch is fixed: K alone moves.",
-            &against_k(&self.fixed_batch.rows),
+            &against_k(&self.fixed_batch.rows)?,
         )?;
         let read = |name: &str| {
             let file = path.join("difficulty").join(name);
@@ -273,16 +273,16 @@ impl Found {
 }
 
 /// Accuracies of runs whose batch is fixed against K.
-fn against_k(rows: &[LossComponents]) -> Lines {
-    let groups = group(rows);
+fn against_k(rows: &[LossComponents]) -> theory::Result<Lines> {
+    let groups = group(rows)?;
     let series = |name: &str, measure: Quantity| {
-        let point = |g: &theory::report::Group<'_>| {
+        let point = |g: &Group<'_>| {
             let values: Option<Vec<f64>> = g.rows.iter().map(|row| row.get(measure)).collect();
             Some(((g.rows[0].num_draws.get() - 1) as f64, mean_and_deviation(&values?).mean))
         };
         Series { name: name.into(), points: groups.iter().filter_map(point).collect(), right: false }
     };
-    Lines {
+    Ok(Lines {
         title: "Accuracy against K, batch of 256".into(),
         x_label: "K negatives in the training loss".into(),
         y_label: "accuracy".into(),
@@ -293,7 +293,7 @@ fn against_k(rows: &[LossComponents]) -> Lines {
             series("linear (encoder)", Quantity::LinearAccuracyEncoder),
         ],
         ..Lines::default()
-    }
+    })
 }
 
 /// A number for a sentence: three decimals, or scientific where that says nothing.
