@@ -103,8 +103,9 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     measured.write(&folder)?;
     let rows = &measured.rows;
     if !args.quiet {
-        print(&format!("{}\n", theory::report::measured_table(rows).to_text(Format::Table)))?;
-        print(&theory::report::bounds_by_draws(rows).to_text(Format::Table))?;
+        let groups = &theory::losses::group(rows)?;
+        print(&format!("{}\n", theory::report::measured_table(groups).to_text(Format::Table)))?;
+        print(&theory::report::bounds_by_draws(groups, theory::bounds::all()).to_text(Format::Table))?;
         match rows.iter().all(|row| variance_ratios(row).is_empty()) {
             true => print("\nno ratios of squared errors: they take two passes or more\n\n")?,
             false => print(&format!("\n{}\n", ratios(rows).to_text(Format::Table)))?,
