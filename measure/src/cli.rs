@@ -6,7 +6,7 @@ use crate::features::{Features, Request};
 use crate::outcome::EvaluatedRun;
 use std::path::Path;
 use theory::NumDraws;
-use theory::losses::LossComponents;
+use theory::losses::{LossComponents, group};
 use theory::report::{Cell, Format, Table, bounds_by_draws, measured_table};
 
 /// How to measure, as typed.
@@ -68,14 +68,18 @@ impl Options {
 }
 
 /// What is printed of rows: losses, bounds, and what conditioning on the anchors saves.
-pub fn text(rows: &[LossComponents]) -> String {
+///
+/// # Errors
+/// One seed stands twice in a setting, with different values.
+pub fn text(rows: &[LossComponents]) -> Result<String> {
+    let groups = group(rows)?;
     let ratios = match rows.iter().all(|row| variance_ratios(row).is_empty()) {
         true => "no ratios of squared errors: they take two passes or more\n".into(),
         false => ratios(rows).to_text(Format::Table),
     };
-    let [losses, bounds] =
-        [measured_table(rows), bounds_by_draws(rows)].map(|table| table.to_text(Format::Table));
-    format!("{losses}\n{bounds}\n{ratios}\n")
+    let [losses, bounds] = [measured_table(&groups), bounds_by_draws(&groups, theory::bounds::all())]
+        .map(|table| table.to_text(Format::Table));
+    Ok(format!("{losses}\n{bounds}\n{ratios}\n"))
 }
 
 /// By how much the columns that know the chance of the batches exactly vary less than the counted ones.

@@ -1,5 +1,6 @@
 //! The command line of `theory`: what was typed is parsed here, what it means is computed by the library.
 
+mod columns;
 mod optimum;
 mod probabilities;
 mod published;
@@ -60,6 +61,9 @@ enum Command {
         after_help = "Example: theory optimum --classes 10 --negatives 31,127,511,1023 --temperature 0.5"
     )]
     Optimum(optimum::OptimumArgs),
+    /// Every column of losses.csv: its values, its meaning, and whether it tells settings apart
+    #[command(after_help = "Example: theory columns --format markdown")]
+    Columns(columns::ColumnsArgs),
     /// The published tables recomputed; where exact arithmetic disagrees, both numbers and the cause
     #[command(after_help = "Example: theory published --section coverage --format markdown")]
     Published(published::PublishedArgs),
@@ -140,13 +144,16 @@ struct OutputArgs {
 
 impl OutputArgs {
     fn print(&self, table: &Table) -> Result<()> {
-        let text = table.to_text(self.format);
+        self.write(&table.to_text(self.format))
+    }
+
+    fn write(&self, text: &str) -> Result<()> {
         match &self.out {
             Some(path) => {
                 files::write_atomically(path, text.as_bytes())?;
                 self.say(&format!("wrote {}", path.display()))
             }
-            None => print(&text),
+            None => print(text),
         }
     }
 
@@ -221,6 +228,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Bounds(args) => results::bounds(&args),
         Command::Report(args) => results::report(&args),
         Command::Optimum(args) => optimum::optimum(&args),
+        Command::Columns(args) => columns::columns(&args),
         Command::Published(args) => published::published(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

@@ -4,10 +4,10 @@ use super::{OutputArgs, PriorSource};
 use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
-use theory::NumDraws;
-use theory::losses::{self, LossComponents, OfficialSettings};
+use theory::losses::{self, Groups, LossComponents, OfficialSettings};
 use theory::report::figure::Selection;
 use theory::report::{self, Format};
+use theory::{NumDraws, bounds};
 
 /// Measurements, of one file or several.
 #[derive(Args)]
@@ -104,12 +104,21 @@ pub(super) struct BoundsArgs {
 
 pub(super) fn bounds(args: &BoundsArgs) -> Result<()> {
     let rows = args.measured.load()?;
+    let groups = losses::group(&rows)?;
+    note(&groups);
     // One line a bound reads better; programs keep one object a measurement.
     let table = match args.output.format {
-        Format::Csv | Format::Json => report::bounds_table(&rows),
-        Format::Table | Format::Markdown | Format::Latex => report::bounds_by_draws(&rows),
+        Format::Csv | Format::Json => report::bounds_table(&groups, bounds::all()),
+        Format::Table | Format::Markdown | Format::Latex => report::bounds_by_draws(&groups, bounds::all()),
     };
     args.output.print(&table)
+}
+
+/// Says which rows stand twice: a mean leaves no trace of them.
+fn note(groups: &Groups<'_>) {
+    if let Some(note) = groups.note() {
+        eprintln!("note: {}", super::usage::one_line(&note));
+    }
 }
 
 #[derive(Args)]
@@ -133,11 +142,13 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         args.bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
     let rows = args.measured.load()?;
     report::check_folder(&args.out)?;
+    let groups = losses::group(&rows)?;
+    note(&groups);
     report::write(
         &args.out,
         "Bounds against the number of negatives",
         &rows,
-        &report::standard_sections(&rows),
+        &report::standard_sections(&groups),
         &selection,
     )?;
     if !args.quiet {

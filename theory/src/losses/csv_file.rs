@@ -182,35 +182,23 @@ pub fn write_to(rows: &[LossComponents]) -> String {
     let mut names: Vec<String> = described.chain(measured).collect();
     let mut places: HashMap<String, usize> =
         names.iter().enumerate().map(|(place, name)| (name.clone(), place)).collect();
-    let mut place_of = |name: &str| {
-        *places.entry(name.to_string()).or_insert_with(|| {
-            names.push(name.to_string());
+    let mut place_of = |name: String| match places.get(&name) {
+        Some(place) => *place,
+        None => {
+            names.push(name.clone());
+            places.insert(name, names.len() - 1);
             names.len() - 1
-        })
+        }
     };
-    let table: Vec<BTreeMap<usize, String>> = rows
-        .iter()
-        .map(|row| {
-            let mut cells = BTreeMap::new();
-            for (place, column) in COLUMNS.iter().enumerate() {
-                cells.insert(place, (column.value)(row).to_string());
-            }
-            let estimates = row.measures.iter().map(|(m, e)| (m.to_string(), e));
-            let paired = row.paired.iter().map(|(key, e)| (format!("{PAIRED_PREFIX}{key}"), e));
-            for (name, estimate) in estimates.chain(paired) {
-                cells.insert(place_of(&name), number(estimate.mean));
-                if let Some(error) = estimate.standard_error {
-                    cells.insert(place_of(&format!("{name}{SE_SUFFIX}")), number(error));
-                }
-            }
-            for (name, value) in &row.extra {
-                // Of a name that stands twice the first value counts.
-                cells.entry(place_of(name)).or_insert_with(|| value.clone());
-            }
-            cells.retain(|_, cell| !cell.is_empty());
-            cells
-        })
-        .collect();
+    let mut cells_of = |row| {
+        let mut found = BTreeMap::new();
+        for (name, cell) in cells(row) {
+            // Of an unknown column that stands twice the first cell counts.
+            found.entry(place_of(name)).or_insert(cell);
+        }
+        found
+    };
+    let table: Vec<BTreeMap<usize, String>> = rows.iter().map(&mut cells_of).collect();
     let used: BTreeSet<usize> = table.iter().flat_map(BTreeMap::keys).copied().collect();
     let is_required = |place: usize| COLUMNS.get(place).is_some_and(|c| c.role == Role::Required);
     let shown: Vec<usize> = (0..names.len()).filter(|p| is_required(*p) || used.contains(p)).collect();
@@ -221,6 +209,23 @@ pub fn write_to(rows: &[LossComponents]) -> String {
         let _ = writer.write_record(shown.iter().map(|place| cells.get(place).map_or("", String::as_str)));
     }
     String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
+}
+
+/// The cells of a row that are not empty, with the names of their columns.
+pub(super) fn cells(row: &LossComponents) -> Vec<(String, String)> {
+    let described = COLUMNS.iter().map(|column| (column.name.to_string(), (column.value)(row).to_string()));
+    let mut cells: Vec<_> = described.collect();
+    let estimates = row.measures.iter().map(|(quantity, e)| (quantity.to_string(), e));
+    let paired = row.paired.iter().map(|(key, e)| (format!("{PAIRED_PREFIX}{key}"), e));
+    for (name, estimate) in estimates.chain(paired) {
+        if let Some(error) = estimate.standard_error {
+            cells.push((format!("{name}{SE_SUFFIX}"), number(error)));
+        }
+        cells.push((name, number(estimate.mean)));
+    }
+    cells.extend(row.extra.iter().cloned());
+    cells.retain(|(_, cell)| !cell.is_empty());
+    cells
 }
 
 /// The shortest text that reads back as the same number.

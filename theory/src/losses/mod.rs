@@ -4,11 +4,13 @@
 //! error. A column that is absent makes the bounds that need it not applicable, never zero; unknown columns are kept.
 
 mod csv_file;
+mod group;
 mod official;
 mod row;
 mod schema;
 
 pub use csv_file::{read, read_from, write, write_to};
+pub use group::{Group, Groups, group};
 pub use official::{OfficialSettings, read_official, read_official_from};
 pub use row::{Estimate, Origin, Positives};
 pub use schema::{

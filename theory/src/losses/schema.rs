@@ -463,7 +463,7 @@ columns! {
         /// The part of the data that was measured: validation or tuning.
         evaluated_split: String => Identifying;
         /// Seed of the measurement, where it is not that of the run.
-        measure_seed: Option<u64> => Identifying, empty "seed";
+        measure_seed: Option<u64> => Identifying, empty "of the run";
         /// Neighbours of the kNN classifier.
         knn_k: Option<u64> => Identifying;
         /// Temperature of the kNN classifier's weights.
@@ -566,11 +566,11 @@ quantities! {
     Gap = "gap": NonPositive,
     /// Mean of ln(1 + Col + A), without d(f).
     MasterTerm = "master_term": NonNegative,
-    /// β̂ as published: mean |x0_i·x1_j − x0_j·x1_j| over same-class pairs of training features.
+    /// β̂ as published: mean absolute x0_i·x1_j − x0_j·x1_j over same-class pairs of training features.
     CollisionSpread = "collision_spread": NonNegative,
     /// The same on encoder features.
     CollisionSpreadEncoder = "collision_spread_encoder": NonNegative,
-    /// Rigorous upper bound of the collision term: E \[ln(1+Col) + max_k |s_k − s_+|/t\] over same-class negatives.
+    /// Rigorous upper bound of the collision term: E of ln(1+Col) + max_k abs(s_k − s_+)/t, k over same-class negatives.
     CollisionUpper = "collision_upper": NonNegative,
     /// Mean over anchors of Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})², j uniform over the classes.
     LogitVariance = "logit_variance": NonNegative,
@@ -580,7 +580,7 @@ quantities! {
     NsclGap = "nscl_gap": NonNegative,
     /// Mean over all samples of l_sup over all C classes: its error is that of the views alone.
     FullSupLossRaoBlackwell = "full_sup_loss_rao_blackwell": NonNegative,
-    /// E over batches given the anchor of 1{cover}·l_sup, which is P(cover | class)·l_sup: mean over all samples.
+    /// E over batches given the anchor of 1{cover}·l_sup, which is P(cover given the class)·l_sup: mean over all samples.
     JointSupLossRaoBlackwell = "joint_sup_loss_rao_blackwell": NonNegative,
     /// E over batches given the anchor of 1{not cover}·l_sub: mean over all samples.
     JointSubLossRaoBlackwell = "joint_sub_loss_rao_blackwell": NonNegative,

@@ -20,7 +20,7 @@ mod upper;
 pub use notebook::{NotebookQuantity, float_formula, largest_term, values as notebook_values};
 
 use crate::error::{Error, Place, Result};
-use crate::losses::{Estimate, Quantity};
+use crate::losses::{Estimate, Quantity, group};
 use crate::prior::ClassPrior;
 use crate::report::figure::Selection;
 use crate::report::{Cell, Document, Figure, Section, Table};
@@ -422,7 +422,7 @@ pub fn figures() -> Result<Vec<Figure>> {
             Figure::of_bounds(
                 table.dataset.key,
                 &caption,
-                &rows.collect::<Result<Vec<_>>>()?,
+                &group(&rows.collect::<Result<Vec<_>>>()?)?,
                 &Selection::default(),
             )
         })

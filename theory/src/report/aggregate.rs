@@ -1,64 +1,7 @@
-//! Grouping of rows that differ only by seed, and mean ± standard deviation over them.
+//! Mean ± standard deviation over seeds, and intervals.
 
 use crate::bounds::Ratio;
-use crate::losses::LossComponents;
 use crate::simulate::student_quantile;
-
-/// Rows of one configuration at one number of draws, one per seed.
-#[derive(Debug, Clone)]
-pub struct Group<'a> {
-    /// The rows, in the order of the file; at least one.
-    pub rows: Vec<&'a LossComponents>,
-}
-
-/// Groups rows that differ only in `run_id`, `seed` and what was measured; groups are ordered by data set, encoder and number of draws.
-pub fn group(rows: &[LossComponents]) -> Vec<Group<'_>> {
-    let same = |a: &LossComponents, b: &LossComponents| {
-        let run = |r: &LossComponents| {
-            let run = &r.run;
-            (
-                run.dataset.clone(),
-                run.encoder.clone(),
-                run.head.clone(),
-                run.loss.clone(),
-                run.epochs,
-                run.batch_size,
-            )
-        };
-        run(a) == run(b)
-            && a.run.train_negatives == b.run.train_negatives
-            && a.selection() == b.selection()
-            && a.num_draws == b.num_draws
-            && (a.num_classes, &a.class_counts) == (b.num_classes, &b.class_counts)
-            && a.temperature == b.temperature
-            && a.sampling == b.sampling
-            && (a.positives, a.fbar_views) == (b.positives, b.fbar_views)
-    };
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for row in rows {
-        match groups.iter_mut().find(|group| same(group.rows[0], row)) {
-            Some(group) => group.rows.push(row),
-            None => groups.push(Group { rows: vec![row] }),
-        }
-    }
-    groups.sort_by(|a, b| {
-        let key = |g: &Group<'_>| {
-            let run = &g.rows[0].run;
-            (
-                run.dataset.clone(),
-                run.encoder.clone(),
-                run.loss.clone(),
-                g.rows[0].num_draws,
-                // Positive, so that the bits are in the order of the numbers.
-                g.rows[0].temperature.to_bits(),
-                run.train_negatives,
-                g.rows[0].selection().map(str::to_string),
-            )
-        };
-        key(a).cmp(&key(b))
-    });
-    groups
-}
 
 /// Mean and sample standard deviation over seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]

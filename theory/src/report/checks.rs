@@ -1,9 +1,9 @@
 //! Are the counted frequencies those of the sampling that the loader claims? And do the bounds hold on the data?
 
-use super::{Cell, Table};
+use super::{Cell, Table, descriptive};
 use crate::collision;
 use crate::coverage;
-use crate::losses::{LossComponents, Quantity};
+use crate::losses::{Estimate, Groups, LossComponents, Quantity};
 use crate::probability::Probability;
 use statrs::distribution::{Binomial, DiscreteCDF};
 
@@ -75,15 +75,12 @@ pub fn checks(row: &LossComponents) -> Vec<BinomialCheck> {
 }
 
 /// Counted frequencies beside exact probabilities, one line per row and quantity.
-pub fn checks_table(rows: &[LossComponents]) -> Table {
-    let mut table =
-        Table::new(["run", "n = K+1", "quantity", "counted", "batches", "exact", "p-value", "verdict"]);
-    for row in rows {
+pub fn checks_table(groups: &Groups<'_>) -> Table {
+    per_row(groups, &["quantity", "counted", "batches", "exact", "p-value", "verdict"], |row| {
+        let mut lines = Vec::new();
         for check in checks(row) {
             let verdict = if check.is_flagged() { "DISAGREES" } else { "agrees" };
-            table.push(vec![
-                Cell::text(&row.run.run_id),
-                Cell::Integer(row.num_draws.get() as i64),
+            lines.push(vec![
                 Cell::Text(check.measure.to_string()),
                 Cell::number(check.successes as f64 / check.trials as f64),
                 Cell::Integer(check.trials as i64),
@@ -94,9 +91,7 @@ pub fn checks_table(rows: &[LossComponents]) -> Table {
         }
         if let (Some(share), Some(exact)) = (row.get(Quantity::Collision), row.get(Quantity::CollisionExact))
         {
-            table.push(vec![
-                Cell::text(&row.run.run_id),
-                Cell::Integer(row.num_draws.get() as i64),
+            lines.push(vec![
                 Cell::Text(Quantity::Collision.to_string()),
                 Cell::number(share),
                 row.num_batches.map_or(Cell::Missing, |n| Cell::Integer(n as i64)),
@@ -105,25 +100,41 @@ pub fn checks_table(rows: &[LossComponents]) -> Table {
                 Cell::text("not tested"),
             ]);
         }
-    }
-    table
+        lines
+    })
 }
 
 /// L_Info minus each bound's right-hand side, paired batch by batch, with its standard error.
-pub fn margins_table(rows: &[LossComponents]) -> Table {
-    let mut table =
-        Table::new(["run", "n = K+1", "bound", "L_Info − bound", "standard error", "in standard errors"]);
-    for row in rows {
-        for (key, difference) in &row.paired {
+pub fn margins_table(groups: &Groups<'_>) -> Table {
+    per_row(groups, &["bound", "L_Info − bound", "standard error", "in standard errors"], |row| {
+        let line = |(key, difference): (&String, &Estimate)| {
             let error = difference.standard_error;
-            table.push(vec![
-                Cell::text(&row.run.run_id),
-                Cell::Integer(row.num_draws.get() as i64),
+            vec![
                 Cell::text(key),
                 Cell::number(difference.mean),
                 error.map_or(Cell::Missing, Cell::number),
                 error.filter(|e| *e > 0.0).map_or(Cell::Missing, |e| Cell::number(difference.mean / e)),
-            ]);
+            ]
+        };
+        row.paired.iter().map(line).collect()
+    })
+}
+
+/// A table of some lines a row, which is told by its run, n, and what else that takes.
+fn per_row(
+    groups: &Groups<'_>,
+    headers: &[&str],
+    lines: impl Fn(&LossComponents) -> Vec<Vec<Cell>>,
+) -> Table {
+    let shown = groups.differing_beside_runs();
+    let told = ["run", "n = K+1"].into_iter().chain(shown.iter().map(|column| column.heading));
+    let mut table = Table::new(told.chain(headers.iter().copied()));
+    for row in groups.rows() {
+        for line in lines(row) {
+            let mut cells = vec![Cell::text(&row.run.run_id), Cell::Integer(row.num_draws.get() as i64)];
+            cells.extend(descriptive(&shown, row));
+            cells.extend(line);
+            table.push(cells);
         }
     }
     table

@@ -2,7 +2,7 @@
 
 use super::{Cell, Document, Figure, Section, Table};
 use crate::bounds;
-use crate::losses::LossComponents;
+use crate::losses::Groups;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:96rem;margin:2rem auto;padding:0 1rem;color:#222}\
 table{border-collapse:collapse;font-size:13px;margin:1rem 0;display:block;overflow-x:auto}\
@@ -17,13 +17,7 @@ const LONGEST_LINE: usize = 48;
 pub(super) const GENERATOR: &str = "<meta name=\"generator\" content=\"theory report\">";
 
 /// The page.
-pub fn page(
-    title: &str,
-    figure: &str,
-    rows: &[LossComponents],
-    table: &Table,
-    sections: &[Section],
-) -> String {
+pub fn page(title: &str, figure: &str, groups: &Groups<'_>, table: &Table, sections: &[Section]) -> String {
     let mut body = format!("<h1>{}</h1>\n<figure>{figure}</figure>\n", escape(title));
     body += "<p>Bars: upper bounds of the supervised loss L_sup of the mean classifier, from the contrastive loss with \
 K negatives; triangles: L_sup as measured; lines: accuracy (right axis). Error bars: standard deviation over \
@@ -51,12 +45,14 @@ classifier that ignores its input reaches. All losses in nats.</p>\n";
         body += &format!("<h2>{}</h2>\n<p>{}</p>\n", escape(&section.title), escape(&section.text));
         body += &table_html(&section.table);
     }
-    let samplings: std::collections::BTreeSet<&str> = rows.iter().map(|row| row.sampling.name()).collect();
+    let samplings: std::collections::BTreeSet<&str> =
+        groups.iter().map(|group| group.setting().sampling.name()).collect();
     body += &format!(
         "<p>{} measurements; labels drawn {}. Coverage υ and collision τ are exact for that sampling and the class \
-counts of the evaluated set.</p>\n",
-        rows.len(),
-        samplings.into_iter().collect::<Vec<_>>().join(", ").replace('_', " ")
+counts of the evaluated set.{}</p>\n",
+        groups.rows().len(),
+        samplings.into_iter().collect::<Vec<_>>().join(", ").replace('_', " "),
+        groups.note().map_or_else(String::new, |note| format!(" {}.", escape(&note)))
     );
     whole(title, &body)
 }

@@ -6,23 +6,26 @@
 mod aggregate;
 mod bounds;
 mod checks;
+mod columns;
 mod document;
 pub mod figure;
+mod format;
 mod html;
 mod table;
 
-pub use aggregate::{
-    Group, Interval, MeanAndDeviation, group, mean_and_deviation, mean_interval, ratio_interval,
-};
+pub use aggregate::{Interval, MeanAndDeviation, mean_and_deviation, mean_interval, ratio_interval};
 pub use bounds::{bounds_by_draws, bounds_table};
 pub use checks::{BinomialCheck, binomial_two_sided, checks, checks_table, margins_table};
+pub use columns::columns;
 pub use document::Document;
+pub use format::Format;
 pub use html::page;
-pub use table::{Cell, Format, Table};
+pub use table::{Cell, Table};
 
+use crate::bounds as registry;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::losses::{self, LossComponents, Quantity};
+use crate::losses::{self, Column, Group, Groups, LossComponents, Quantity, Value, group};
 use std::path::Path;
 
 /// A titled table that stands in the report beside the bounds.
@@ -57,21 +60,21 @@ impl Figure {
     pub fn of_bounds(
         name: &str,
         caption: &str,
-        rows: &[LossComponents],
+        groups: &Groups<'_>,
         selection: &figure::Selection,
     ) -> Result<Self> {
-        let svg = figure::bounds_against_draws(rows, selection, figure::Format::Svg)?;
+        let svg = figure::bounds_against_draws(groups, selection, figure::Format::Svg)?;
         Ok(Self {
             name: name.into(),
             caption: caption.into(),
             svg: String::from_utf8_lossy(&svg).into_owned(),
-            png: figure::bounds_against_draws(rows, selection, figure::Format::Png)?,
+            png: figure::bounds_against_draws(groups, selection, figure::Format::Png)?,
         })
     }
 }
 
 /// What was measured per number of draws: mean ± standard deviation over seeds.
-pub fn measured_table(rows: &[LossComponents]) -> Table {
+pub fn measured_table(groups: &Groups<'_>) -> Table {
     let measures = [
         ("L_Info", Quantity::InfoNce),
         ("d(f)", Quantity::Gap),
@@ -83,21 +86,20 @@ pub fn measured_table(rows: &[LossComponents]) -> Table {
         ("linear acc.", Quantity::LinearAccuracy),
         ("kNN acc.", Quantity::KnnAccuracy),
     ];
-    per_group(rows, &measures.map(|(name, _)| name.to_string()), |group| {
+    per_group(groups, &measures.map(|(name, _)| name.to_string()), |group| {
         measures.iter().map(|&(_, m)| statistic(group, |row| row.get(m))).collect()
     })
 }
 
 /// A table of one line a group: what was trained, as far as it differs between groups, n, seeds, and `cells`.
-fn per_group(rows: &[LossComponents], headers: &[String], cells: impl Fn(&Group<'_>) -> Vec<Cell>) -> Table {
-    let groups = group(rows);
-    let shown = description(&groups);
-    let names = shown.iter().map(|(name, _)| (*name).to_string());
+fn per_group(groups: &Groups<'_>, headers: &[String], cells: impl Fn(&Group<'_>) -> Vec<Cell>) -> Table {
+    let shown = groups.differing();
+    let names = shown.iter().map(|column| column.heading.to_string());
     let names = names.chain(["n = K+1", "seeds"].map(String::from));
     let mut table = Table::new(names.chain(headers.iter().cloned()));
-    for group in &groups {
-        let mut line: Vec<Cell> = shown.iter().map(|(_, of)| of(group.rows[0])).collect();
-        line.push(Cell::Integer(group.rows[0].num_draws.get() as i64));
+    for group in groups.iter() {
+        let mut line = descriptive(&shown, group.setting());
+        line.push(Cell::Integer(group.setting().num_draws.get() as i64));
         line.push(Cell::Integer(group.rows.len() as i64));
         line.extend(cells(group));
         table.push(line);
@@ -105,27 +107,15 @@ fn per_group(rows: &[LossComponents], headers: &[String], cells: impl Fn(&Group<
     table
 }
 
-type Describe = fn(&LossComponents) -> Cell;
-
-/// What was trained and measured, as far as it differs between groups.
-fn description(groups: &[Group<'_>]) -> Vec<(&'static str, Describe)> {
-    let describe: [(&str, Describe); 9] = [
-        ("dataset", |row| Cell::text(&row.run.dataset)),
-        ("encoder", |row| Cell::text(&row.run.encoder)),
-        ("loss", |row| Cell::text(&row.run.loss)),
-        ("epochs", |row| integer(row.run.epochs)),
-        ("t", |row| Cell::number(row.temperature)),
-        ("sampling", |row| Cell::text(row.sampling.name())),
-        ("positives", |row| Cell::text(row.positives.name())),
-        ("train K", |row| integer(row.run.train_negatives)),
-        ("selection", |row| Cell::text(row.selection().unwrap_or("all"))),
-    ];
-    let differs = |of: Describe| groups.iter().any(|g| of(g.rows[0]) != of(groups[0].rows[0]));
-    describe.into_iter().filter(|&(_, of)| differs(of)).collect()
-}
-
-fn integer(value: Option<u64>) -> Cell {
-    value.map_or(Cell::Missing, |v| Cell::Integer(v as i64))
+/// What a row says in these columns; where it says nothing, what that means.
+fn descriptive(columns: &[&Column], row: &LossComponents) -> Vec<Cell> {
+    let cell = |column: &&Column| match (column.value)(row) {
+        Value::Unknown => Cell::text(column.absent),
+        Value::Integer(value) => Cell::Integer(value as i64),
+        Value::Number(value) => Cell::number(value),
+        value => Cell::Text(value.to_string()),
+    };
+    columns.iter().map(cell).collect()
 }
 
 fn statistic(group: &Group<'_>, of: impl Fn(&LossComponents) -> Option<f64>) -> Cell {
@@ -133,18 +123,18 @@ fn statistic(group: &Group<'_>, of: impl Fn(&LossComponents) -> Option<f64>) -> 
     values.map_or(Cell::Missing, |values| Cell::Estimate(mean_and_deviation(&values)))
 }
 
-fn measured_section(rows: &[LossComponents]) -> Section {
+fn measured_section(groups: &Groups<'_>) -> Section {
     Section {
         title: "Measured".into(),
         text: "Contrastive loss L_Info with K = n−1 negatives, gap d(f), collisions, exact coverage υ and collision τ of \
                the sampling that was used, supervised loss L_sup of the mean classifier, and accuracies on head features."
             .into(),
-        table: measured_table(rows),
+        table: measured_table(groups),
     }
 }
 
 /// The two sections that any measurement can have: counted against exact frequencies, and paired margins.
-pub fn standard_sections(rows: &[LossComponents]) -> Vec<Section> {
+pub fn standard_sections(groups: &Groups<'_>) -> Vec<Section> {
     let sections = [
         Section {
             title: "Counted against exact".into(),
@@ -153,7 +143,7 @@ pub fn standard_sections(rows: &[LossComponents]) -> Vec<Section> {
                    test counts the first anchor of each batch; all anchors of a batch collide together, so their share \
                    (collision) has no binomial law and stands beside its exact value untested."
                 .into(),
-            table: checks_table(rows),
+            table: checks_table(groups),
         },
         Section {
             title: "Do the lower bounds of L_Info hold?".into(),
@@ -161,7 +151,7 @@ pub fn standard_sections(rows: &[LossComponents]) -> Vec<Section> {
                    means would make a theorem's difference positive; here class means come from the training samples and f̄ \
                    from a few views, so Jensen's step holds only approximately."
                 .into(),
-            table: margins_table(rows),
+            table: margins_table(groups),
         },
     ];
     sections.into_iter().filter(|s| !s.table.rows().is_empty()).collect()
@@ -216,7 +206,7 @@ fn write_files(folder: &Path, page: (String, Vec<u8>), others: Vec<(String, Vec<
 /// tables all.
 ///
 /// # Errors
-/// No rows; the figure cannot be drawn; the operating system refuses to write.
+/// No rows, or two that [`group`] refuses; the figure cannot be drawn; the operating system refuses to write.
 pub fn write(
     folder: &Path,
     title: &str,
@@ -227,10 +217,12 @@ pub fn write(
     if rows.is_empty() {
         return Err(Error::argument("a report needs at least one row of losses"));
     }
-    let figure = Figure::of_bounds("bounds", "", rows, selection)?;
-    let table = bounds_by_draws(rows);
-    let sections = &[&[measured_section(rows)], sections].concat()[..];
-    let markdown = std::iter::once(format!("# {title}\n\n{}", table.to_text(Format::Markdown)))
+    let groups = &group(rows)?;
+    let figure = Figure::of_bounds("bounds", "", groups, selection)?;
+    let table = bounds_by_draws(groups, registry::all());
+    let sections = &[&[measured_section(groups)], sections].concat()[..];
+    let note = groups.note().map_or_else(String::new, |note| format!("{note}.\n\n"));
+    let markdown = std::iter::once(format!("# {title}\n\n{note}{}", table.to_text(Format::Markdown)))
         .chain(
             sections
                 .iter()
@@ -238,12 +230,12 @@ pub fn write(
         )
         .collect::<Vec<_>>()
         .join("\n");
-    let page = page(title, &figure.svg, rows, &table, sections).into_bytes();
+    let page = page(title, &figure.svg, groups, &table, sections).into_bytes();
     let others = [
         ("losses.csv", losses::write_to(rows).into_bytes()),
         ("bounds.svg", figure.svg.into_bytes()),
         ("bounds.png", figure.png),
-        ("bounds.csv", bounds_table(rows).to_text(Format::Csv).into_bytes()),
+        ("bounds.csv", bounds_table(groups, registry::all()).to_text(Format::Csv).into_bytes()),
         ("bounds.md", markdown.into_bytes()),
     ];
     let others = others.into_iter().map(|(name, content)| (name.to_string(), content));

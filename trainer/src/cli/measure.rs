@@ -66,7 +66,7 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     };
     measured.write(&folder)?;
     if !args.options.quiet {
-        print(&cli::text(&measured.rows))?;
+        print(&cli::text(&measured.rows)?)?;
         print(&format!("wrote {}\n", folder.join("losses.csv").display()))?;
     }
     Ok(())

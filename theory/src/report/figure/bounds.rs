@@ -3,8 +3,8 @@
 use super::{Drawing, Drawn, Format, Scale, message, render, tick};
 use crate::bounds::{self, Bound};
 use crate::error::{Error, Result};
-use crate::losses::{LossComponents, Quantity};
-use crate::report::{Group, MeanAndDeviation, group, mean_and_deviation};
+use crate::losses::{Column, Group, Groups, LossComponents, Quantity, Value};
+use crate::report::{MeanAndDeviation, mean_and_deviation};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
@@ -103,15 +103,11 @@ const SUPERVISED: RGBColor = RGBColor(20, 20, 20);
 ///
 /// # Errors
 /// No rows; the drawing library fails.
-pub fn bounds_against_draws(
-    rows: &[LossComponents],
-    selection: &Selection,
-    format: Format,
-) -> Result<Vec<u8>> {
-    if rows.is_empty() {
+pub fn bounds_against_draws(groups: &Groups<'_>, selection: &Selection, format: Format) -> Result<Vec<u8>> {
+    if groups.is_empty() {
         return Err(Error::argument("a figure of bounds needs at least one row of losses"));
     }
-    render(&Content::new(&group(rows), selection), format)
+    render(&Content::new(groups, selection), format)
 }
 
 struct Bar {
@@ -134,7 +130,9 @@ fn bars(groups: &[Group<'_>], bound: &dyn Bound) -> Vec<Bar> {
 
 /// What the figure shows, gathered before anything is drawn.
 struct Content<'a> {
-    groups: &'a [Group<'a>],
+    groups: &'a Groups<'a>,
+    /// What tells groups of one n apart.
+    differing: Vec<&'static Column>,
     /// Bound, colour, bars; only bounds that have a value somewhere.
     bounds: Vec<(&'static dyn Bound, RGBColor, Vec<Bar>)>,
     /// L_sup per slot.
@@ -146,7 +144,7 @@ struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    fn new(groups: &'a [Group<'a>], selection: &Selection) -> Self {
+    fn new(groups: &'a Groups<'a>, selection: &Selection) -> Self {
         let bounds = selection
             .0
             .iter()
@@ -156,6 +154,7 @@ impl<'a> Content<'a> {
         });
         Self {
             groups,
+            differing: groups.differing_beside_draws(),
             bounds: bounds.filter(|(_, _, bars)| !bars.is_empty()).collect(),
             supervised: groups.iter().map(|g| over_seeds(g, |row| row.get(Quantity::FullSupLoss))).collect(),
             accuracies: accuracies.filter(|(_, _, values)| values.iter().any(Option::is_some)).collect(),
@@ -164,20 +163,16 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// n, and t, the selection of negatives and the loss where the figure has several.
+    /// n, and what else tells the group from others.
     fn label(&self, slot: usize) -> String {
-        let row = self.groups[slot].rows[0];
-        let mut label = row.num_draws.to_string();
-        if self.groups.iter().any(|g| g.rows[0].temperature != row.temperature) {
-            label += &format!(", t = {}", row.temperature);
-        }
-        if self.groups.iter().any(|g| g.rows[0].selection() != row.selection()) {
-            label += &format!(", {}", row.selection().unwrap_or("all"));
-        }
-        if self.groups.iter().any(|g| g.rows[0].run.loss != row.run.loss) {
-            label += &format!(", {}", row.run.loss);
-        }
-        label
+        let row = self.groups[slot].setting();
+        let told = self.differing.iter().map(|column| match (column.value)(row) {
+            Value::Unknown if column.absent == "unknown" => format!(", {} unknown", column.heading),
+            Value::Unknown => format!(", {}", column.absent),
+            Value::Text(text) => format!(", {text}"),
+            value => format!(", {} = {value}", column.heading),
+        });
+        row.num_draws.to_string() + &told.collect::<String>()
     }
 
     /// Lines of the legend, ln C among them.

@@ -3,7 +3,7 @@
 use crate::data::Split;
 use crate::error::Result;
 use crate::run::{Accuracies, Config, Plan, Session, evaluate, run_jobs};
-use theory::losses::{LossComponents, Quantity};
+use theory::losses::{self, LossComponents, Quantity};
 use theory::report::{self, Cell, Table};
 
 const CLASSIFIERS: [&str; 3] = ["mean classifier", "linear probe", "kNN"];
@@ -46,8 +46,9 @@ pub(super) fn accuracy_table(
         ]);
         table.push(line);
     };
-    let trained = report::group(rows).into_iter().map(|group| ("trained", group));
-    let supervised = report::group(references).into_iter().map(|group| ("supervised", group));
+    let (trained, supervised) = (losses::group(rows)?, losses::group(references)?);
+    let trained = trained.iter().map(|group| ("trained", group));
+    let supervised = supervised.iter().map(|group| ("supervised", group));
     for (what, group) in trained.chain(supervised) {
         let of = |mean, linear, knn| -> Option<Vec<Accuracies>> {
             let one = |row: &&LossComponents| {

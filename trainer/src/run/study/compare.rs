@@ -1,8 +1,8 @@
 //! Runs against a reference run of the same seed: which negatives, or which loss, makes a difference.
 
 use std::collections::HashMap;
-use theory::losses::{LossComponents, Quantity};
-use theory::report::{Cell, Group, Table, group, mean_and_deviation, mean_interval};
+use theory::losses::{Group, LossComponents, Quantity, group};
+use theory::report::{Cell, Table, mean_and_deviation, mean_interval};
 
 /// The accuracies that are compared.
 const MEASURES: [(Quantity, &str); 3] = [
@@ -18,11 +18,11 @@ const MEASURES: [(Quantity, &str); 3] = [
 /// Seeds give the same initial weights, order and views to all runs of one n, so that a difference within seeds should vary less than the
 /// accuracies do. The control is the group with a selection `random:…` whose effective K is the same, or one off: `random:95%` keeps
 /// ⌊0.95 K⌋, `easiest:95%` ⌈0.95 K⌉. Intervals are empty for fewer than two seeds.
-pub(super) fn comparison(rows: &[LossComponents], reference: &LossComponents) -> Table {
+pub(super) fn comparison(rows: &[LossComponents], reference: &LossComponents) -> theory::Result<Table> {
     let headers =
         ["n = K+1", "t", "negatives", "loss", "effective K", "accuracy", "seeds", "mean", "95 % interval"];
     let mut headers: Vec<String> = headers.map(String::from).to_vec();
-    let groups = group(rows);
+    let groups = group(rows)?;
     let is_random = |row: &LossComponents| row.selection().is_some_and(|name| name.starts_with("random:"));
     let has_control = groups.iter().any(|group| is_random(group.rows[0]));
     for other in ["first", "random"].into_iter().take(1 + usize::from(has_control)) {
@@ -33,7 +33,7 @@ pub(super) fn comparison(rows: &[LossComponents], reference: &LossComponents) ->
         |a: &LossComponents, b: &LossComponents| a.selection() == b.selection() && a.run.loss == b.run.loss;
     let place = |row: &LossComponents| (row.num_draws, row.temperature.to_bits());
     for (measure, name) in MEASURES {
-        for group in &groups {
+        for group in groups.iter() {
             let row = group.rows[0];
             let values: Vec<f64> = group.rows.iter().filter_map(|row| row.get(measure)).collect();
             if values.is_empty() {
@@ -75,7 +75,7 @@ pub(super) fn comparison(rows: &[LossComponents], reference: &LossComponents) ->
             table.push(cells);
         }
     }
-    table
+    Ok(table)
 }
 
 fn mean(values: &[f64]) -> Cell {
@@ -115,7 +115,7 @@ mod tests {
             row("dcl", 7, 0.51),
             row("dcl", 13, 0.9),
         ];
-        let text = comparison(&rows, &rows[0]).to_text(Format::Csv);
+        let text = comparison(&rows, &rows[0]).unwrap().to_text(Format::Csv);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines[1].contains("dcl") && lines[1].contains(",3,"), "{text}");
@@ -146,7 +146,7 @@ mod tests {
                 ]
             })
             .collect();
-        let text = comparison(&rows, &rows[0]).to_text(Format::Csv);
+        let text = comparison(&rows, &rows[0]).unwrap().to_text(Format::Csv);
         let of = |name: &str| text.lines().find(|line| line.contains(name)).unwrap().to_string();
         assert!(of("hardest:5%").contains("-0.1000 to -0.1000,-0.05"), "{text}");
         assert!(of("easiest:95%").contains("-0.2000 to -0.2000,-0.19"), "{text}");

@@ -117,7 +117,7 @@ pub fn reproduce(
         |run: &&SweepRun| run.config.negatives == first.negatives && run.config.loss == first.loss;
     let reference = runs[..num_runs].iter().filter(like_the_first).find_map(|run| run.rows().first());
     if let Some(reference) = reference.filter(|_| plan.grid.selections.len() + plan.grid.losses.len() > 1) {
-        let table = super::compare::comparison(&rows, reference);
+        let table = super::compare::comparison(&rows, reference)?;
         write("comparison.csv", table.to_text(report::Format::Csv))?;
         sections.push(Section {
             title: "Compared with the first".into(),
@@ -131,8 +131,9 @@ pub fn reproduce(
         });
         compared = Some(table);
     }
+    let groups = losses::group(&rows)?;
     sections.extend(failures_section(&runs));
-    sections.extend(report::standard_sections(&rows));
+    sections.extend(report::standard_sections(&groups));
     let title = format!("{}: bounds against the number of negatives", plan.base.dataset);
     report::write(folder.path(), &title, &rows, &sections, &report::figure::Selection::default())?;
     for check in rows.iter().flat_map(|row| report::checks(row).into_iter().map(move |c| (row, c))) {
@@ -149,9 +150,11 @@ pub fn reproduce(
             ));
         }
     }
+    let (measured, bounds) =
+        (report::measured_table(&groups), report::bounds_table(&groups, theory::bounds::all()));
     Ok(Reproduction {
-        measured: report::measured_table(&rows),
-        bounds: report::bounds_table(&rows),
+        measured,
+        bounds,
         rows,
         runs,
         accuracies,

@@ -115,7 +115,7 @@ pub fn studies(
     let (fixed_batch, selections, losses) = (run(fixed_batch)?, run(selections)?, run(losses)?);
     let population = [population(1.0)?, population(IMBALANCE)?];
     let found = Found { quick, bounds, fixed_batch, selections, losses, population, difficulty };
-    let document = found.document();
+    let document = found.document()?;
     let works = document.sections[0].1.table.clone();
     let report = document.write(&path.join("report"), "studies", Format::Csv, &found.figures()?)?;
     let Found { bounds, fixed_batch, selections, losses, .. } = found;

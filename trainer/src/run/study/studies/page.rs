@@ -4,12 +4,12 @@ use super::works;
 use super::{Analysis, Found, Population, Study, TEMPERATURE};
 use crate::error::Result;
 use crate::population;
-use theory::losses::{LossComponents, Quantity};
+use theory::losses::{Group, LossComponents, Quantity, group};
 use theory::report::figure::{self, Lines, Selection, Series};
-use theory::report::{Document, Figure, Section, Table, group, mean_and_deviation};
+use theory::report::{Document, Figure, Section, Table, mean_and_deviation};
 
 impl Found {
-    pub(super) fn document(&self) -> Document {
+    pub(super) fn document(&self) -> Result<Document> {
         let section =
             |title: &str, text: &str, table: Table| Section { title: title.into(), text: text.into(), table };
         let seeds = if self.quick {
@@ -31,7 +31,7 @@ impl Found {
                          settings that were chosen for NT-Xent.",
                         10f64.ln()
                     ),
-                    works::table(self),
+                    works::table(self)?,
                 ),
             ),
             ("bounds", section("Bounds against n", &self.bounds.command, self.bounds.done.bounds.clone())),
@@ -80,15 +80,15 @@ impl Found {
         }
         let failed = self.sweeps().into_iter().flat_map(|study| study.done.runs.iter());
         sections.extend(super::super::runs::failures_section(failed).map(|section| ("failed", section)));
-        Document { title: "How many negative samples, and which?".into(), sections }
+        Ok(Document { title: "How many negative samples, and which?".into(), sections })
     }
 
     pub(super) fn figures(&self) -> Result<Vec<Figure>> {
-        let (rows, selection) = (&self.bounds.done.rows, Selection::default());
+        let (groups, selection) = (group(&self.bounds.done.rows)?, Selection::default());
         let bounds = Figure::of_bounds(
             "bounds-against-n",
             "Upper bounds of the supervised loss, and what was measured.",
-            rows,
+            &groups,
             &selection,
         )?;
         let lines = |name: &str, caption: &str, drawing: &Lines| -> Result<Figure> {
@@ -103,7 +103,7 @@ impl Found {
         let fixed = lines(
             "accuracy-against-k",
             "The batch is fixed: K alone moves.",
-            &against_k(&self.fixed_batch.done.rows),
+            &against_k(&self.fixed_batch.done.rows)?,
         )?;
         let mut figures = vec![bounds, fixed];
         if let Some(Analysis { found, .. }) = &self.difficulty {
@@ -115,16 +115,16 @@ impl Found {
 }
 
 /// Accuracies of runs whose batch is fixed against K.
-fn against_k(rows: &[LossComponents]) -> Lines {
-    let groups = group(rows);
+fn against_k(rows: &[LossComponents]) -> Result<Lines> {
+    let groups = group(rows)?;
     let series = |name: &str, measure: Quantity| {
-        let point = |g: &theory::report::Group<'_>| {
+        let point = |g: &Group<'_>| {
             let values: Option<Vec<f64>> = g.rows.iter().map(|row| row.get(measure)).collect();
             Some(((g.rows[0].num_draws.get() - 1) as f64, mean_and_deviation(&values?).mean))
         };
         Series { name: name.into(), points: groups.iter().filter_map(point).collect(), right: false }
     };
-    Lines {
+    Ok(Lines {
         title: "Accuracy against K, batch of 256".into(),
         x_label: "K negatives in the training loss".into(),
         y_label: "accuracy".into(),
@@ -135,5 +135,5 @@ fn against_k(rows: &[LossComponents]) -> Lines {
             series("linear (encoder)", Quantity::LinearAccuracyEncoder),
         ],
         ..Lines::default()
-    }
+    })
 }

@@ -3,11 +3,12 @@
 use super::{Found, over_seeds, shown, words};
 use measure::difficulty::Difficulty;
 use theory::bounds;
-use theory::losses::{LossComponents, Quantity};
-use theory::report::{Group, Table, group, mean_and_deviation};
+use theory::losses::{Group, Groups, LossComponents, Quantity, group};
+use theory::report::{Table, mean_and_deviation};
 
 /// One line a work.
-pub(super) fn table(found: &Found) -> Table {
+pub(super) fn table(found: &Found) -> theory::Result<Table> {
+    let (bounds, fixed_batches) = (&group(&found.bounds.done.rows)?, &group(&found.fixed_batch.done.rows)?);
     let mut table = Table::new(["work", "question", "measured here", "result", "command"]);
     let mut push = |work: &str, question: &str, measured: &str, result: String, command: &str| {
         table.push([work, question, measured, &result, command].map(|text| words(text.to_string())).to_vec());
@@ -15,20 +16,20 @@ pub(super) fn table(found: &Found) -> Table {
     let [sweep, fixed, selections, losses] = found.sweeps().map(|study| study.command.as_str());
     let ([equal, unequal], difficulty) = (&found.population, found.difficulty.as_ref());
     for (work, question, key) in BOUNDS {
-        push(work, question, &format!("the bound `{key}`"), bound(found, key), sweep);
+        push(work, question, &format!("the bound `{key}`"), bound(bounds, key), sweep);
     }
     push(
         "this project",
         "Which proved upper bound of L_sup is the sharpest here?",
         "all bounds that are theorems",
-        sharpest(found),
+        sharpest(bounds),
         sweep,
     );
     push(
         "Wang & Isola 2020",
         "Does the loss align views and spread features?",
         "alignment and uniformity",
-        against_draws(found, &[("alignment", Quantity::Alignment), ("uniformity", Quantity::Uniformity)]),
+        against_draws(bounds, &[("alignment", Quantity::Alignment), ("uniformity", Quantity::Uniformity)]),
         sweep,
     );
     push(
@@ -49,7 +50,7 @@ pub(super) fn table(found: &Found) -> Table {
         "Awasthi, Dikkala & Kamath 2022",
         "Do many negatives hurt with finite data?",
         "accuracy with K sampled negatives in batches of 256",
-        fixed_batch(found),
+        fixed_batch(fixed_batches),
         fixed,
     );
     for (question, selection) in [
@@ -83,7 +84,7 @@ pub(super) fn table(found: &Found) -> Table {
             losses,
         );
     }
-    table
+    Ok(table)
 }
 
 /// Work, question and key of each bound that has a line.
@@ -134,7 +135,7 @@ fn values(group: &Group<'_>, measure: Quantity) -> Option<String> {
 }
 
 /// `n = 16: 1.2, L_sup 1.1; …`
-fn bound(found: &Found, key: &str) -> String {
+fn bound(groups: &Groups<'_>, key: &str) -> String {
     let Some(bound) = bounds::find(key) else { return String::new() };
     let one = |group: &Group<'_>| {
         let n = group.rows[0].num_draws;
@@ -160,11 +161,11 @@ fn bound(found: &Found, key: &str) -> String {
         bounds::Standing::Theorem => String::new(),
         standing => format!(" ({})", standing.name()),
     };
-    group(&found.bounds.done.rows).iter().map(one).collect::<Vec<_>>().join("; ") + &standing
+    groups.iter().map(one).collect::<Vec<_>>().join("; ") + &standing
 }
 
 /// The theorem with the least upper bound of L_sup at each n, on average over seeds.
-fn sharpest(found: &Found) -> String {
+fn sharpest(groups: &Groups<'_>) -> String {
     let one = |group: &Group<'_>| {
         let proved = bounds::all().iter().filter(|bound| bound.standing() == bounds::Standing::Theorem);
         let mean = |bound: &&'static dyn bounds::Bound| {
@@ -177,17 +178,17 @@ fn sharpest(found: &Found) -> String {
         let supervised = values(group, Quantity::FullSupLoss).unwrap_or_default();
         format!("n = {}: {best}, L_sup {supervised}", group.rows[0].num_draws)
     };
-    group(&found.bounds.done.rows).iter().map(one).collect::<Vec<_>>().join("; ")
+    groups.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-fn against_draws(found: &Found, measures: &[(&str, Quantity)]) -> String {
+fn against_draws(groups: &Groups<'_>, measures: &[(&str, Quantity)]) -> String {
     let one = |group: &Group<'_>| {
         let parts = measures
             .iter()
             .filter_map(|(name, measure)| Some(format!("{name} {}", values(group, *measure)?)));
         format!("n = {}: {}", group.rows[0].num_draws, parts.collect::<Vec<_>>().join(", "))
     };
-    group(&found.bounds.done.rows).iter().map(one).collect::<Vec<_>>().join("; ")
+    groups.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn population(rows: &[crate::population::Row]) -> String {
@@ -207,14 +208,14 @@ fn population(rows: &[crate::population::Row]) -> String {
     format!("{ends}; at most {} nats from the optimum at {} values of K", shown(excess), rows.len())
 }
 
-fn fixed_batch(found: &Found) -> String {
+fn fixed_batch(groups: &Groups<'_>) -> String {
     let one = |group: &Group<'_>| {
         let k = group.rows[0].num_draws.get() - 1;
         let [mean, linear] = [Quantity::MeanAccuracy, Quantity::LinearAccuracyEncoder]
             .map(|m| values(group, m).unwrap_or_default());
         format!("K = {k}: mean classifier {mean}, linear (encoder) {linear}")
     };
-    group(&found.fixed_batch.done.rows).iter().map(one).collect::<Vec<_>>().join("; ")
+    groups.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// Accuracies of rows of a sweep that `which` picks: mean classifier on head features, linear on encoder features.

@@ -1,0 +1,122 @@
+//! One table, five formats: a file each.
+
+mod csv;
+mod json;
+mod latex;
+mod markdown;
+mod terminal;
+
+use super::{Cell, Table};
+use crate::error::{Error, Result};
+use serde_json::Value;
+
+/// Output format of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned columns for a terminal.
+    Table,
+    /// Comma-separated values with a header line.
+    Csv,
+    /// An array of objects.
+    Json,
+    /// A Markdown table.
+    Markdown,
+    /// A LaTeX tabular.
+    Latex,
+}
+
+impl std::str::FromStr for Format {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "table" => Ok(Self::Table),
+            "csv" => Ok(Self::Csv),
+            "json" => Ok(Self::Json),
+            "markdown" => Ok(Self::Markdown),
+            "latex" => Ok(Self::Latex),
+            _ => Err(Error::argument(format!("'{name}' is none of table, csv, json, markdown, latex"))),
+        }
+    }
+}
+
+impl Table {
+    /// The whole table as text that ends with a line break.
+    pub fn to_text(&self, format: Format) -> String {
+        match format {
+            Format::Table => terminal::text(self),
+            Format::Csv => csv::text(self),
+            Format::Json => format!("{:#}\n", self.to_json()),
+            Format::Markdown => markdown::text(self),
+            Format::Latex => latex::text(self),
+        }
+    }
+
+    /// The table as JSON: an array of objects, or one object where [`single`](Self::single) says so.
+    pub fn to_json(&self) -> Value {
+        json::value(self)
+    }
+}
+
+/// Every cell as people read it.
+fn texts(table: &Table) -> Vec<Vec<String>> {
+    table.rows().iter().map(|row| row.iter().map(ToString::to_string).collect()).collect()
+}
+
+/// Columns of the width of their longest cell, at least `least`, between edges; below the header a rule, if there is one.
+fn aligned(table: &Table, separator: &str, edge: &str, rule: Option<&str>) -> String {
+    let (headers, rows) = (table.headers(), texts(table));
+    let least = rule.map_or(0, |_| 3);
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| &row[column]).chain([&headers[column]]);
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0).max(least)
+    };
+    let widths: Vec<usize> = (0..headers.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let pad = |(cell, &width): (&String, &usize)| {
+            let missing = width - cell.chars().count();
+            format!("{cell}{}", " ".repeat(missing))
+        };
+        let padded: Vec<String> = cells.iter().zip(&widths).map(pad).collect();
+        format!("{edge}{}{}\n", padded.join(separator), edge.chars().rev().collect::<String>())
+            .trim_end()
+            .to_string()
+            + "\n"
+    };
+    let mut text = line(headers);
+    if let Some(rule) = rule {
+        text += &line(&widths.iter().map(|&width| rule.repeat(width)).collect::<Vec<_>>());
+    }
+    // Line by line: exact integers make tables of hundreds of megabytes.
+    rows.iter().for_each(|row| text += &line(row));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::MeanAndDeviation;
+
+    fn sample() -> Table {
+        let mut table = Table::new(["n", "L_sup"]);
+        let value = MeanAndDeviation { mean: 1.5, deviation: Some(0.25) };
+        table.push(vec![Cell::Integer(16), Cell::Vacuous(value)]);
+        table.push(vec![Cell::Integer(32)]);
+        table
+    }
+
+    #[test]
+    fn formats() {
+        assert_eq!(
+            sample().to_text(Format::Markdown),
+            "| n   | L_sup                   |\n\
+             | --- | ----------------------- |\n\
+             | 16  | 1.500 ± 0.250 (vacuous) |\n\
+             | 32  |                         |\n"
+        );
+        assert_eq!(sample().to_text(Format::Csv), "n,L_sup,L_sup sd\n16,1.5,0.25\n32,,\n");
+        assert!(sample().to_text(Format::Latex).contains("16 & 1.500 $\\pm$ 0.250 (vacuous) \\\\"));
+        let json: serde_json::Value = serde_json::from_str(&sample().to_text(Format::Json)).unwrap();
+        assert_eq!(json[0]["L_sup"]["mean"], 1.5);
+    }
+}
