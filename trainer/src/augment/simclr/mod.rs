@@ -9,10 +9,10 @@
 //!    \[0, 1\], and the hue turned by h (through HSV);
 //! 4. with probability 0.2 grey(x) = 0.2989 R + 0.587 G + 0.114 B in all three channels.
 //!
-//! Grey images, u8 \[H, W, 1\] ([`Sampler::with_channels`]), have views \[size, size, 1\]. As in torchvision, m is then the mean of
-//! the image itself, and saturation, hue and grey change nothing. A view is nearly that of the image in three equal channels: the
-//! weights of grey(x) add up to 0.9999, so that contrast and saturation there differ by up to 1e-4·|1−f|, and a grey view by 1e-4. Which
-//! box, flip and factors are drawn does not depend on the channels.
+//! Grey images, u8 \[H, W, 1\] ([`Sampler::with_channels`]), have views \[size, size, 1\]. As in torchvision, m is then
+//! the mean of the image itself, and saturation, hue and grey change nothing. A view is nearly that of the image in
+//! three equal channels: the weights of grey(x) add up to 0.9999, so that contrast and saturation there differ by up to
+//! 1e-4·|1−f|, and a grey view by 1e-4. Which box, flip and factors are drawn does not depend on the channels.
 //!
 //! Numbers are the defaults of [`Augmentation`]; ranges of random numbers are in [`Sampler::parameters`]'
 //! file. There is no blur and no normalisation by mean and deviation.
@@ -40,6 +40,7 @@
 //! Source: T. Chen, S. Kornblith, M. Norouzi, G. Hinton, "A simple framework for contrastive learning of
 //! visual representations", ICML 2020, appendix A; torchvision.
 
+mod augment;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -49,8 +50,8 @@ mod parameters;
 #[cfg(test)]
 mod tests;
 
+pub use augment::Augment;
 pub use cpu::{Scratch, apply};
-pub use op::Augment;
 pub use parameters::{ATTEMPTS, CropBox, MAX_SIDE, Parameters, Part, Sampler};
 
 use crate::error::{Error, Result};
