@@ -1,11 +1,9 @@
-//! With the feature `cuda`: every `src/**/kernel.cu` becomes `OUT_DIR/NAME.ptx`, NAME being its folder. Without it:
-//! nothing.
+//! With the feature `cuda`: every `src/**/kernel.cu` becomes `OUT_DIR/NAME.ptx`, NAME being its folder. Without it: nothing.
 //!
-//! PTX of compute_80 is compiled by the driver for the GPU at hand when a kernel is first used, so one build serves
-//! every GPU from Ampere on. nvcc is `$NVCC`, else `$CUDA_HOME/bin/nvcc`, else the one on the path.
+//! PTX of compute_80 is compiled by the driver for the GPU at hand when a kernel is first used, so one build serves every GPU from
+//! Ampere on. nvcc is `$NVCC`, else `$CUDA_HOME/bin/nvcc`, else the one on the path.
 //!
-//! A PTX file is reused where no source is newer and NAME.stamp holds the same command line and the same
-//! `nvcc --version`.
+//! A PTX file is reused where no source is newer and NAME.stamp holds the same command line and the same `nvcc --version`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -35,8 +33,7 @@ fn compile_kernels() -> Result<(), String> {
             None => PathBuf::from("nvcc"),
         });
     let output = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
-    // A folder, since a new kernel must be seen too. Cargo then runs this after every edit, so what is up to date is
-    // left alone.
+    // A folder, since a new kernel must be seen too. Cargo then runs this after every edit, so what is up to date is left alone.
     println!("cargo::rerun-if-changed=src");
     let mut sources = Vec::new();
     find_sources(Path::new("src"), &mut sources)?;
