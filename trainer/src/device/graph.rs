@@ -1,6 +1,6 @@
 //! A training step as a CUDA graph: recorded once, then replayed by one call instead of some hundred launches.
 
-use super::device::explain;
+use super::choice::explain;
 use crate::error::Result;
 use candle_core::CudaDevice;
 use cudarc::driver::CudaGraph;

@@ -10,11 +10,11 @@ mod choice;
 pub use choice::{DeviceChoice, Opened, explain};
 
 #[cfg(feature = "cuda")]
-pub mod cudnn;
+pub(crate) mod cudnn;
 #[cfg(feature = "cuda")]
 pub mod gauge;
 #[cfg(feature = "cuda")]
-pub mod gemm;
+pub(crate) mod gemm;
 #[cfg(feature = "cuda")]
 pub mod graph;
 #[cfg(feature = "cuda")]
