@@ -43,7 +43,7 @@ fn run(Cli { features, options, out }: &Cli) -> Result<()> {
     if options.quiet {
         return Ok(());
     }
-    let text = format!("{}wrote {}\n", cli::text(&measured.rows), out.join("losses.csv").display());
+    let text = format!("{}wrote {}\n", cli::text(&measured.rows)?, out.join("losses.csv").display());
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     written.map_err(|e| Error::io(Path::new("standard output"), e))

@@ -66,7 +66,7 @@ def main():
         common = ["--net", net, "--batch", batch, "--steps", steps, "--threads", args.threads]
         common += ["--device", args.device, "--dtype", args.dtype]
         torch = [sys.executable, HERE / "peers" / "torch_step.py", *common]
-        variants = {"ours": [args.trainer, "bench", *common], "torch": torch + (["--channels-last"] if on_gpu else [])}
+        variants = {"ours": [args.trainer, "bench", "--format", "json", *common], "torch": torch + (["--channels-last"] if on_gpu else [])}
         if not on_gpu:
             variants["torch channels-last"] = torch + ["--channels-last"]
         if args.compile:

@@ -1,5 +1,5 @@
-//! Loads a data set and prints what can be compared with published facts: numbers of images per class, first labels, mean
-//! and deviation of each channel in \[0, 1\], time, and the largest memory beside the number of bytes of pixels.
+//! Loads a data set and prints what can be compared with published facts: numbers of images per class, first labels,
+//! mean and deviation of each channel in \[0, 1\], time, and the largest memory beside the number of bytes of pixels.
 //!
 //! Run: `cargo run --release -p trainer --example describe_data NAME DIR [TRAIN_SAMPLES]`.
 

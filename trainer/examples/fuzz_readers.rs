@@ -2,12 +2,12 @@
 //! contradicts itself, at a message that is not one line of at most 1,000 characters beginning with the file's name, or
 //! where a file's promise took memory.
 //!
-//! Run: `cargo run --release -p trainer --example fuzz_readers [MILLIONS] [SEED]`, 10 million inputs by default. Each input
-//! is a valid small file after one to four changes: bits flipped, bytes overwritten, cut, inserted, removed, copied from
-//! another place or file, or numbers replaced by extreme ones in the forms that the formats use. Half of the changes fall
-//! where the files have their structure (headers, labels, the pickles outside the pixels). Packed files are changed before
-//! packing (stored, so that the checksum holds) or after. An input depends on SEED, reader and number only, and a panic
-//! is reported with these.
+//! Run: `cargo run --release -p trainer --example fuzz_readers [MILLIONS] [SEED]`, 10 million inputs by default. Each
+//! input is a valid small file after one to four changes: bits flipped, bytes overwritten, cut, inserted, removed,
+//! copied from another place or file, or numbers replaced by extreme ones in the forms that the formats use. Half of
+//! the changes fall where the files have their structure (headers, labels, the pickles outside the pixels). Packed
+//! files are changed before packing (stored, so that the checksum holds) or after. An input depends on SEED, reader and
+//! number only, and a panic is reported with these.
 
 use measure::rng::{Purpose, stream};
 use rand::Rng;

@@ -5,8 +5,9 @@
 //! cargo run --release -p trainer --example torch_agreement -- DIR
 //! ```
 //!
-//! Reads `DIR/full.pt` into the network of Nozawa & Sato, computes the features of the images in `DIR/full.npz`, and prints the largest
-//! difference to PyTorch's (computed in f64 from the same f32 weights); fails above 1e-4 of the largest feature.
+//! Reads `DIR/full.pt` into the network of Nozawa & Sato, computes the features of the images in `DIR/full.npz`, and
+//! prints the largest difference to PyTorch's (computed in f64 from the same f32 weights); fails above 1e-4 of the
+//! largest feature.
 
 use candle_core::{DType, Device, Tensor};
 use std::collections::HashMap;

@@ -4,10 +4,10 @@
 //! cargo run --release -p trainer --example train_texts -- DIR [batch=64] [epochs=20] [rate=1] [kind=replace] [latent] [dense]
 //! ```
 //!
-//! DIR holds `ag_news/`. LARS, momentum 0.9, no decay, two epochs of warm-up, then a cosine, peak rate · B/256 (the official
-//! "sqrt" rule lr·√B is rate = 256 lr/√B), t = 0.5: the protocol of Nozawa & Sato (2021) but for the number of epochs.
-//! `latent`: the eight classes of `ag-news-8`. `dense`: every step passes over all embeddings. Times are CPU time, with
-//! `RAYON_NUM_THREADS=1` that of one thread.
+//! DIR holds `ag_news/`. LARS, momentum 0.9, no decay, two epochs of warm-up, then a cosine, peak rate · B/256 (the
+//! official "sqrt" rule lr·√B is rate = 256 lr/√B), t = 0.5: the protocol of Nozawa & Sato (2021) but for the number of
+//! epochs. `latent`: the eight classes of `ag-news-8`. `dense`: every step passes over all embeddings. Times are CPU
+//! time, with `RAYON_NUM_THREADS=1` that of one thread.
 
 use candle_core::Device;
 use cpu_time::ProcessTime;

@@ -7,24 +7,17 @@
 //!
 //! path similarity = 1/(1 + e),   Wu & Palmer (1994) = 2·depth(l)/(depth(a) + depth(b)).
 //!
-//! Both are 1 for a = b only. `data/README.md` says where the hierarchies that are compiled in come from.
+//! Both are 1 for a = b only. `data/README.md` says where those of some data sets come from.
 
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Data sets whose hierarchy is compiled in.
-const KNOWN: [(&str, &str); 3] = [
-    ("cifar10", include_str!("../../../data/hierarchies/cifar10.csv")),
-    ("cifar100", include_str!("../../../data/hierarchies/cifar100.csv")),
-    ("fashion-mnist", include_str!("../../../data/hierarchies/fashion-mnist.csv")),
-];
-
 /// Classes in a tree.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hierarchy {
-    /// The file, or the data set whose hierarchy is compiled in.
+    /// The file, or the data set that it is compiled in for.
     pub name: String,
     /// The node of each class.
     pub classes: Vec<String>,
@@ -43,37 +36,30 @@ struct Node {
 }
 
 impl Hierarchy {
-    /// The hierarchy of a data set that has one here: `cifar10` and `fashion-mnist` (WordNet 3.0), `cifar100` (its 20
-    /// superclasses).
-    ///
-    /// # Examples
-    /// ```
-    /// use measure::difficulty::Hierarchy;
-    /// let cifar100 = Hierarchy::known("cifar100").unwrap()?;
-    /// assert_eq!(cifar100.classes[4], "beaver");
-    /// // Beaver and dolphin are two edges apart, below aquatic mammals; beaver and apple four.
-    /// assert_eq!((cifar100.path.row(4)[30], cifar100.path.row(4)[0]), (1.0 / 3.0, 0.2));
-    /// # Ok::<(), measure::Error>(())
-    /// ```
-    pub fn known(dataset: &str) -> Option<Result<Self>> {
-        let (name, text) = KNOWN.iter().find(|(name, _)| *name == dataset)?;
-        Some(Self::parse(text, Path::new(name)))
-    }
-
-    /// From a file, or of the data set of this name.
+    /// From a file.
     ///
     /// # Errors
-    /// The file cannot be read, or is none of a tree: a name that comes twice, a parent that is no node, two roots or none,
-    /// a circle; a class that comes twice or not at all.
+    /// The file cannot be read, and those of [`parse`](Self::parse).
     pub fn read(path: &Path) -> Result<Self> {
-        if let Some(known) = path.to_str().and_then(Self::known) {
-            return known;
-        }
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         Self::parse(&text, path)
     }
 
-    fn parse(text: &str, place: &Path) -> Result<Self> {
+    /// From the text of a file; `place` is its name.
+    ///
+    /// # Errors
+    /// The text is none of a tree: a name that comes twice, a parent that is no node, two roots or none, a circle; a class
+    /// that comes twice or not at all.
+    ///
+    /// # Examples
+    /// ```
+    /// use measure::difficulty::Hierarchy;
+    /// let tree = Hierarchy::parse("node,parent,class\nroot,,\na,root,0\nb,root,1\nc,b,2\n", "tree".as_ref())?;
+    /// // a and b are two edges apart; the root has depth 1, both have 2.
+    /// assert_eq!((tree.path.row(0)[1], tree.wu_palmer.row(0)[1]), (1.0 / 3.0, 0.5));
+    /// # Ok::<(), measure::Error>(())
+    /// ```
+    pub fn parse(text: &str, place: &Path) -> Result<Self> {
         let bad = |message: String| Error::data(place, message);
         let nodes = nodes(text).map_err(bad)?;
         let parents = parents(&nodes).map_err(bad)?;
@@ -296,25 +282,5 @@ mod tests {
             parse(TREE).unwrap().check(3).unwrap_err().to_string(),
             "the hierarchy tree.csv has the classes 0 to 3, the samples have 0 to 2"
         );
-    }
-
-    #[test]
-    fn what_is_compiled_in_is_what_is_documented() {
-        let of = |name: &str| Hierarchy::known(name).unwrap().unwrap();
-        let cifar10 = of("cifar10");
-        assert_eq!((cifar10.classes.len(), &cifar10.classes[1][..]), (10, "car.n.01"));
-        // Cat and dog are both carnivores: four edges. Car and truck are both motor vehicles: two.
-        assert_eq!((cifar10.path.row(3)[5], cifar10.path.row(1)[9]), (0.2, 1.0 / 3.0));
-        let fashion = of("fashion-mnist");
-        // A T-shirt is a shirt; sandals and sneakers are shoes, boots footwear.
-        assert_eq!(
-            (fashion.path.row(0)[6], fashion.path.row(5)[7], fashion.path.row(5)[9]),
-            (0.5, 1.0 / 3.0, 0.25)
-        );
-        let cifar100 = of("cifar100");
-        cifar100.check(100).unwrap();
-        assert!(cifar100.classes.is_sorted(), "numbered in the order of their names");
-        assert!(Hierarchy::known("digits").is_none());
-        assert!(Hierarchy::read(Path::new("no/such.csv")).unwrap_err().to_string().contains("no/such.csv"));
     }
 }

@@ -131,13 +131,16 @@ fn chosen_queries_and_bank_by_brute_force() {
     assert!(summary.contains("bank,31\nqueries,9\nnegatives_K,30\nseed,5\n"), "{summary}");
 }
 
+fn cifar10() -> Hierarchy {
+    Hierarchy::parse(include_str!("../../../data/hierarchies/cifar10.csv"), "cifar10".as_ref()).unwrap()
+}
+
 #[test]
 fn the_order_of_the_samples_does_not_matter() {
     let samples = 90;
     let labels: Vec<usize> = (0..samples).map(|i| i % 10).collect();
     let views = Views { first: random(samples, 8, 0), second: random(samples, 8, 1) };
-    let request =
-        Request { hierarchy: Hierarchy::known("cifar10").map(Result::unwrap), ..Request::default() };
+    let request = Request { hierarchy: Some(cifar10()), ..Request::default() };
     let found = analyse(&views, &labels, &request).unwrap();
     let order = permutation(samples, &mut stream(3, Purpose::Split, 9));
     let shuffled = Views { first: views.first.gather(&order), second: views.second.gather(&order) };
@@ -159,7 +162,9 @@ fn the_order_of_the_samples_does_not_matter() {
 /// Hard negatives of a sibling class: seen by both similarities, and by the files.
 #[test]
 fn siblings_that_are_hard_are_seen() {
-    let hierarchy = Hierarchy::known("cifar100").unwrap().unwrap();
+    let hierarchy =
+        Hierarchy::parse(include_str!("../../../data/hierarchies/cifar100.csv"), "cifar100".as_ref())
+            .unwrap();
     let samples = 400;
     let labels: Vec<usize> = (0..samples).map(|i| i % 100).collect();
     // A direction for each superclass, and noise.
@@ -208,7 +213,7 @@ fn what_cannot_be_ranked_is_refused() {
     assert_eq!(fails(&views, request), "2 bank items are not between 3 and 4, the samples");
     let request = Request { bins: Some(vec!["0-1".parse().unwrap()]), ..all.clone() };
     assert_eq!(fails(&views, request), "the bin 0-1 % is empty: it holds none of K = 3 negatives");
-    let request = Request { hierarchy: Hierarchy::known("cifar10").map(Result::unwrap), ..all.clone() };
+    let request = Request { hierarchy: Some(cifar10()), ..all.clone() };
     assert_eq!(
         fails(&views, request),
         "the hierarchy cifar10 has the classes 0 to 9, the samples have 0 to 1"

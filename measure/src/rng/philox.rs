@@ -6,8 +6,8 @@
 //! (k₀, k₁) ← (k₀ + W₀, k₁ + W₁) mod 2³² between rounds,
 //!
 //! so that any number of a stream can be computed without those before it: a GPU thread or a CPU thread draws
-//! the numbers of "its" image, and neither the order nor the number of threads matters. `philox.cuh` beside
-//! this file is the same for CUDA.
+//! the numbers of "its" image, and neither the order nor the number of threads matters. A kernel that draws the
+//! same numbers has these formulas in CUDA beside it.
 //!
 //! Source: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3",
 //! SC 2011.

@@ -173,7 +173,8 @@ CHECK(batch_norm_running_statistics) {
     compare("batch_norm running statistics", stats, reference, 1e-6);
 }
 
-// A NaN in one channel stays visible: in y, in the sums, in dx, in the running variance; ReLU's mask lets its gradient through.
+// A NaN in one channel stays visible: in y, in the sums, in dx, in the running variance; ReLU's mask lets its gradient
+// through.
 CHECK(batch_norm_nan) {
     const int rows = 5, channels = 2;
     for (bool residual : {false, true}) {

@@ -75,8 +75,9 @@ inline double rounding(float) { return 0; }
 // Half a unit in the last place of a number with 8 significant bits.
 inline double rounding(__nv_bfloat16) { return 1.0 / 256; }
 
-// Error: the largest |found - reference| over the array, less what rounding |reference| to bf16 may add where the result is bf16, in
-// units of the largest |reference| of the array or of `scale`, if that is larger (the size of terms that cancel).
+// Error: the largest |found - reference| over the array, less what rounding |reference| to bf16 may add where the
+// result is bf16, in units of the largest |reference| of the array or of `scale`, if that is larger (the size of terms
+// that cancel).
 template <typename T>
 void compare(const std::string &kernel, Buffer<T> &found, const std::vector<double> &reference, double tolerance, double scale = 0) {
     double largest = scale, error = 0;

@@ -1,9 +1,10 @@
 // Runs CUDA kernels on a CPU: a translation unit includes this, then a kernel.cu.
 //
 // The blocks of a launch run one after the other. The threads of a block are fibres on one thread of the operating
-// system: each runs to its next __syncthreads(), then the next one runs, in the order of `emulate::order`. A kernel without a data
-// race gives the same bits in every order; a missing barrier shows as a difference between orders. A barrier that only a part of
-// the block reaches ends the program with a message. Shared memory is static storage, which the blocks use in turn.
+// system: each runs to its next __syncthreads(), then the next one runs, in the order of `emulate::order`. A kernel
+// without a data race gives the same bits in every order; a missing barrier shows as a difference between orders. A
+// barrier that only a part of the block reaches ends the program with a message. Shared memory is static storage, which
+// the blocks use in turn.
 #pragma once
 #include "cuda_bf16.h"
 #include <functional>
@@ -41,8 +42,8 @@ enum Order { FORWARD, BACKWARD, INTERLEAVED };
 inline Index thread_index, block_index, block_size, grid_size;
 inline Order order = FORWARD;
 
-// A fibre is made once and runs one thread of each block after the other. ucontext gives it its stack; after that _setjmp and
-// _longjmp switch, which, unlike swapcontext, make no system call.
+// A fibre is made once and runs one thread of each block after the other. ucontext gives it its stack; after that
+// _setjmp and _longjmp switch, which, unlike swapcontext, make no system call.
 struct Fibre {
     jmp_buf place;
     Index index;

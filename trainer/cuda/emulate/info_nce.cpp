@@ -1,4 +1,5 @@
-// NT-Xent: losses against the definition, the gradient of the products against its formula and against finite differences.
+// NT-Xent: losses against the definition, the gradient of the products against its formula and against finite
+// differences.
 #include "check.h"
 #include "../../src/ops/info_nce/kernel.cu"
 
@@ -59,8 +60,8 @@ CHECK(info_nce_cold) {
     compare("info_nce losses", losses, loss, 2e-6);
 }
 
-// Products of unit vectors whose positives are alike: 254 negatives at cosine 0 and t = 0.05 make a loss of 5.2e-7. Positives at 0.99:
-// the same in the gradient. A NaN stays visible, also where the positive is the only candidate.
+// Products of unit vectors whose positives are alike: 254 negatives at cosine 0 and t = 0.05 make a loss of 5.2e-7.
+// Positives at 0.99: the same in the gradient. A NaN stays visible, also where the positive is the only candidate.
 CHECK(info_nce_small) {
     const int half = 128, rows = 2 * half;
     for (double positive : {1.0, 0.99, -1.0}) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Proves the Rust side of the kernels without a GPU: the tests of trainer::cuda, whole training steps among them, and one round of
+# Proves the Rust side of the kernels without a GPU: the tests of trainer::device, whole training steps among them, and one round of
 # `trainer bench` run on an emulated device (device/).
 #
 #   trainer/cuda/emulate/launches.sh [arguments of cargo test, as --release]
@@ -17,10 +17,12 @@ done
 ln -sf ../libdevice.so "$libraries/with-cudnn/libcudnn.so.9"
 export TRAINER_REQUIRE_CUDA=1
 # Convolutions by cuDNN, then as matrix products; then a driver that cannot record graphs.
-run() { LD_LIBRARY_PATH="$libraries/$1" "$here/../build.sh" test --lib "${@:3}" "$2" -- --test-threads 1; }
-run with-cudnn cuda:: "$@"
-run without-cudnn cuda:: "$@"
-EMULATE_NO_GRAPHS=1 run without-cudnn replayed "$@"
+run() { LD_LIBRARY_PATH="$libraries/$1" "$here/../build.sh" test --lib "${@:2}" -- --test-threads 1 "${filters[@]}"; }
+filters=(device:: cuda::)
+run with-cudnn "$@"
+run without-cudnn "$@"
+filters=(replayed)
+EMULATE_NO_GRAPHS=1 run without-cudnn "$@"
 # The benchmark: its report, and one line where memory ends.
 bench() { "$here/../build.sh" run "$@" -- bench --net mlp --batch 4 --steps 1 --device cuda --dtype bf16; }
 LD_LIBRARY_PATH="$libraries/with-cudnn" bench "$@" | grep '"device_name":"emulated","dtype":"bf16","tf32":false,"cuda_graph":true'

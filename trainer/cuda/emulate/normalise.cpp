@@ -1,4 +1,5 @@
-// Rows of unit length against the formula; the gradient against the Jacobian (1 - u·u^T)/|z|, with a zero row among them.
+// Rows of unit length against the formula; the gradient against the Jacobian (1 - u·u^T)/|z|, with a zero row among
+// them.
 #include "check.h"
 #include "../../src/ops/normalise/kernel.cu"
 
@@ -38,7 +39,8 @@ CHECK(normalise) {
             }
 }
 
-// A sum of squares beyond f32, an infinity, a NaN: the row and its gradient are NaN; the row before them is not touched.
+// A sum of squares beyond f32, an infinity, a NaN: the row and its gradient are NaN; the row before them is not
+// touched.
 CHECK(normalise_overflow) {
     const int rows = 4, columns = 17;
     Buffer<float> z(rows * columns), unit(z.count), inverses(rows), gradient(z.count), dz(z.count);

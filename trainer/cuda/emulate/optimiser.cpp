@@ -2,8 +2,8 @@
 #include "check.h"
 #include "../../src/ops/optimiser/kernel.cu"
 
-// Decaying and adapted; plain; one element; adapted with zero gradient; adapted with zero weights, not decaying; adapted with a gradient
-// whose norm is of the order of 1e-8.
+// Decaying and adapted; plain; one element; adapted with zero gradient; adapted with zero weights, not decaying;
+// adapted with a gradient whose norm is of the order of 1e-8.
 static const uint64_t SEGMENTS[] = {0, 700, 3, 700, 33, 0, 733, 1, 1, 734, 40, 3, 774, 26, 2, 800, 10, 2};
 static const int COUNT = 6, TOTAL = 810;
 static const unsigned BLOCKS = 3;

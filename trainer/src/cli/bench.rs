@@ -3,8 +3,9 @@
 //! A step: forward pass over both views of a batch, NT-Xent at t = 0.5, backward pass, AdamW. No augmentation; that is
 //! timed by itself. Whole steps are timed in three rounds, of which the median counts; stages in further steps.
 //!
-//! On a GPU a round of whole steps is synchronised once, at its end, and the steps of a batch of up to 256 images are replays of a
-//! CUDA graph; stages are synchronised one by one. f32 is multiplied in TF32 there, as in the PyTorch peer.
+//! On a GPU a round of whole steps is synchronised once, at its end, and the steps of a batch of up to 256 images are
+//! replays of a CUDA graph; stages are synchronised one by one. f32 is multiplied in TF32 there, as in the PyTorch
+//! peer.
 
 use super::print;
 use anyhow::Result;
@@ -15,6 +16,7 @@ use measure::rng::philox::Counter;
 use measure::rng::{Purpose, normal, stream};
 use serde::Serialize;
 use std::time::Instant;
+use theory::report::{Cell, Format, Table};
 use trainer::Error;
 use trainer::augment::simclr::{Augment, Augmentation, Sampler};
 use trainer::device::DeviceChoice;
@@ -89,6 +91,9 @@ pub(super) struct BenchArgs {
     /// Threads [default: all cores]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    /// How the report is printed: table, csv, json, markdown, latex; json is one object on one line
+    #[arg(long, value_name = "F", default_value = "json")]
+    format: Format,
 }
 
 impl BenchArgs {
@@ -97,7 +102,7 @@ impl BenchArgs {
     }
 }
 
-/// What `bench` prints: one JSON line.
+/// What `bench` prints: a JSON object on one line, or a table of one row.
 #[derive(Serialize)]
 struct Report {
     net: String,
@@ -120,6 +125,26 @@ struct Report {
     /// FLOP/s of the step, products counted directly, over `gemm_gflops`.
     gemm_share: f64,
     gemm_gflops: f64,
+}
+
+impl Report {
+    /// A column a field.
+    fn table(&self) -> Result<Table> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.serialize(self)?;
+        let text = writer.into_inner()?;
+        let mut reader = csv::Reader::from_reader(&text[..]);
+        let mut table = Table::new(reader.headers()?);
+        let cell = |field: &str| match (field.parse(), field.parse()) {
+            (Ok(integer), _) => Cell::Integer(integer),
+            (_, Ok(number)) => Cell::number(number),
+            _ => Cell::text(field),
+        };
+        for record in reader.records() {
+            table.push(record?.iter().map(cell).collect());
+        }
+        Ok(table)
+    }
 }
 
 /// A network and all that a step needs.
@@ -219,7 +244,8 @@ impl Runner {
     }
 }
 
-/// Milliseconds to make two random views of half a batch of images: the median of rounds, on a GPU of many launches each.
+/// Milliseconds to make two random views of half a batch of images: the median of rounds, on a GPU of many launches
+/// each.
 fn augment_ms(batch: usize, steps: u64, device: &Device, dtype: DType) -> Result<f64> {
     let count = batch / 2;
     let pixels: Vec<u8> = (0..count * 32 * 32 * 3).map(|i| (i * 7919 % 251) as u8).collect();
@@ -330,7 +356,10 @@ fn device_name(device: &Device) -> Result<Option<String>> {
 pub(super) fn bench(args: &BenchArgs) -> Result<()> {
     let threads = args.threads();
     let report = run::with_threads(threads, || Ok(measure(args, threads)))??;
-    print(&format!("{}\n", serde_json::to_string(&report)?))
+    print(&match args.format {
+        Format::Json => format!("{}\n", serde_json::to_string(&report)?),
+        format => report.table()?.to_text(format),
+    })
 }
 
 fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {

@@ -78,7 +78,7 @@ struct Settings<'a> {
 }
 
 pub(super) fn rank(args: &DifficultyArgs) -> Result<()> {
-    let hierarchy = args.hierarchy.as_deref().map(Hierarchy::read).transpose()?;
+    let hierarchy = args.hierarchy.as_deref().map(data::registry::hierarchy).transpose()?;
     let manifest = Manifest::new(
         "difficulty",
         &Settings {
@@ -128,7 +128,7 @@ fn found(
             let (config, manifest) = run::run_config(path)?;
             let folder = args.data.clone().or(manifest.data);
             let split = data::load(&config.data(folder.as_deref()))?;
-            let known = || Hierarchy::known(&config.dataset).transpose();
+            let known = || data::registry::find(&config.dataset)?.hierarchy();
             Ok(Found {
                 views: run::two_views(path, &split, args.seed, session)?,
                 labels: split.evaluated.labels().to_vec(),

@@ -1,16 +1,17 @@
-//! `download`: exit code 0 if every file is in its place and is the published one, 1 if one is not, 2 for bad arguments.
+//! `download`: exit code 0 if every file is in its place and is the published one, 1 if one is not, 2 for bad
+//! arguments.
 
 use anyhow::Result;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
-use trainer::download::DATASETS;
+use trainer::data::registry::official_files;
 
 /// Every data set, one after the other.
 const ALL: &str = "all";
 
 fn names() -> PossibleValuesParser {
-    PossibleValuesParser::new(DATASETS.iter().map(|dataset| dataset.name).chain([ALL]))
+    PossibleValuesParser::new(official_files().map(|files| files.name).chain([ALL]))
 }
 
 #[derive(Args)]
@@ -52,11 +53,11 @@ pub(super) fn download(args: &DownloadArgs) -> Result<()> {
         quiet: args.quiet,
         ..Options::default()
     };
-    for dataset in DATASETS.iter().filter(|dataset| args.name == ALL || args.name == dataset.name) {
+    for official in official_files().filter(|files| args.name == ALL || args.name == files.name) {
         if !args.quiet {
-            super::print(&format!("{} ({} bytes; {})\n", dataset.name, dataset.bytes(), dataset.terms))?;
+            super::print(&format!("{} ({} bytes; {})\n", official.name, official.bytes(), official.terms))?;
         }
-        for stored in trainer::download::download(dataset, &args.data, &options)? {
+        for stored in trainer::download::download(official, &args.data, &options)? {
             let origin = match stored.origin {
                 Origin::Kept => "kept".into(),
                 Origin::Fetched { resumed_at: 0 } => "fetched".into(),

@@ -1,8 +1,9 @@
 //! k-means on rows that may be sparse, and latent classes made with it: each class cut into k clusters.
 //!
-//! Lloyd's iterations from k-means++ starts (Arthur & Vassilvitskii 2007): points go to the nearest centroid c, centroids to
-//! the mean of their points, until nothing moves; of several starts the one with the least Σ‖x − c‖² is kept. Clusters are
-//! numbered by falling size. All sums are f64 in a fixed order, and starts come from one seeded stream.
+//! Lloyd's iterations from k-means++ starts (Arthur & Vassilvitskii 2007): points go to the nearest centroid c,
+//! centroids to the mean of their points, until nothing moves; of several starts the one with the least Σ‖x − c‖² is
+//! kept. Clusters are numbered by falling size. All sums are f64 in a fixed order, and starts come from one seeded
+//! stream.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -158,8 +159,8 @@ mod tests {
     use super::*;
     use measure::rng::{Purpose, normal, stream};
 
-    /// Three clouds of 50, 30 and 20 points at distance 10: found, in the order of size, whatever the seed; Σ‖x − c‖² is
-    /// that of the clouds' own means.
+    /// Three clouds of 50, 30 and 20 points at distance 10: found, in the order of size, whatever the seed; Σ‖x − c‖²
+    /// is that of the clouds' own means.
     #[test]
     fn clouds_are_found() {
         let mut rng = stream(3, Purpose::Split, 0);

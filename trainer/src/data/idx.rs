@@ -2,11 +2,12 @@
 //!
 //! Big-endian numbers of four bytes. Images: 2051, N, height, width, then N·height·width bytes row by row. Labels:
 //! 2049, N, then N bytes. Either may be packed (`.gz`). The official folder has `train-images-idx3-ubyte`,
-//! `train-labels-idx1-ubyte` (60,000), `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` (10,000) of ten classes, 28×28
-//! pixels of 0 to 255 (LeCun, Cortes & Burges 1998; Xiao, Rasul & Vollgraf 2017, MIT licence).
+//! `train-labels-idx1-ubyte` (60,000), `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` (10,000) of ten classes,
+//! 28×28 pixels of 0 to 255 (LeCun, Cortes & Burges 1998; Xiao, Rasul & Vollgraf 2017, MIT licence).
 
+use super::official::OfficialFiles;
 use super::source::{Source, open};
-use super::{Images, checksum};
+use super::{Images, Request, Samples, Split};
 use crate::error::{Error, Result};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -79,16 +80,18 @@ fn header<R: Read>(source: &mut Source<R>, magic: u32, what: &str) -> Result<u32
     }
 }
 
-/// Training and test images of a folder; `dataset` says which checksums are published.
-pub(super) fn load(folder: &Path, dataset: &str) -> Result<(Images, Images)> {
-    Ok((part(folder, dataset, "train")?, part(folder, dataset, "t10k")?))
+/// The requested part of a data set of four idx files.
+pub(super) fn load(request: &Request<'_>, official: &OfficialFiles) -> Result<Split> {
+    let folder = official.find(request.folder)?;
+    let part = |prefix| part(&folder, official, prefix).map(Samples::Images);
+    request.split(part("train")?, part("t10k")?)
 }
 
-fn part(folder: &Path, dataset: &str, prefix: &str) -> Result<Images> {
+fn part(folder: &Path, official: &OfficialFiles, prefix: &str) -> Result<Images> {
     let images_path = packed_or_not(folder, &format!("{prefix}-images-idx3-ubyte"))?;
     let labels_path = packed_or_not(folder, &format!("{prefix}-labels-idx1-ubyte"))?;
-    checksum::check(dataset, &images_path)?;
-    checksum::check(dataset, &labels_path)?;
+    official.check(&images_path)?;
+    official.check(&labels_path)?;
     let labels = labels(open(&labels_path)?, &labels_path, NUM_CLASSES)?;
     let (pixels, [height, width]) = images(open(&images_path)?, &images_path)?;
     let number = pixels.len() / (height * width);
@@ -108,6 +111,7 @@ fn packed_or_not(folder: &Path, name: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::registry::fashion_mnist;
     use std::io::Write;
 
     /// An idx file.
@@ -131,17 +135,18 @@ mod tests {
         write("train-labels-idx1-ubyte", &file(2049, &[2], &[9, 0]));
         write("t10k-images-idx3-ubyte", &file(2051, &[1, 2, 3], &pixels[..6]));
         write("t10k-labels-idx1-ubyte.gz", &gz(&file(2049, &[1], &[4])));
-        let (train, test) = load(folder.path(), "own").unwrap();
+        let own = OfficialFiles { files: &[], ..fashion_mnist::FILES };
+        let [train, test] = ["train", "t10k"].map(|prefix| part(folder.path(), &own, prefix).unwrap());
         assert_eq!((train.labels(), train.shape(), train.image(1)), (&[9, 0][..], [2, 3, 1], &pixels[6..]));
         assert_eq!((test.labels(), test.image(0)), (&[4][..], &pixels[..6]));
         // Under an official name, another content is refused.
-        let error = load(folder.path(), "fashion-mnist").unwrap_err().to_string();
+        let error = part(folder.path(), &fashion_mnist::FILES, "train").unwrap_err().to_string();
         assert!(error.contains("not the published 8d4fb7e6c68d591d4c3dfef9ec88bf0d"), "{error}");
         write("train-labels-idx1-ubyte", &file(2049, &[3], &[9, 0, 1]));
-        let error = load(folder.path(), "own").unwrap_err().to_string();
+        let error = part(folder.path(), &own, "train").unwrap_err().to_string();
         assert!(error.contains("2 images, but 3 labels in "), "{error}");
         std::fs::remove_file(folder.path().join("train-labels-idx1-ubyte")).unwrap();
-        let error = load(folder.path(), "own").unwrap_err().to_string();
+        let error = part(folder.path(), &own, "train").unwrap_err().to_string();
         assert!(error.ends_with("neither train-labels-idx1-ubyte.gz nor train-labels-idx1-ubyte"), "{error}");
     }
 

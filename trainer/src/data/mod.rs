@@ -1,20 +1,22 @@
 //! Data sets by name, and parts of them.
 //!
-//! [`load`] knows the names
+//! [`load`] knows the names of the [`registry`]:
 //!
-//! | name | samples | classes | files under DIR, in the order they are looked for |
+//! | name | samples | classes | places under DIR, in the order they are looked for |
 //! |---|---|---|---|
 //! | `digits` | 1,797 images of 8×8 | 10 | none: compiled in |
-//! | `mnist` | 60,000 + 10,000 images of 28×28 | 10 | `mnist/`, `MNIST/raw/` with four idx files, packed (`.gz`) or not |
-//! | `fashion-mnist` | 60,000 + 10,000 images of 28×28 | 10 | `fashion-mnist/`, `FashionMNIST/raw/`, likewise |
-//! | `cifar10` | 50,000 + 10,000 images of 32×32 in colour | 10 | `cifar-10-batches-bin/`, `cifar-10-batches-py/`, `cifar-10-binary.tar.gz`, `cifar-10-python.tar.gz` |
-//! | `cifar100` | 50,000 + 10,000 images of 32×32 in colour | 100 | `cifar-100-binary/`, `cifar-100-python/`, `cifar-100-binary.tar.gz`, `cifar-100-python.tar.gz` |
-//! | `cifar100-coarse` | the same images | 20 superclasses | the same |
-//! | `ag-news` | 120,000 + 7,600 texts | 4 | `ag_news/`, `ag_news_csv/`, `ag-news/` or DIR with `test.csv` and `train.csv` or `train_subset.csv` |
-//! | `ag-news-8` | the same texts | 8 latent classes: [`news`] | the same |
+//! | `mnist` | 60,000 + 10,000 images of 28×28 | 10 | `mnist`, `MNIST/raw` |
+//! | `fashion-mnist` | 60,000 + 10,000 images of 28×28 | 10 | `fashion-mnist`, `FashionMNIST/raw` |
+//! | `cifar10` | 50,000 + 10,000 images of 32×32 in colour | 10 | `cifar-10-batches-bin`, `cifar-10-batches-py`, `cifar-10-binary.tar.gz`, `cifar-10-python.tar.gz` |
+//! | `cifar100` | 50,000 + 10,000 images of 32×32 in colour | 100 | `cifar-100-binary`, `cifar-100-python`, `cifar-100-binary.tar.gz`, `cifar-100-python.tar.gz` |
+//! | `cifar100-coarse` | the same images by superclass | 20 | `cifar-100-binary`, `cifar-100-python`, `cifar-100-binary.tar.gz`, `cifar-100-python.tar.gz` |
+//! | `ag-news` | 120,000 + 7,600 texts | 4 | `ag_news`, `ag_news_csv`, `ag-news`, DIR itself |
+//! | `ag-news-8` | the same texts by latent class | 8 | `ag_news`, `ag_news_csv`, `ag-news`, DIR itself |
 //!
-//! Each place of images is looked for under DIR, then under DIR/mnist, DIR/fashion-mnist, DIR/cifar10 or DIR/cifar100; the first
-//! that exists is read. An official archive or packed file whose MD5 is published ([`checksum`]) must have it.
+//! Each place is looked for under DIR, then under DIR/NAME with NAME that of the first data set of the same files; the
+//! first that exists is read. Of AG News that is the first with `test.csv` and `train.csv`, or where none has it, with
+//! `train_subset.csv` ([`news`]; `ag-news-8` has latent classes). MNIST's four idx files may be packed (`.gz`) or not.
+//! An official archive or packed file whose MD5 is published ([`official`]) must have it.
 //!
 //! Which of their samples are trained on and evaluated follows from the [`Request`], in this order:
 //!
@@ -25,20 +27,20 @@
 //!    `evaluate_imbalanced` the evaluated samples are cut by the same rule, else they stay as they are.
 //! 3. `train_samples`: that many of the remaining training samples, each class with its share, in random order.
 //!
-//! All choices are fixed: they depend on the samples' classes and on nothing else, in particular on no seed of a run. So
-//! "10,000 training images of CIFAR-10" are the same 10,000 everywhere, and a larger subset of a balanced set contains
-//! every smaller one.
+//! All choices are fixed: they depend on the samples' classes and on nothing else, in particular on no seed of a run.
+//! So "10,000 training images of CIFAR-10" are the same 10,000 everywhere, and a larger subset of a balanced set
+//! contains every smaller one.
 
 pub mod ag_news;
-pub mod checksum;
 pub mod cifar;
 pub mod clusters;
 pub mod digits;
-mod find;
 pub mod idx;
 mod images;
 pub mod neighbours;
 pub mod news;
+pub mod official;
+pub mod registry;
 mod request;
 mod source;
 mod subset;
@@ -49,7 +51,7 @@ pub use images::Images;
 pub use request::{EvaluateOn, Imbalance, Request};
 pub use texts::Texts;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Samples of one kind, with labels.
 #[derive(Debug, Clone)]
@@ -160,26 +162,7 @@ pub struct Split {
 /// # Ok::<(), trainer::Error>(())
 /// ```
 pub fn load(request: &Request<'_>) -> Result<Split> {
-    let idx = |folders: &[&str]| {
-        let folder = find::find(request.folder, request.name, folders)?;
-        idx::load(&folder, request.name)
-    };
-    let (train, test) = match request.name {
-        "digits" => return request.cut(digits::load(request.evaluate_on)?),
-        "mnist" => idx(&["mnist", "MNIST/raw"])?,
-        "fashion-mnist" => idx(&["fashion-mnist", "FashionMNIST/raw"])?,
-        "cifar10" => cifar::load(request.folder, cifar::Classes::Ten)?,
-        "cifar100" => cifar::load(request.folder, cifar::Classes::Fine)?,
-        "cifar100-coarse" => cifar::load(request.folder, cifar::Classes::Coarse)?,
-        "ag-news" => return request.cut(news::load(request)?),
-        "ag-news-8" => return request.cut(news::load_latent(request)?),
-        name => {
-            let known =
-                "digits, mnist, fashion-mnist, cifar10, cifar100, cifar100-coarse, ag-news, ag-news-8";
-            return Err(Error::argument(format!("there is no data set '{name}'; known: {known}")));
-        }
-    };
-    request.split(Samples::Images(train), Samples::Images(test))
+    (registry::find(request.name)?.load)(request)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Similar words of a vocabulary, from word vectors or from a list of synonyms.
 //!
-//! - Vectors, in the text format of word2vec and fastText (`.vec`, gzipped or not): a first line "count dimension" that may
-//!   be missing, then lines `word x₁ … x_d`. Of the vocabulary's words in the file, the neighbours of w are the k others
-//!   with the largest cosine xᵀy/(‖x‖‖y‖), as in the official code of Nozawa & Sato (2021), which takes k = 5 among the
-//!   words of AG News in fastText's crawl-300d-2M. Sums in f32 choose k + 8 candidates, sums in f64 order them; of equal
-//!   cosines the more frequent word comes first.
-//! - Synonyms (`.tsv`): lines `synset TAB word TAB word …`. The neighbours of w are the other members of its synsets that
-//!   are in the vocabulary, all of them, in the order of the file; capitals mean nothing.
+//! - Vectors, in the text format of word2vec and fastText (`.vec`, gzipped or not): a first line "count dimension" that
+//!   may be missing, then lines `word x₁ … x_d`. Of the vocabulary's words in the file, the neighbours of w are the k
+//!   others with the largest cosine xᵀy/(‖x‖‖y‖), as in the official code of Nozawa & Sato (2021), which takes k = 5
+//!   among the words of AG News in fastText's crawl-300d-2M. Sums in f32 choose k + 8 candidates, sums in f64 order
+//!   them; of equal cosines the more frequent word comes first.
+//! - Synonyms (`.tsv`): lines `synset TAB word TAB word …`. The neighbours of w are the other members of its synsets
+//!   that are in the vocabulary, all of them, in the order of the file; capitals mean nothing.
 //!
 //! A word that the file does not have has no neighbours.
 
@@ -149,7 +149,8 @@ impl Neighbours {
     /// The `count` largest cosines; `place` is for messages.
     ///
     /// # Errors
-    /// A line with fewer numbers than the header or the first line, a number that is not finite; no word of the vocabulary.
+    /// A line with fewer numbers than the header or the first line, a number that is not finite; no word of the
+    /// vocabulary.
     pub fn vectors(stream: impl BufRead, place: &Path, vocabulary: &[String], count: usize) -> Result<Self> {
         let numbers = numbers(vocabulary);
         let (mut dimension, mut header) = (0, false);

@@ -1,22 +1,23 @@
 //! AG News as words: its four classes, or each of them cut in two.
 //!
-//! `ag-news`: training texts from `train.csv` (120,000), or where it is missing from `train_subset.csv`; evaluated are the 7,600
-//! texts of `test.csv`. The vocabulary is that of the training texts of the file alone ([`Vocabulary`], 5 occurrences or more), also
-//! where `train_samples` takes fewer of them: it is then the same for every number.
+//! `ag-news`: training texts from `train.csv` (120,000), or where it is missing from `train_subset.csv`; evaluated are
+//! the 7,600 texts of `test.csv`. The vocabulary is that of the training texts of the file alone ([`Vocabulary`], 5
+//! occurrences or more), also where `train_samples` takes fewer of them: it is then the same for every number.
 //!
 //! `ag-news-8`: the same texts in 8 latent classes: k-means with k = 2 within each class of the training texts
-//! ([`Clusters`], best of 5 starts, up to 1000 iterations); an evaluated text goes to the nearest centroid of its own class.
-//! Class 2c is the larger half of class c. Points are unit rows of tf·idf over the vocabulary without `<unk>`,
-//! idf = ln((1 + N)/(1 + texts with the word)) + 1. So the latent classes are fixed before any training. The official code of
-//! Nozawa & Sato (2021) makes such classes anew for each trained encoder, from the means of ten normalised augmented head
-//! features (faiss `Kmeans(k=2, niter=1000, nredo=5)`, which by its default draws 512 texts of each class to train on); its
-//! numbers and those on `ag-news-8` are not of the same task.
+//! ([`Clusters`], best of 5 starts, up to 1000 iterations); an evaluated text goes to the nearest centroid of its own
+//! class. Class 2c is the larger half of class c. Points are unit rows of tf·idf over the vocabulary without `<unk>`,
+//! idf = ln((1 + N)/(1 + texts with the word)) + 1. So the latent classes are fixed before any training. The official
+//! code of Nozawa & Sato (2021) makes such classes anew for each trained encoder, from the means of ten normalised
+//! augmented head features (faiss `Kmeans(k=2, niter=1000, nredo=5)`, which by its default draws 512 texts of each
+//! class to train on); its numbers and those on `ag-news-8` are not of the same task.
 //!
-//! Tuning: a tenth of the training texts of each class, the first in a fixed permutation, is evaluated, and the vocabulary is
-//! made without it.
+//! Tuning: a tenth of the training texts of each class, the first in a fixed permutation, is evaluated, and the
+//! vocabulary is made without it.
 
 use super::ag_news::{self, Article};
 use super::clusters::{Clusters, Rows};
+use super::official::OfficialFiles;
 use super::words::{Vocabulary, tokens};
 use super::{EvaluateOn, Request, Samples, Split, Texts};
 use crate::error::{Error, Result};
@@ -43,19 +44,19 @@ pub struct Files {
 }
 
 impl Files {
-    /// The files in one of DIR/ag_news, DIR/ag_news_csv, DIR/ag-news, or DIR itself: the first with `train.csv`, or where none
-    /// has it, the first with `train_subset.csv`.
+    /// The files in one of DIR/ag_news, DIR/ag_news_csv, DIR/ag-news, or DIR itself: the first with `train.csv`, or
+    /// where none has it, the first with `train_subset.csv`.
     ///
     /// # Errors
     /// None of them has `test.csv` and one of the training files.
-    pub fn find(folder: Option<&Path>) -> Result<Self> {
+    pub fn find(folder: Option<&Path>, official: &OfficialFiles) -> Result<Self> {
         let folder = folder.ok_or_else(|| {
             Error::argument(
                 "AG News is read from files: name their folder with --data DIR (`trainer download ag-news --data DIR` gets them)",
             )
         })?;
         for train in ["train.csv", "train_subset.csv"] {
-            for place in ["ag_news", "ag_news_csv", "ag-news", ""].map(|name| folder.join(name)) {
+            for place in official.places.iter().map(|name| folder.join(name)) {
                 let (train, test) = (place.join(train), place.join("test.csv"));
                 if test.exists() && train.exists() {
                     return Ok(Self { folder: place, train, test });
@@ -74,8 +75,8 @@ impl Files {
 ///
 /// # Errors
 /// A file that is missing or not readable.
-pub fn load(request: &Request<'_>) -> Result<Split> {
-    let (texts, train) = texts(request)?;
+pub(super) fn load(request: &Request<'_>, official: &OfficialFiles) -> Result<Split> {
+    let (texts, train) = texts(request, official)?;
     split(&texts, train, texts.labels().to_vec(), ag_news::NUM_CLASSES)
 }
 
@@ -83,15 +84,15 @@ pub fn load(request: &Request<'_>) -> Result<Split> {
 ///
 /// # Errors
 /// A file that is missing or not readable; a class without a training text.
-pub fn load_latent(request: &Request<'_>) -> Result<Split> {
-    let (texts, train) = texts(request)?;
+pub(super) fn load_latent(request: &Request<'_>, official: &OfficialFiles) -> Result<Split> {
+    let (texts, train) = texts(request, official)?;
     let labels = latent_classes(&texts, train, ag_news::NUM_CLASSES)?;
     split(&texts, train, labels, ag_news::NUM_CLASSES * CLUSTERS_PER_CLASS)
 }
 
 /// Training texts, then evaluated ones, in one store; how many are the former.
-fn texts(request: &Request<'_>) -> Result<(Texts, usize)> {
-    let files = Files::find(request.folder)?;
+fn texts(request: &Request<'_>, official: &OfficialFiles) -> Result<(Texts, usize)> {
+    let files = Files::find(request.folder, official)?;
     let articles = ag_news::read(&files.train)?;
     let (train, evaluated) = match request.evaluate_on {
         EvaluateOn::Validation => (articles, ag_news::read(&files.test)?),

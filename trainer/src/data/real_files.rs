@@ -1,9 +1,9 @@
-//! The official files, where the environment variable `TRAINER_DATA` names a folder of data sets; else nothing is tested,
-//! and each test says so. `TRAINER_DATA=DIR cargo test -p trainer --lib real_files -- --nocapture`.
+//! The official files, where the environment variable `TRAINER_DATA` names a folder of data sets; else nothing is
+//! tested, and each test says so. `TRAINER_DATA=DIR cargo test -p trainer --lib real_files -- --nocapture`.
 //!
-//! Known facts: first labels and pixels of the files, class counts, mean and deviation of the training pixels as published
-//! in many training codes (CIFAR-10: 0.4914 0.4822 0.4465, 0.2470 0.2435 0.2616; CIFAR-100: 0.5071 0.4865 0.4409, 0.2673
-//! 0.2564 0.2762; Fashion-MNIST: 0.2860, 0.3530).
+//! Known facts: first labels and pixels of the files, class counts, mean and deviation of the training pixels as
+//! published in many training codes (CIFAR-10: 0.4914 0.4822 0.4465, 0.2470 0.2435 0.2616;
+//! CIFAR-100: 0.5071 0.4865 0.4409, 0.2673 0.2564 0.2762; Fashion-MNIST: 0.2860, 0.3530).
 
 use super::*;
 use std::path::PathBuf;

@@ -18,8 +18,8 @@ pub enum EvaluateOn {
 /// "exponential" profile).
 ///
 /// Classes are taken in the order of their labels, so class 0 is the largest. `ratio` is that of the largest to the
-/// smallest class where n_c is the same for all: 100 makes 12,406 training images of CIFAR-10's 50,000 (5000, 2997, 1796,
-/// …, 50).
+/// smallest class where n_c is the same for all: 100 makes 12,406 training images of CIFAR-10's 50,000 (5000, 2997,
+/// 1796, …, 50).
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Imbalance {

@@ -1,7 +1,7 @@
 //! Fixed random subsets that know the classes.
 //!
-//! Of a permutation of the samples, drawn from a stream that belongs to the data set's definition, the first m_c of each
-//! class c are taken. m_c is a tenth (tuning samples), the profile of [`Imbalance`], or the share n·N_c/N of a
+//! Of a permutation of the samples, drawn from a stream that belongs to the data set's definition, the first m_c of
+//! each class c are taken. m_c is a tenth (tuning samples), the profile of [`Imbalance`], or the share n·N_c/N of a
 //! subset of n, rounded down, with one more for the classes of largest remainder (of equal ones the first).
 
 use super::{Imbalance, Samples};

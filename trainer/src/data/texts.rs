@@ -25,7 +25,8 @@ struct Store {
     vocabulary: Arc<Vec<String>>,
     /// Where the files of the data set lie.
     folder: Option<PathBuf>,
-    /// The neighbours that were asked for last: training and evaluated texts share them, and a file of vectors is large.
+    /// The neighbours that were asked for last: training and evaluated texts share them, and a file of vectors is
+    /// large.
     neighbours: Mutex<Option<(Source, Arc<Neighbours>)>>,
 }
 

@@ -7,14 +7,14 @@
 //! )  → " ) "     !  → " ! "  ?  → " ? "   ;  → " "         :  → " "      runs of white space → " "
 //! ```
 //!
-//! and cuts at white space. (`torchtext.data.utils`, unchanged since version 0.5.) The vocabulary holds the words that the
-//! training texts have at least `least` times, by falling frequency, those of one frequency in alphabetical order, and
-//! `<unk>` as its last word: every other word is read as `<unk>` and stays in the text. That is torchtext's
-//! `Vocab(counter, specials=["<unk>"], min_freq=5, specials_first=False)`, which the official code of Nozawa & Sato (2021)
-//! calls with the words of all training texts; there is no `<pad>`.
+//! and cuts at white space. (`torchtext.data.utils`, unchanged since version 0.5.) The vocabulary holds the words that
+//! the training texts have at least `least` times, by falling frequency, those of one frequency in alphabetical order,
+//! and `<unk>` as its last word: every other word is read as `<unk>` and stays in the text. That is torchtext's
+//! `Vocab(counter, specials=["<unk>"], min_freq=5, specials_first=False)`, which the official code of Nozawa & Sato
+//! (2021) calls with the words of all training texts; there is no `<pad>`.
 //!
-//! The official code cuts every text twice, the second time the words of the first joined by blanks. That changes a text
-//! only where a line break was spelled unusually (`<br  />`), which happens nowhere in AG News.
+//! The official code cuts every text twice, the second time the words of the first joined by blanks. That changes a
+//! text only where a line break was spelled unusually (`<br  />`), which happens nowhere in AG News.
 
 use std::collections::HashMap;
 use std::sync::Arc;

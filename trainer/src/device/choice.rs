@@ -66,13 +66,13 @@ impl fmt::Display for DeviceChoice {
 impl DeviceChoice {
     /// Opens the device.
     ///
-    /// A GPU gets one stream of its own (the default stream cannot be captured into a CUDA graph), and none of the events by which
-    /// cudarc orders several streams: they cost two calls of the driver for each operation. `Auto` in a build with CUDA that finds
-    /// no usable GPU gives the CPU with a warning.
+    /// A GPU gets one stream of its own (the default stream cannot be captured into a CUDA graph), and none of the
+    /// events by which cudarc orders several streams: they cost two calls of the driver for each operation. `Auto` in a
+    /// build with CUDA that finds no usable GPU gives the CPU with a warning.
     ///
     /// # Errors
-    /// [`Error::Argument`]: [`DeviceChoice::Cuda`] in a build without CUDA, or a GPU that cannot be used; one line that says
-    /// what to do.
+    /// [`Error::Argument`]: [`DeviceChoice::Cuda`] in a build without CUDA, or a GPU that cannot be used; one line that
+    /// says what to do.
     pub fn open(self) -> Result<Opened> {
         match self {
             Self::Cpu => Ok(Opened { device: Device::Cpu, warning: None }),
@@ -112,8 +112,8 @@ fn open_gpu(index: usize) -> std::result::Result<Device, String> {
                 explain("CUDA_ERROR_NO_BINARY_FOR_GPU").unwrap_or_default()
             ));
         }
-        // SAFETY: events order work between streams, and this device has only one stream for the life of the program: whatever
-        // is allocated, used and freed is so in the order of that stream.
+        // SAFETY: events order work between streams, and this device has only one stream for the life of the program:
+        // whatever is allocated, used and freed is so in the order of that stream.
         #[allow(unsafe_code)] // the only way to turn them off
         unsafe {
             cuda.disable_event_tracking();
@@ -123,8 +123,8 @@ fn open_gpu(index: usize) -> std::result::Result<Device, String> {
     Ok(device)
 }
 
-/// Lets the driver's memory pool keep what is freed instead of giving it back at every synchronisation, so that the next step's
-/// allocations cost nothing. Where it cannot be set, only speed is lost.
+/// Lets the driver's memory pool keep what is freed instead of giving it back at every synchronisation, so that the
+/// next step's allocations cost nothing. Where it cannot be set, only speed is lost.
 #[cfg(feature = "cuda")]
 fn keep_freed_memory(device: &candle_core::CudaDevice) {
     use cudarc::driver::{result, sys};

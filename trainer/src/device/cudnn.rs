@@ -1,9 +1,9 @@
 //! Convolutions by cuDNN, channels last, where its library can be loaded.
 //!
-//! y = x ∗ w, dx and dw of x \[N, H, W, C_in\], w \[C_out, KH, KW, C_in\], y \[N, P, Q, C_out\]; elements f32 or bf16, sums in
-//! f32. f32 is multiplied in full, or in TF32 where `candle_core::cuda::gemm_reduced_precision_f32()` says so. The algorithm of each
-//! shape is chosen once, by cuDNN's heuristics among the deterministic ones: timing them instead would choose differently from run to
-//! run, and with that move the last bits of a result.
+//! y = x ∗ w, dx and dw of x \[N, H, W, C_in\], w \[C_out, KH, KW, C_in\], y \[N, P, Q, C_out\]; elements f32 or bf16,
+//! sums in f32. f32 is multiplied in full, or in TF32 where `candle_core::cuda::gemm_reduced_precision_f32()` says so.
+//! The algorithm of each shape is chosen once, by cuDNN's heuristics among the deterministic ones: timing them instead
+//! would choose differently from run to run, and with that move the last bits of a result.
 
 use super::launch::{Element, Geometry, int};
 use candle_core::cuda_backend::DeviceId;
@@ -53,23 +53,25 @@ enum Algorithm {
     Filter(sys::cudnnConvolutionBwdFilterAlgo_t),
 }
 
-/// cuDNN on one device: its handle, the plans so far, one workspace for all of them (one stream: one product at a time).
+/// cuDNN on one device: its handle, the plans so far, one workspace for all of them (one stream: one product at a
+/// time).
 struct Session {
     handle: sys::cudnnHandle_t,
     /// `None`: cuDNN has no algorithm for this shape.
     plans: HashMap<Key, Option<Plan>>,
     workspace: Option<CudaSlice<u8>>,
-    /// Outgrown workspaces: a recorded CUDA graph may still name them. Sizes are powers of two, so together they are smaller than
-    /// the one in use.
+    /// Outgrown workspaces: a recorded CUDA graph may still name them. Sizes are powers of two, so together they are
+    /// smaller than the one in use.
     outgrown: Vec<CudaSlice<u8>>,
 }
 
-// SAFETY: a handle and its descriptors may move between threads as long as no two use them at a time; the mutex around every
-// session sees to that.
+// SAFETY: a handle and its descriptors may move between threads as long as no two use them at a time; the mutex around
+// every session sees to that.
 #[allow(unsafe_code)] // raw pointers are not Send of themselves
 unsafe impl Send for Session {}
 
-/// The session of a device, `None` where the library cannot be loaded. Sessions live as long as the program, as devices do.
+/// The session of a device, `None` where the library cannot be loaded. Sessions live as long as the program, as devices
+/// do.
 fn session(device: &CudaDevice) -> Option<Arc<Mutex<Session>>> {
     type Sessions = Mutex<HashMap<DeviceId, Option<Arc<Mutex<Session>>>>>;
     static SESSIONS: OnceLock<Sessions> = OnceLock::new();
@@ -181,8 +183,8 @@ fn run<T: Element>(
     let (alpha, beta) = ((&raw const alpha).cast(), (&raw const beta).cast());
     let (a, b) = (first.device_ptr(&stream).0 as *const _, second.device_ptr(&stream).0 as *const _);
     let to = out.device_ptr_mut(&stream).0 as *mut _;
-    // SAFETY: the descriptors live as long as the session; the operands have the lengths that the geometry says, which the callers in
-    // `ops/conv/cuda.rs` check; the workspace is as large as the algorithm asked for.
+    // SAFETY: the descriptors live as long as the session; the operands have the lengths that the geometry says, which
+    // the callers in `ops/conv/cuda.rs` check; the workspace is as large as the algorithm asked for.
     #[allow(unsafe_code)] // cudarc's safe form makes descriptors at every call
     let outcome = unsafe {
         match algorithm {
@@ -250,9 +252,11 @@ impl Session {
     }
 }
 
-/// The descriptors of a key and the first algorithm of the heuristics that is deterministic and fits; `None` where there is none.
+/// The descriptors of a key and the first algorithm of the heuristics that is deterministic and fits; `None` where
+/// there is none.
 ///
-/// A plan is made once for each shape and kept; descriptors of a shape that is refused are not given back (a few hundred bytes).
+/// A plan is made once for each shape and kept; descriptors of a shape that is refused are not given back (a few
+/// hundred bytes).
 fn make_plan<T: Element>(
     handle: sys::cudnnHandle_t,
     key: Key,
@@ -350,7 +354,8 @@ fn make_plan<T: Element>(
         }
     };
     let Some((algorithm, workspace, math)) = choice else { return Ok(None) };
-    // The arithmetic that the algorithm was listed for; but where TF32 is forbidden it stays so, also for one listed as "default".
+    // The arithmetic that the algorithm was listed for; but where TF32 is forbidden it stays so, also for one listed as
+    // "default".
     let math = if allowed == sys::cudnnMathType_t::CUDNN_FMA_MATH { allowed } else { math };
     // SAFETY: a live descriptor.
     #[allow(unsafe_code)] // the result level of cudarc

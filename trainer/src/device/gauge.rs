@@ -16,8 +16,8 @@ pub fn name(device: &CudaDevice) -> Result<String> {
     Ok(device.cuda_stream().context().name().map_err(candle_core::Error::wrap)?)
 }
 
-/// The most bytes that were in use at a time in the driver's memory pool, in which every tensor lies, cuDNN's workspace too.
-/// cuBLAS' own workspace (some tens of MiB), code and the driver itself are not counted.
+/// The most bytes that were in use at a time in the driver's memory pool, in which every tensor lies, cuDNN's workspace
+/// too. cuBLAS' own workspace (some tens of MiB), code and the driver itself are not counted.
 ///
 /// # Errors
 /// The driver fails.
@@ -34,7 +34,8 @@ pub fn peak_memory(device: &CudaDevice) -> Result<u64> {
     Ok(bytes)
 }
 
-/// FLOP/s of a product of two square matrices of this size and type: the best of several rounds, each of several products.
+/// FLOP/s of a product of two square matrices of this size and type: the best of several rounds, each of several
+/// products.
 ///
 /// # Errors
 /// A type other than f32 and bf16; no memory; cuBLAS fails.

@@ -1,20 +1,20 @@
 //! A training step as a CUDA graph: recorded once, then replayed by one call instead of some hundred launches.
 
-use super::device::explain;
+use super::choice::explain;
 use crate::error::Result;
 use candle_core::CudaDevice;
 use cudarc::driver::CudaGraph;
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 
-/// Eager runs before a step is recorded: they load the modules, choose the convolutions' algorithms and grow the workspaces, none of
-/// which may happen while recording.
+/// Eager runs before a step is recorded: they load the modules, choose the convolutions' algorithms and grow the
+/// workspaces, none of which may happen while recording.
 const EAGER_RUNS: usize = 2;
 
 /// A step that is run eagerly at first, then recorded and replayed.
 ///
 /// What the step does must not depend on the host from one run to the next: the same shapes, the same buffers, no value
-/// read back, no tensor made that outlives it, none dropped that was there before it. What changes (the learning rate, the indices of a batch, a counter of random numbers)
-/// lies in buffers on the device that are rewritten between runs.
+/// read back, no tensor made that outlives it, none dropped that was there before it. What changes (the learning rate,
+/// the indices of a batch, a counter of random numbers) lies in buffers on the device that are rewritten between runs.
 pub struct Replay {
     device: CudaDevice,
     runs: usize,
@@ -49,7 +49,8 @@ impl Replay {
             graph.launch().map_err(candle_core::Error::wrap)?;
             return Ok(None);
         }
-        // Strides that candle's own kernels need on the device: uploaded in eager runs, found in this cache while recording.
+        // Strides that candle's own kernels need on the device: uploaded in eager runs, found in this cache while
+        // recording.
         let _uploads = self.device.enable_cuda_graph_htod_cache();
         if self.runs <= EAGER_RUNS || matches!(self.state, State::Refused) {
             step()?;

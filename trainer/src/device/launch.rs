@@ -1,7 +1,7 @@
 //! Launching a kernel: element types, the tiling of \[rows, columns\], the call itself.
 //!
-//! Every grid depends on shapes only, never on the GPU, and a sum's partial results are combined in a fixed order: the same input
-//! gives the same bits on the same GPU.
+//! Every grid depends on shapes only, never on the GPU, and a sum's partial results are combined in a fixed order: the
+//! same input gives the same bits on the same GPU.
 
 use candle_core::cuda_backend::{CudaDType, WrapErr};
 use candle_core::{CudaDevice, Result, WithDType};
@@ -9,6 +9,7 @@ use cudarc::driver::ValidAsZeroBits;
 use cudarc::driver::{
     CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut, DeviceRepr, LaunchConfig, PushKernelArg,
 };
+use std::marker::PhantomData;
 
 /// Threads of a block, but for the kernels that combine partial sums.
 pub const BLOCK: u32 = 256;
@@ -39,11 +40,16 @@ impl Element for half::bf16 {
     const DNN: cudarc::cudnn::sys::cudnnDataType_t = cudarc::cudnn::sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16;
 }
 
+/// Where the memory of a tensor begins, or null. Only the functions below make one, each from memory that is borrowed
+/// until the launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address<'a>(u64, PhantomData<&'a ()>);
+
 /// One argument of a kernel, by its C type.
 #[derive(Debug, Clone, Copy)]
-pub enum Argument {
-    /// A pointer; 0 is null.
-    Address(u64),
+pub enum Argument<'a> {
+    /// A pointer.
+    Address(Address<'a>),
     /// `int64_t`.
     I64(i64),
     /// `int`.
@@ -54,7 +60,15 @@ pub enum Argument {
     Geometry(Geometry),
 }
 
-/// `struct Geometry` of `ops/conv/kernel.cu`: x \[batch, height, width, channels\], kernel \[kernel_height, kernel_width\].
+impl Argument<'_> {
+    /// Whether it is a pointer to nothing.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Address(Address(0, _)))
+    }
+}
+
+/// `struct Geometry` of `ops/conv/kernel.cu`: x \[batch, height, width, channels\], kernel \[kernel_height,
+/// kernel_width\].
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
@@ -76,29 +90,36 @@ pub struct Geometry {
 unsafe impl DeviceRepr for Geometry {}
 
 /// Where a tensor that a kernel reads begins.
-pub fn read<T>(device: &CudaDevice, view: &CudaView<T>) -> Argument {
-    Argument::Address(view.device_ptr(&device.cuda_stream()).0)
+pub fn read<'a, T>(device: &CudaDevice, view: &'a CudaView<T>) -> Argument<'a> {
+    address(view.device_ptr(&device.cuda_stream()).0)
 }
 
 /// Where a tensor that a kernel may read begins, null where there is none.
-pub fn read_optional<T>(device: &CudaDevice, view: Option<&CudaView<T>>) -> Argument {
-    view.map_or(Argument::Address(0), |view| read(device, view))
+pub fn read_optional<'a, T>(device: &CudaDevice, view: Option<&'a CudaView<T>>) -> Argument<'a> {
+    view.map_or(NULL, |view| read(device, view))
 }
 
 /// Where a tensor that a kernel writes begins.
-pub fn write<T>(device: &CudaDevice, view: &mut CudaViewMut<T>) -> Argument {
-    Argument::Address(view.device_ptr_mut(&device.cuda_stream()).0)
+pub fn write<'a, T>(device: &CudaDevice, view: &'a mut CudaViewMut<T>) -> Argument<'a> {
+    address(view.device_ptr_mut(&device.cuda_stream()).0)
 }
 
 /// Where a new tensor that a kernel writes, or a later one reads, begins.
-pub fn whole<T>(device: &CudaDevice, slice: &CudaSlice<T>) -> Argument {
-    Argument::Address(slice.device_ptr(&device.cuda_stream()).0)
+pub fn whole<'a, T>(device: &CudaDevice, slice: &'a CudaSlice<T>) -> Argument<'a> {
+    address(slice.device_ptr(&device.cuda_stream()).0)
+}
+
+/// No tensor.
+pub const NULL: Argument<'static> = address(0);
+
+const fn address<'a>(value: u64) -> Argument<'a> {
+    Argument::Address(Address(value, PhantomData))
 }
 
 /// Whether kernels may load packs: a multiple of 8 columns, every address a multiple of 16 bytes (null included).
 pub fn packs(columns: usize, arguments: &[Argument]) -> bool {
     columns.is_multiple_of(8)
-        && arguments.iter().all(|a| !matches!(a, Argument::Address(address) if address % 16 != 0))
+        && arguments.iter().all(|a| !matches!(a, Argument::Address(Address(address, _)) if address % 16 != 0))
 }
 
 /// `ROOT_f32`, `ROOT_f32_vector`, `ROOT_bf16` or `ROOT_bf16_vector`.
@@ -115,11 +136,13 @@ pub struct Module {
     pub ptx: &'static str,
 }
 
-/// Launches a kernel of a module on the device's stream; its module is loaded, and compiled for the GPU, at the first call.
+/// Launches a kernel of a module on the device's stream; its module is loaded, and compiled for the GPU, at the first
+/// call.
 ///
-/// The arguments must be those that the kernel declares, in order, and every address must be that of memory as large as the
-/// sizes among them say: nothing here or there checks it. The functions of `ops/*/cuda.rs`, which check their
-/// operands' lengths, are the only callers.
+/// The arguments must be those that the kernel declares, in order, and every address that of memory as large as the
+/// sizes among them say: nothing here or there checks it. So this is private to the crate; the functions of
+/// `ops/*/cuda.rs`, which check their operands' lengths, are the only callers. An address lives as long as the memory
+/// it was taken from is borrowed.
 ///
 /// # Errors
 /// The module does not load, it has no such kernel, or the launch is refused.
@@ -137,15 +160,15 @@ pub fn launch(
     let mut builder = function.builder();
     for argument in arguments {
         match argument {
-            Argument::Address(value) => builder.arg(value),
+            Argument::Address(Address(value, _)) => builder.arg(value),
             Argument::I64(value) => builder.arg(value),
             Argument::I32(value) => builder.arg(value),
             Argument::F32(value) => builder.arg(value),
             Argument::Geometry(value) => builder.arg(value),
         };
     }
-    // SAFETY: the callers pass what the kernel declares (the documentation above); memory that they free after this call is freed
-    // in the order of the same stream, after the kernel.
+    // SAFETY: the callers pass what the kernel declares (the documentation above); memory that they free after this
+    // call is freed in the order of the same stream, after the kernel.
     #[allow(unsafe_code)] // every launch is
     unsafe { builder.launch(config) }.w()?;
     Ok(())
@@ -190,7 +213,8 @@ impl Tiles {
         let columns = columns.div_ceil(pack);
         let lanes = columns.next_power_of_two().clamp(1, 32) as u32;
         let grid_columns = columns.div_ceil(lanes as usize) as u32;
-        // At least 8 rows a thread, so that the tree at the end of a block is little beside its sums; at most 512 partial sums.
+        // At least 8 rows a thread, so that the tree at the end of a block is little beside its sums; at most 512
+        // partial sums.
         let block_rows = (BLOCK / lanes) as usize;
         let most = (2048 / grid_columns as usize).clamp(1, 512);
         let chunks = rows.div_ceil(8 * block_rows).clamp(1, most);
@@ -262,8 +286,8 @@ mod tests {
 
     #[test]
     fn odd_columns_and_addresses_are_not_packed() {
-        assert!(packs(64, &[Argument::Address(4096), Argument::Address(0)]));
-        assert!(!packs(63, &[Argument::Address(4096)]));
-        assert!(!packs(64, &[Argument::Address(4096), Argument::Address(4100)]));
+        assert!(packs(64, &[address(4096), NULL]));
+        assert!(!packs(63, &[address(4096)]));
+        assert!(!packs(64, &[address(4096), address(4100)]));
     }
 }

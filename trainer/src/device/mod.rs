@@ -1,8 +1,8 @@
 //! The device to compute on, and what the kernels for an NVIDIA GPU share.
 //!
-//! [`DeviceChoice`] exists in every build. With the feature `cuda` there are also: launching a kernel, matrix products by
-//! cuBLAS, convolutions by cuDNN where its library is present, and CUDA graphs. The kernels themselves lie beside the operations
-//! they belong to, `ops/NAME/kernel.cu`, with their launches in `ops/NAME/cuda.rs`.
+//! [`DeviceChoice`] exists in every build. With the feature `cuda` there are also: launching a kernel, matrix products
+//! by cuBLAS, convolutions by cuDNN where its library is present, and CUDA graphs. The kernels themselves lie beside
+//! the operations they belong to, `ops/NAME/kernel.cu`, with their launches in `ops/NAME/cuda.rs`.
 //!
 //! All work of a device goes to one stream, in the order in which it was asked for; see [`DeviceChoice::open`].
 
@@ -10,15 +10,15 @@ mod choice;
 pub use choice::{DeviceChoice, Opened, explain};
 
 #[cfg(feature = "cuda")]
-pub mod cudnn;
+pub(crate) mod cudnn;
 #[cfg(feature = "cuda")]
 pub mod gauge;
 #[cfg(feature = "cuda")]
-pub mod gemm;
+pub(crate) mod gemm;
 #[cfg(feature = "cuda")]
 pub mod graph;
 #[cfg(feature = "cuda")]
-pub mod launch;
+pub(crate) mod launch;
 #[cfg(feature = "cuda")]
 pub(crate) mod operand;
 

@@ -1,6 +1,7 @@
 //! From candle's storages to the slices that a launch takes, and back.
 //!
-//! An operation of `ops` is called with storages and layouts; here they become views of contiguous memory of one element type.
+//! An operation of `ops` is called with storages and layouts; here they become views of contiguous memory of one
+//! element type.
 
 use super::launch::Element;
 use candle_core::backend::{BackendDevice, BackendStorage};
@@ -29,7 +30,8 @@ macro_rules! for_element {
 }
 pub(crate) use for_element;
 
-/// A tensor's elements in contiguous memory: a view of its storage, or a copy where its layout has gaps or another order.
+/// A tensor's elements in contiguous memory: a view of its storage, or a copy where its layout has gaps or another
+/// order.
 pub enum Operand<'a, T> {
     /// A view.
     View(CudaView<'a, T>),

@@ -1,5 +1,6 @@
 //! The launches against plain loops in f64, on whatever CUDA device there is: a GPU, or the emulated device of
-//! `trainer/cuda/emulate/launches.sh`, which sets TRAINER_REQUIRE_CUDA. Without a device and without that variable they do nothing.
+//! `trainer/cuda/emulate/launches.sh`, which sets TRAINER_REQUIRE_CUDA. Without a device and without that variable they
+//! do nothing.
 
 use super::DeviceChoice;
 use super::graph::Replay;
@@ -43,7 +44,8 @@ fn upload(device: &CudaDevice, values: &[f32]) -> CudaSlice<f32> {
     device.clone_htod(values).unwrap()
 }
 
-/// Compares in units of the largest reference; a result in bf16 may be off by half a unit in its last place, 2⁻⁸ of itself.
+/// Compares in units of the largest reference; a result in bf16 may be off by half a unit in its last place, 2⁻⁸ of
+/// itself.
 fn close<T: Element>(what: &str, device: &CudaDevice, found: &CudaSlice<T>, reference: &[f64]) {
     let found: Vec<T> = device.clone_dtoh(found).unwrap();
     assert_eq!(found.len(), reference.len(), "{what}");

@@ -1,4 +1,5 @@
-//! One file over HTTP: GET, and after a cut `Range: bytes=N-` with `If-Range`, until all bytes are there and hash to the MD5.
+//! One file over HTTP: GET, and after a cut `Range: bytes=N-` with `If-Range`, until all bytes are there and hash to
+//! the MD5.
 //!
 //! | answer | what follows |
 //! |---|---|
@@ -8,11 +9,11 @@
 //! | 408, 429, 5xx, a cut or silent connection | tried again after a pause that doubles |
 //! | other statuses, another length than the published one, an unknown host | the next address |
 
-use super::RemoteFile;
 use super::meter::Meter;
+use super::options::Options;
 use super::partial::{Partial, Version};
 use super::proxy;
-use super::store::Options;
+use crate::data::official::OfficialFile;
 use crate::error::{Error, Result};
 use std::io::Read;
 use std::time::Duration;
@@ -40,14 +41,15 @@ impl From<Error> for Failure {
 
 /// Fetches what `partial` lacks and verifies the whole.
 pub(super) fn fetch(
-    file: &RemoteFile,
-    addresses: &[String],
+    file: &OfficialFile,
+    folders: &[&str],
     partial: &mut Partial,
     options: &Options,
     meter: &mut Meter,
 ) -> Result<()> {
     let mut failures: Vec<String> = Vec::new();
-    for address in addresses {
+    for folder in folders {
+        let address = &format!("{}/{}", folder.trim_end_matches('/'), file.name);
         if let Some(failure) = failures.last() {
             meter.line(&format!("{failure}; trying {address}"));
         }
@@ -95,7 +97,7 @@ fn agent(address: &str, options: &Options) -> Result<Agent> {
 }
 
 /// Compares the complete file; a wrong one is emptied.
-fn verify(file: &RemoteFile, partial: &mut Partial) -> std::result::Result<(), Failure> {
+fn verify(file: &OfficialFile, partial: &mut Partial) -> std::result::Result<(), Failure> {
     let Some(difference) = partial.difference(file)? else { return Ok(()) };
     let in_one_piece = partial.in_one_piece();
     partial.restart(None)?;
@@ -107,7 +109,7 @@ fn verify(file: &RemoteFile, partial: &mut Partial) -> std::result::Result<(), F
 fn attempt(
     agent: &Agent,
     address: &str,
-    file: &RemoteFile,
+    file: &OfficialFile,
     partial: &mut Partial,
     meter: &mut Meter,
 ) -> std::result::Result<(), Failure> {
@@ -195,7 +197,7 @@ fn version(address: &str, headers: &HeaderMap) -> Version {
 
 fn receive(
     answer: Response<Body>,
-    file: &RemoteFile,
+    file: &OfficialFile,
     partial: &mut Partial,
     meter: &mut Meter,
 ) -> std::result::Result<(), Failure> {

@@ -1,7 +1,6 @@
 //! How far a download is: a bar on a terminal, a line now and then elsewhere, nothing when quiet. On standard error.
 
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use std::time::{Duration, Instant};
 
 /// Between two lines where there is no terminal.
@@ -10,9 +9,8 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 /// Bytes done out of bytes in all.
 #[derive(Debug)]
 pub(super) struct Meter {
-    name: String,
-    bytes: u64,
-    bar: Option<ProgressBar>,
+    /// Draws nothing where there is no terminal, but knows rate and remaining time there too.
+    bar: ProgressBar,
     quiet: bool,
     said: Instant,
 }
@@ -20,44 +18,28 @@ pub(super) struct Meter {
 impl Meter {
     /// A meter at zero.
     pub(super) fn new(name: &str, bytes: u64, quiet: bool) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new(bytes);
-            let style = ProgressStyle::with_template(
-                "{prefix:28} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} [{elapsed}, {eta} left]",
-            );
-            if let Ok(style) = style {
-                bar.set_style(style);
-            }
-            bar.set_prefix(name.to_string());
-            bar
-        });
-        Self { name: name.into(), bytes, bar, quiet, said: Instant::now() }
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(bytes), target).with_prefix(name.to_string());
+        let template = "{prefix:28} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} [{elapsed}, {eta} left]";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self { bar: bar.with_style(style).with_finish(ProgressFinish::AndClear), quiet, said: Instant::now() }
     }
 
     /// So many bytes are there.
     pub(super) fn set(&mut self, done: u64) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(done);
-        } else if !self.quiet && self.said.elapsed() >= BETWEEN_LINES {
+        self.bar.set_position(done);
+        if self.bar.is_hidden() && self.said.elapsed() >= BETWEEN_LINES {
             self.said = Instant::now();
-            eprintln!("{}: {done} of {} bytes", self.name, self.bytes);
+            let (name, all, rate) = (self.bar.prefix(), self.bar.length().unwrap_or(0), self.bar.per_sec());
+            let (rate, left) = (HumanBytes(rate as u64), HumanDuration(self.bar.eta()));
+            self.line(&format!("{name}: {done} of {all} bytes, {rate}/s, {left} left"));
         }
     }
 
     /// A line of its own.
     pub(super) fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None if !self.quiet => eprintln!("{text}"),
-            None => {}
-        }
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("{text}"));
         }
     }
 }

@@ -1,11 +1,10 @@
 //! A file that is not complete yet: `NAME.partial`, and in `NAME.partial.json` which version of which address it holds.
 
-use super::RemoteFile;
+use crate::data::official::{OfficialFile, md5_of};
 use crate::error::{Error, Result};
-use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use theory::files::write_atomically;
 
@@ -102,7 +101,7 @@ impl Partial {
     }
 
     /// How it differs from the published file; `None` if it does not.
-    pub(super) fn difference(&self, file: &RemoteFile) -> Result<Option<String>> {
+    pub(super) fn difference(&self, file: &OfficialFile) -> Result<Option<String>> {
         difference(&self.path, file)
     }
 
@@ -128,21 +127,11 @@ impl Drop for Partial {
 }
 
 /// How a file differs from the published one, length first; `None` if it does not.
-pub(super) fn difference(path: &Path, published: &RemoteFile) -> Result<Option<String>> {
-    let io = |e| Error::io(path, e);
-    let mut file = File::open(path).map_err(io)?;
-    let bytes = file.metadata().map_err(io)?.len();
+pub(super) fn difference(path: &Path, published: &OfficialFile) -> Result<Option<String>> {
+    let bytes = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
     if bytes != published.bytes {
         return Ok(Some(format!("{bytes} bytes where {} are published", published.bytes)));
     }
-    let mut hash = Md5::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).map_err(io)? {
-            0 => break,
-            read => hash.update(&buffer[..read]),
-        }
-    }
-    let found = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let found = md5_of(path)?;
     Ok((found != published.md5).then(|| format!("MD5 {found} where {} is published", published.md5)))
 }

@@ -1,12 +1,13 @@
 //! Which proxy a request goes through: the environment's, as curl and its kin read it.
 //!
-//! For `https://` the first of `HTTPS_PROXY`, `ALL_PROXY` that is set and not empty, for `http://` the first of `HTTP_PROXY`,
-//! `ALL_PROXY`; a name in lower case goes before its capitals. Hosts that `NO_PROXY` names are reached directly, and so are
-//! their subdomains; `*` names all; this machine itself never goes through a proxy. The HTTP client's own reading takes `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` in this
-//! order whatever the address is, and knows no subdomains, hence this one.
+//! For `https://` the first of `HTTPS_PROXY`, `ALL_PROXY` that is set and not empty, for `http://` the first of
+//! `HTTP_PROXY`, `ALL_PROXY`; a name in lower case goes before its capitals. Hosts that `NO_PROXY` names are reached
+//! directly, and so are their subdomains; `*` names all; this machine itself never goes through a proxy. The HTTP
+//! client's own reading takes `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` in this order whatever the address is, and knows
+//! no subdomains, hence this one.
 //!
-//! A proxy may be `http`, `https`, `socks4`, `socks4a`, `socks5` or `socks5h`; without a scheme it is `http`. An HTTP proxy
-//! is always asked to CONNECT, for `http://` addresses too.
+//! A proxy may be `http`, `https`, `socks4`, `socks4a`, `socks5` or `socks5h`; without a scheme it is `http`. An HTTP
+//! proxy is always asked to CONNECT, for `http://` addresses too.
 
 use crate::error::{Error, Result};
 use ureq::Proxy;

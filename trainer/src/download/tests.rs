@@ -2,7 +2,8 @@
 
 mod server;
 
-use super::{Dataset, Options, Origin, RemoteFile, download};
+use super::{Options, Origin, download};
+use crate::data::official::{OfficialFile, OfficialFiles};
 use crate::error::Result;
 use md5::{Digest, Md5};
 use server::{Reply, Request, Server};
@@ -18,12 +19,13 @@ fn leak(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
 }
 
-/// A data set of one file `f.gz` at these addresses, published with the length and MD5 of `content`.
-fn dataset(content: &[u8], addresses: &[String]) -> Dataset {
+/// A data set of one file `f.gz` in these folders of the network, published with the length and MD5 of `content`.
+fn dataset(content: &[u8], addresses: &[String]) -> OfficialFiles {
     let md5 = Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let addresses = addresses.iter().map(|address| leak(address.clone())).collect::<Vec<_>>().leak();
-    let file = RemoteFile { name: "f.gz", addresses, bytes: content.len() as u64, md5: leak(md5) };
-    Dataset { name: "set", terms: "none", files: vec![file].leak() }
+    let file = OfficialFile { name: "f.gz", bytes: content.len() as u64, md5: leak(md5) };
+    let files = vec![file].leak();
+    OfficialFiles { name: "set", terms: "none", addresses, files, others: &[], places: &[] }
 }
 
 fn options() -> Options {
@@ -32,7 +34,7 @@ fn options() -> Options {
 
 /// Downloads what `server` has into `data`.
 fn get(server: &Server, data: &Path, options: &Options) -> Result<Origin> {
-    let stored = download(&dataset(&content(), &[server.address("f.gz")]), data, options)?;
+    let stored = download(&dataset(&content(), &[server.address("")]), data, options)?;
     assert_eq!(std::fs::read(&stored[0].path).unwrap(), content(), "the file is the published one");
     Ok(stored[0].origin)
 }
@@ -238,16 +240,16 @@ fn a_status_decides_whether_to_try_again() {
 fn the_next_address_is_tried_and_all_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let (missing, server) = (Server::start(|_| Reply::status(404)), Server::start(honest));
-    let both = dataset(&content(), &[missing.address("f.gz"), server.address("f.gz")]);
+    let both = dataset(&content(), &[missing.address(""), server.address("")]);
     download(&both, folder.path(), &options()).unwrap();
     assert_eq!((missing.requests().len(), server.requests().len()), (1, 1));
-    let neither = dataset(b"other", &[missing.address("f.gz"), server.address("f.gz")]);
+    let neither = dataset(b"other", &[missing.address(""), server.address("")]);
     let other = tempfile::tempdir().unwrap();
     let error = download(&neither, other.path(), &options()).unwrap_err().to_string();
     assert!(error.contains(&missing.address("")) && error.contains(&server.address("")), "{error}");
     // A mirror takes the place of all of them.
     let mirror = Options { mirror: Some(server.address("sub/")), ..options() };
-    download(&dataset(&content(), &[missing.address("f.gz")]), other.path(), &mirror).unwrap();
+    download(&dataset(&content(), &[missing.address("")]), other.path(), &mirror).unwrap();
     assert_eq!(server.requests().last().unwrap().path, "/sub/f.gz");
     for bad in ["", "nonsense", "ftp://h/x", "http://", "http://h/x?y"] {
         let mirror = Options { mirror: Some(bad.into()), ..options() };
@@ -287,7 +289,7 @@ fn a_silent_server_costs_its_patience_only() {
 #[test]
 fn an_unreachable_server_is_an_error_of_one_line() {
     let folder = tempfile::tempdir().unwrap();
-    let address = Server::start(honest).address("f.gz"); // Nobody listens any more.
+    let address = Server::start(honest).address(""); // Nobody listens any more.
     let error = download(&dataset(b"x", std::slice::from_ref(&address)), folder.path(), &options())
         .unwrap_err()
         .to_string();

@@ -11,23 +11,24 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
-    /// Two linear layers of 256, each with batch normalisation and ReLU. Head: 256 with batch normalisation and ReLU, then 64.
+    /// Two linear layers of 256, each with batch normalisation and ReLU. Head: 256 with batch normalisation and ReLU,
+    /// then 64.
     Mlp,
-    /// 3×3 convolutions of 16, 32, 64 with strides 1, 2, 2, each with batch normalisation and ReLU, flattened; the head of
-    /// [`Mlp`](Self::Mlp).
+    /// 3×3 convolutions of 16, 32, 64 with strides 1, 2, 2, each with batch normalisation and ReLU, flattened; the head
+    /// of [`Mlp`](Self::Mlp).
     Conv,
     /// Linear layers 1024, 512, 512 with bias and ReLU and no batch normalisation. Head: linear, 128.
     PlainMlp,
-    /// 3×3 convolutions of 32, 64, 128, 256 with strides 1, 2, 2, 2, each with batch normalisation and ReLU, and the mean over
-    /// the image. Head: 256 with bias and ReLU, then 128 without bias.
+    /// 3×3 convolutions of 32, 64, 128, 256 with strides 1, 2, 2, 2, each with batch normalisation and ReLU, and the
+    /// mean over the image. Head: 256 with bias and ReLU, then 128 without bias.
     Small,
-    /// ResNet-18 (He et al. 2016) for small images: a 3×3 stem of stride 1 and no pooling before the blocks. Head: 512 with
-    /// bias and ReLU, then 128 without bias.
+    /// ResNet-18 (He et al. 2016) for small images: a 3×3 stem of stride 1 and no pooling before the blocks. Head: 512
+    /// with bias and ReLU, then 128 without bias.
     Resnet18,
-    /// For texts: the mean of the words' embeddings of dimension 50, from N(0, 1). Head: 50 with batch normalisation and ReLU,
-    /// then 50 without bias. `ContrastiveFastText` of the official code of Nozawa & Sato (2021); its linear layer before batch
-    /// normalisation has a bias, which changes nothing, and its layers begin smaller, which neither batch normalisation, nor
-    /// the unit length of the features, nor LARS lets through.
+    /// For texts: the mean of the words' embeddings of dimension 50, from N(0, 1). Head: 50 with batch normalisation
+    /// and ReLU, then 50 without bias. `ContrastiveFastText` of the official code of Nozawa & Sato (2021); its linear
+    /// layer before batch normalisation has a bias, which changes nothing, and its layers begin smaller, which neither
+    /// batch normalisation, nor the unit length of the features, nor LARS lets through.
     EmbeddingBag,
 }
 
@@ -84,8 +85,8 @@ impl Model {
     /// Adds the parameters to the builder and returns the units; a ResNet-18 has `width` channels behind its stem.
     ///
     /// # Errors
-    /// Images without pixels, texts without words; images for an encoder of texts, and the other way round; options that
-    /// the architecture has not.
+    /// Images without pixels, texts without words; images for an encoder of texts, and the other way round; options
+    /// that the architecture has not.
     pub(super) fn build(self, builder: &mut Builder, input: InputKind, width: usize) -> Result<Units> {
         self.check()?;
         let sizes = self.sizes(input, width);

@@ -1,6 +1,7 @@
 //! Encoders with a projection head, and the parameters behind them.
 //!
-//! With the default [`Options`], layers, names and initial weights are those of each architecture as published in `data/results`.
+//! With the default [`Options`], layers, names and initial weights are those of each architecture as published in
+//! `data/results`.
 //!
 //! | architecture | encoder | its features h | head `default` | head `paper` |
 //! |---|---|---|---|---|
@@ -13,8 +14,8 @@
 //! `+ b`: with a bias; `/2`: with stride 2; norm: batch normalisation (ε = 1e-5, running statistics move by 0.1).
 //!
 //! Parameters in a checkpoint, in the order of construction: `encoder.INDEX.…` (ResNet-18: `encoder.0`, then
-//! `encoder.layerS.B.{conv1,bn1,conv2,bn2,skip.0,skip.1}` for stage S = 1..4, block B = 0, 1), `head.0.…`, `head.1.…`; a
-//! normalisation adds `.norm` (blocks: `bnI`, `skip.1`) with `weight`, `bias`, `running_mean`, `running_var`.
+//! `encoder.layerS.B.{conv1,bn1,conv2,bn2,skip.0,skip.1}` for stage S = 1..4, block B = 0, 1), `head.0.…`, `head.1.…`;
+//! a normalisation adds `.norm` (blocks: `bnI`, `skip.1`) with `weight`, `bias`, `running_mean`, `running_var`.
 
 mod architecture;
 mod input;

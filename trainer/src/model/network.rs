@@ -12,7 +12,8 @@ use measure::rng::{Purpose, stream};
 
 /// What a forward pass gives.
 pub struct Output {
-    /// Encoder features \[N, encoder_features\]; f32, but for a pass in training, which leaves them in the precision of the network.
+    /// Encoder features \[N, encoder_features\]; f32, but for a pass in training, which leaves them in the precision of
+    /// the network.
     pub encoder: Tensor,
     /// Head features \[N, head_features\], not normalised, f32.
     pub head: Tensor,
@@ -36,8 +37,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// A freshly initialised network for images \[height, width, channels\] or for texts: of an [`Architecture`] with its default options, or of
-    /// a [`Model`].
+    /// A freshly initialised network for images \[height, width, channels\] or for texts: of an [`Architecture`] with
+    /// its default options, or of a [`Model`].
     ///
     /// # Errors
     /// Inputs or options that the architecture does not take; a device without room, and for texts any but the CPU.

@@ -10,12 +10,12 @@ pub enum Head {
     /// The one in the documentation of each [`Architecture`].
     #[default]
     Default,
-    /// That of Nozawa & Sato (2021), `ProjectionHead` of their `code/src/model.py`: linear h → h with bias, batch normalisation,
-    /// ReLU, linear h → 128 without bias.
+    /// That of Nozawa & Sato (2021), `ProjectionHead` of their `code/src/model.py`: linear h → h with bias, batch
+    /// normalisation, ReLU, linear h → 128 without bias.
     ///
     /// The normalisation subtracts its input's mean, so the first bias changes no output of a training step, and its
-    /// gradient is zero but for rounding. It is kept because their checkpoints have it, and because with running statistics, which lag
-    /// behind, it does count.
+    /// gradient is zero but for rounding. It is kept because their checkpoints have it, and because with running
+    /// statistics, which lag behind, it does count.
     Paper,
     /// One linear layer with bias and this many outputs, one a class: of the supervised reference, and in no settings.
     #[serde(skip)]
@@ -39,8 +39,8 @@ impl Head {
 pub struct Options {
     /// Which projection head.
     pub head: Head,
-    /// Zeros on every side of the images of ResNet-18, 1 to 3; 1 for any other architecture. The published code pads by 3,
-    /// so that its 3×3 stem makes maps of 36 × 36 of CIFAR's images of 32 × 32.
+    /// Zeros on every side of the images of ResNet-18, 1 to 3; 1 for any other architecture. The published code pads by
+    /// 3, so that its 3×3 stem makes maps of 36 × 36 of CIFAR's images of 32 × 32.
     pub stem_padding: usize,
 }
 

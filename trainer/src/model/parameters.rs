@@ -108,7 +108,8 @@ impl Parameters {
         self.state.device()
     }
 
-    /// The values behind a slot, a view; weights in the type of the activations, biases and batch-norm parameters in f32.
+    /// The values behind a slot, a view; weights in the type of the activations, biases and batch-norm parameters in
+    /// f32.
     ///
     /// # Errors
     /// The slot lies outside: it belongs to other parameters.
@@ -254,8 +255,8 @@ impl Parameters {
         self.replace(&values)
     }
 
-    /// Goes on after `done` steps from the tensors of a checkpoint, read from `path`: [`tensors`](Self::tensors), those of the
-    /// table, and the optimiser's state.
+    /// Goes on after `done` steps from the tensors of a checkpoint, read from `path`: [`tensors`](Self::tensors), those
+    /// of the table, and the optimiser's state.
     ///
     /// # Errors
     /// A tensor that is missing, or has another shape.
@@ -366,7 +367,8 @@ impl<'a> Builder<'a> {
         self.add(format!("{name}.bias"), vec![0.0; outputs], &[outputs], Role::Exempt)
     }
 
-    /// Batch normalisation of this many channels: \[2, C\] scales 1 and shifts 0, and \[2, C\] running means 0 and variances 1.
+    /// Batch normalisation of this many channels: \[2, C\] scales 1 and shifts 0, and \[2, C\] running means 0 and
+    /// variances 1.
     pub fn batch_norm(&mut self, name: &str, channels: usize) -> (Slot, Slot) {
         let mut pair = |parts: [(&str, f32); 2], role| {
             let slots = parts.map(|(part, value)| {

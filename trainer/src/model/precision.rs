@@ -11,8 +11,8 @@ pub enum Precision {
     /// 24 bits of significand.
     #[default]
     F32,
-    /// 8 bits of significand, on a GPU only: half the memory traffic, and products at the rate of the tensor cores. No scaling of
-    /// the loss: the exponent has the range of f32.
+    /// 8 bits of significand, on a GPU only: half the memory traffic, and products at the rate of the tensor cores. No
+    /// scaling of the loss: the exponent has the range of f32.
     Bf16,
 }
 

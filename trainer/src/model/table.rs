@@ -1,8 +1,8 @@
 //! A table of embeddings E \[V, d\] with its optimiser's state, read as means over bags of words.
 //!
-//! In a step only the rows of the batch's words have a gradient. Where the rates of all steps were foretold, the other rows
-//! are brought up to date when they are read next ([`crate::ops::optimiser`], `lazy`): a step costs what its words cost.
-//! Otherwise, and under AdamW or weight decay, each step passes over the whole table. On the CPU only.
+//! In a step only the rows of the batch's words have a gradient. Where the rates of all steps were scheduled, the other
+//! rows are brought up to date when they are read next ([`crate::ops::optimiser`], `lazy`): a step costs what its words
+//! cost. Otherwise, and under AdamW or weight decay, each step passes over the whole table. On the CPU only.
 
 use super::Bags;
 use super::layer::Mode;
@@ -130,8 +130,8 @@ impl Table {
         inner.state.resize((1 + states) * self.len(), 0.0);
     }
 
-    /// Tells the rates of all steps, of which `done` are made: from now on rows are brought up to date when they are read,
-    /// where the rule has such a form and nothing decays.
+    /// Tells the rates of all steps, of which `done` are made: from now on rows are brought up to date when they are
+    /// read, where the rule has such a form and nothing decays.
     ///
     /// # Errors
     /// A rate that is not finite; fewer rates than steps made.
@@ -155,7 +155,7 @@ impl Table {
     /// The step that the optimiser has prepared, along the gradient of the last backward pass.
     ///
     /// # Errors
-    /// There was no backward pass; a rate that was not foretold.
+    /// There was no backward pass; a rate that was not scheduled.
     pub(crate) fn step(&self, optimiser: &Optimiser) -> Result<()> {
         let mut inner = self.inner();
         let gradient = inner.gradient.take().ok_or_else(no_gradient)?;
@@ -185,8 +185,8 @@ impl Table {
         Ok((self.name(), Tensor::from_vec(values, &self.shape[..], &Device::Cpu)?))
     }
 
-    /// Where a run stands, with nothing rounded: values `NAME.weight` and state `NAME.state` \[states, V, d\] as they lie, and
-    /// for lazy updates `NAME.last` \[V\] and `NAME.totals` \[3\].
+    /// Where a run stands, with nothing rounded: values `NAME.weight` and state `NAME.state` \[states, V, d\] as they
+    /// lie, and for lazy updates `NAME.last` \[V\] and `NAME.totals` \[3\].
     ///
     /// # Errors
     /// The tensor library fails.
@@ -208,7 +208,7 @@ impl Table {
         Ok(tensors)
     }
 
-    /// Takes the values from what [`tensor`](Self::tensor) gave. Rates must be foretold again after.
+    /// Takes the values from what [`tensor`](Self::tensor) gave. Rates must be scheduled again after.
     ///
     /// # Errors
     /// Values that are missing; another shape. Nothing is replaced then.
@@ -221,8 +221,8 @@ impl Table {
         Ok(())
     }
 
-    /// Goes on from a [`checkpoint`](Self::checkpoint) after `done` steps; an optimiser has made room for the state, and rates
-    /// are foretold.
+    /// Goes on from a [`checkpoint`](Self::checkpoint) after `done` steps; an optimiser has made room for the state,
+    /// and rates are scheduled.
     ///
     /// # Errors
     /// Tensors that are missing or of another shape; a position that does not fit. Nothing is replaced then.

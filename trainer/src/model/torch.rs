@@ -1,5 +1,5 @@
-//! Weights that PyTorch saved, for ResNet-18: `.pt`/`.pth` (a zip file with a pickle, PyTorch 1.6 and later), or safetensors with
-//! the same names.
+//! Weights that PyTorch saved, for ResNet-18: `.pt`/`.pth` (a zip file with a pickle, PyTorch 1.6 and later), or
+//! safetensors with the same names.
 //!
 //! | PyTorch | here | shape there → here |
 //! |---|---|---|
@@ -13,26 +13,29 @@
 //! | `H bn1.*` or `H 1.*` | `head.0.norm.*` (head `paper`) | \[out\] |
 //! | `H linear2.weight`; `H 3.weight` (head `paper`), `H 2.weight` (head `default`) | `head.1.weight` | \[out, in\] |
 //!
-//! `*`: `weight`, `bias`, and for a normalisation `running_mean` and `running_var`. E and H are whatever stands before these
-//! names; each must be one and the same. So the following are read:
+//! `*`: `weight`, `bias`, and for a normalisation `running_mean` and `running_var`. E and H are whatever stands before
+//! these names; each must be one and the same. So the following are read:
 //!
-//! - torchvision's ResNet-18 with a 3×3 stem (E is empty), wrapped (`encoder.`, `backbone.`), or behind `DataParallel` (`module.`);
+//! - torchvision's ResNet-18 with a 3×3 stem (E is empty), wrapped (`encoder.`, `backbone.`), or behind `DataParallel`
+//!   (`module.`);
 //! - Nozawa & Sato's models: `module.f.conv1.weight` … `module.g.projection_head.linear2.weight`, with
-//!   [`Options::PUBLISHED`](super::Options::PUBLISHED). Names, layers and the padding of 3 are those of `code/src/model.py` of
-//!   <https://github.com/nzw0301/Understanding-Negative-Samples>, commit 803c8b1; that they save `model.state_dict()` of a
-//!   `DistributedDataParallel` stands in `code/self_supervised.py`. **Not verified**: a checkpoint of theirs (none is published). State
-//!   dicts of these names, made by PyTorch 2.11, stand in for it: a narrow one is among the tests; with torchvision's ResNet-18 at full
-//!   width and 4 random images of 32 × 32, encoder features (at most 5.3) differ from PyTorch's in f64 by up to 2.2e-6, head features (at
-//!   most 0.98) by up to 8.5e-7 (`examples/torch_agreement.rs`).
+//!   [`Options::PUBLISHED`](super::Options::PUBLISHED). Names, layers and the padding of 3 are those of
+//!   `code/src/model.py` of <https://github.com/nzw0301/Understanding-Negative-Samples>, commit 803c8b1; that they save
+//!   `model.state_dict()` of a `DistributedDataParallel` stands in `code/self_supervised.py`. **Not verified**: a
+//!   checkpoint of theirs (none is published). State dicts of these names, made by PyTorch 2.11, stand in for it: a
+//!   narrow one is among the tests; with torchvision's ResNet-18 at full width and 4 random images of 32 × 32, encoder
+//!   features (at most 5.3) differ from PyTorch's in f64 by up to 2.2e-6, head features (at most 0.98) by up to 8.5e-7
+//!   (`examples/torch_agreement.rs`).
 //!
-//! `num_batches_tracked`, which counts training steps, and the classifier `E fc.weight`, `E fc.bias` are ignored, and listed. A state
-//! dict may lie in the entry `state_dict`, `model_state_dict` or `model` of a larger dictionary, whose other entries are not looked
-//! at. A bias of the head's second layer, which no head here has, is refused like any unknown key.
-//! Numbers of f16, bf16 or f64 become f32; tensors of types that candle has not (bool) are passed over, with its line on the standard
-//! error stream.
+//! `num_batches_tracked`, which counts training steps, and the classifier `E fc.weight`, `E fc.bias` are ignored, and
+//! listed. A state dict may lie in the entry `state_dict`, `model_state_dict` or `model` of a larger dictionary, whose
+//! other entries are not looked at. A bias of the head's second layer, which no head here has, is refused like any
+//! unknown key. Numbers of f16, bf16 or f64 become f32; tensors of types that candle has not (bool) are passed over,
+//! with its line on the standard error stream.
 //!
-//! Refused, each with what to do: files of PyTorch before 1.6, tensors that are not stored in row-major order (`channels_last`), what candle's
-//! reader of pickles does not know (objects of Python's beside tensors, such as numpy's).
+//! Refused, each with what to do: files of PyTorch before 1.6, tensors that are not stored in row-major order
+//! (`channels_last`), what candle's reader of pickles does not know (objects of Python's beside tensors, such as
+//! numpy's).
 
 use super::architecture::Architecture;
 use super::{Head, Network};
@@ -53,8 +56,8 @@ const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 /// Replaces all values of the network by those of a file that PyTorch saved; the keys that were ignored, in order.
 ///
 /// # Errors
-/// Another architecture than ResNet-18; a file that cannot be read. Keys that are missing, unknown, or of another shape: one
-/// message names all of them. Nothing is replaced then.
+/// Another architecture than ResNet-18; a file that cannot be read. Keys that are missing, unknown, or of another
+/// shape: one message names all of them. Nothing is replaced then.
 pub fn load(network: &Network, path: &Path) -> Result<Vec<String>> {
     if network.architecture() != Architecture::Resnet18 {
         let name = network.architecture().name();

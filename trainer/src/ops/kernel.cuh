@@ -1,8 +1,8 @@
 // What every kernel of this crate shares: element types, packs of elements read in one instruction, sums over a block.
 //
-// Activations are f32 or bf16; every sum is taken in f32. A sum over many rows has two levels: each block adds up a fixed run of
-// rows, a second kernel adds the partial sums in a fixed order. No atomics, so the same input gives the same bits. Nothing here uses
-// warp intrinsics, so that trainer/cuda/emulate can run the same source on a CPU.
+// Activations are f32 or bf16; every sum is taken in f32. A sum over many rows has two levels: each block adds up a
+// fixed run of rows, a second kernel adds the partial sums in a fixed order. No atomics, so the same input gives the
+// same bits. Nothing here uses warp intrinsics, so that trainer/cuda/emulate can run the same source on a CPU.
 #pragma once
 #include <cuda_bf16.h>
 #include <stdint.h>
@@ -56,8 +56,9 @@ template <int BLOCK> __device__ __forceinline__ float block_max(float value) {
     return cells[0];
 }
 
-// Adds, for each of V columns, the values of the threads that share threadIdx.x; the sums end in the threads of threadIdx.y = 0.
-// The block is [blockDim.x columns of packs, blockDim.y rows], blockDim.y a power of two, at most BLOCK threads.
+// Adds, for each of V columns, the values of the threads that share threadIdx.x; the sums end in the threads of
+// threadIdx.y = 0. The block is [blockDim.x columns of packs, blockDim.y rows], blockDim.y a power of two, at most
+// BLOCK threads.
 template <int V, int BLOCK> __device__ __forceinline__ void sum_over_rows(float (&value)[V]) {
     __shared__ float cells[V][BLOCK];
     const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
@@ -72,7 +73,8 @@ template <int V, int BLOCK> __device__ __forceinline__ void sum_over_rows(float 
     for (int v = 0; v < V; v++) value[v] = cells[v][threadIdx.x];
 }
 
-// sums[k] = sum over chunks of partial[chunk, k], k < columns. Block [8 columns, 64 runs of chunks]; grid ceil(columns / 8).
+// sums[k] = sum over chunks of partial[chunk, k], k < columns. Block [8 columns, 64 runs of chunks]; grid ceil(columns
+// / 8).
 __device__ __forceinline__ void combine_sums(const float *partial, float *sums, int chunks, int columns) {
     const int column = blockIdx.x * blockDim.x + threadIdx.x;
     float total[1] = {0.f};
@@ -82,6 +84,6 @@ __device__ __forceinline__ void combine_sums(const float *partial, float *sums, 
     if (threadIdx.y == 0 && column < columns) sums[column] = total[0];
 }
 
-// Instantiates NAME_f32, NAME_f32_vector, NAME_bf16 and NAME_bf16_vector from a template NAME<T, V>; the vector forms want
-// the number of columns to be a multiple of 8 and pointers that are multiples of 16 bytes.
+// Instantiates NAME_f32, NAME_f32_vector, NAME_bf16 and NAME_bf16_vector from a template NAME<T, V>; the vector forms
+// want the number of columns to be a multiple of 8 and pointers that are multiples of 16 bytes.
 #define FOR_EACH_PACK(DEFINE) DEFINE(f32, float, 1) DEFINE(f32_vector, float, 4) DEFINE(bf16, bf16, 1) DEFINE(bf16_vector, bf16, 8)

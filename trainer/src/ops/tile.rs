@@ -1,9 +1,10 @@
-//! The two inner products that convolutions and linear layers here are made of, as register tiles over `pulp`'s vectors.
+//! The two inner products that convolutions and linear layers here are made of, as register tiles over `pulp`'s
+//! vectors.
 //!
-//! [`Gather`] (forward, input gradient): out\[p, j\] = Σ_s Σ_{k < run} src\[offset(p) + segment(s) + k\] · w\[s·run + k, j\]. A window of
-//! a channels-last image is one contiguous run for each kernel row, so a convolution needs no im2col: scalars are read
-//! from the image where they lie.
-//! [`Outer`] (weight gradient): w\[m, j\] += Σ_p scalar\[p, m\] · src\[offset(p) + segment(s) + j\].
+//! [`Gather`] (forward, input gradient): out\[p, j\] = Σ_s Σ_{k < run} src\[offset(p) + segment(s) + k\] · w\[s·run +
+//! k, j\]. A window of a channels-last image is one contiguous run for each kernel row, so a convolution needs no
+//! im2col: scalars are read from the image where they lie. [`Outer`] (weight gradient): w\[m, j\] += Σ_p scalar\[p, m\]
+//! · src\[offset(p) + segment(s) + j\].
 //!
 //! Each output value is summed in one order by fused multiply-adds, whatever tile it falls in: splitting the work
 //! differently does not change a bit.
@@ -233,8 +234,8 @@ impl Outer<'_> {
         valid: usize,
     ) {
         let depth = self.segments.len() * self.run;
-        // SAFETY: `run` asserted that offset + segment + run + one tile stays inside `src` and that `scalars` holds a row
-        // per pixel and `dst` one per row; partial tiles touch `valid` columns only.
+        // SAFETY: `run` asserted that offset + segment + run + one tile stays inside `src` and that `scalars` holds a
+        // row per pixel and `dst` one per row; partial tiles touch `valid` columns only.
         unsafe {
             let out = self.dst.pointer.add((first_row - self.rows.start) * depth + target);
             let mut start = [[simd.splat_f32s(0.0); VECTORS]; ROWS];

@@ -1,5 +1,6 @@
-// A stand-in for the part of libcudnn that `trainer::cuda::cudnn` calls: convolutions as loops over the sizes in the descriptors. It
-// refuses descriptors of the wrong kind or layout, and lists a nondeterministic algorithm first, which must not be chosen.
+// A stand-in for the part of libcudnn that `trainer::device::cudnn` calls: convolutions as loops over the sizes in the
+// descriptors. It refuses descriptors of the wrong kind or layout, and lists a nondeterministic algorithm first, which
+// must not be chosen.
 #include "device.h"
 
 namespace {

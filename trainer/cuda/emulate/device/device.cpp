@@ -1,6 +1,7 @@
-// A stand-in for libcuda, libcublas and libcurand on a machine without a GPU: memory is the host's, kernels run in the emulator,
-// matrix products are loops. It holds what cudarc and the launches of `trainer` call, so that the Rust side (the order and types of
-// arguments, sizes of grids and buffers, transpositions) is proven without a GPU. cuDNN is in cudnn.cpp. Memory is born NaN and fenced; a write beyond a fence ends the program when the memory is freed.
+// A stand-in for libcuda, libcublas and libcurand on a machine without a GPU: memory is the host's, kernels run in the
+// emulator, matrix products are loops. It holds what cudarc and the launches of `trainer` call, so that the Rust side
+// (the order and types of arguments, sizes of grids and buffers, transpositions) is proven without a GPU. cuDNN is in
+// cudnn.cpp. Memory is born NaN and fenced; a write beyond a fence ends the program when the memory is freed.
 #include "device.h"
 #include <mutex>
 

@@ -1,7 +1,7 @@
 //! The launch of `kernel.cu`: one block of 256 threads for each view, on the stream of the device.
 
+use super::augment::{Augment, contiguous};
 use super::cpu::LANES;
-use super::op::{Augment, contiguous};
 use super::parameters::Sampler;
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::WrapErr;

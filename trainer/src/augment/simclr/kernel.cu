@@ -1,15 +1,16 @@
 // nvcc: -fmad=false
 //
-// Views of images, one block of 256 threads per view: images u8 [N, H, W, C] -> out [views * count, size, size, C], f32 or bf16, C = 3 or 1.
+// Views of images, one block of 256 threads per view: images u8 [N, H, W, C] -> out [views * count, size, size, C], f32
+// or bf16, C = 3 or 1.
 //
-// parameters.rs and cpu.rs, line by line: every number comes from the same IEEE operations in the same order, so f32 views have the
-// bits of the CPU. This needs that products and sums are not contracted (-fmad=false) and that division and square root are exact
-// to the last bit (nvcc's default).
+// parameters.rs and cpu.rs, line by line: every number comes from the same IEEE operations in the same order, so f32
+// views have the bits of the CPU. This needs that products and sums are not contracted (-fmad=false) and that division
+// and square root are exact to the last bit (nvcc's default).
 //
-// Contrast needs the mean of the image as it is just before that part. Rather than keep the image, which for large views would not
-// fit in shared memory, each thread computes its pixels twice, once for the mean and once for the result; an image is read
-// from the L1 cache and a view costs some hundred operations a pixel, less than writing it.
-#include "../../rng/philox.cuh"
+// Contrast needs the mean of the image as it is just before that part. Rather than keep the image, which for large
+// views would not fit in shared memory, each thread computes its pixels twice, once for the mean and once for the
+// result; an image is read from the L1 cache and a view costs some hundred operations a pixel, less than writing it.
+#include "philox.cuh"
 #include <cuda_bf16.h>
 #include <stdint.h>
 

@@ -40,6 +40,7 @@
 //! Source: T. Chen, S. Kornblith, M. Norouzi, G. Hinton, "A simple framework for contrastive learning of
 //! visual representations", ICML 2020, appendix A; torchvision.
 
+mod augment;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -49,8 +50,8 @@ mod parameters;
 #[cfg(test)]
 mod tests;
 
+pub use augment::Augment;
 pub use cpu::{Scratch, apply};
-pub use op::Augment;
 pub use parameters::{ATTEMPTS, CropBox, MAX_SIDE, Parameters, Part, Sampler};
 
 use crate::error::{Error, Result};

@@ -9,8 +9,9 @@ pub mod binary;
 mod pickle;
 pub mod python;
 
+use super::official::OfficialFiles;
 use super::source::open;
-use super::{Images, checksum};
+use super::{Images, Request, Samples, Split};
 use crate::error::{Error, Result};
 use std::ops::Range;
 use std::path::Path;
@@ -46,7 +47,7 @@ pub enum Classes {
 
 impl Classes {
     /// C.
-    pub fn number(self) -> usize {
+    pub const fn number(self) -> usize {
         match self {
             Self::Ten => 10,
             Self::Fine => SUPERCLASS.len(),
@@ -161,26 +162,21 @@ impl Layout {
     }
 }
 
-/// The set's name among data sets, and its two layouts.
-fn layouts(classes: Classes) -> (&'static str, &'static [Layout]) {
-    match classes {
-        Classes::Ten => ("cifar10", &LAYOUTS[..2]),
-        Classes::Fine | Classes::Coarse => ("cifar100", &LAYOUTS[2..]),
-    }
+/// The requested part of a set.
+pub(super) fn load(request: &Request<'_>, official: &OfficialFiles, classes: Classes) -> Result<Split> {
+    let (train, test) = images_of(official, request.folder, classes)?;
+    request.split(Samples::Images(train), Samples::Images(test))
 }
 
 /// Training and test images, from the first of the official folders and archives that exists under `folder`.
-pub(super) fn load(folder: Option<&Path>, classes: Classes) -> Result<(Images, Images)> {
-    let (name, layouts) = layouts(classes);
-    let folders = layouts.iter().map(|layout| layout.folder);
-    let candidates: Vec<&str> = folders.chain(layouts.iter().map(|layout| layout.archive)).collect();
-    let path = super::find::find(folder, name, &candidates)?;
-    let layout = layouts.iter().find(|layout| path.ends_with(layout.folder));
-    if let Some(layout) = layout {
+fn images_of(official: &OfficialFiles, folder: Option<&Path>, classes: Classes) -> Result<(Images, Images)> {
+    let path = official.find(folder)?;
+    if let Some(layout) = LAYOUTS.iter().find(|layout| path.ends_with(layout.folder)) {
         return read_folder(layout, &path, classes);
     }
-    let layout = layouts.iter().find(|layout| path.ends_with(layout.archive)).unwrap_or(&layouts[0]);
-    checksum::check(name, &path)?;
+    official.check(&path)?;
+    let layout = LAYOUTS.iter().find(|layout| path.ends_with(layout.archive));
+    let layout = layout.ok_or_else(|| Error::data(&path, "it has none of CIFAR's layouts"))?;
     let archive = std::fs::File::open(&path).map_err(|e| Error::io(&path, e))?;
     archive::read(std::io::BufReader::with_capacity(1 << 16, archive), &path, layout, classes)
 }

@@ -1,9 +1,9 @@
 //! A reader of the pickles that CIFAR consists of, and of no other.
 //!
 //! A pickle is a program for a stack machine. This machine knows the instructions with which Python 2 wrote those files
-//! in protocols 1 and 2: None, truth values, integers, strings, tuples, lists, dictionaries, memo, and the three calls that
-//! rebuild a numpy array of bytes (`_reconstruct`, `dtype`, and their states), which it recognises by name instead of
-//! calling anything. All else is an error that names the instruction and its byte.
+//! in protocols 1 and 2: None, truth values, integers, strings, tuples, lists, dictionaries, memo, and the three calls
+//! that rebuild a numpy array of bytes (`_reconstruct`, `dtype`, and their states), which it recognises by name instead
+//! of calling anything. All else is an error that names the instruction and its byte.
 //!
 //! Values lie in one list and refer to each other by number, so that no nesting is deep and shared values are
 //! shared. A string of more than 1,024 bytes (the pixels) goes to a store of the caller and is not copied.
@@ -94,7 +94,8 @@ impl Pickle {
     /// Reads a pickle up to its end; long strings are appended to `store`.
     ///
     /// # Errors
-    /// An instruction, name or state that the official files do not have, a stack that does not fit, a stream that ends.
+    /// An instruction, name or state that the official files do not have, a stack that does not fit, a stream that
+    /// ends.
     pub(super) fn read<R: Read>(source: &mut Source<R>, store: &mut Vec<u8>) -> Result<Self> {
         let mut machine = Machine::default();
         loop {

@@ -15,8 +15,8 @@ use std::path::Path;
 /// The pickle is read by a restricted interpreter that executes nothing; the pixels go straight to their place.
 ///
 /// # Errors
-/// Anything in the pickle that the official files do not have, a missing entry, shapes that do not fit together, a label
-/// out of range; with byte or record (from 0).
+/// Anything in the pickle that the official files do not have, a missing entry, shapes that do not fit together, a
+/// label out of range; with byte or record (from 0).
 pub fn read(stream: impl Read, place: &Path, classes: Classes, out: &mut Records) -> Result<()> {
     let mut source = Source::new(stream, place);
     let begin = out.pixels.len();

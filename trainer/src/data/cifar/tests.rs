@@ -1,7 +1,7 @@
 //! Synthetic files of every layout. The pickles were written by Python 2 (`tests/cifar/make_pickles.py`).
 
 use super::*;
-use measure::difficulty::Hierarchy;
+use crate::data::registry::{self, cifar100};
 use std::io::Write;
 
 const TEN_2: &[u8] = include_bytes!("../../../tests/cifar/ten_protocol_2.pickle");
@@ -272,10 +272,10 @@ fn a_folder_is_read_and_its_missing_file_named() {
         std::fs::File::create(folder.join(name)).unwrap().write_all(bytes).unwrap();
     };
     write("train.bin", &records(0, &[&[11, 19], &[13, 99]]));
-    let missing = load(Some(data.path()), Classes::Fine).unwrap_err().to_string();
+    let missing = images_of(&cifar100::FILES, Some(data.path()), Classes::Fine).unwrap_err().to_string();
     assert!(missing.contains("cifar-100-binary/test.bin"), "{missing}");
     write("test.bin", &records(2, &[&[4, 0]]));
-    let (train, test) = load(Some(data.path()), Classes::Fine).unwrap();
+    let (train, test) = images_of(&cifar100::FILES, Some(data.path()), Classes::Fine).unwrap();
     assert_eq!((train.labels(), test.labels(), test.image(0)), (&[19, 99][..], &[0][..], &image(2)[..]));
     let split = crate::data::load(&crate::data::Request {
         folder: Some(data.path()),
@@ -284,14 +284,14 @@ fn a_folder_is_read_and_its_missing_file_named() {
     assert_eq!(split.unwrap().evaluated.class_counts()[4], 1);
     // An archive of the official name must have the published checksum.
     std::fs::write(data.path().join("cifar-100-python.tar.gz"), "x").unwrap();
-    let error = load(Some(data.path()), Classes::Fine).unwrap_err().to_string();
+    let error = images_of(&cifar100::FILES, Some(data.path()), Classes::Fine).unwrap_err().to_string();
     assert!(error.contains("not the published eb9058c3a382ffc7106e4002c42a8d85"), "{error}");
 }
 
 /// The superclasses of the hierarchy are those of the code.
 #[test]
 fn superclasses_are_those_of_the_hierarchy() {
-    let tree = Hierarchy::known("cifar100").unwrap().unwrap();
+    let tree = registry::hierarchy(Path::new("cifar100")).unwrap();
     for (a, of_a) in SUPERCLASS.iter().enumerate() {
         for (b, of_b) in SUPERCLASS.iter().enumerate().filter(|(b, _)| *b != a) {
             let same = of_a == of_b;
@@ -314,7 +314,7 @@ fn superclasses_are_those_of_the_files() {
         crate::data::load(&request).unwrap().evaluated.labels().to_vec()
     };
     let (fine, coarse) = (labels("cifar100"), labels("cifar100-coarse"));
-    let tree = Hierarchy::known("cifar100").unwrap().unwrap();
+    let tree = registry::hierarchy(Path::new("cifar100")).unwrap();
     // Each test image against a hundred others.
     for i in 0..fine.len() {
         for j in (0..fine.len()).step_by(97).filter(|&j| fine[j] != fine[i]) {

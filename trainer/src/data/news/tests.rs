@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::registry::ag_news::FILES;
 use sha2::{Digest, Sha256};
 
 /// A data folder whose classes talk of two subjects each, the first more often.
@@ -78,18 +79,18 @@ fn tuning_texts_are_a_tenth_of_each_class_and_leave_the_vocabulary() {
         std::fs::create_dir_all(empty.path().join(file).parent().unwrap()).unwrap();
         std::fs::write(empty.path().join(file), text).unwrap();
     }
-    let train = || Files::find(Some(empty.path())).unwrap().train;
+    let train = || Files::find(Some(empty.path()), &FILES).unwrap().train;
     assert!(train().ends_with("ag_news/train_subset.csv"));
     std::fs::write(empty.path().join("ag-news/train.csv"), "").unwrap();
     assert!(train().ends_with("ag-news/train.csv"));
 }
 
-/// The vocabulary of the 20,000 texts of `train_subset.csv`, where the environment variable TRAINER_DATA names the folder of the
-/// data sets: as Python's `csv`, `re` and `Counter` make it by torchtext's rules.
+/// The vocabulary of the 20,000 texts of `train_subset.csv`, where the environment variable TRAINER_DATA names the
+/// folder of the data sets: as Python's `csv`, `re` and `Counter` make it by torchtext's rules.
 #[test]
 fn the_real_files_have_their_words() {
     let folder = std::env::var_os("TRAINER_DATA").map(PathBuf::from);
-    match Files::find(folder.as_deref()) {
+    match Files::find(folder.as_deref(), &FILES) {
         Ok(files) if files.train.ends_with("train_subset.csv") => {}
         _ => return println!("skipped: TRAINER_DATA names no folder with ag_news/train_subset.csv"),
     }

@@ -20,8 +20,8 @@ const ALL: [(Architecture, [usize; 3]); 6] = [
     (Architecture::Resnet18, [4, 6, 3]),
 ];
 
-/// Normal images \[16, height, width, channels\] on the CPU; the seed is one with which no activation lies within a rounding of
-/// the ReLU's kink, where CPU and GPU may differ in a whole gradient.
+/// Normal images \[16, height, width, channels\] on the CPU; the seed is one with which no activation lies within a
+/// rounding of the ReLU's kink, where CPU and GPU may differ in a whole gradient.
 fn images([height, width, channels]: [usize; 3]) -> Input {
     let mut rng = stream(4, Purpose::Evaluation, 0);
     let values: Vec<f32> = (0..16 * height * width * channels).map(|_| normal(&mut rng)).collect();
@@ -103,9 +103,9 @@ fn wrap(device: &CudaDevice) -> Device {
     Device::Cuda(device.clone())
 }
 
-/// What AdamW makes of the difference of two gradients, by element: the step is rate·m̂/√v̂ with |m̂/√v̂| < 2 in the first
-/// steps, and where the gradient differs by a part q of itself, so does the step by less than 4·q·rate. Gradients near zero,
-/// known to no digit, thus move a parameter by up to 4·rate either way; no norm over all of them says much.
+/// What AdamW makes of the difference of two gradients, by element: the step is rate·m̂/√v̂ with |m̂/√v̂| < 2 in the
+/// first steps, and where the gradient differs by a part q of itself, so does the step by less than 4·q·rate. Gradients
+/// near zero, known to no digit, thus move a parameter by up to 4·rate either way; no norm over all of them says much.
 fn check_adamw(found: &Numbers, expected: &Numbers, rate: f64) {
     let pairs = found.gradients.iter().zip(&expected.gradients);
     for (i, ((&f, &e), (&w, &v))) in pairs.zip(found.values.iter().zip(&expected.values)).enumerate() {
@@ -238,8 +238,8 @@ fn bf16_follows_f32() {
             let (expected, found) = (here.step(1e-3), there.step(1e-3));
             let off = distance(&found.loss, &expected.loss);
             assert!(off < 2e-3, "{case:?} step {step}: {off}");
-            // Normalisations over as few as 16 rows magnify the roundings, seventeen of them in ResNet-18. Seen: 0.980 and 0.909; a
-            // wrong gradient has a cosine near 0.
+            // Normalisations over as few as 16 rows magnify the roundings, seventeen of them in ResNet-18. Seen: 0.980
+            // and 0.909; a wrong gradient has a cosine near 0.
             let least = if case.0 == Architecture::Resnet18 { 0.85 } else { 0.97 };
             for parameter in there.network.parameters().trained() {
                 let range = parameter.start..parameter.start + parameter.len();

@@ -71,7 +71,8 @@ fn the_benchmarked_networks_have_their_peers_parameters() {
     }
 }
 
-/// Results of old runs stay reproducible only while these do not change: the first and the last weight, and the sum of squares.
+/// Results of old runs stay reproducible only while these do not change: the first and the last weight, and the sum of
+/// squares.
 #[test]
 fn initial_weights_are_part_of_the_interface() {
     let expected = [
@@ -301,21 +302,21 @@ fn the_gradient_of_embeddings_is_a_directional_derivative() {
     assert!((found / slope - 1.0).abs() < 2e-3, "{found} {slope}");
 }
 
-/// Steps with foretold rates, which touch the words of the batch, against steps over the whole table.
+/// Steps with scheduled rates, which touch the words of the batch, against steps over the whole table.
 #[test]
-fn foretold_steps_are_the_dense_ones_and_checkpoints_keep_them() {
+fn scheduled_steps_are_the_dense_ones_and_checkpoints_keep_them() {
     for kind in [OptimiserKind::Sgd, OptimiserKind::Lars, OptimiserKind::AdamW] {
         let rates: Vec<f64> = (0..12).map(|step| 0.4 / f64::from(step + 1)).collect();
-        let run = |foretold: bool| {
+        let run = |scheduled: bool| {
             let mut network = reader(7);
             let mut optimiser = Optimiser::new(kind, 0.9, 0.0, network.parameters_mut()).unwrap();
-            if foretold {
+            if scheduled {
                 optimiser.set_rates(network.parameters(), rates.clone()).unwrap();
             }
             for (step, &rate) in rates.iter().enumerate() {
                 let texts = bags(6, step as u64);
                 // Looking at the network changes no bit.
-                if foretold {
+                if scheduled {
                     network.forward(&bags(9, 100)).unwrap();
                 }
                 let (output, tape) = network.forward_train(&texts).unwrap();

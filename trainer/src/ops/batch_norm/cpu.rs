@@ -1,7 +1,7 @@
 //! Batch normalisation on slices: two passes over memory forward, two backward, each parallel over chunks of rows.
 //!
-//! Inside a chunk, x − mean is formed before anything is multiplied, so that a mean far from 0 costs no digits. A row is
-//! masked in a loop of its own: with all the slices of a formula in one loop, LLVM gives up proving that they do not
+//! Inside a chunk, x − mean is formed before anything is multiplied, so that a mean far from 0 costs no digits. A row
+//! is masked in a loop of its own: with all the slices of a formula in one loop, LLVM gives up proving that they do not
 //! overlap, and branches on random signs instead of selecting.
 
 use crate::ops::storage::filled;
@@ -66,9 +66,9 @@ fn by_four_rows(x: &[f32], channels: usize, at: usize, mut add: impl FnMut([Lane
     }
 }
 
-/// \[3, C\]: a mean, its correction, and Σ(x − mean − correction)² of every channel of a chunk, by two passes; the second
-/// finds what the first mean is off by. The two parts stay apart: their sum in f32 would be off by half an ulp, which at a
-/// mean of 10⁶ deviations is 3 % of a deviation. Sums are of four rows each, which keeps them shallow.
+/// \[3, C\]: a mean, its correction, and Σ(x − mean − correction)² of every channel of a chunk, by two passes; the
+/// second finds what the first mean is off by. The two parts stay apart: their sum in f32 would be off by half an ulp,
+/// which at a mean of 10⁶ deviations is 3 % of a deviation. Sums are of four rows each, which keeps them shallow.
 #[inline(always)]
 fn chunk_moments(x: &[f32], channels: usize) -> Vec<f32> {
     let rows = (x.len() / channels) as f32;
@@ -343,7 +343,8 @@ impl<'a> Backward<'a> {
     #[allow(unsafe_code)] // Output without zeroing.
     pub fn new_gradient(&self, g: &[f32], x: &[f32], relu: bool) -> Vec<f32> {
         let chunk = rows_per_chunk(self.offset.len()) * self.offset.len();
-        // SAFETY: the chunks of dx cover it, g and x have the same length and chunks, and one element is written for each.
+        // SAFETY: the chunks of dx cover it, g and x have the same length and chunks, and one element is written for
+        // each.
         unsafe {
             filled(g.len(), |dx| {
                 for_each(g.chunks(chunk).zip(x.chunks(chunk)).zip(dx.chunks_mut(chunk)), |((g, x), dx)| {

@@ -1,11 +1,12 @@
 //! Batch normalisation on an NVIDIA GPU: launches of `kernel.cu`, where the formulas stand.
 //!
-//! x, y, dy, dx \[rows, channels\], f32 or bf16; stats (mean, 1/√(var+ε)), affine (γ, β), gradients (dγ, dβ) and running
-//! (mean, var) \[2, channels\], f32. A pass reads each tensor once; training takes two passes forward, two backward.
+//! x, y, dy, dx \[rows, channels\], f32 or bf16; stats (mean, 1/√(var+ε)), affine (γ, β), gradients (dγ, dβ) and
+//! running (mean, var) \[2, channels\], f32. A pass reads each tensor once; training takes two passes forward, two
+//! backward.
 
 use crate::device::launch::{
-    Argument, Element, Module, Tiles, check_length, combine, int, launch, linear, packs, read, read_optional,
-    uninitialised, variant, whole, write,
+    Argument, Element, Module, NULL, Tiles, check_length, combine, int, launch, linear, packs, read,
+    read_optional, uninitialised, variant, whole, write,
 };
 use candle_core::{CudaDevice, Result};
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut};
@@ -54,7 +55,7 @@ pub fn statistics<T: Element>(
             check_length("running statistics", running.len(), 2 * channels)?;
             write(device, running)
         }
-        None => Argument::Address(0),
+        None => NULL,
     };
     let chunks = Argument::I32(int("chunks", tiles.chunks)?);
     let (epsilon, momentum) = (Argument::F32(epsilon), Argument::F32(momentum));
@@ -194,7 +195,7 @@ pub fn reduce<T: Element>(
     relu: bool,
 ) -> Result<CudaSlice<f32>> {
     forward.check(dy.len())?;
-    sums(device, forward, Argument::Address(0), read(device, dy), relu)
+    sums(device, forward, NULL, read(device, dy), relu)
 }
 
 /// dγ = Σ g·x̂ and dβ = Σ g of g = dy where y > 0, which is written over dy.
@@ -245,7 +246,8 @@ fn sums<T: Element>(
     Ok(sums)
 }
 
-/// dx = γ/√(var+ε) · (g − dβ/R − x̂·dγ/R) from (dγ, dβ); with `relu`, g is dy masked by the sign that x gives, else dy itself.
+/// dx = γ/√(var+ε) · (g − dβ/R − x̂·dγ/R) from (dγ, dβ); with `relu`, g is dy masked by the sign that x gives, else dy
+/// itself.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or the launch fails.

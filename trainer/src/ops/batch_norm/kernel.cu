@@ -5,17 +5,18 @@
 //   g = dy [0 where y <= 0];  dbeta = sum_r g,  dgamma = sum_r g·xhat
 //   dx = gamma / sqrt(var + eps) · (g - dbeta / R - xhat·dgamma / R)
 //
-// stats [2, C] = mean, 1/sqrt(var + eps); affine [2, C] = gamma, beta; gradients [2, C] = dgamma, dbeta; running [2, C] = mean, var.
-// Blocks are [packs of channels, rows]; the grid is [tiles of packs, runs of chunk_rows rows].
+// stats [2, C] = mean, 1/sqrt(var + eps); affine [2, C] = gamma, beta; gradients [2, C] = dgamma, dbeta; running [2,
+// C] = mean, var. Blocks are [packs of channels, rows]; the grid is [tiles of packs, runs of chunk_rows rows].
 #include "../kernel.cuh"
 
 const int BLOCK = 256;
 
-// max(x, 0) that keeps a NaN, which fmaxf would turn into 0 and so hide a diverged run. The masks below ask `<= 0` for the same reason.
+// max(x, 0) that keeps a NaN, which fmaxf would turn into 0 and so hide a diverged run. The masks below ask `<= 0` for
+// the same reason.
 __device__ __forceinline__ float without_negative(float x) { return x < 0.f ? 0.f : x; }
 
-// Count, mean and sum of squared deviations of a set, updated by Welford and merged by Chan: no cancellation wherever the
-// mean lies, where sum x^2 - (sum x)^2 / R loses every digit once |mean| exceeds 3000 standard deviations.
+// Count, mean and sum of squared deviations of a set, updated by Welford and merged by Chan: no cancellation wherever
+// the mean lies, where sum x^2 - (sum x)^2 / R loses every digit once |mean| exceeds 3000 standard deviations.
 struct Moments {
     float count, mean, squares;
 };
@@ -31,7 +32,8 @@ __device__ __forceinline__ Moments merge(Moments a, Moments b) {
     return both;
 }
 
-// Merges the moments of the threads that share threadIdx.x, one channel at a time; the result is in the threads of threadIdx.y = 0.
+// Merges the moments of the threads that share threadIdx.x, one channel at a time; the result is in the threads of
+// threadIdx.y = 0.
 template <int V, int CELLS> __device__ __forceinline__ void merge_over_rows(Moments (&moments)[V]) {
     __shared__ Moments cells[CELLS];
     const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
@@ -106,7 +108,8 @@ extern "C" __global__ void batch_norm_statistics(const float *partial, float *st
     }
 }
 
-// running <- (1 - momentum)·running + momentum·(mean, var·R/(R-1)), with var = 1/inverse^2 - eps from stats; unbias = R/(R-1).
+// running <- (1 - momentum)·running + momentum·(mean, var·R/(R-1)), with var = 1/inverse^2 - eps from stats; unbias =
+// R/(R-1).
 extern "C" __global__ void batch_norm_update_running(float *running, const float *stats, int channels, float unbias, float epsilon,
                                                      float momentum) {
     for (int channel = blockIdx.x * blockDim.x + threadIdx.x; channel < channels; channel += gridDim.x * blockDim.x) {
@@ -151,8 +154,8 @@ __device__ __forceinline__ void apply(const T *x, const float *stats, const floa
     }
 }
 
-// Partial sums (g·xhat, g) [chunks, 2, C]. With relu the sign of y decides: read from y where it is given (a residual was added),
-// and then g is written over dy; else computed again from x, as apply does it, and dy is only read.
+// Partial sums (g·xhat, g) [chunks, 2, C]. With relu the sign of y decides: read from y where it is given (a residual
+// was added), and then g is written over dy; else computed again from x, as apply does it, and dy is only read.
 template <typename T, int V>
 __device__ __forceinline__ void reduce_gradient(const T *x, const T *y, T *gradient, const float *stats, const float *affine, float *partial,
                                                 int64_t rows, int channels, int64_t chunk_rows, int relu) {

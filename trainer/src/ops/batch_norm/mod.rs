@@ -1,15 +1,15 @@
 //! Batch normalisation (Ioffe & Szegedy 2015) over all but the last dimension, fused with a residual sum and a ReLU.
 //!
-//! x \[…, C\] of any rank ≥ 2, R = product of the leading dimensions; `affine` \[2, C\] = (γ; β); `statistics` \[2, C\] =
-//! (mean; inv_std = 1/√(var + ε)) with the biased variance; `running` \[2, C\] = (mean; unbiased variance).
+//! x \[…, C\] of any rank ≥ 2, R = product of the leading dimensions; `affine` \[2, C\] = (γ; β); `statistics` \[2,
+//! C\] = (mean; inv_std = 1/√(var + ε)) with the biased variance; `running` \[2, C\] = (mean; unbiased variance).
 //!
 //! - x̂ = (x − mean)·inv_std, y = relu?(γ x̂ + β \[+ residual\]).
 //! - g = dy·\[y > 0\] with ReLU, dy without; the residual's gradient is g.
 //! - dγ = Σ g·x̂, dβ = Σ g, dx = γ·inv_std·(g − dβ/R − x̂·dγ/R).
 //!
-//! Without a residual y is a function of x, so the backward pass recomputes its sign and never reads y: five passes over
-//! a tensor's memory (dy, x; dy, x, dx) instead of seven. Training on R = 1 is refused: the output would be β whatever
-//! x is, and the unbiased variance would be 0/0.
+//! Without a residual y is a function of x, so the backward pass recomputes its sign and never reads y: five passes
+//! over a tensor's memory (dy, x; dy, x, dx) instead of seven. Training on R = 1 is refused: the output would be β
+//! whatever x is, and the unbiased variance would be 0/0.
 
 mod autograd;
 mod cpu;
@@ -28,8 +28,8 @@ use std::sync::Mutex;
 
 /// Mean and 1/√(var + ε) per channel: x \[…, C\] -> \[2, C\].
 ///
-/// Accuracy: chunks of about 2¹⁴ elements by two f32 passes, combined in f64. The mean is off by at most half an ulp, its
-/// rounding to f32, plus 1e-6 standard deviations; 1/√(var + ε) by 1e-6 of itself, whatever the mean.
+/// Accuracy: chunks of about 2¹⁴ elements by two f32 passes, combined in f64. The mean is off by at most half an ulp,
+/// its rounding to f32, plus 1e-6 standard deviations; 1/√(var + ε) by 1e-6 of itself, whatever the mean.
 ///
 /// # Errors
 /// Fewer than two dimensions, or only one row.
@@ -113,8 +113,8 @@ pub struct Forward<'a> {
 
 /// dx; (dγ; dβ) is written over `gradient` \[2, C\], and `dy` is used up.
 ///
-/// Without a residual the returned tensor is `dy`'s own buffer. With one, `dy` becomes the gradient g of the residual and
-/// dx is a new tensor. `dy` must own its buffer: nothing else may still need it.
+/// Without a residual the returned tensor is `dy`'s own buffer. With one, `dy` becomes the gradient g of the residual
+/// and dx is a new tensor. `dy` must own its buffer: nothing else may still need it.
 ///
 /// # Errors
 /// Shapes that do not fit; `dy` not row-major, or sharing its buffer with another argument.

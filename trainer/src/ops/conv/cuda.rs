@@ -1,7 +1,7 @@
 //! Convolution on an NVIDIA GPU: by cuDNN where it can be loaded, else as matrix products by cuBLAS.
 //!
-//! x \[N, H, W, C_in\], w \[C_out, KH, KW, C_in\], y \[N, P, Q, C_out\], f32 or bf16, sums in f32. Without cuDNN, with the columns
-//! col(x) \[N·P·Q, KH·KW·C_in\] of `kernel.cu`: y = col(x)·wᵀ, dw = dyᵀ·col(x), and dx gathers dy·w.
+//! x \[N, H, W, C_in\], w \[C_out, KH, KW, C_in\], y \[N, P, Q, C_out\], f32 or bf16, sums in f32. Without cuDNN, with
+//! the columns col(x) \[N·P·Q, KH·KW·C_in\] of `kernel.cu`: y = col(x)·wᵀ, dw = dyᵀ·col(x), and dx gathers dy·w.
 
 use crate::device::cudnn;
 use crate::device::gemm::{Matrix, gemm};
@@ -213,8 +213,8 @@ pub fn backward_data_into<T: Element>(
     Ok(())
 }
 
-/// dw of x and dy, in f32, over what `dw` holds (its place among all gradients). For bf16, cuDNN rounds the sums to bf16 first;
-/// the matrix products keep them.
+/// dw of x and dy, in f32, over what `dw` holds (its place among all gradients). For bf16, cuDNN rounds the sums to
+/// bf16 first; the matrix products keep them.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, no memory, or a library fails.

@@ -1,5 +1,5 @@
-//! Shapes of a two-dimensional convolution, channels last: x \[N, H, W, C_in\] ⋆ w \[C_out, KH, KW, C_in\] = y \[N, H', W', C_out\],
-//! H' = ⌊(H + 2·padding − KH)/stride⌋ + 1, likewise W'.
+//! Shapes of a two-dimensional convolution, channels last: x \[N, H, W, C_in\] ⋆ w \[C_out, KH, KW, C_in\] =
+//! y \[N, H', W', C_out\], H' = ⌊(H + 2·padding − KH)/stride⌋ + 1, likewise W'.
 
 use candle_core::{Result, bail};
 

@@ -1,7 +1,8 @@
 // A convolution as a matrix product, for machines without cuDNN. Channels last:
 //
 //   column[(n, p, q), (i, j, c)] = x[n, p·stride + i - padding, q·stride + j - padding, c], 0 outside the image
-//   dx[n, h, w, c] = [dx +] sum over (i, j) of dcolumn[(n, p, q), (i, j, c)] with p·stride + i - padding = h, q·stride + j - padding = w
+//   dx[n, h, w, c] = [dx +] sum over (i, j) of dcolumn[(n, p, q), (i, j, c)]
+//                    with p·stride + i - padding = h, q·stride + j - padding = w
 //
 // x [N, H, W, C], column [N·P·Q, KH·KW·C]; the second is a gather: one thread owns one output, so no atomics.
 #include "../kernel.cuh"

@@ -6,7 +6,8 @@
 //! - dw\[o, r, q, c\] = Σ_{n, i, j} dy\[n, i, j, o\] · x\[n, i·s + r − p, j·s + q − p, c\].
 //!
 //! [`Conv2d`] is the operation with its backward pass for candle's autograd; [`Conv2dInputGradient`] and
-//! [`Conv2dWeightGradient`] are the two gradients by themselves. A gradient is computed only for an argument that is tracked.
+//! [`Conv2dWeightGradient`] are the two gradients by themselves. A gradient is computed only for an argument that is
+//! tracked.
 
 mod cpu;
 #[cfg(feature = "cuda")]

@@ -41,8 +41,8 @@ const ROWS_FOR_TILES: usize = 8;
 /// Values of w that one task passes over: about half of a second-level cache.
 const TASK: usize = 96 << 10;
 
-/// yᵀ \[out, m\] = w xᵀ with xᵀ packed into panels: each value of w is read once, from where it lies, and the panels stay
-/// in cache. A library's product would first repack the weights, which are larger than x.
+/// yᵀ \[out, m\] = w xᵀ with xᵀ packed into panels: each value of w is read once, from where it lies, and the panels
+/// stay in cache. A library's product would first repack the weights, which are larger than x.
 fn transposed_product(y: &mut [MaybeUninit<f32>], x: &[f32], w: &[f32], [m, outputs, inputs]: [usize; 3]) {
     let arch = Arch::new();
     let width = arch.dispatch(PanelWidth);

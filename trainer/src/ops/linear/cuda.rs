@@ -2,7 +2,7 @@
 
 use crate::device::gemm::{Matrix, gemm};
 use crate::device::launch::{
-    Argument, Element, Module, Tiles, check_length, combine, int, launch, packs, read, read_optional,
+    Argument, Element, Module, NULL, Tiles, check_length, combine, int, launch, packs, read, read_optional,
     uninitialised, variant, whole, write,
 };
 use crate::device::operand::{self, Operand, Source, for_element};
@@ -69,7 +69,7 @@ pub fn column_sums<T: Element>(
     g: &CudaView<T>,
 ) -> Result<CudaSlice<f32>> {
     check_length("the gradient of a linear layer", g.len(), shape.0 * shape.1)?;
-    sums::<T>(device, shape, Argument::Address(0), read(device, g))
+    sums::<T>(device, shape, NULL, read(device, g))
 }
 
 /// g = dy where y > 0, written over dy, and db = Σ g \[outputs\].
@@ -98,7 +98,7 @@ fn sums<T: Element>(
     let tiles = Tiles::new(rows, outputs, if packed { T::PACK } else { 1 });
     let partial = uninitialised::<f32>(device, tiles.chunks * outputs)?;
     let columns = Argument::I32(int("outputs", outputs)?);
-    let masked = !matches!(y, Argument::Address(0));
+    let masked = !y.is_null();
     let arguments = [
         y,
         dy,

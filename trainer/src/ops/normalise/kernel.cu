@@ -2,8 +2,8 @@
 //
 //   dz = (du - u·<u, du>) / |z|
 //
-// A zero row stays zero and gets a zero gradient: its inverse length counts as 0. Where the sum of squares overflows or is NaN the
-// inverse length is NaN: with 1/inf = 0 the rows of a diverged run would look like zero rows.
+// A zero row stays zero and gets a zero gradient: its inverse length counts as 0. Where the sum of squares overflows or
+// is NaN the inverse length is NaN: with 1/inf = 0 the rows of a diverged run would look like zero rows.
 //
 // One block a row, a power of two of at most 256 threads.
 #include "../kernel.cuh"

@@ -1,6 +1,7 @@
 //! Rows scaled to unit length: u = z/‖z‖ over the last dimension, dz = (du − u (u·du)) / ‖z‖.
 //!
-//! A zero row stays zero and gets a zero gradient. Squares are summed in f32, whose largest number is 3.4e38: a row needs
+//! A zero row stays zero and gets a zero gradient. Squares are summed in f32, whose largest number is 3.4e38: a row
+//! needs
 //! |z_k| < 1e19/√d for its sum to stay below, and ‖z‖ above 1e-18 for its digits. A row whose sum overflows, or which
 //! contains a NaN or an infinity, becomes NaN throughout, and so does its gradient.
 
@@ -150,7 +151,8 @@ mod tests {
 
     #[test]
     fn an_overflowing_row_becomes_nan() {
-        // Just inside the range that the module promises, 1e19/√17; then a sum of squares beyond f32; an infinity; a NaN.
+        // Just inside the range that the module promises, 1e19/√17; then a sum of squares beyond f32; an infinity; a
+        // NaN.
         let inside = [2.4e18f32; 17];
         let mut infinite = [1f32; 17];
         infinite[3] = f32::INFINITY;

@@ -1,12 +1,13 @@
 //! One optimiser step on an NVIDIA GPU: launches of `kernel.cu`, where the formulas stand.
 //!
-//! `state` is \[w | v\] for SGD and LARS, \[w | m | v\] for AdamW, each part of P elements; the gradient has P. Rates and the like
-//! are read from a buffer on the device, made by [`momentum_settings`] or [`adamw_settings`] and rewritten before each step by
-//! [`set`], a kernel that carries them as arguments: nothing waits for a copy from the host.
+//! `state` is \[w | v\] for SGD and LARS, \[w | m | v\] for AdamW, each part of P elements; the gradient has P. Rates
+//! and the like are read from a buffer on the device, made by [`momentum_settings`] or [`adamw_settings`] and rewritten
+//! before each step by [`set`], a kernel that carries them as arguments: nothing waits for a copy from the host.
 
 use super::{Optimiser, Rule, Segment};
 use crate::device::launch::{
-    Argument, BLOCK, Module, check_length, int, launch, read, read_optional, uninitialised, whole, write,
+    Argument, BLOCK, Module, NULL, check_length, int, launch, read, read_optional, uninitialised, whole,
+    write,
 };
 use crate::device::operand::{self, Operand, Source};
 use candle_core::backend::BackendStorage;
@@ -113,7 +114,8 @@ fn check(
     half.map_or(Ok(()), |half| check_length("the bf16 parameters", half, segments.parameters))
 }
 
-/// SGD with momentum, or LARS, on \[w | v\]; `half` receives w in bf16 (a view for reading, since the kernel's write is all there is).
+/// SGD with momentum, or LARS, on \[w | v\]; `half` receives w in bf16 (a view for reading, since the kernel's write is
+/// all there is).
 ///
 /// # Errors
 /// Lengths that do not fit, or a launch fails.
@@ -139,7 +141,7 @@ pub fn momentum(
     } else {
         None
     };
-    let partial_sums = partial.as_ref().map_or(Argument::Address(0), |partial| whole(device, partial));
+    let partial_sums = partial.as_ref().map_or(NULL, |partial| whole(device, partial));
     let half = read_optional(device, half);
     let arguments =
         [weights, write(device, &mut velocity), gradient, table, read(device, settings), partial_sums, half];

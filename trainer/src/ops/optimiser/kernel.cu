@@ -1,13 +1,16 @@
 // One optimiser step over flat f32 parameters w [P] with gradient g and state v, m:
 //
 //   SGD    u = g + lambda·w;  v <- mu·v + u;  w <- w - rate·v
-//   LARS   in adapted segments u = (g + lambda·w)·trust·|w| / (|g| + lambda·|w| + 1e-8), or u = g where |w| or |g| is 0; then as SGD
-//   AdamW  w <- w - rate·lambda·w;  m <- b1·m + (1-b1)·g;  v <- b2·v + (1-b2)·g^2;  w <- w - rate/c1·m / (sqrt(v/c2) + eps)
+//   LARS   in adapted segments u = (g + lambda·w)·trust·|w| / (|g| + lambda·|w| + 1e-8),
+//          or u = g where |w| or |g| is 0; then as SGD
+//   AdamW  w <- w - rate·lambda·w;  m <- b1·m + (1-b1)·g;  v <- b2·v + (1-b2)·g^2;
+//          w <- w - rate/c1·m / (sqrt(v/c2) + eps)
 //
-// lambda is 0 in segments that do not decay; c1 = 1 - b1^step, c2 = 1 - b2^step. Rates and the like are read from a device buffer, so
-// that a captured CUDA graph can be replayed with new ones. `half`, where given, receives w in bf16.
+// lambda is 0 in segments that do not decay; c1 = 1 - b1^step, c2 = 1 - b2^step. Rates and the like are read from a
+// device buffer, so that a captured CUDA graph can be replayed with new ones. `half`, where given, receives w in bf16.
 //
-// segments [S, 3] = start, length, flags (1: decays, 2: adapts). Grid [blocks, S], 256 threads: blocks share out one segment.
+// segments [S, 3] = start, length, flags (1: decays, 2: adapts). Grid [blocks, S], 256 threads: blocks share out one
+// segment.
 #include "../kernel.cuh"
 
 const uint64_t DECAYS = 1, ADAPTS = 2;

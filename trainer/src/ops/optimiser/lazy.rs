@@ -1,15 +1,16 @@
-//! SGD with momentum and LARS on a table whose gradient is zero outside some rows, at the cost of those rows: the rest is
-//! brought up to date when it is read. No approximation: the same numbers as a step over the whole table.
+//! SGD with momentum and LARS on a table whose gradient is zero outside some rows, at the cost of those rows: the rest
+//! is brought up to date when it is read. No approximation: the same numbers as a step over the whole table.
 //!
-//! Step t is v ← μv + c∇, w ← w − η_t v, with c = 1 or LARS's factor. A row without gradient since step s stands at step t at
+//! Step t is v ← μv + c∇, w ← w − η_t v, with c = 1 or LARS's factor. A row without gradient since step s stands at
+//! step t at
 //!
 //! ```text
 //! w_t = w_s − v_s Σ_{j=1}^{t−s} η_{s+j} μʲ = w_s − v_s (B_s − μ^{t−s} B_t),     v_t = μ^{t−s} v_s,
 //! B_s = Σ_{j≥1} η_{s+j} μʲ = μ(η_{s+1} + B_{s+1}),     0 after the last step,
 //! ```
 //!
-//! where the rates of all steps are known beforehand. B is a sum of few positive terms, and the difference keeps all but
-//! a digit or so (μ^{t−s} B_t ≤ B_s; the first term of the sum is μη_{s+1}).
+//! where the rates of all steps are known beforehand. B is a sum of few positive terms, and the difference keeps all
+//! but a digit or so (μ^{t−s} B_t ≤ B_s; the first term of the sum is μη_{s+1}).
 //!
 //! LARS needs ‖w‖ over the whole table before each step. With N = Σ w·w, P = Σ w·v, Q = Σ v·v over all rows, and with
 //! w·∇, v·∇, ∇·∇ summed over the rows with a gradient, a step is (w° = w − ημv, v° = μv: the step without gradient)
@@ -55,8 +56,8 @@ pub struct Lazy {
 }
 
 impl Lazy {
-    /// A table \[rows, columns\] with values w and velocities v after `done` of the steps at these rates; `None` for a rule that
-    /// has no lazy form: AdamW.
+    /// A table \[rows, columns\] with values w and velocities v after `done` of the steps at these rates; `None` for a
+    /// rule that has no lazy form: AdamW.
     ///
     /// # Errors
     /// A rate that is not finite; a table of another shape; more than 2³² steps.
@@ -103,7 +104,8 @@ impl Lazy {
     /// Goes to where `done` steps were made and [`position`](Self::position) was this.
     ///
     /// # Errors
-    /// Another number of rows, a row ahead of the steps or further behind than rows can be, more steps than rates, totals that are not finite.
+    /// Another number of rows, a row ahead of the steps or further behind than rows can be, more steps than rates,
+    /// totals that are not finite.
     pub fn set_position(&mut self, done: usize, last: Vec<u32>, totals: [f64; 3]) -> Result<()> {
         // No row is further behind than the last time that all were brought up to date.
         let reachable = done.saturating_sub(EXACT_EVERY)..=done;
@@ -185,7 +187,7 @@ impl Lazy {
     /// The next step, at this rate.
     ///
     /// # Errors
-    /// A rate other than foretold; rows outside the table.
+    /// A rate other than scheduled; rows outside the table.
     pub fn step(
         &mut self,
         gradient: &SparseGradient,
@@ -194,9 +196,9 @@ impl Lazy {
         velocities: &mut [f32],
     ) -> Result<()> {
         let (columns, step) = (self.columns, self.done + 1);
-        let foretold = self.rates.get(self.done).copied();
-        if foretold != Some(f64::from(rate as f32)) {
-            bail!("optimiser: step {step} is at rate {rate} instead of {foretold:?}, which was foretold")
+        let scheduled = self.rates.get(self.done).copied();
+        if scheduled != Some(f64::from(rate as f32)) {
+            bail!("optimiser: step {step} is at rate {rate} instead of {scheduled:?}, which was scheduled")
         }
         let outside = gradient.rows.iter().any(|&row| row as usize >= self.last.len());
         if outside || gradient.values.len() != gradient.rows.len() * columns {

@@ -6,8 +6,8 @@
 //! - LARS (You et al. 2017, by the rule of apex's `LARC(clip=False)`): as SGD, but in a segment that adapts, with norms
 //!   over the segment, ∇ + λw is replaced by (∇ + λw)·trust·‖w‖/(‖∇‖ + λ‖w‖ + 1e-8) where ‖w‖ ≠ 0 and ‖∇‖ ≠ 0, and by
 //!   ∇ alone, *without decay*, where one of them is 0.
-//! - AdamW (Loshchilov & Hutter 2019, as `torch.optim.AdamW`): w ← (1 − ηλ)w, m ← β₁m + (1 − β₁)∇, v ← β₂v + (1 − β₂)∇²,
-//!   w ← w − η/(1 − β₁ᵏ) · m / (√(v/(1 − β₂ᵏ)) + ε).
+//! - AdamW (Loshchilov & Hutter 2019, as `torch.optim.AdamW`): w ← (1 − ηλ)w, m ← β₁m + (1 − β₁)∇,
+//!   v ← β₂v + (1 − β₂)∇², w ← w − η/(1 − β₁ᵏ) · m / (√(v/(1 − β₂ᵏ)) + ε).
 //!
 //! State starts at zero. Everything is one pass over memory; LARS reads w and ∇ once more for the norms.
 
@@ -152,7 +152,8 @@ impl Optimiser {
 
     /// Sets rate and number of the step that [`apply`](Self::apply) makes.
     ///
-    /// On a GPU they go to a buffer on the device, so that a CUDA graph that recorded `apply` is replayed with new ones.
+    /// On a GPU they go to a buffer on the device, so that a CUDA graph that recorded `apply` is replayed with new
+    /// ones.
     ///
     /// # Errors
     /// Step 0; a rate that is not finite.
@@ -173,11 +174,11 @@ impl Optimiser {
         self.weight_decay
     }
 
-    /// The step that was prepared, on a table `state` = \[values | states…\] of rows of `columns` whose gradient is zero outside
-    /// some rows: lazily where `lazy` is given, else over the whole table.
+    /// The step that was prepared, on a table `state` = \[values | states…\] of rows of `columns` whose gradient is
+    /// zero outside some rows: lazily where `lazy` is given, else over the whole table.
     ///
     /// # Errors
-    /// As [`step`](Self::step); a rate that was not foretold.
+    /// As [`step`](Self::step); a rate that was not scheduled.
     pub(crate) fn apply_rows(
         &self,
         state: &mut [f32],

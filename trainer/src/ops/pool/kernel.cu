@@ -1,4 +1,5 @@
-// The mean over positions: y[n, c] = sum_p x[n, p, c] / P, and its gradient dx[n, p, c] = dy[n, c] / P. x [N, P, C], P = H·W.
+// The mean over positions: y[n, c] = sum_p x[n, p, c] / P, and its gradient dx[n, p, c] = dy[n, c] / P. x [N, P, C],
+// P = H·W.
 #include "../kernel.cuh"
 
 template <typename T, int V> __device__ __forceinline__ void forward(const T *x, T *y, int64_t batch, int positions, int channels) {

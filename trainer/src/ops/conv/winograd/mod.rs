@@ -1,14 +1,14 @@
-//! 3×3 convolutions of stride 1 by Winograd's minimal filtering F(2×2, 3×3) (Lavin & Gray 2016): 16 products for each 2×2
-//! outputs instead of 36.
+//! 3×3 convolutions of stride 1 by Winograd's minimal filtering F(2×2, 3×3) (Lavin & Gray 2016): 16 products for each
+//! 2×2 outputs instead of 36.
 //!
 //! With d a 4×4 tile of the input, g a 3×3 kernel and Y the 2×2 outputs of the tile,
 //!
 //! Y = Aᵀ \[(G g Gᵀ) ⊙ (Bᵀ d B)\] A,
 //!
-//! where Bᵀ = (1 0 −1 0; 0 1 1 0; 0 −1 1 0; 0 1 0 −1), G = (1 0 0; ½ ½ ½; ½ −½ ½; 0 0 1), Aᵀ = (1 1 1 0; 0 1 −1 −1). For each
-//! of the 16 places ξ the sum over channels is a product of matrices \[tiles, C_in\]·\[C_in, C_out\]. The input gradient is the
-//! same convolution of dy with the kernel reversed, and the weight gradient is the transposed identity,
-//! dg = Gᵀ \[Σ_tiles (A dY Aᵀ) ⊙ (Bᵀ d B)\] G.
+//! where Bᵀ = (1 0 −1 0; 0 1 1 0; 0 −1 1 0; 0 1 0 −1), G = (1 0 0; ½ ½ ½; ½ −½ ½; 0 0 1), Aᵀ = (1 1 1 0; 0 1 −1 −1).
+//! For each of the 16 places ξ the sum over channels is a product of matrices \[tiles, C_in\]·\[C_in, C_out\]. The
+//! input gradient is the same convolution of dy with the kernel reversed, and the weight gradient is the transposed
+//! identity, dg = Gᵀ \[Σ_tiles (A dY Aᵀ) ⊙ (Bᵀ d B)\] G.
 //!
 //! The transforms only add, subtract and halve, and the sums over channels are nine times shorter than a direct
 //! convolution's; the tests hold both to the same bounds.
@@ -237,8 +237,8 @@ impl WithSimd for Collect {
         for (t, tile) in self.tiles.clone().enumerate() {
             let place = self.grid.place(tile);
             for channel in (0..self.channels).step_by(S::F32_LANES) {
-                // SAFETY: `places` holds all tiles of `channels` values, a multiple of the lanes; the output pixels of a
-                // tile belong to no other tile.
+                // SAFETY: `places` holds all tiles of `channels` values, a multiple of the lanes; the output pixels of
+                // a tile belong to no other tile.
                 unsafe {
                     let load = |i: usize, j: usize| {
                         let from = self.places.at(4 * i + j, t * stride + channel);

@@ -30,7 +30,8 @@ fn gradient(step: usize) -> SparseGradient {
     SparseGradient { rows, values }
 }
 
-/// The values after all steps, brought up to date at the end; whether rows are also read on the way changes their roundings.
+/// The values after all steps, brought up to date at the end; whether rows are also read on the way changes their
+/// roundings.
 fn lazy(rule: Rule) -> (Vec<f32>, Lazy) {
     let (mut w, mut v) = (start(), vec![0f32; ROWS * COLUMNS]);
     let mut lazy = Lazy::new(rule, (rates(), 0), COLUMNS, (&w, &v)).unwrap().unwrap();
@@ -84,8 +85,8 @@ fn dense_steps(rule: Rule) -> Vec<f32> {
     state
 }
 
-/// 2,500 steps with warm-up and cosine. Steps over the whole table in f32 round every row in every step: lazy ones are no
-/// farther from the definition, and both are as near to each other.
+/// 2,500 steps with warm-up and cosine. Steps over the whole table in f32 round every row in every step: lazy ones are
+/// no farther from the definition, and both are as near to each other.
 #[test]
 fn lazy_steps_are_the_definition() {
     let wide = |w: &[f32]| w.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
@@ -124,8 +125,8 @@ fn totals_follow_the_rows() {
     }
 }
 
-/// Where all rows are brought up to date, the state is values, velocities and the number of the step: a second run from there
-/// makes the same bits.
+/// Where all rows are brought up to date, the state is values, velocities and the number of the step: a second run from
+/// there makes the same bits.
 #[test]
 fn a_flushed_table_resumes() {
     for rule in RULES {

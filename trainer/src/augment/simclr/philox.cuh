@@ -1,4 +1,4 @@
-// Philox4x32-10 on the device: the same words as philox.rs beside this file, which has formulas and source.
+// Philox4x32-10 on the device: the same words as measure/src/rng/philox.rs, which has formulas and source.
 #pragma once
 #include <stdint.h>
 
