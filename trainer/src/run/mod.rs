@@ -12,7 +12,10 @@ mod jobs;
 pub mod study;
 pub mod train;
 
-pub use config::{Config, Grid, LearningRateRule, Negatives, Objective, Preset, QueueSettings, preset_names};
+pub use config::{
+    Config, Contrastive, Grid, LearningRateRule, NegativeSource, Negatives, Objective, ObjectiveKind, Preset,
+    QueueSettings, preset_names,
+};
 pub use evaluate::{
     Accuracies, EvaluatedRun, EvaluationSettings, Features, feature_spreads, measure_features,
     measure_network, measure_run, two_views,

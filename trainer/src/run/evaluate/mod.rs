@@ -4,8 +4,8 @@ mod two_views;
 
 pub use two_views::two_views;
 
-use super::Config;
 use super::train::{Session, load_network, run_config};
+use super::{Config, Objective};
 use crate::augment::{ViewStream, Views};
 use crate::data::{self, Images, Samples, Split};
 use crate::error::{Error, Result};
@@ -280,7 +280,8 @@ pub fn measure_network(
 ) -> Result<EvaluatedRun> {
     let EvaluationSettings { draws, temperature, passes, seed } = settings.clone();
     let context = EvaluationContext::new(network, config, split, (session.device, session.stop))?;
-    let default = [NumDraws::new(config.evaluated_draws())?];
+    let objective = config.training_objective()?;
+    let default = [NumDraws::new(objective.evaluated_draws())?];
     let draws = draws.unwrap_or(&default);
     let passes = passes.or(config.passes);
     for &n in draws {
@@ -322,9 +323,9 @@ pub fn measure_network(
         };
         let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
         let mut row = measure::measure(&evaluation, &mut order, &mut views)?;
-        row.run = run_info(config, name, context.network.head_name());
+        row.run = run_info(config, &objective, name, context.network.head_name());
         row.extra.push(("train_samples".into(), split.train.len().to_string()));
-        if let Some(selection) = config.selection() {
+        if let Some(selection) = objective.selection() {
             row.extra.push((theory::losses::SELECTION.into(), selection.to_string()));
         }
         if seed != config.seed {
@@ -390,18 +391,18 @@ fn knn_columns(row: &mut LossComponents) {
     row.extra.push(("knn_temperature".into(), measure::KNN_TEMPERATURE.to_string()));
 }
 
-fn run_info(config: &Config, name: &str, head: String) -> RunInfo {
+fn run_info(config: &Config, objective: &Objective, name: &str, head: String) -> RunInfo {
     RunInfo {
         run_id: name.to_string(),
         dataset: config.dataset.clone(),
         encoder: config.encoder.name().into(),
         head,
-        loss: config.loss_name(),
+        loss: objective.loss_name(),
         seed: Some(config.seed),
         epochs: Some(config.epochs as u64),
         batch_size: Some(config.batch_size as u64),
-        train_negatives: Some(config.train_negatives()),
-        effective_negatives: config.effective_negatives().map(|k| k as f64),
+        train_negatives: Some(objective.train_negatives()),
+        effective_negatives: objective.effective_negatives().map(|k| k as f64),
     }
 }
 

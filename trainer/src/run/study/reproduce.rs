@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::loss::LossKind;
 use crate::optim::OptimiserKind;
 use crate::run::{
-    Accuracies, Config, EvaluationSettings, Folder, Grid, LearningRateRule, Manifest, Negatives, Objective,
-    Progress, Session, evaluate, measure_run, run_jobs, train,
+    Accuracies, Config, EvaluationSettings, Folder, Grid, LearningRateRule, Manifest, Negatives,
+    ObjectiveKind, Progress, Session, evaluate, measure_run, run_jobs, train,
 };
 use candle_core::Device;
 use measure::passes_for;
@@ -83,14 +83,21 @@ impl Plan {
     fn references(&self) -> Vec<(String, Config)> {
         let seeds = self.grid.seeds.iter().filter(|_| self.grid.supervised);
         let reference = |&seed: &u64| {
-            let objective = Objective::CrossEntropy;
+            let objective = ObjectiveKind::CrossEntropy;
             let negatives = Negatives::Batch;
             // AdamW learns from labels whatever the encoder; the rates of contrastive losses, and of LARS, are others.
             let (optimiser, learning_rate) = (OptimiserKind::AdamW, REFERENCE_RATE);
             let learning_rate_rule = LearningRateRule::Sqrt;
-            let (queue, loss) = (None, LossKind::default());
-            let base =
-                Config { optimiser, learning_rate, learning_rate_rule, queue, loss, ..self.base.clone() };
+            let (queue, selection, loss) = (None, None, LossKind::default());
+            let base = Config {
+                optimiser,
+                learning_rate,
+                learning_rate_rule,
+                queue,
+                selection,
+                loss,
+                ..self.base.clone()
+            };
             (format!("supervised-s{seed}"), Config { seed, objective, negatives, ..base })
         };
         seeds.map(reference).collect()
@@ -159,8 +166,8 @@ impl Plan {
         }
         for (_, config) in self.runs().into_iter().chain(self.references()) {
             config.check()?;
-            if config.evaluated_draws() > evaluated as u64 {
-                let n = config.evaluated_draws();
+            let n = config.training_objective()?.evaluated_draws();
+            if n > evaluated as u64 {
                 return Err(Error::argument(format!(
                     "n = K+1 = {n} of the supervised reference (batch_size) exceeds the {evaluated} evaluated samples"
                 )));
@@ -331,7 +338,7 @@ fn is_default(rows: &[LossComponents], config: &Config, split: &Split) -> bool {
     let fits = |row: &LossComponents| {
         let per_pass = evaluated as u64 / row.num_draws.get();
         let passes = config.passes.or_else(|| passes_for(evaluated, row.num_draws).ok()).unwrap_or(0) as u64;
-        row.num_draws.get() == config.evaluated_draws()
+        config.training_objective().is_ok_and(|own| row.num_draws.get() == own.evaluated_draws())
             && row.temperature == config.temperature
             && row.run.seed == Some(config.seed)
             && row.num_batches == Some(per_pass * passes)
