@@ -92,11 +92,13 @@ impl Inputs {
     }
 }
 
+/// Its row, that of the positive, those of the negatives with their classes.
+type Anchor = (usize, usize, Vec<(usize, u32)>);
+
 /// Which rows are anchors, positives and negatives, of rows of features and of others behind them that are constant.
 struct Pairs {
     constant: Vec<f64>,
-    /// Of each anchor: its row, that of the positive, those of the negatives with their classes.
-    anchors: Vec<(usize, usize, Vec<(usize, u32)>)>,
+    anchors: Vec<Anchor>,
 }
 
 impl Pairs {
@@ -156,9 +158,7 @@ impl Pairs {
             let (a, b) = (rows[i], rows[j]);
             dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
         };
-        let of = |(i, p, negatives): &(usize, usize, Vec<(usize, u32)>)| {
-            (s(*i, *p), negatives.iter().map(|(j, _)| s(*i, *j)).collect())
-        };
+        let of = |(i, p, negatives): &Anchor| (s(*i, *p), negatives.iter().map(|(j, _)| s(*i, *j)).collect());
         self.anchors.iter().map(of).collect()
     }
 
