@@ -1,21 +1,23 @@
-//! Which loss a run minimises over its batch, as a table of settings.
+//! Which loss a run minimises, as a table of settings.
 
-use super::{Loss, dcl, dclw, debiased, eq_co, flat_nce, hard, nscl, nt_xent, spectral};
+use super::nscl::nscl;
+use super::{Candidates, Logits, Loss, SameClassCount, SelectedRanks, Weights, fused};
+use super::{dcl, dclw, debiased, eq_co, flat_nce, hard, info_nce, spectral};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
 use serde::de::value::{MapAccessDeserializer, MapDeserializer};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-/// A contrastive loss of two views of a batch, with its parameters.
+/// A contrastive loss, with its parameters.
 ///
-/// In TOML a table, `loss = { kind = "debiased", class_probability = 0.05 }`; a parameter that is absent has the default of
-/// the loss's authors.
+/// In TOML a table, `loss = { kind = "debiased", class_probability = 0.05 }`; a parameter that is absent has the
+/// default of the loss's authors.
 // Braces without fields: serde lets unknown keys pass beside a unit variant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LossKind {
-    /// [`nt_xent`].
+    /// [`info_nce`]; over all of a batch [`nt_xent`](super::nt_xent).
     NtXent {},
     /// [`debiased`].
     Debiased {
@@ -42,7 +44,8 @@ pub enum LossKind {
     },
     /// [`flat_nce`].
     FlatNce {},
-    /// [`nscl`], which knows the classes.
+    /// [`dcl`] over the negatives that are not of the anchor's class, which it knows. An anchor of class c in a batch
+    /// has 2(n − n_c) of them; identical features give (1/n) Σ_c n_c ln(2(n − n_c)).
     Nscl {},
     /// [`spectral`], which knows no temperature.
     Spectral {
@@ -96,7 +99,8 @@ impl LossKind {
         }
     }
 
-    /// The name with the parameters that are not the default ones, such as `hard, beta = 2`: what a result is told apart by.
+    /// The name with the parameters that are not the default ones, such as `hard, beta = 2`: what a result is told
+    /// apart by.
     ///
     /// # Examples
     /// ```
@@ -105,6 +109,11 @@ impl LossKind {
     /// assert_eq!((of(1.0).as_str(), of(2.0).as_str()), ("hard", "hard, beta = 2"));
     /// ```
     pub fn describe(&self) -> String {
+        self.describe_as(self.name())
+    }
+
+    /// [`describe`](Self::describe) under another name.
+    pub(crate) fn describe_as(&self, name: &str) -> String {
         let parameters = match *self {
             Self::NtXent {} | Self::Dcl {} | Self::FlatNce {} | Self::Nscl {} => vec![],
             Self::Debiased { class_probability } => vec![("class_probability", class_probability, tenth())],
@@ -116,7 +125,7 @@ impl LossKind {
             Self::EqCo { virtual_negatives } => vec![("virtual_negatives", virtual_negatives, queue())],
         };
         let other = parameters.into_iter().filter(|(_, value, default)| value != default);
-        other.fold(self.name().to_string(), |text, (name, value, _)| format!("{text}, {name} = {value}"))
+        other.fold(name.to_string(), |text, (name, value, _)| format!("{text}, {name} = {value}"))
     }
 
     /// Checks the parameters against their ranges.
@@ -156,16 +165,54 @@ impl LossKind {
         }
     }
 
-    /// How many negatives an anchor has in a batch of n samples: 2n−2, both views of the others. For NSCL the most it can
-    /// have: those of its own class drop out. EqCo weighs its 2n−2 as α.
-    pub fn num_negatives(&self, num_samples: usize) -> u64 {
-        (2 * num_samples as u64).saturating_sub(2)
+    /// Whether negatives of the anchor's class are left out.
+    pub fn knows_classes(&self) -> bool {
+        matches!(self, Self::Nscl {})
     }
 
-    /// The loss of features \[2n, d\] whose n samples have these classes, which NSCL alone looks at.
+    /// The loss as a function of logits; NSCL of those that leave out the anchor's class.
+    fn weights(&self, logits: &Logits) -> Result<Weights> {
+        match *self {
+            Self::NtXent {} => info_nce(logits),
+            Self::Debiased { class_probability } => debiased(logits, class_probability),
+            Self::Hard { class_probability, beta } => hard(logits, class_probability, beta),
+            Self::Dcl {} => dcl(logits),
+            Self::Dclw { sigma } => dclw(logits, sigma),
+            Self::FlatNce {} => flat_nce(logits),
+            Self::Nscl {} => nscl(logits),
+            Self::Spectral { scale } => spectral(logits, scale),
+            Self::EqCo { virtual_negatives } => eq_co(logits, virtual_negatives),
+        }
+    }
+
+    /// The loss over these candidates at temperature t, as [`Candidates::mean`]. InfoNCE has a faster form over the
+    /// whole batch, and on the CPU over a selection of it and over a queue.
     ///
     /// # Errors
-    /// As for the function of the loss.
+    /// As [`Candidates::mean`]; NSCL over a queue, whose first keys have no class.
+    pub fn mean(
+        &self,
+        candidates: &Candidates<'_>,
+        selected: &SelectedRanks,
+        temperature: f64,
+    ) -> Result<(Loss, SameClassCount)> {
+        let fused = match self {
+            Self::NtXent {} => fused::info_nce(candidates, selected, temperature)?,
+            _ => None,
+        };
+        if let Some(found) = fused {
+            return Ok(found);
+        }
+        // It knows no temperature: its cosines are not divided by one only to be multiplied by it again.
+        let temperature = if let Self::Spectral { .. } = self { 1.0 } else { temperature };
+        candidates.mean_over(self.knows_classes(), |logits| self.weights(logits), selected, temperature)
+    }
+
+    /// The loss of features \[2n, d\] over all of the batch, whose n samples have these classes: NSCL alone looks at
+    /// them.
+    ///
+    /// # Errors
+    /// As [`mean`](Self::mean).
     ///
     /// # Examples
     /// ```
@@ -181,18 +228,9 @@ impl LossKind {
     /// assert!((value(LossKind::Nscl {})? - (4f32.ln() + 2.0 * 2f32.ln()) / 3.0).abs() < 1e-6);
     /// # Ok::<(), trainer::Error>(())
     /// ```
-    pub fn evaluate(&self, features: &Tensor, classes: &[usize], temperature: f64) -> Result<Loss> {
-        match *self {
-            Self::NtXent {} => nt_xent(features, temperature),
-            Self::Debiased { class_probability } => debiased(features, class_probability, temperature),
-            Self::Hard { class_probability, beta } => hard(features, class_probability, beta, temperature),
-            Self::Dcl {} => dcl(features, temperature),
-            Self::Dclw { sigma } => dclw(features, sigma, temperature),
-            Self::FlatNce {} => flat_nce(features, temperature),
-            Self::Nscl {} => nscl(features, classes, temperature),
-            Self::Spectral { scale } => spectral(features, scale),
-            Self::EqCo { virtual_negatives } => eq_co(features, virtual_negatives, temperature),
-        }
+    pub fn evaluate(&self, features: &Tensor, classes: &[u32], temperature: f64) -> Result<Loss> {
+        let candidates = Candidates::batch(features, classes)?;
+        Ok(self.mean(&candidates, &SelectedRanks::all(), temperature)?.0)
     }
 
     /// Reads a list of words and tables.

@@ -1,119 +1,103 @@
-//! The logits of two views relative to the positive, and the way back from their gradients to the features.
+//! What a contrastive loss is a function of, and what it gives back.
 //!
-//! Features z \[2n, d\] with unit rows u = z/‖z‖, cosines s_ij = u_i·u_j; i⁺ = (i + n) mod 2n is the other view of anchor i's
-//! sample. With b_i = s_{i i⁺}/t and a_ij = (s_ij − s_{i i⁺})/t for the negatives j of anchor i, a loss
-//! L = (1/2n) Σ_i L_i(a_i1, a_i2, …, b_i) with W_ij = ∂(Σ L)/∂a_ij and B_i = ∂(Σ L)/∂b_i has
+//! An anchor i has the cosine s_i⁺ with its positive and the cosines s_ij with its negatives. With b_i = s_i⁺/t and
+//! a_ij = (s_ij − s_i⁺)/t a loss is L = mean_i L_i(a_i1, a_i2, …, b_i); it is written once, as a function from
+//! [`Logits`] to [`Weights`], whatever the negatives are and whichever of them count ([`super::Candidates`],
+//! [`super::SelectedRanks`]).
 //!
-//! - ∂L/∂s_ij = G_ij = W_ij / (2n t) and G_{i i⁺} = (B_i − Σ_j W_ij) / (2n t);
-//! - du = (G + Gᵀ) u, dz = (du − u (u·du)) / ‖z‖.
-//!
-//! InfoNCE and its relatives depend on a alone (B = 0). Cosines are subtracted before they are scaled: the difference of
-//! near ones is exact, and a small loss keeps its digits.
+//! InfoNCE and its relatives depend on a alone. Cosines are subtracted before they are scaled: the difference of near
+//! ones is exact, and a small loss keeps its digits.
 
-use super::Loss;
-use crate::error::{Error, Result};
-use crate::ops::normalise;
+use crate::error::Result;
 use candle_core::{D, Tensor};
 
-/// What a loss of two views starts from.
-pub(super) struct Logits {
-    features: Tensor,
-    unit: Tensor,
-    /// s_{i i⁺}, \[2n, 1\].
-    pub positive: Tensor,
-    /// a_ij of every pair, also of those that are no negatives; \[2n, 2n\].
-    pub relative: Tensor,
-    /// 1 where j is a negative of anchor i, else 0; \[2n, 2n\].
+/// Which candidates are negatives that count, \[A, M\].
+#[derive(Debug, Clone)]
+pub(super) struct Mask {
+    /// 1 where j is one of anchor i, else 0.
     pub is_negative: Tensor,
-    /// 0 where j is a negative of anchor i, else −∞; \[2n, 2n\].
-    mask: Tensor,
-    /// 1/t.
-    pub inverse_temperature: f64,
+    /// 0 where j is one of anchor i, else −∞.
+    pub added: Tensor,
+}
+
+/// Logits of A anchors with M candidates each, of which some are negatives.
+#[derive(Debug, Clone)]
+pub struct Logits {
+    pub(super) positive: Tensor,
+    /// a_ij of every pair, also of those that are no negatives; \[A, M\].
+    pub(super) relative: Tensor,
+    /// `None`: all are negatives that count.
+    pub(super) mask: Option<Mask>,
+    pub(super) num_negatives: usize,
+    pub(super) temperature: f64,
 }
 
 impl Logits {
-    /// The negatives of an anchor are both views of every other sample: N = 2n−2.
-    pub fn new(features: &Tensor, temperature: f64) -> Result<Self> {
-        let samples: Vec<usize> = (0..features.dim(0)? / 2).collect();
-        Self::of_other_classes(features, &samples, temperature)
+    /// The cosines s_i⁺ \[A, 1\] of anchors with their positives.
+    pub fn positive(&self) -> &Tensor {
+        &self.positive
     }
 
-    /// The negatives of an anchor are both views of every sample of another class.
-    pub fn of_other_classes(features: &Tensor, classes: &[usize], temperature: f64) -> Result<Self> {
-        let (rows, _) = features.dims2()?;
-        let n = classes.len();
-        if rows % 2 == 1 || rows != 2 * n {
-            let shape = features.dims();
-            return Err(Error::argument(format!("features {shape:?} are not two views of {n} samples")));
-        }
-        if classes.iter().all(|class| *class == classes[0]) {
-            return Err(Error::argument(match n {
-                0 | 1 => format!("a batch of {n} samples has no negatives"),
-                _ => format!(
-                    "a batch of {n} samples, all of class {}, has no negatives of another: raise batch_size",
-                    classes[0]
-                ),
-            }));
-        }
-        let inverse_temperature = 1.0 / temperature;
-        let inverse = inverse_temperature as f32;
-        if !(inverse > 0.0 && inverse.is_finite()) {
-            return Err(Error::argument(format!(
-                "the temperature must be positive and 1/t a number of f32, not t = {temperature:e}"
-            )));
-        }
-        let pairs = classes.iter().flat_map(|a| classes.iter().map(move |b| f32::from(u8::from(a != b))));
-        // The same for both views of the anchor, and for both of the negative.
-        let is_negative = Tensor::from_iter(pairs, features.device())?.reshape((n, n))?;
-        let mask = is_negative.log()?.repeat((2, 2))?;
-        let is_negative = is_negative.repeat((2, 2))?;
-        let unit = normalise::forward(features)?;
-        let positive = (unit.narrow(0, 0, n)? * unit.narrow(0, n, n)?)?.sum_keepdim(1)?;
-        let positive = Tensor::cat(&[&positive, &positive], 0)?;
-        let relative = (unit.matmul(&unit.t()?)?.broadcast_sub(&positive)? * inverse_temperature)?;
-        let features = features.clone();
-        Ok(Self { features, unit, positive, relative, is_negative, mask, inverse_temperature })
+    /// t.
+    pub fn temperature(&self) -> f64 {
+        self.temperature
     }
 
-    /// N = 2n−2: how many negatives an anchor has where all others are.
+    /// N: how many negatives of an anchor count.
     pub fn num_negatives(&self) -> f64 {
-        self.relative.dims()[0] as f64 - 2.0
+        self.num_negatives as f64
     }
 
-    /// factor·a_ij, −∞ where j is no negative of anchor i; \[2n, 2n\].
+    /// factor·a_ij, −∞ where j is no negative of anchor i; \[A, M\].
+    ///
+    /// # Errors
+    /// The tensor library fails.
     pub fn negatives(&self, factor: f64) -> Result<Tensor> {
-        Ok(((&self.relative * factor)? + &self.mask)?)
+        let scaled = (&self.relative * factor)?;
+        match &self.mask {
+            Some(mask) => Ok((scaled + &mask.added)?),
+            None => Ok(scaled),
+        }
     }
 
-    /// The mean of `losses` \[2n, 1\] with its gradient, from W = `by_negative` \[2n, 2n\] and B = `by_positive` \[2n, 1\].
-    pub fn mean(self, losses: &Tensor, by_negative: &Tensor, by_positive: Option<&Tensor>) -> Result<Loss> {
-        let pull = by_negative.sum_keepdim(1)?.neg()?;
-        let pull = match by_positive {
-            Some(by_positive) => (pull + by_positive)?,
-            None => pull,
-        };
-        let pull = (&pull + other_views(&pull)?)?;
-        let push = (by_negative + by_negative.t()?)?.matmul(&self.unit)?;
-        let weight = self.inverse_temperature / self.unit.dims()[0] as f64;
-        let du = ((push + other_views(&self.unit)?.broadcast_mul(&pull)?)? * weight)?;
-        Ok(Loss { value: losses.mean_all()?, gradient: normalise::backward(&self.features, &du)? })
+    /// The cosines s_ij, 0 where j is no negative of anchor i; \[A, M\].
+    ///
+    /// # Errors
+    /// The tensor library fails.
+    pub fn cosines(&self) -> Result<Tensor> {
+        let cosines = (&self.relative * self.temperature)?.broadcast_add(&self.positive)?;
+        match &self.mask {
+            Some(mask) => Ok((cosines * &mask.is_negative)?),
+            None => Ok(cosines),
+        }
     }
 }
 
-/// Row i⁺ in place of row i.
-fn other_views(rows: &Tensor) -> Result<Tensor> {
-    let n = rows.dim(0)? / 2;
-    Ok(Tensor::cat(&[rows.narrow(0, n, n)?, rows.narrow(0, 0, n)?], 0)?)
+/// What a loss is at given logits, and how it moves with them.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    /// L_i, \[A, 1\].
+    pub losses: Tensor,
+    /// W_ij = ∂(Σ L)/∂a_ij, 0 where j is no negative of anchor i; \[A, M\].
+    pub by_negative: Tensor,
+    /// B_i = ∂(Σ L)/∂b_i at constant a, \[A, 1\]; `None`: 0.
+    pub by_positive: Option<Tensor>,
 }
 
 /// ln Σ_j e^{x_ij}, \[rows, 1\], shifted by the maximum of the row; a row needs one finite number.
-pub(super) fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
+///
+/// # Errors
+/// The tensor library fails.
+pub fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
     let largest = x.max_keepdim(D::Minus1)?;
     Ok((x.broadcast_sub(&largest)?.exp()?.sum_keepdim(D::Minus1)?.log()? + largest)?)
 }
 
 /// ln(1 + e^x) to f32's relative accuracy, also where e^x is far below 1; finite for every finite x.
-pub(super) fn softplus(x: &Tensor) -> Result<Tensor> {
+///
+/// # Errors
+/// The tensor library fails.
+pub fn softplus(x: &Tensor) -> Result<Tensor> {
     let small = x.abs()?.neg()?.exp()?;
     let above_one = (&small + 1.0)?;
     let excess = (&above_one - 1.0)?;
@@ -137,20 +121,5 @@ mod tests {
             let expected = x.max(0.0) + (-x.abs()).exp().ln_1p();
             assert!((f64::from(found) / expected - 1.0).abs() < 5e-7, "{x}: {found:e} {expected:e}");
         }
-    }
-
-    #[test]
-    fn batches_without_negatives_are_refused() {
-        let message = |rows: usize, classes: &[usize], t: f64| {
-            let features = Tensor::ones((rows, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
-            Logits::of_other_classes(&features, classes, t).err().map(|e| e.to_string()).unwrap_or_default()
-        };
-        assert!(message(4, &[3, 3], 0.5).contains("all of class 3"));
-        assert!(message(2, &[0], 0.5).contains("1 samples has no negatives"));
-        assert!(message(0, &[], 0.5).contains("0 samples"));
-        assert!(message(5, &[0, 1], 0.5).contains("[5, 3]"));
-        assert!(message(4, &[0, 1], -1.0).contains("-1e0"));
-        assert!(message(4, &[0, 1], f64::NAN).contains("NaN"));
-        assert_eq!(message(4, &[0, 1], 0.5), "");
     }
 }

@@ -1,43 +1,33 @@
 //! NSCL, negatives-only supervised contrastive learning: Luthra, Yang & Galanti (2025, arXiv 2506.04411).
 //!
-//! L_i = −s⁺_i/t + ln Σ_{j: y_j ≠ y_i} e^{s_ij/t}: DCL whose denominator leaves out the samples of the anchor's class. It knows the
-//! labels: what self-supervised losses approach as classes become many (an oracle, not a competitor).
+//! L_i = −s⁺_i/t + ln Σ_{j: y_j ≠ y_i} e^{s_ij/t}: DCL whose denominator leaves out the samples of the anchor's class.
+//! It knows the labels: what self-supervised losses approach as classes become many (an oracle, not a competitor).
 //!
 //! Theorem 1 there, in the form for unit rows and any t, with n samples of which n_max have the most frequent class:
 //!
 //! L_NSCL ≤ L_DCL ≤ L_NSCL + ln(1 + n_max e^{2/t} / (n − n_max)).
 //!
-//! n and n_max count samples: with two views of each, both double and the quotient stays. The anchor's own two views are in
-//! neither denominator, so the bound holds with n_max − 1 in the numerator too: an anchor of a class of n_c samples has 2n_c − 2
-//! negatives of its class, each at most e^{1/t}, and 2(n − n_c) others, each at least e^{−1/t}.
+//! n and n_max count samples: with two views of each, both double and the quotient stays. The anchor's own two views
+//! are in neither denominator, so the bound holds with n_max − 1 in the numerator too: an anchor of a class of n_c
+//! samples has 2n_c − 2 negatives of its class, each at most e^{1/t}, and 2(n − n_c) others, each at least e^{−1/t}.
 
-use super::Loss;
-use super::dcl::decoupled;
-use super::logits::Logits;
+use super::dcl::dcl;
+use super::logits::{Logits, Weights};
 use crate::error::Result;
-use candle_core::Tensor;
 
-/// NSCL of features \[2n, d\] whose n samples have these `classes`, averaged over the 2n anchors.
-///
-/// An anchor of class c has 2(n − n_c) negatives, both views of the samples of other classes; the positive is not in the
-/// denominator. No parameters but t. Identical features give (1/n) Σ_c n_c ln(2(n − n_c)).
-///
-/// Accuracy: f32; finite for t = 0.01.
-///
-/// # Errors
-/// Features that are not two views of these samples; samples that all have one class; a temperature that is not positive.
-pub fn nscl(features: &Tensor, classes: &[usize], temperature: f64) -> Result<Loss> {
-    decoupled(Logits::of_other_classes(features, classes, temperature)?)
+/// NSCL, of logits whose negatives leave out the anchor's class: DCL of these.
+pub(super) fn nscl(logits: &Logits) -> Result<Weights> {
+    dcl(logits)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::loss::dcl;
+    use crate::loss::LossKind;
     use crate::ops::testing::random;
+    use candle_core::Tensor;
 
-    fn value(loss: &Loss) -> f64 {
-        f64::from(loss.value.to_scalar::<f32>().unwrap())
+    fn value(kind: LossKind, features: &Tensor, classes: &[u32], t: f64) -> f64 {
+        f64::from(kind.evaluate(features, classes, t).unwrap().value.to_scalar::<f32>().unwrap())
     }
 
     #[test]
@@ -47,8 +37,8 @@ mod tests {
         for seed in 0..20 {
             let features = random(seed, &[20, 3]);
             for t in [0.2, 0.5, 1.0, 5.0] {
-                let below = value(&nscl(&features, &classes, t).unwrap());
-                let between = value(&dcl(&features, t).unwrap());
+                let below = value(LossKind::Nscl {}, &features, &classes, t);
+                let between = value(LossKind::Dcl {}, &features, &classes, t);
                 let excess = ((largest - 1.0) * (2.0 / t).exp() / (n - largest)).ln_1p();
                 assert!(below <= between, "{seed} {t}: {below} {between}");
                 assert!(between <= below + excess, "{seed} {t}: {between} {below} + {excess}");
@@ -64,8 +54,8 @@ mod tests {
         let rows: Vec<f32> = [1.0, 1.0, 1.0, -1.0, -1.0, -1.0].iter().flat_map(|&s| side(s)).collect();
         let view = Tensor::from_vec(rows, (6, 2), &candle_core::Device::Cpu).unwrap();
         let features = Tensor::cat(&[&view, &view], 0).unwrap();
-        let gap =
-            value(&dcl(&features, t).unwrap()) - value(&nscl(&features, &[0, 0, 0, 1, 1, 1], t).unwrap());
+        let of = |kind: LossKind| value(kind, &features, &[0, 0, 0, 1, 1, 1], t);
+        let gap = of(LossKind::Dcl {}) - of(LossKind::Nscl {});
         let expected = (2.0 * (2.0 / t).exp() / 3.0).ln_1p();
         assert!((gap - expected).abs() < 1e-5, "{gap} {expected}");
     }

@@ -1,8 +1,9 @@
 //! Which negatives of a query count: a selection by difficulty (Cai, Frankle, Schwab & Morcos 2020, arXiv 2010.06682).
 //!
-//! The difficulty of a negative is its logit s_j. With the K negatives of a query in ascending order of s_j (ties in the order
-//! of their indices) and a kept part \[lo, hi) of the whole, the negative of rank r is kept iff lo·K ≤ r < hi·K: that keeps
-//! ⌈hi·K⌉ − ⌈lo·K⌉ negatives. Ranks are taken of the logits of each step, and nothing is differentiated through them.
+//! The difficulty of a negative is its logit s_j. With the K negatives of a query in ascending order of s_j (ties in
+//! the order of their indices) and a kept part \[lo, hi) of the whole, the negative of rank r is kept iff lo·K ≤ r <
+//! hi·K: that keeps ⌈hi·K⌉ − ⌈lo·K⌉ negatives. Ranks are taken of the logits of each step, and nothing is
+//! differentiated through them.
 //!
 //! | written | kept part | negatives of K = 65,536 |
 //! |---|---|---|
@@ -102,7 +103,7 @@ impl Selection {
     /// The selection keeps none of K negatives.
     pub fn require_kept(&self, num_negatives: usize) -> Result<usize> {
         match self.kept(num_negatives) {
-            0 => Err(Error::argument(format!("negatives = '{self}' keeps none of K = {num_negatives}"))),
+            0 => Err(Error::argument(format!("the selection '{self}' keeps none of K = {num_negatives}"))),
             kept => Ok(kept),
         }
     }
@@ -150,10 +151,10 @@ impl FromStr for Selection {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = |what: &str| Error::argument(format!("negatives = '{text}': {what}"));
+        let bad = |what: &str| Error::argument(format!("the selection '{text}': {what}"));
         let range = "a percentage is a decimal between 0% and 100% of at most six places, such as 0.1%";
         let Some((word, rest)) = text.split_once(':') else {
-            return Err(bad("neither a number, nor batch, nor queue, nor a selection such as hardest:5%"));
+            return Err(bad("it is not written as hardest:5%"));
         };
         if let Some((_, kind)) = WORDS.iter().find(|(known, _)| *known == word) {
             let found = rest.strip_suffix('%').and_then(share).ok_or_else(|| bad(range))?;
@@ -183,71 +184,57 @@ impl FromStr for Selection {
     }
 }
 
-/// What is kept of the negatives of each query of one step.
+/// Which ranks of each anchor's negatives count in one step.
 #[derive(Debug, Clone)]
-pub struct Choice {
-    num_negatives: usize,
+pub struct SelectedRanks {
     /// `None`: all.
-    ranks: Option<Vec<[usize; 2]>>,
-    /// The seed of each query's own random numbers, where negatives are kept at random.
-    seeds: Option<Vec<u64>>,
+    selection: Option<Selection>,
+    /// The seed of each anchor's own random numbers, where negatives are kept at random.
+    seeds: Vec<u64>,
 }
 
-impl Choice {
-    /// All K negatives.
-    pub fn all(num_negatives: usize) -> Self {
-        Self { num_negatives, ranks: None, seeds: None }
+impl SelectedRanks {
+    /// All negatives.
+    pub fn all() -> Self {
+        Self { selection: None, seeds: Vec::new() }
     }
 
-    /// A selection of the K negatives of this many queries. `random` draws one number of 64 bits a query from `rng`, which
-    /// seeds the query's own stream; no other selection draws.
+    /// A selection of the negatives of this many anchors. `random` draws one number of 64 bits an anchor from `rng`,
+    /// which seeds the anchor's own stream; no other selection draws.
+    pub fn of(selection: Selection, num_anchors: usize, rng: &mut ChaCha8Rng) -> Self {
+        let seeds = match selection.0 {
+            Kind::Random(_) => (0..num_anchors).map(|_| rng.next_u64()).collect(),
+            _ => Vec::new(),
+        };
+        Self { selection: Some(selection), seeds }
+    }
+
+    /// Whether there is no selection.
+    pub fn is_all(&self) -> bool {
+        self.selection.is_none()
+    }
+
+    /// How many of K negatives count, at least 1.
     ///
     /// # Errors
-    /// The selection keeps none.
-    pub fn of(
-        selection: &Selection,
-        queries: usize,
-        num_negatives: usize,
-        rng: &mut ChaCha8Rng,
-    ) -> Result<Self> {
-        selection.require_kept(num_negatives)?;
-        let seeds =
-            matches!(selection.0, Kind::Random(_)).then(|| (0..queries).map(|_| rng.next_u64()).collect());
-        Ok(Self { num_negatives, ranks: Some(selection.ranks(num_negatives)), seeds })
+    /// The selection keeps none of them.
+    pub fn require_kept(&self, num_negatives: usize) -> Result<usize> {
+        self.selection.map_or(Ok(num_negatives), |selection| selection.require_kept(num_negatives))
     }
 
-    /// K.
-    pub fn num_negatives(&self) -> usize {
-        self.num_negatives
-    }
-
-    /// The effective K.
-    pub fn kept(&self) -> usize {
-        let ranks = self.ranks.as_ref().map(|ranks| ranks.iter().map(|[from, to]| to - from).sum());
-        ranks.unwrap_or(self.num_negatives)
-    }
-
-    /// Whether every negative is kept.
-    pub fn is_all(&self) -> bool {
-        self.kept() == self.num_negatives
-    }
-
-    /// Whether it is for this many queries of K negatives each.
-    pub(super) fn fits(&self, queries: usize, num_negatives: usize) -> bool {
-        self.num_negatives == num_negatives && self.seeds.as_ref().is_none_or(|seeds| seeds.len() == queries)
-    }
-
-    /// Writes −∞ over the logits \[K\] of query number `query` that are not kept, in O(K). A row with a NaN stays as it is, so
+    /// Writes −∞ over the logits \[K\] of an anchor that do not count, in O(K). A row with a NaN stays as it is, so
     /// that its loss is NaN whatever is selected. `work` is a buffer for the next call.
-    pub fn apply(&self, query: usize, logits: &mut [f32], work: &mut Vec<u64>) {
-        let Some(ranks) = &self.ranks else { return };
-        if self.is_all() || logits.iter().fold(false, |any, x| any | x.is_nan()) {
+    pub fn apply(&self, anchor: usize, logits: &mut [f32], work: &mut Vec<u64>) {
+        let Some(selection) = &self.selection else { return };
+        let ranks = selection.ranks(logits.len());
+        let kept: usize = ranks.iter().map(|[from, to]| to - from).sum();
+        if kept == logits.len() || logits.iter().fold(false, |any, x| any | x.is_nan()) {
             return;
         }
         work.clear();
-        if let Some(seeds) = &self.seeds {
-            let mut rng = ChaCha8Rng::seed_from_u64(seeds[query]);
-            drop_at_random(logits, self.num_negatives - self.kept(), &mut rng, work);
+        if let Kind::Random(_) = selection.0 {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seeds[anchor]);
+            drop_at_random(logits, logits.len() - kept, &mut rng, work);
             return;
         }
         let kept: Vec<[u64; 2]> = {
@@ -284,8 +271,8 @@ fn key(x: f32, index: u64) -> u64 {
     u64::from(ordered(x)) << 32 | index
 }
 
-/// The key that as many as `rank` others are below; above all of them for rank K. With the counts of the bins only the numbers in the
-/// bin of that rank are looked at more closely.
+/// The key that as many as `rank` others are below; above all of them for rank K. With the counts of the bins only the
+/// numbers in the bin of that rank are looked at more closely.
 fn key_of_rank(logits: &[f32], rank: usize, counts: Option<&[u32]>, work: &mut Vec<u64>) -> u64 {
     if rank == 0 || rank >= logits.len() {
         return if rank == 0 { 0 } else { u64::MAX };
@@ -310,8 +297,8 @@ fn drop_these(logits: &mut [f32], keys: &[u64]) {
     }
 }
 
-/// Drops a uniformly random subset of this many: the first places of a Fisher–Yates shuffle, of those that are dropped or of
-/// those that are kept, whichever are fewer.
+/// Drops a uniformly random subset of this many: the first places of a Fisher–Yates shuffle, of those that are dropped
+/// or of those that are kept, whichever are fewer.
 fn drop_at_random(logits: &mut [f32], dropped: usize, rng: &mut ChaCha8Rng, work: &mut Vec<u64>) {
     let count = logits.len();
     work.extend(0..count as u64);

@@ -13,7 +13,8 @@ pub mod study;
 pub mod train;
 
 pub use config::{
-    Config, Grid, LearningRateRule, Negatives, Objective, Plan, Preset, QueueSettings, preset_names,
+    Config, Contrastive, Grid, LearningRateRule, NegativeSource, Negatives, Objective, ObjectiveKind, Plan,
+    Preset, QueueSettings, preset_names,
 };
 pub use evaluate::{Accuracies, EvaluationSettings, Features, measure_network, measure_run, two_views};
 pub use interrupt::Interrupt;

@@ -88,9 +88,9 @@ fn it_agrees_with_a_full_sort() {
                         expected[j] = logits[j];
                     }
                 }
-                let choice = Choice::of(&selection(text), 1, count, &mut rng).unwrap();
+                let ranks = SelectedRanks::of(selection(text), 1, &mut rng);
                 let mut found = logits.clone();
-                choice.apply(0, &mut found, &mut work);
+                ranks.apply(0, &mut found, &mut work);
                 assert_eq!(found, expected, "{text} of {count}");
             }
         }
@@ -103,8 +103,8 @@ fn a_nan_is_not_hidden() {
     for text in ["easiest:50%", "hardest:50%", "random:50%"] {
         for nan in [f32::NAN, -f32::NAN] {
             let mut logits = [1.0, nan, 0.0, 2.0];
-            let choice = Choice::of(&selection(text), 1, 4, &mut rng).unwrap();
-            choice.apply(0, &mut logits, &mut Vec::new());
+            let ranks = SelectedRanks::of(selection(text), 1, &mut rng);
+            ranks.apply(0, &mut logits, &mut Vec::new());
             assert!(logits[1].is_nan() && logits[0] == 1.0 && logits[3] == 2.0, "{logits:?}");
         }
     }
@@ -116,13 +116,13 @@ fn random_subsets_are_uniform_and_as_many_as_the_hardest() {
     // Few kept, few dropped: both halves of the shuffle.
     for (text, kept) in [("random:25%", 3), ("random:75%", 9)] {
         let queries = 4000;
-        let choice = Choice::of(&selection(text), queries, 12, &mut rng).unwrap();
+        let ranks = SelectedRanks::of(selection(text), queries, &mut rng);
         let (mut counts, mut together) = ([0u32; 12], 0);
         for query in 0..queries {
             let mut logits: Vec<f32> = (0..12).map(|j| j as f32).collect();
-            choice.apply(query, &mut logits, &mut Vec::new());
+            ranks.apply(query, &mut logits, &mut Vec::new());
             let stays: Vec<usize> = (0..12).filter(|&j| logits[j] == j as f32).collect();
-            assert_eq!((stays.len(), choice.kept()), (kept, kept));
+            assert_eq!((stays.len(), ranks.require_kept(12).unwrap()), (kept, kept));
             stays.iter().for_each(|&j| counts[j] += 1);
             together += u32::from(stays.contains(&0) && stays.contains(&11));
         }
@@ -136,7 +136,7 @@ fn random_subsets_are_uniform_and_as_many_as_the_hardest() {
     }
     // Nothing but `random` draws.
     let before = rng.get_word_pos();
-    Choice::of(&selection("hardest:50%"), 100, 12, &mut rng).unwrap();
+    SelectedRanks::of(selection("hardest:50%"), 100, &mut rng);
     assert_eq!(rng.get_word_pos(), before);
 }
 
@@ -187,7 +187,7 @@ fn time_of_a_selection() {
     for count in [4_096, 65_536] {
         let logits: Vec<f32> = (0..queries * count).map(|_| 0.1 * normal(&mut rng)).collect();
         for text in ["hardest:5%", "range:40-60%", "random:5%", "random:95%"] {
-            let choice = Choice::of(&selection(text), queries, count, &mut rng).unwrap();
+            let ranks = SelectedRanks::of(selection(text), queries, &mut rng);
             let mut best = f64::INFINITY;
             for _ in 0..5 {
                 let mut rows = logits.clone();
@@ -195,7 +195,7 @@ fn time_of_a_selection() {
                 measure::pool::for_each(rows.chunks_mut(8 * count).enumerate(), |(index, rows)| {
                     let mut work = Vec::new();
                     for (offset, row) in rows.chunks_mut(count).enumerate() {
-                        choice.apply(8 * index + offset, row, &mut work);
+                        ranks.apply(8 * index + offset, row, &mut work);
                     }
                 });
                 best = best.min(start.elapsed().as_secs_f64());

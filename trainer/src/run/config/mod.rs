@@ -1,10 +1,12 @@
 //! The settings of one run, as TOML; unknown keys are refused.
 
 mod negatives;
+mod objective;
 mod preset;
 mod sweep;
 
 pub use negatives::{Negatives, QueueSettings};
+pub use objective::{Contrastive, NegativeSource, Objective};
 pub use preset::{Preset, names as preset_names};
 pub use sweep::{Grid, Plan};
 
@@ -15,16 +17,15 @@ use crate::loss::{LossKind, Selection};
 use crate::model::{Architecture, Head, Model, Network, Options};
 use crate::optim::OptimiserKind;
 use candle_core::Device;
-use negatives::MOST_KEYS;
 use preset::bad;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// What is minimised.
+/// Whether the classes are known to the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Objective {
+pub enum ObjectiveKind {
     /// A contrastive loss of the head features.
     #[default]
     Contrastive,
@@ -90,9 +91,12 @@ pub struct Config {
     pub batch_size: usize,
     /// What is minimised.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub objective: Objective,
+    pub objective: ObjectiveKind,
     /// Where negatives come from.
     pub negatives: Negatives,
+    /// Which of them count, such as `"hardest:5%"`, where `negatives` is no selection itself; all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
     /// Temperature t, in training and evaluation.
     pub temperature: f64,
     /// Optimiser.
@@ -120,7 +124,7 @@ pub struct Config {
     /// Whether that probe reports the best of its epochs on the evaluated samples, as the official code does.
     #[serde(default, skip_serializing_if = "is_default")]
     pub probe_best_epoch: bool,
-    /// The loss over the negatives of the batch; `loss = "dcl"` is short for `loss.kind = "dcl"`.
+    /// The contrastive loss; `loss = "dcl"` is short for `loss.kind = "dcl"`.
     #[serde(default, skip_serializing_if = "is_default", deserialize_with = "LossKind::word_or_table")]
     pub loss: LossKind,
     /// Keys of earlier batches as negatives; none where absent.
@@ -207,69 +211,7 @@ impl Config {
             self.weight_decay.is_finite() && self.weight_decay >= 0.0,
             format!("weight_decay = {} is not a number of at least 0", self.weight_decay),
         )?;
-        if let Negatives::Count(k) = self.negatives {
-            require(
-                k >= 1 && k < self.batch_size,
-                format!(
-                    "negatives = {k} cannot be drawn from the other {} samples of a batch",
-                    self.batch_size - 1
-                ),
-            )?;
-        }
-        self.check_loss()?;
-        self.check_selection()
-    }
-
-    /// A loss other than NT-Xent is one of all the batch's negatives.
-    fn check_loss(&self) -> Result<()> {
-        self.loss.check()?;
-        let (name, negatives) = (self.loss.name(), self.negatives);
-        match (self.objective, negatives) {
-            _ if self.loss == LossKind::default() => Ok(()),
-            (Objective::Contrastive, Negatives::Batch) => Ok(()),
-            (Objective::Contrastive, _) => Err(Error::argument(format!(
-                "loss = {name} takes all negatives of the batch: negatives = {negatives} must be batch"
-            ))),
-            (Objective::CrossEntropy, _) => Err(Error::argument(format!(
-                "loss = {name} is contrastive: objective = cross-entropy has a loss of its own"
-            ))),
-        }
-    }
-
-    /// Whether `negatives` and `[queue]` fit each other.
-    fn check_selection(&self) -> Result<()> {
-        let negatives = self.negatives;
-        match (&self.queue, negatives) {
-            (Some(_), Negatives::Batch | Negatives::Count(_)) => {
-                return Err(Error::argument(format!(
-                    "negatives = {negatives} beside [queue]: with a queue they are \"queue\" or a selection such as hardest:5%"
-                )));
-            }
-            (None, Negatives::Queue) => {
-                return Err(Error::argument("negatives = queue needs [queue], such as queue.size = 4096"));
-            }
-            _ => {}
-        }
-        if let Some(QueueSettings { size, momentum }) = self.queue {
-            if self.objective == Objective::CrossEntropy {
-                return Err(Error::argument("[queue]: the objective cross-entropy has no negatives"));
-            }
-            if !(self.batch_size..=MOST_KEYS).contains(&size) {
-                let batch = self.batch_size;
-                return Err(Error::argument(format!(
-                    "queue.size = {size} is not between batch_size = {batch} and {MOST_KEYS}"
-                )));
-            }
-            if !(0.0..1.0).contains(&momentum) {
-                return Err(Error::argument(format!("queue.momentum = {momentum} is not in [0, 1)")));
-            }
-        }
-        match negatives {
-            Negatives::Selected(selection) if self.objective == Objective::Contrastive => {
-                selection.require_kept(self.train_negatives() as usize).map(drop)
-            }
-            _ => Ok(()),
-        }
+        self.training_objective().map(drop)
     }
 
     /// Which data, with the files in this folder.
@@ -284,8 +226,8 @@ impl Config {
     /// An encoder that does not take such samples; a device without room.
     pub fn network(&self, samples: &Samples, device: &Device) -> Result<Network> {
         let head = match self.objective {
-            Objective::Contrastive => self.head,
-            Objective::CrossEntropy => Head::Classifier(samples.num_classes()),
+            ObjectiveKind::Contrastive => self.head,
+            ObjectiveKind::CrossEntropy => Head::Classifier(samples.num_classes()),
         };
         let options = Options { head, stem_padding: self.stem_padding };
         Network::new(Model { architecture: self.encoder, options }, samples.kind(), self.seed, device)
@@ -298,53 +240,6 @@ impl Config {
             LearningRateRule::Linear => self.learning_rate * ratio,
             LearningRateRule::Sqrt => self.learning_rate * ratio.sqrt(),
             LearningRateRule::Constant => self.learning_rate,
-        }
-    }
-
-    /// K in the training loss: 2n−2 over the batch, Q for a queue, 0 where there is none.
-    pub fn train_negatives(&self) -> u64 {
-        match (self.negatives, &self.queue) {
-            _ if self.objective == Objective::CrossEntropy => 0,
-            (Negatives::Count(k), _) => k as u64,
-            (_, Some(queue)) => queue.size as u64,
-            (_, None) => self.loss.num_negatives(self.batch_size),
-        }
-    }
-
-    /// The effective K: how many of [`train_negatives`](Self::train_negatives) a selection keeps; all without one. None for NSCL, whose
-    /// anchors lose those of their own class, more or fewer by batch.
-    pub fn effective_negatives(&self) -> Option<u64> {
-        let all = self.train_negatives();
-        match (self.selection(), self.loss) {
-            (Some(selection), _) => Some(selection.kept(all as usize) as u64),
-            (None, LossKind::Nscl {}) => None,
-            (None, _) => Some(all),
-        }
-    }
-
-    /// The selection of negatives, where there is one.
-    pub fn selection(&self) -> Option<Selection> {
-        match self.negatives {
-            Negatives::Selected(selection) if self.objective == Objective::Contrastive => Some(selection),
-            _ => None,
-        }
-    }
-
-    /// n = K+1 at which the run is evaluated unless another is asked for: the batch size, or K+1 where K negatives are drawn.
-    pub fn evaluated_draws(&self) -> u64 {
-        match self.negatives {
-            Negatives::Count(k) => k as u64 + 1,
-            _ => self.batch_size as u64,
-        }
-    }
-
-    /// Name of the training loss, with the parameters that are not its default ones.
-    pub fn loss_name(&self) -> String {
-        match (self.negatives, &self.queue) {
-            _ if self.objective == Objective::CrossEntropy => "cross_entropy".into(),
-            (Negatives::Count(_), _) => "info_nce_sampled".into(),
-            (_, Some(_)) => "info_nce_queue".into(),
-            (_, None) => self.loss.describe(),
         }
     }
 }
@@ -371,6 +266,7 @@ mod tests {
             vec!["negatives=queue", "queue.size=100", "queue.momentum=0.25"],
             vec!["negatives=range:0-40%,60.5-100%", "queue.size=4096"],
             vec!["negatives=hardest:5%"],
+            vec!["negatives=15", "selection=range:0-40%,60.5-100%", "loss=dcl"],
         ] {
             let config = with(&overrides).unwrap();
             assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config);
@@ -387,7 +283,8 @@ mod tests {
             imbalance: Some(Imbalance { ratio: 10.0 }),
             evaluate_imbalanced: true,
             probe_best_epoch: true,
-            objective: Objective::CrossEntropy,
+            objective: ObjectiveKind::CrossEntropy,
+            selection: Some("hardest:5%".parse().unwrap()),
             head: Head::Paper,
             queue: Some(QueueSettings { size: 99, momentum: 0.5 }),
             ..whole
@@ -440,30 +337,50 @@ mod tests {
         assert!(counts[0] > 3 * counts[9], "{counts:?}");
     }
 
+    fn objective(overrides: &[&str]) -> Objective {
+        with(overrides).unwrap().training_objective().unwrap()
+    }
+
     #[test]
     fn k_and_n_are_not_mixed() {
-        let batch = with(&["batch_size=64"]).unwrap();
-        assert_eq!((batch.train_negatives(), batch.evaluated_draws()), (126, 64));
-        let sampled = with(&["batch_size=256", "negatives=15"]).unwrap();
-        assert_eq!((sampled.train_negatives(), sampled.evaluated_draws()), (15, 16));
-        let selected = with(&["batch_size=64", "negatives=hardest:5%"]).unwrap();
-        assert_eq!((selected.train_negatives(), selected.effective_negatives()), (126, Some(6)));
-        assert_eq!((selected.evaluated_draws(), selected.loss_name().as_str()), (64, "nt_xent"));
-        let queue = ["batch_size=64", "queue.size=65536", "negatives=drop-hardest:0.1%"];
-        let queue = with(&queue).unwrap();
-        assert_eq!((queue.train_negatives(), queue.effective_negatives()), (65_536, Some(65_471)));
-        assert_eq!((queue.evaluated_draws(), queue.loss_name().as_str()), (64, "info_nce_queue"));
-        assert_eq!(queue.queue.unwrap().momentum, 0.999);
+        let of = |overrides: &[&str]| {
+            let it = objective(overrides);
+            (it.train_negatives(), it.effective_negatives(), it.evaluated_draws(), it.loss_name())
+        };
+        for (overrides, expected) in [
+            (&["batch_size=64"][..], (126, Some(126), 64, "nt_xent")),
+            (&["batch_size=256", "negatives=15"], (15, Some(15), 16, "info_nce_sampled")),
+            (&["batch_size=64", "negatives=hardest:5%"], (126, Some(6), 64, "nt_xent")),
+            (&["batch_size=64", "selection=hardest:5%"], (126, Some(6), 64, "nt_xent")),
+            (&["negatives=20", "selection=easiest:50%"], (20, Some(10), 21, "info_nce_sampled")),
+            (
+                &["batch_size=64", "queue.size=65536", "negatives=drop-hardest:0.1%"],
+                (65_536, Some(65_471), 64, "info_nce_queue"),
+            ),
+            (
+                &["batch_size=64", "queue.size=100", "negatives=queue", "selection=random:50%", "loss=dcl"],
+                (100, Some(50), 64, "dcl_queue"),
+            ),
+            (
+                &["negatives=15", "loss.kind=hard", "loss.beta=2"],
+                (15, Some(15), 16, "hard_sampled, beta = 2"),
+            ),
+            (&["batch_size=64", "loss=nscl"], (126, None, 64, "nscl")),
+            (&["batch_size=64", "objective=cross-entropy"], (0, Some(0), 64, "cross_entropy")),
+            (&["negatives=15", "objective=cross-entropy"], (0, Some(0), 16, "cross_entropy")),
+        ] {
+            let (k, effective, n, name) = expected;
+            assert_eq!(of(overrides), (k, effective, n, name.to_string()), "{overrides:?}");
+        }
+        assert_eq!(objective(&["queue.size=4096", "negatives=queue"]).queue().unwrap().momentum, 0.999);
+        // Two ways to write one objective.
+        assert_eq!(objective(&["negatives=hardest:5%"]), objective(&["selection=hardest:5%"]));
     }
 
     #[test]
     fn a_loss_is_a_word_or_a_table() {
         let (word, table) = (with(&["loss=dcl"]).unwrap(), with(&["loss.kind=dcl"]).unwrap());
         assert_eq!(word, table);
-        assert_eq!(
-            (word.loss_name().as_str(), word.train_negatives()),
-            ("dcl", 2 * word.batch_size as u64 - 2)
-        );
         let debiased = with(&["loss.kind=debiased", "loss.class_probability=0.05"]).unwrap();
         assert_eq!(debiased.loss, LossKind::Debiased { class_probability: 0.05 });
         assert_eq!(with(&["loss=debiased"]).unwrap().loss, LossKind::Debiased { class_probability: 0.1 });
@@ -505,7 +422,18 @@ mod tests {
             (vec!["loss.kind=debiased", "loss.class_probability=1"], "loss.class_probability = 1"),
             (vec!["loss.kind=hard", "loss.beta=nan"], "loss.beta = NaN"),
             (vec!["loss.kind=dclw", "loss.sigma=0"], "loss.sigma = 0"),
-            (vec!["loss=dcl", "negatives=15", "batch_size=64"], "negatives = 15 must be batch"),
+            (vec!["selection=hardest"], "'hardest'"),
+            (vec!["negatives=15", "selection=hardest:1%"], "'hardest:1%' keeps none of K = 15"),
+            (
+                vec!["negatives=hardest:5%", "selection=easiest:5%"],
+                "negatives = hardest:5% is a selection already, beside selection = easiest:5%",
+            ),
+            (
+                vec!["selection=hardest:5%", "objective=cross-entropy"],
+                "selection: the objective cross-entropy",
+            ),
+            (vec!["queue.size=64", "negatives=queue", "objective=cross-entropy"], "[queue]: the objective"),
+            (vec!["queue.size=64", "negatives=queue", "loss=nscl"], "loss = nscl beside [queue]"),
             (vec!["loss=nscl", "objective=cross-entropy"], "objective = cross-entropy"),
         ] {
             let message = with(&overrides).unwrap_err().to_string();

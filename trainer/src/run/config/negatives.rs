@@ -2,13 +2,13 @@
 
 use crate::loss::Selection;
 use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Where the negatives of the training loss come from, and which of them count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "Written")]
 pub enum Negatives {
-    /// `"batch"`: `loss` over both views of the batch, NT-Xent as in the paper; the batch size is n = K+1.
+    /// `"batch"`: both views of the other samples of the batch, as in the paper; the batch size is n = K+1.
     Batch,
     /// K negatives per anchor, drawn without replacement from view 2 of the other samples of the batch.
     Count(usize),
@@ -53,6 +53,9 @@ impl<'de> Deserialize<'de> for Negatives {
                 match word {
                     "batch" => Ok(Negatives::Batch),
                     "queue" => Ok(Negatives::Queue),
+                    word if !word.contains(':') => Err(E::custom(format!(
+                        "negatives = '{word}': neither a number, nor batch, nor queue, nor a selection such as hardest:5%"
+                    ))),
                     selection => selection.parse().map(Negatives::Selected).map_err(E::custom),
                 }
             }
@@ -80,6 +83,18 @@ impl std::fmt::Display for Negatives {
             Self::Queue => f.write_str("queue"),
             Self::Selected(selection) => selection.fmt(f),
         }
+    }
+}
+
+impl Serialize for Selection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Selection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sweeps: the axes around one run's settings, and the runs that they span.
 
-use super::{Config, LearningRateRule, Negatives, Objective};
+use super::{Config, LearningRateRule, Negatives, ObjectiveKind};
 use crate::error::{Error, Result};
 use crate::loss::LossKind;
 use crate::optim::OptimiserKind;
@@ -99,14 +99,14 @@ impl Plan {
     pub fn references(&self) -> Vec<(String, Config)> {
         let seeds = self.grid.seeds.iter().filter(|_| self.grid.supervised);
         let reference = |&seed: &u64| {
-            let objective = Objective::CrossEntropy;
+            let objective = ObjectiveKind::CrossEntropy;
             let negatives = Negatives::Batch;
             // AdamW learns from labels whatever the encoder; the rates of contrastive losses, and of LARS, are others.
             let (optimiser, learning_rate) = (OptimiserKind::AdamW, REFERENCE_RATE);
             let learning_rate_rule = LearningRateRule::Sqrt;
-            let (queue, loss) = (None, LossKind::default());
-            let base =
-                Config { optimiser, learning_rate, learning_rate_rule, queue, loss, ..self.base.clone() };
+            let (queue, selection, loss) = (None, None, LossKind::default());
+            let base = Config { optimiser, learning_rate, learning_rate_rule, ..self.base.clone() };
+            let base = Config { queue, selection, loss, ..base };
             (format!("supervised-s{seed}"), Config { seed, objective, negatives, ..base })
         };
         seeds.map(reference).collect()

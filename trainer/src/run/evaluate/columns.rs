@@ -2,11 +2,17 @@
 
 use crate::augment::{Augmentation, text};
 use crate::data::{EvaluateOn, Samples};
-use crate::run::Config;
+use crate::run::{Config, Objective};
 use theory::losses::RunInfo;
 
 /// The columns about the training of a run called `name`.
-pub(super) fn run_info(config: &Config, name: &str, head: String, train: &Samples) -> RunInfo {
+pub(super) fn run_info(
+    config: &Config,
+    objective: &Objective,
+    name: &str,
+    head: String,
+    train: &Samples,
+) -> RunInfo {
     let counts = train.class_counts();
     let (most, least) = (counts.iter().max(), counts.iter().min().filter(|&&least| least > 0));
     RunInfo {
@@ -14,14 +20,14 @@ pub(super) fn run_info(config: &Config, name: &str, head: String, train: &Sample
         dataset: config.dataset.clone(),
         encoder: config.encoder.name().into(),
         head,
-        loss: config.loss_name(),
+        loss: objective.loss_name(),
         seed: Some(config.seed),
         epochs: Some(config.epochs as u64),
         batch_size: Some(config.batch_size as u64),
-        train_negatives: Some(config.train_negatives()),
-        effective_negatives: config.effective_negatives().map(|k| k as f64),
+        train_negatives: Some(objective.train_negatives()),
+        effective_negatives: objective.effective_negatives().map(|k| k as f64),
         train_samples: Some(train.len() as u64),
-        selection: config.selection().map(|selection| selection.to_string()).unwrap_or_default(),
+        selection: objective.selection().map(|selection| selection.to_string()).unwrap_or_default(),
         optimiser: word(&config.optimiser),
         learning_rate: Some(config.learning_rate),
         augmentation: augmentation(&config.augmentation),

@@ -87,7 +87,8 @@ pub fn measure_network(
     settings: &EvaluationSettings<'_>,
     session: &Session<'_>,
 ) -> Result<EvaluatedRun> {
-    let default = [NumDraws::new(config.evaluated_draws())?];
+    let objective = config.training_objective()?;
+    let default = [NumDraws::new(objective.evaluated_draws())?];
     let draws = settings.draws.unwrap_or(&default);
     for &n in draws {
         measure::passes_for(split.evaluated.len(), n)?;
@@ -110,7 +111,7 @@ pub fn measure_network(
         };
         let mut order = stream(embedded.seed, Purpose::Evaluation, num_draws.get());
         let mut row = components(&evaluation, &mut order, |pass| passes.get(pass))?;
-        row.run = run_info(config, name, embedded.context.network.head_name(), &split.train);
+        row.run = run_info(config, &objective, name, embedded.context.network.head_name(), &split.train);
         row.evaluated_split = evaluated_split(config).into();
         row.measure_seed = (embedded.seed != config.seed).then_some(embedded.seed);
         row.fbar_views = Some(config.fbar_views as u64);

@@ -30,8 +30,8 @@ pub(super) fn check(plan: &Plan, split: &Split) -> Result<()> {
     }
     for (_, config) in plan.runs().into_iter().chain(plan.references()) {
         config.check()?;
-        if config.evaluated_draws() > evaluated as u64 {
-            let n = config.evaluated_draws();
+        let n = config.training_objective()?.evaluated_draws();
+        if n > evaluated as u64 {
             return Err(Error::argument(format!(
                 "n = K+1 = {n} of the supervised reference (batch_size) exceeds the {evaluated} evaluated samples"
             )));

@@ -167,7 +167,7 @@ fn is_default(rows: &[LossComponents], config: &Config, split: &Split) -> bool {
     let fits = |row: &LossComponents| {
         let per_pass = evaluated as u64 / row.num_draws.get();
         let passes = config.passes.or_else(|| passes_for(evaluated, row.num_draws).ok()).unwrap_or(0) as u64;
-        row.num_draws.get() == config.evaluated_draws()
+        config.training_objective().is_ok_and(|own| row.num_draws.get() == own.evaluated_draws())
             && row.temperature == config.temperature
             && row.run.seed == Some(config.seed)
             && row.run.settings_id == settings

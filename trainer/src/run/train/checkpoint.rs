@@ -5,7 +5,7 @@
 //! position as JSON (`position`) and the settings (`settings`). The schedule is a function of the settings and the
 //! step, the order of an epoch of seed and epoch, so that nothing else is needed to go on bit for bit.
 
-use super::memory::Memory;
+use super::momentum_queue::MomentumQueue;
 use super::state::TrainState;
 use crate::error::{Error, Result};
 use crate::model::Network;
@@ -28,7 +28,7 @@ const OPTIMISER: &str = "optimiser.state";
 pub(super) fn save(
     path: &Path,
     network: &Network,
-    memory: Option<&Memory>,
+    queue: Option<&MomentumQueue>,
     settings: &str,
     position: &TrainState,
 ) -> Result<()> {
@@ -38,8 +38,8 @@ pub(super) fn save(
     if let Some(table) = parameters.table() {
         tensors.extend(table.checkpoint()?);
     }
-    if let Some(memory) = memory {
-        tensors.extend(memory.tensors()?);
+    if let Some(queue) = queue {
+        tensors.extend(queue.tensors()?);
     }
     let on_host: Result<Vec<(String, Tensor)>> =
         tensors.into_iter().map(|(name, t)| Ok((name, t.to_device(&Device::Cpu)?.contiguous()?))).collect();
@@ -55,7 +55,7 @@ pub(super) fn save(
     Ok(theory::files::write_atomically(path, &bytes)?)
 }
 
-/// Reads a checkpoint into a network, its optimiser and its memory; where the run stood.
+/// Reads a checkpoint into a network, its optimiser and its queue; where the run stood.
 ///
 /// # Errors
 /// Unreadable file; a checkpoint of other settings or another version; a tensor that is missing or has another shape.
@@ -64,7 +64,7 @@ pub(super) fn load(
     path: &Path,
     network: &mut Network,
     optimiser: &mut Optimiser,
-    memory: Option<&mut Memory>,
+    queue: Option<&mut MomentumQueue>,
     settings: &str,
 ) -> Result<TrainState> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
@@ -83,8 +83,8 @@ pub(super) fn load(
     let mut tensors = candle_core::safetensors::load_buffer(&bytes, network.parameters().device())
         .map_err(|e| damaged(&e))?;
     let state = tensors.remove(OPTIMISER).ok_or_else(|| damaged(&format!("it has no '{OPTIMISER}'")))?;
-    if let Some(memory) = memory {
-        memory.resume(path, &tensors)?;
+    if let Some(queue) = queue {
+        queue.resume(path, &tensors)?;
     }
     network.parameters().resume(path, &tensors, &state, position.step as usize)?;
     optimiser.resume_at(position.step);

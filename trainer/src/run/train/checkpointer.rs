@@ -48,7 +48,7 @@ impl Checkpointer {
         self.require_finite(run)?;
         // First, so that the record never ends before the checkpoint.
         self.metrics.flush()?;
-        checkpoint::save(&self.path, &run.network, run.memory.as_ref(), &self.settings, &run.position)?;
+        checkpoint::save(&self.path, &run.network, run.queue.as_ref(), &self.settings, &run.position)?;
         self.last = Instant::now();
         Ok(())
     }

@@ -8,11 +8,12 @@ mod checkpoint;
 mod checkpointer;
 mod folder;
 mod manifest;
-mod memory;
 pub mod metrics;
+mod momentum_queue;
 mod progress;
 mod session;
 mod state;
+mod step;
 mod trained;
 
 pub use folder::Folder;
@@ -22,18 +23,16 @@ pub use progress::{Progress, Task};
 pub use session::Session;
 pub use trained::{TrainedRun, load_network, run_config};
 
-use super::{Config, Negatives, Objective};
+use super::{Config, Objective};
 use crate::augment::{ViewStream, Views};
 use crate::data::Samples;
 use crate::error::{Error, Result};
-use crate::loss::{Choice, Kept, Loss, cross_entropy, negative_mask, sampled_info_nce, selected_nt_xent};
-use crate::model::{Input, Network, Output, Tape};
+use crate::model::Network;
 use crate::optim::{Optimiser, Schedule};
 use candle_core::Tensor;
 use checkpointer::{Checkpointer, all_finite_here};
 use measure::rng::{Purpose, permutation, stream};
-use memory::Memory;
-use rand_chacha::ChaCha8Rng;
+use momentum_queue::MomentumQueue;
 use state::TrainState;
 use std::path::Path;
 use trained::MODEL;
@@ -89,8 +88,8 @@ pub fn train(
     }
     theory::files::write_atomically(&folder.file("config.toml"), settings.as_bytes())?;
     if checkpoint.exists() {
-        let (network, optimiser, memory) = (&mut run.network, &mut run.optimiser, run.memory.as_mut());
-        run.position = checkpoint::load(&checkpoint, network, optimiser, memory, &settings)?;
+        let (network, optimiser, queue) = (&mut run.network, &mut run.optimiser, run.queue.as_mut());
+        run.position = checkpoint::load(&checkpoint, network, optimiser, queue, &settings)?;
         task.advance(run.position.epoch);
     }
     let metrics = Metrics::open(folder.path(), Some(run.position.step))?;
@@ -125,9 +124,10 @@ struct Run<'a> {
     config: &'a Config,
     samples: &'a Samples,
     views: Views<'a>,
+    objective: Objective,
     network: Network,
     /// The queue of negatives, where there is one.
-    memory: Option<Memory>,
+    queue: Option<MomentumQueue>,
     optimiser: Optimiser,
     schedule: Schedule,
     batches: usize,
@@ -139,7 +139,8 @@ impl<'a> Run<'a> {
         let views = Views::new(&config.augmentation, samples, session.device)?;
         let network = config.network(samples, session.device)?;
         let mut network = network.in_precision(session.precision)?;
-        let memory = Memory::new(config, samples, &network, session.precision)?;
+        let objective = config.training_objective()?;
+        let queue = MomentumQueue::new(&objective, config, samples, &network, session.precision)?;
         let (momentum, decay) = (config.momentum, config.weight_decay);
         let optimiser = Optimiser::new(config.optimiser, momentum, decay, network.parameters_mut())?;
         let schedule = Schedule {
@@ -159,7 +160,7 @@ impl<'a> Run<'a> {
             optimiser.set_rates(network.parameters(), rates)?;
         }
         let position = TrainState::default();
-        Ok(Self { config, samples, views, network, memory, optimiser, schedule, batches, position })
+        Ok(Self { config, samples, views, objective, network, queue, optimiser, schedule, batches, position })
     }
 
     /// What the settings do not fix.
@@ -191,8 +192,8 @@ impl<'a> Run<'a> {
             }
             self.optimiser
                 .step(self.network.parameters(), self.schedule.rate(self.position.step as usize))?;
-            if let Some(memory) = &self.memory {
-                memory.follow(&self.network)?;
+            if let Some(queue) = &self.queue {
+                queue.follow(&self.network)?;
             }
             self.position.step += 1;
             self.position.step_of_epoch += 1;
@@ -224,69 +225,6 @@ impl<'a> Run<'a> {
             )));
         }
         Ok(())
-    }
-
-    /// The loss of a batch, and the tape of the trained network's pass.
-    fn forward(&mut self, input: &Input, batch: &[usize], choose: &mut ChaCha8Rng) -> Result<(Loss, Tape)> {
-        let (config, n) = (self.config, batch.len());
-        let anchors = if self.memory.is_some() { n } else { 2 * n };
-        let num_negatives = self.memory.as_ref().map_or(2 * n - 2, Memory::num_negatives);
-        let choice = match config.selection() {
-            Some(selection) => Choice::of(&selection, anchors, num_negatives, choose)?,
-            None => Choice::all(num_negatives),
-        };
-        let labels = self.samples.labels();
-        let classes: Vec<u32> = batch.iter().map(|&i| labels[i] as u32).collect();
-        let (loss, kept, tape) = match &mut self.memory {
-            Some(memory) => memory.loss(&self.network, input, &classes, &choice, config.temperature)?,
-            None => {
-                let (output, tape) = self.network.forward_train(input)?;
-                if config.selection().is_some() {
-                    let (loss, kept) = selected_nt_xent(&output.head, &classes, &choice, config.temperature)?;
-                    (loss, kept, tape)
-                } else {
-                    (self.loss(&output, batch, choose)?, Kept::default(), tape)
-                }
-            }
-        };
-        self.position.kept_same += kept.same;
-        self.position.kept_known += kept.known;
-        Ok((loss, tape))
-    }
-
-    /// What an epoch's record says of the negatives, where there is a queue or a selection: the effective K, and the share of kept
-    /// negatives that had their anchor's class, among those whose class is known.
-    fn about_negatives(&self) -> Vec<(&'static str, f64)> {
-        if self.memory.is_none() && self.config.selection().is_none() {
-            return Vec::new();
-        }
-        let effective = self.config.effective_negatives().map(|k| ("effective_negatives", k as f64));
-        let mut values: Vec<_> = effective.into_iter().collect();
-        let TrainState { kept_same, kept_known, .. } = self.position;
-        if kept_known > 0 {
-            values.push(("kept_same_class", kept_same as f64 / kept_known as f64));
-        }
-        values
-    }
-
-    fn loss(&self, output: &Output, batch: &[usize], choose: &mut ChaCha8Rng) -> Result<Loss> {
-        let config = self.config;
-        match (config.objective, config.negatives) {
-            (Objective::CrossEntropy, _) => {
-                let labels = self.samples.labels();
-                let classes: Vec<usize> = batch.iter().chain(batch).map(|&i| labels[i]).collect();
-                cross_entropy(&output.head, &classes)
-            }
-            // A queue and a selection have their own losses, in `forward`.
-            (Objective::Contrastive, Negatives::Batch | Negatives::Queue | Negatives::Selected(_)) => {
-                let classes: Vec<usize> = batch.iter().map(|&i| self.samples.labels()[i]).collect();
-                config.loss.evaluate(&output.head, &classes, config.temperature)
-            }
-            (Objective::Contrastive, Negatives::Count(k)) => {
-                let mask = negative_mask(batch.len(), k, choose)?.to_device(output.head.device())?;
-                sampled_info_nce(&output.head, &mask, config.temperature)
-            }
-        }
     }
 
     /// The sum of the losses of the last steps, all of which, and the last gradient, must be finite.

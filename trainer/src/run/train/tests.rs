@@ -44,6 +44,10 @@ fn an_interrupted_run_goes_on_with_the_same_bits() {
             "fast-queue",
             &["epochs=3", "batch_size=256", "negatives=random:50%", "queue.size=257", "queue.momentum=0.5"],
         ),
+        (
+            "sampled-selected",
+            &["epochs=2", "batch_size=256", "negatives=15", "selection=random:40%", "loss=dcl"],
+        ),
         ("supervised", &["epochs=2", "batch_size=256", "objective=cross-entropy"]),
     ] {
         let config = config(overrides);

@@ -1,37 +1,38 @@
 //! The negatives of a run with a queue: the momentum network and its last keys, as MoCo (He et al. 2020).
 //!
 //! A step: queries are the head features of view 1 by the network that is trained, keys those of view 2 by the momentum
-//! network, each batch normalised by its own statistics. The loss sees the keys of earlier batches as negatives; then the
-//! batch's keys enter the queue, the optimiser takes its step, and the momentum network follows. The network that is trained is
-//! the one that is evaluated.
+//! network, each batch normalised by its own statistics. The loss sees the keys of earlier batches as negatives; then
+//! the batch's keys enter the queue, the optimiser takes its step, and the momentum network follows. The network that
+//! is trained is the one that is evaluated.
 
 use crate::data::Samples;
 use crate::error::{Error, Result};
-use crate::loss::{Choice, Kept, Loss, Queue, queue_info_nce};
-use crate::model::{Input, Momentum, Network, Precision, Tape};
-use crate::run::Config;
+use crate::loss::Queue;
+use crate::model::{Input, Momentum, Network, Output, Precision, Tape};
+use crate::run::{Config, Objective};
 use candle_core::Tensor;
 use std::collections::HashMap;
 use std::path::Path;
 
 /// The momentum network and the queue.
-pub(super) struct Memory {
+pub(super) struct MomentumQueue {
     momentum: Momentum,
     queue: Queue,
 }
 
-impl Memory {
-    /// Where the settings have a queue: a copy of `network`, and the first keys.
+impl MomentumQueue {
+    /// Where the objective has a queue: a copy of `network`, and the first keys.
     ///
     /// # Errors
     /// Texts; a device without room.
     pub fn new(
+        objective: &Objective,
         config: &Config,
         samples: &Samples,
         network: &Network,
         precision: Precision,
     ) -> Result<Option<Self>> {
-        let Some(settings) = config.queue else { return Ok(None) };
+        let Some(settings) = objective.queue() else { return Ok(None) };
         let device = network.parameters().device();
         let copy = config.network(samples, device)?.in_precision(precision)?;
         let momentum = Momentum::new(copy, network, settings.momentum)?;
@@ -39,31 +40,30 @@ impl Memory {
         Ok(Some(Self { momentum, queue }))
     }
 
-    /// K.
-    pub fn num_negatives(&self) -> usize {
-        self.queue.size()
+    /// The keys of earlier batches.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
     }
 
-    /// The loss of a batch of two views of samples of these classes, with the tape of the queries' pass; its keys are in the
-    /// queue afterwards.
+    /// Of two views of a batch, the head features of view 1 by `network`, with the tape of that pass, and the unit keys
+    /// of view 2.
     ///
     /// # Errors
-    /// As the network's pass and the loss.
-    pub fn loss(
-        &mut self,
-        network: &Network,
-        views: &Input,
-        classes: &[u32],
-        choice: &Choice,
-        temperature: f64,
-    ) -> Result<(Loss, Kept, Tape)> {
-        let (views, count) = (views.images()?, classes.len());
+    /// As the network's pass.
+    pub fn forward(&self, network: &Network, views: &Input) -> Result<(Output, Tape, Tensor)> {
+        let views = views.images()?;
+        let count = views.dim(0)? / 2;
         let view = |index: usize| Ok::<_, Error>(Input::Images(views.narrow(0, index * count, count)?));
         let (output, tape) = network.forward_train(&view(0)?)?;
-        let keys = self.momentum.keys(&view(1)?)?;
-        let (loss, kept) = queue_info_nce(&output.head, &keys, &self.queue, classes, choice, temperature)?;
-        self.queue.push(&keys, classes)?;
-        Ok((loss, kept, tape))
+        Ok((output, tape, self.momentum.keys(&view(1)?)?))
+    }
+
+    /// Puts the keys of a batch of samples of these classes in the places of the oldest.
+    ///
+    /// # Errors
+    /// As [`Queue::push`].
+    pub fn push(&mut self, keys: &Tensor, classes: &[u32]) -> Result<()> {
+        self.queue.push(keys, classes)
     }
 
     /// After a step of the optimiser.
