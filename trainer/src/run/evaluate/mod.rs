@@ -1,4 +1,4 @@
-//! Measurement of a trained run, or of features that another program made.
+//! Measurement of a trained run.
 
 mod two_views;
 
