@@ -1,5 +1,6 @@
-//! InfoNCE where it has a form of its own: over all of the batch by [`crate::ops::info_nce`], and, on the CPU, over a
-//! selection of the batch and over a queue, by rows of one matrix of cosines, which its weights replace.
+//! InfoNCE where it has a form of its own: over all of the batch by [`crate::ops::info_nce`]; over K sampled negatives by
+//! automatic differentiation; and, on the CPU, over a selection of the batch and over a queue, by rows of one matrix of
+//! cosines, which its weights replace.
 //!
 //! With k = 1/t, a positive cosine s₊ and negatives s_j, of which −∞ does not take part:
 //!
@@ -14,7 +15,7 @@ use crate::ops::gemm::{Matrix, product};
 use crate::ops::normalise;
 use crate::ops::storage::{contiguous, values};
 use crate::ops::vector::{dot, exp, maximum, sum_of};
-use candle_core::{Device, Storage, Tensor};
+use candle_core::{D, Device, Storage, Tensor, Var};
 use measure::pool::{map, simd};
 
 /// Anchors that one task handles with one buffer.
@@ -32,12 +33,38 @@ pub(super) fn info_nce(
         Source::Batch if selected.is_all() => {
             Ok(Some((nt_xent(features, temperature)?, SameClassCount::default())))
         }
+        Source::Sampled { drawn, .. } if selected.is_all() => {
+            Ok(Some((sampled(features, drawn, classes.len(), temperature)?, SameClassCount::default())))
+        }
         Source::Batch if on_cpu => selected_of_batch(features, classes, selected, temperature).map(Some),
         Source::Queue { positives, queue } if on_cpu => {
             against_queue(features, classes, positives, queue, selected, temperature).map(Some)
         }
         Source::Batch | Source::Sampled { .. } | Source::Queue { .. } => Ok(None),
     }
+}
+
+/// What stands in place of a logit that does not take part; finite, so that no gradient becomes NaN.
+const MASKED: f32 = -1e9;
+
+/// InfoNCE over K sampled negatives: the mean of ln Σ_j e^{s_ij/t} − s_{i i⁺}/t, j over the positive and those `drawn`,
+/// differentiated by candle.
+///
+/// The general form says the same within rounding, and keeps the digits of small losses, which this difference loses
+/// below t = 0.1. This one stays so that runs with `negatives = K` stay what they were, bit by bit.
+fn sampled(features: &Tensor, drawn: &[bool], n: usize, temperature: f64) -> Result<Loss> {
+    inverse(temperature)?;
+    let is_candidate = |place: usize| drawn[place] || place / n == place % n;
+    let mask: Vec<f32> = (0..n * n).map(|place| if is_candidate(place) { 0.0 } else { MASKED }).collect();
+    let mask = Tensor::from_vec(mask, (n, n), features.device())?;
+    let unit = Var::from_tensor(&normalise::forward(features)?)?;
+    let (first, second) = (unit.narrow(0, 0, n)?, unit.narrow(0, n, n)?);
+    let logits = (first.matmul(&second.t()?)? / temperature)?;
+    let normaliser = (logits + mask)?.log_sum_exp(D::Minus1)?.mean_all()?;
+    let positive = ((first * second)?.sum(1)?.mean_all()? / temperature)?;
+    let value = (normaliser - positive)?;
+    let du = value.backward()?.remove(&unit).map_or_else(|| unit.zeros_like(), Ok)?;
+    Ok(Loss { value: value.detach(), gradient: normalise::backward(features, &du)? })
 }
 
 /// Of one anchor.

@@ -386,7 +386,8 @@ fn sampled_info_nce_is_what_automatic_differentiation_finds() {
         let (n, width) = (40, 16);
         let (z, classes) = (random(3, &[2 * n, width]), vec![0; n]);
         let candidates = Candidates::sampled(&z, &classes, 7, &mut stream(5, Purpose::Negatives, 0)).unwrap();
-        let (loss, _) = LossKind::NtXent {}.mean(&candidates, &SelectedRanks::all(), t).unwrap();
+        let (loss, _) = candidates.mean(info_nce, &SelectedRanks::all(), t).unwrap();
+        let (fused, _) = LossKind::NtXent {}.mean(&candidates, &SelectedRanks::all(), t).unwrap();
         let Source::Sampled { drawn, .. } = &candidates.source else { panic!("{candidates:?}") };
         // 0 for the positive and the K drawn, and so far below elsewhere that e^x is 0.
         let mask: Vec<f64> =
@@ -408,6 +409,9 @@ fn sampled_info_nce_is_what_automatic_differentiation_finds() {
         // A cosine is off by 1e-7.
         assert_close(&flat(&loss.value), &[expected], 1e-6 + 1e-7 / t, "value");
         assert_close(&flat(&loss.gradient), &slope, 1e-6 + 1e-7 / t, "gradient");
+        // The form of its own takes a difference of numbers of the size of 1/t.
+        assert!((f64::from(flat(&fused.value)[0]) - expected).abs() < 5e-7 / t, "value at t = {t}");
+        assert_close(&flat(&fused.gradient), &slope, 1e-6 + 2e-7 / t, "gradient of the form of its own");
     }
 }
 
