@@ -1,5 +1,5 @@
-//! Arguments that cannot be used: one line on the standard error stream, exit code 2. For the programs of the workspace, so
-//! that all report alike.
+//! Arguments that cannot be used: one line on the standard error stream, exit code 2. For the programs of the
+//! workspace, so that all report alike.
 
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -29,8 +29,8 @@ pub fn parse<P: Parser>() -> Result<P, ExitCode> {
 
 /// The arguments with `--draws -5` as `--draws=-5`, so that the message names argument and value.
 ///
-/// Left alone, clap takes −5 for an unknown option; told to allow hyphens, it takes the next option for a value that was
-/// forgotten.
+/// Left alone, clap takes −5 for an unknown option; told to allow hyphens, it takes the next option for a value that
+/// was forgotten.
 fn with_negative_values(typed: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
     for argument in typed {

@@ -1,8 +1,9 @@
-//! Whether two files of results say the same: `cargo run --release -p trainer --example compare_results -- OLD.csv NEW.csv`.
+//! Whether two files of results say the same:
+//! `cargo run --release -p trainer --example compare_results -- OLD.csv NEW.csv`.
 //!
-//! Rows are matched by run_id, n = K+1 and t. Every column of the old file must stand in the new one with the same text in
-//! every row; columns that are new are listed. Exit code 1 where something differs, with the first differences and the
-//! largest relative one.
+//! Rows are matched by run_id, n = K+1 and t. Every column of the old file must stand in the new one with the same text
+//! in every row; columns that are new are listed. Exit code 1 where something differs, with the first differences and
+//! the largest relative one.
 
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;

@@ -11,7 +11,8 @@ use trainer::run::{self, Interrupt, Plan, Preset, Progress};
 
 #[derive(Args)]
 pub(super) struct ReproduceArgs {
-    /// digits, fashion-mnist, cifar10, cifar100, ag-news-erase, ag-news-replace or hard-negatives; also a shortened form such as cifar10-small
+    /// digits, fashion-mnist, cifar10, cifar100, ag-news-erase, ag-news-replace or hard-negatives; also a shortened
+    /// form such as cifar10-small
     name: String,
     /// The preset's shortened form: two K, one seed, few epochs, few samples
     #[arg(long)]

@@ -51,8 +51,8 @@ fn word(value: &impl serde::Serialize) -> String {
     toml::Value::try_from(value).ok().and_then(|value| value.as_str().map(Into::into)).unwrap_or_default()
 }
 
-/// The kind of the augmentation, then what is not the default of that kind; of texts always how likely a word changes, such as
-/// `erase probability=0.2`.
+/// The kind of the augmentation, then what is not the default of that kind; of texts always how likely a word changes,
+/// such as `erase probability=0.2`.
 fn augmentation(augmentation: &Augmentation) -> String {
     let (name, default) = match augmentation {
         Augmentation::Digits(_) => ("digits", Augmentation::Digits(Default::default())),

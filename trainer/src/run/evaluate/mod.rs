@@ -1,7 +1,7 @@
 //! Measurement of a trained run.
 //!
-//! What a network gives of the samples is computed once ([`Embedded`]); accuracies, spreads, geometry and the terms of the
-//! bounds read it.
+//! What a network gives of the samples is computed once (`embed`); accuracies, spreads, geometry and the terms of
+//! the bounds read it.
 
 mod accuracies;
 mod baselines;

@@ -166,7 +166,8 @@ mod tests {
     use crate::data::{self, Request};
     use crate::run::Preset;
 
-    /// Everything is read from features that are computed once: features that are put in their place are what is measured.
+    /// Everything is read from features that are computed once: features that are put in their place are what is
+    /// measured.
     #[test]
     fn the_sgd_probe_sees_the_features_at_hand() {
         let set = ["mean_views=2", "probe_epochs=3", "epochs=1"].map(String::from);

@@ -8,7 +8,8 @@ use theory::report::{self, Cell, Table};
 
 const CLASSIFIERS: [&str; 3] = ["mean classifier", "linear probe", "kNN"];
 
-/// One line for each representation of each group of runs that differ by seed alone: mean ± standard deviation over seeds.
+/// One line for each representation of each group of runs that differ by seed alone: mean ± standard deviation over
+/// seeds.
 pub(super) fn accuracy_table(
     plan: &Plan,
     split: &Split,

@@ -8,10 +8,12 @@ use std::fmt::Display;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// `trainer reproduce PRESET …`: the command that runs `plan` into `out`, with an option for whatever differs from the preset.
+/// `trainer reproduce PRESET …`: the command that runs `plan` into `out`, with an option for whatever differs from the
+/// preset.
 ///
 /// # Errors
-/// There is no preset of this name, or it has no sweep; a setting of the preset that the plan lacks, for which there is no option.
+/// There is no preset of this name, or it has no sweep; a setting of the preset that the plan lacks, for which there is
+/// no option.
 ///
 /// # Examples
 /// ```

@@ -11,13 +11,14 @@ const MEASURES: [(Quantity, &str); 3] = [
     (Quantity::KnnAccuracyEncoder, "kNN, encoder"),
 ];
 
-/// Each group of runs that differ by seed alone beside the group of `reference`, which has the negatives and the loss of the first run of
-/// the sweep, and beside the control of as many negatives at random, where the sweep has one: mean accuracy over seeds with its 95 % interval
-/// (Student's t), and the mean differences to the runs *of the same seed*, n and t, each with its own.
+/// Each group of runs that differ by seed alone beside the group of `reference`, which has the negatives and the loss
+/// of the first run of the sweep, and beside the control of as many negatives at random, where the sweep has one: mean
+/// accuracy over seeds with its 95 % interval (Student's t), and the mean differences to the runs *of the same seed*, n
+/// and t, each with its own.
 ///
-/// Seeds give the same initial weights, order and views to all runs of one n, so that a difference within seeds should vary less than the
-/// accuracies do. The control is the group with a selection `random:…` whose effective K is the same, or one off: `random:95%` keeps
-/// ⌊0.95 K⌋, `easiest:95%` ⌈0.95 K⌉. Intervals are empty for fewer than two seeds.
+/// Seeds give the same initial weights, order and views to all runs of one n, so that a difference within seeds should
+/// vary less than the accuracies do. The control is the group with a selection `random:…` whose effective K is the
+/// same, or one off: `random:95%` keeps ⌊0.95 K⌋, `easiest:95%` ⌈0.95 K⌉. Intervals are empty for fewer than two seeds.
 pub(super) fn comparison(rows: &[LossComponents], reference: &LossComponents) -> theory::Result<Table> {
     let headers =
         ["n = K+1", "t", "negatives", "loss", "effective K", "accuracy", "seeds", "mean", "95 % interval"];

@@ -66,12 +66,13 @@ pub struct Reproduction {
 
 /// Trains, measures and reports into `path`; runs that are finished there are kept.
 ///
-/// Each run's folder stands under `runs/`; beside it `runs.csv` ([`SweepRun`]), `losses.csv`, `accuracy.csv`, `report.html`, `bounds.svg`,
-/// `bounds.csv`, `bounds.md`, and `comparison.csv` where the sweep has several selections of negatives, or losses.
+/// Each run's folder stands under `runs/`; beside it `runs.csv` ([`SweepRun`]), `losses.csv`, `accuracy.csv`,
+/// `report.html`, `bounds.svg`, `bounds.csv`, `bounds.md`, and `comparison.csv` where the sweep has several selections
+/// of negatives, or losses.
 ///
 /// # Errors
-/// A plan that cannot run, a folder that is not ours, an interruption; the first failure where every run fails. A run that
-/// fails while another does not is named in the result.
+/// A plan that cannot run, a folder that is not ours, an interruption; the first failure where every run fails. A run
+/// that fails while another does not is named in the result.
 pub fn reproduce(
     plan: &Plan,
     split: &Split,

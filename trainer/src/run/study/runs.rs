@@ -95,8 +95,8 @@ impl<'a> Ledger<'a> {
 /// Trains and measures all runs, `jobs` at a time, in folders under `runs/`; `runs.csv` says how far each has come.
 ///
 /// # Errors
-/// An interruption, which ends all; `runs.csv` cannot be written. What else happens to a run stands in its outcome, and the
-/// others go on.
+/// An interruption, which ends all; `runs.csv` cannot be written. What else happens to a run stands in its outcome, and
+/// the others go on.
 pub(super) fn run_all(
     mut runs: Vec<SweepRun>,
     folder: &Folder,

@@ -1,9 +1,9 @@
 //! `studies`: every study of the field on the digits that ship, and one page that sets them side by side.
 //!
-//! Four sweeps, two experiments without data and an analysis of one run, each of which a command of its own repeats: bounds
-//! against n (Nozawa & Sato and what came before and after), K alone with the batch fixed and the population loss (Awasthi et
-//! al.), selected negatives of a queue (Cai et al.), and the losses that people compare. What the page says is computed from
-//! what they measured.
+//! Four sweeps, two experiments without data and an analysis of one run, each of which a command of its own repeats:
+//! bounds against n (Nozawa & Sato and what came before and after), K alone with the batch fixed and the population
+//! loss (Awasthi et al.), selected negatives of a queue (Cai et al.), and the losses that people compare. What the page
+//! says is computed from what they measured.
 
 mod page;
 mod sweeps;
