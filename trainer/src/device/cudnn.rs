@@ -99,14 +99,6 @@ pub fn is_available(device: &CudaDevice) -> bool {
     session(device).is_some()
 }
 
-/// Bytes of all workspaces of this device.
-pub fn workspace_bytes(device: &CudaDevice) -> usize {
-    session(device).map_or(0, |session| {
-        let session = lock(&session);
-        session.workspace.iter().chain(&session.outgrown).map(CudaSlice::len).sum()
-    })
-}
-
 /// y = x ∗ w over `y`; false where cuDNN is missing or has no algorithm for the shape.
 ///
 /// # Errors
