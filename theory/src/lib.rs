@@ -60,6 +60,7 @@ pub mod published;
 pub mod report;
 pub mod sampling;
 pub mod simulate;
+pub mod usage;
 
 pub use error::{Error, Result};
 pub use losses::LossComponents;

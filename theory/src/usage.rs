@@ -1,6 +1,6 @@
-//! Arguments that cannot be used: one line on the standard error stream, exit code 2.
+//! Arguments that cannot be used: one line on the standard error stream, exit code 2; for every program of the
+//! workspace.
 
-use super::parse_number;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Parser};
 use std::any::TypeId;
@@ -8,7 +8,10 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// What was typed; or the exit code, once help, the version or an error is printed.
-pub(super) fn parse<P: Parser>() -> Result<P, ExitCode> {
+///
+/// # Errors
+/// The exit code: 0 for help and version, 2 for arguments that cannot be used.
+pub fn parse<P: Parser>() -> Result<P, ExitCode> {
     let parsed = command::<P>()
         .try_get_matches_from(with_negative_values(std::env::args_os()))
         .and_then(|mut matches| P::from_arg_matches_mut(&mut matches));
@@ -27,10 +30,21 @@ pub(super) fn parse<P: Parser>() -> Result<P, ExitCode> {
     })
 }
 
+/// A whole number as typed.
+///
+/// # Errors
+/// The text is no whole number of at least 0, or too large; the message says which.
+pub fn parse_number(text: &str) -> std::result::Result<u64, String> {
+    text.trim().parse::<u64>().map_err(|e| match e.kind() {
+        std::num::IntErrorKind::PosOverflow => format!("'{text}' exceeds the limit of {}", u64::MAX),
+        _ => format!("'{text}' is not a non-negative integer"),
+    })
+}
+
 /// The arguments with `--draws -5` as `--draws=-5`, so that the message names argument and value.
 ///
-/// Left alone, clap takes −5 for an unknown option; told to allow hyphens, it takes the next option for a value that was
-/// forgotten.
+/// Left alone, clap takes −5 for an unknown option; told to allow hyphens, it takes the next option for a value that
+/// was forgotten.
 fn with_negative_values(typed: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
     for argument in typed {
@@ -107,6 +121,6 @@ fn message(error: &clap::Error) -> String {
 }
 
 /// A text without line breaks and other control characters, which names of files and values may hold.
-pub(super) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
