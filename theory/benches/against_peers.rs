@@ -1,10 +1,10 @@
 //! Speed beside what people use today, both sides measured in one go.
 //!
 //! Run: `python3 -m venv .venv && .venv/bin/pip install -r theory/benches/peers/requirements.txt`, then
-//! `cargo bench -p theory [-- FILTER]`. `PYTHON` names another interpreter. Every round times our side, then the peer, in CPU
-//! time (wall time where said); the table shows medians over rounds and the median of the rounds' ratios. For the curve the
-//! error against exact integers is printed too. Before timing, both sides' values are compared where both are floats; the
-//! alternating sum in float64 is allowed to be wrong, the others are not.
+//! `cargo bench -p theory [-- FILTER]`. `PYTHON` names another interpreter. Every round times our side, then the peer,
+//! in CPU time (wall time where said); the table shows medians over rounds and the median of the rounds' ratios. For
+//! the curve the error against exact integers is printed too. Before timing, both sides' values are compared where both
+//! are floats; the alternating sum in float64 is allowed to be wrong, the others are not.
 
 use cpu_time::ProcessTime;
 use std::io::{BufRead, BufReader, Write};
@@ -134,8 +134,8 @@ fn run(case: &Case, peers: &mut Peers) -> std::io::Result<()> {
             Peer::Python(name, request) => {
                 let (time, value) = peers.time(request)?;
                 if let (Some(ours), Ok(theirs)) = (pool.install(&*case.ours), value.parse::<f64>()) {
-                    // Two simulated shares of 4000 batches differ by chance, five standard deviations allowed; the float64
-                    // sum is wrong where υ is small.
+                    // Two simulated shares of 4000 batches differ by chance, five standard deviations allowed; the
+                    // float64 sum is wrong where υ is small.
                     let simulated = name.contains("bincount") || name.contains("multinomial");
                     let allowed =
                         if simulated { 5.0 * (2.0 * (1.0 - ours) / ours / 4000.0).sqrt() } else { 1e-11 };

@@ -1,15 +1,19 @@
 //! Do the 95 % intervals of `theory::simulate` hold the exact value 95 % of the time?
 //!
-//! `cargo run --release -p theory --example check_intervals` simulates every case 2,000 times with seeds 0, 1, … and counts the
-//! intervals that hold the exact value (`theory::coverage`, `theory::collision`). With z = 4 standard errors of that count:
+//! `cargo run --release -p theory --example check_intervals` simulates every case 2,000 times with seeds 0, 1, … and
+//! counts the intervals that hold the exact value (`theory::coverage`, `theory::collision`). With z = 4 standard errors
+//! of that count:
 //!
-//! - Clopper–Pearson: its true rate is computed exactly, Σ_x Bin(S, p)(x) over the x whose interval holds p. It is never below
-//!   nominal; the count must lie within z of it, on both sides, and not more than z below nominal.
-//! - Student (E ln(1+Col), rare coverage): the count must lie within z of nominal on both sides. Where υ = 1 to all digits,
-//!   the interval, cut at 1, misses only by lying below: of skewed samples between 0 and 5 %, so that only the lower side counts.
-//! - What is certain is always held, and what `rare_coverage` refuses for too few samples is right if fewer than it asks for.
+//! - Clopper–Pearson: its true rate is computed exactly, Σ_x Bin(S, p)(x) over the x whose interval holds p. It is
+//!   never below nominal; the count must lie within z of it, on both sides, and not more than z below nominal.
+//! - Student (E ln(1+Col), rare coverage): the count must lie within z of nominal on both sides. Where υ = 1 to all
+//!   digits, the interval, cut at 1, misses only by lying below: of skewed samples between 0 and 5 %, so that only the
+//!   lower side counts.
+//! - What is certain is always held, and what `rare_coverage` refuses for too few samples is right if fewer than it
+//!   asks for.
 //!
-//! A right program fails one of the 41 counts in some 400 runs over other seeds; these seeds are fixed. Exit code 1 on failure.
+//! A right program fails one of the 41 counts in some 400 runs over other seeds; these seeds are fixed. Exit code 1 on
+//! failure.
 
 use rayon::prelude::*;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! A bound of one's own beside the registry: implement `Bound`, give it to the table.
 //!
-//! The bound: cross-entropy of a classifier with inner products in [−1, 1] over t is at most ln(1 + (C−1) e^{2/t}), whatever was learned.
+//! The bound: cross-entropy of a classifier with inner products in [−1, 1] over t is at most ln(1 + (C−1) e^{2/t}),
+//! whatever was learned.
 //!
 //! `cargo run --example own_bound -p theory -- data/results/digits/losses.csv`
 

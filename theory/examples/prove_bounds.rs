@@ -1,7 +1,7 @@
 //! Enumerates random finite worlds and prints the tightest margin of every bound; exits with 1 if one is violated.
 //!
-//! Run: `cargo run --release -p theory --example prove_bounds [WORLDS] [SEED]`, 6000 worlds by default. Every fourth world's
-//! features are then moved by an adversary towards violating a bound, and enumerated again.
+//! Run: `cargo run --release -p theory --example prove_bounds [WORLDS] [SEED]`, 6000 worlds by default. Every fourth
+//! world's features are then moved by an adversary towards violating a bound, and enumerated again.
 
 #[path = "../tests/worlds/mod.rs"]
 mod worlds;
@@ -16,8 +16,8 @@ use theory::bounds;
 use theory::losses::Positives;
 use worlds::{Truth, World, attack, is_claimed, is_violated, margins, two_points};
 
-/// Strata of worlds, each with equal and unequal classes: independent draws with positives of one image and of one class,
-/// and distinct images.
+/// Strata of worlds, each with equal and unequal classes: independent draws with positives of one image and of one
+/// class, and distinct images.
 const STRATA: usize = 6;
 
 /// Finite cases per stratum, violations and the smallest margin of one side of one bound.

@@ -2,7 +2,8 @@
 //!
 //! ln υ = −900 in `f64` is known to 1e-13, so e^{ln υ} is too. The exponents of this crate are therefore added in
 //! double-double, and only the last exponential is rounded. Products split their factors (Dekker), so that no fused
-//! multiply-add of the processor is needed; relative errors of +, ·, ÷ are below 1e-31, those of e^x and ln x below 1e-30.
+//! multiply-add of the processor is needed; relative errors of +, ·, ÷ are below 1e-31, those of e^x and ln x below
+//! 1e-30.
 //!
 //! Source: T. J. Dekker, "A floating-point technique for extending the available precision", 1971.
 

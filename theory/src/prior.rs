@@ -157,8 +157,8 @@ impl ClassPrior {
     /// Reads counts: integers one a line (or several, with blanks between them), or one JSON array of integers.
     ///
     /// # Errors
-    /// Unreadable file, one of more than [`MAX_COUNTS_BYTES`], or content that is not a list of positive integers within
-    /// the limits of [`from_counts`](Self::from_counts); the line is named.
+    /// Unreadable file, one of more than [`MAX_COUNTS_BYTES`], or content that is not a list of positive integers
+    /// within the limits of [`from_counts`](Self::from_counts); the line is named.
     pub fn read_counts(path: &Path) -> Result<Self> {
         Self::parse_counts(&files::read_text(path, MAX_COUNTS_BYTES)?, &path.display().to_string())
     }

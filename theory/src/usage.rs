@@ -27,6 +27,17 @@ pub fn parse<P: Parser>() -> Result<P, ExitCode> {
     })
 }
 
+/// A whole number as typed.
+///
+/// # Errors
+/// The text is no whole number of at least 0, or too large; the message says which.
+pub fn parse_number(text: &str) -> std::result::Result<u64, String> {
+    text.trim().parse::<u64>().map_err(|e| match e.kind() {
+        std::num::IntErrorKind::PosOverflow => format!("'{text}' exceeds the limit of {}", u64::MAX),
+        _ => format!("'{text}' is not a non-negative integer"),
+    })
+}
+
 /// The arguments with `--draws -5` as `--draws=-5`, so that the message names argument and value.
 ///
 /// Left alone, clap takes −5 for an unknown option; told to allow hyphens, it takes the next option for a value that

@@ -91,8 +91,8 @@ fn enumeration_of_small_populations() {
     assert!(law.given(0).unwrap().expected_logs(&[1.0, f64::NAN]).is_err());
 }
 
-/// P(number of distinct classes) after `draws` draws without replacement from classes of `each` items, of which `drawn` draws
-/// have shown `seen`.
+/// P(number of distinct classes) after `draws` draws without replacement from classes of `each` items, of which `drawn`
+/// draws have shown `seen`.
 fn distinct(classes: usize, each: usize, seen: usize, drawn: usize, draws: usize) -> Vec<f64> {
     let mut law = vec![0.0; classes + 1];
     law[seen] = 1.0;
@@ -140,7 +140,8 @@ fn a_hundred_classes_of_a_hundred() {
 
 #[test]
 fn alone_and_covered_is_a_product() {
-    // Independent draws from C equal classes: (1−1/C)^K υ_K of C−1 classes; far into the tail, within both error bounds.
+    // Independent draws from C equal classes: (1−1/C)^K υ_K of C−1 classes; far into the tail, within both error
+    // bounds.
     for (classes, negatives) in
         [(10u64, 9u64), (10, 40), (100, 128), (100, 700), (1000, 1020), (2, 5), (10, 4000)]
     {

@@ -14,7 +14,8 @@ fn integers(prior: &ClassPrior, sampling: Sampling, n: u64) -> exact::ExactProba
     exact::probability(prior, sampling, NumDraws::new(n).unwrap()).unwrap()
 }
 
-/// How far the floating value may stand from the exact one, relative to p: the accuracy and the value's own bound.
+/// How far the floating value may stand from the exact one, relative to p: the accuracy and the value's own
+/// bound.
 fn assert_close(prior: &ClassPrior, sampling: Sampling, n: u64) {
     let (found, truth) = (float(prior, sampling, n), integers(prior, sampling, n));
     let sides = [
@@ -143,8 +144,8 @@ fn enumeration_of_small_cases() {
 
 #[test]
 fn hard_priors() {
-    // One class heavier than the others by 1e12, n up to 1e7: P(cover) from the two light classes alone, which are drawn
-    // n·1e-12 = 1e-5 times each on average: the square of that, to first order in n·1e-12.
+    // One class heavier than the others by 1e12, n up to 1e7: P(cover) from the two light classes alone, which are
+    // drawn n·1e-12 = 1e-5 times each on average: the square of that, to first order in n·1e-12.
     let prior = ClassPrior::from_counts(vec![1_000_000_000_000, 1, 1]).unwrap();
     let found = float(&prior, Sampling::WithReplacement, 10_000_000).value();
     let (n, p) = (1e7, 1.0 / (1e12 + 2.0));

@@ -104,8 +104,8 @@ fn two_points_and_many_negatives() {
 
 #[test]
 fn views_that_hide_their_image_break_no_statement_about_information() {
-    // Two images, each with one view of its own and views that both share: with distinct images ln(K+1) − L_Info exceeds
-    // I(view 1; view 2) here, so the statement must be about I(view; image).
+    // Two images, each with one view of its own and views that both share: with distinct images ln(K+1) − L_Info
+    // exceeds I(view 1; view 2) here, so the statement must be about I(view; image).
     use theory::losses::Positives;
     use worlds::View;
     let shared = 8;

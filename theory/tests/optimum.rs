@@ -1,5 +1,5 @@
-//! The population optimum against computations that share nothing with it: tuples of classes enumerated one by one, a grid
-//! over all triangles, the definition of the certificate.
+//! The population optimum against computations that share nothing with it: tuples of classes enumerated one by one, a
+//! grid over all triangles, the definition of the certificate.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -108,8 +108,8 @@ fn equal_classes_give_the_simplex() {
     }
 }
 
-/// The same with every class a group of its own (weights that differ in the last digits), so that the groups do not give the
-/// symmetry away.
+/// The same with every class a group of its own (weights that differ in the last digits), so that the groups do not
+/// give the symmetry away.
 #[test]
 fn nearly_equal_classes_give_nearly_the_simplex() {
     let prior = ClassPrior::from_weights((0..10).map(|c| 1.0 + 1e-12 * f64::from(c)).collect()).unwrap();

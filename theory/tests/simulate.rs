@@ -192,8 +192,8 @@ fn weights_that_hardly_scatter_do_not_claim_certainty() {
 
 #[test]
 fn results_along_a_range_are_independent() {
-    // Col of one batch of 101 and one of 102 labels, for 400 seeds: |r| < 4/√400 but once in 10⁴ times. The same labels up
-    // to the last one would give r = 0.99.
+    // Col of one batch of 101 and one of 102 labels, for 400 seeds: |r| < 4/√400 but once in 10⁴ times. The same labels
+    // up to the last one would give r = 0.99.
     const SEEDS: u64 = 400;
     let collisions = |draws| -> Vec<f64> {
         let of = |seed| simulate::batches(&uniform(10), WITH, n(draws), Plan::new(1, seed).unwrap()).unwrap();
@@ -265,8 +265,8 @@ fn the_number_of_threads_does_not_matter() {
 
 #[test]
 fn intervals_cover_as_often_as_they_say() {
-    // A smaller `check_intervals`: 200 seeds, nominal 95 %. A right program falls below 0.95 − 4·√(0.95·0.05/200) = 0.888 once in
-    // 10⁴ times.
+    // A smaller `check_intervals`: 200 seeds, nominal 95 %. A right program falls below 0.95 − 4·√(0.95·0.05/200) =
+    // 0.888 once in 10⁴ times.
     const SEEDS: u64 = 200;
     let prior = counts(&[7, 1, 2, 5, 5, 3]);
     let floor = SEEDS as f64 * (0.95 - Z * (0.95f64 * 0.05 / SEEDS as f64).sqrt());

@@ -1,4 +1,5 @@
-//! Random coverage questions with their exact answers, by inclusion and exclusion over sums of class weights in integers.
+//! Random coverage questions with their exact answers, by inclusion and exclusion over sums of class weights in
+//! integers.
 //!
 //! υ = Σ_s a_s f(M−s)/f(M) over the sums s of missing classes, with ∏_c (1 − x^{w_c}) = Σ_s a_s x^s and f(x) = xⁿ, or
 //! binom(x, n) without replacement. The alternating sum is exact, so it cannot lose digits; distinct sums are few.

@@ -1,8 +1,8 @@
 //! Checks the error bounds of the floating-point coverage probabilities against exact integers.
 //!
-//! `cargo run --release -p theory --example check_certificates [SEED [CASES]]` draws random cases (uniform priors, counts, counts
-//! without replacement, integer weights, anchors left out), prints for both sides and by size of the value how large
-//! errors and bounds are, and exits with 1 if any bound is violated.
+//! `cargo run --release -p theory --example check_certificates [SEED [CASES]]` draws random cases (uniform priors,
+//! counts, counts without replacement, integer weights, anchors left out), prints for both sides and by size of the
+//! value how large errors and bounds are, and exits with 1 if any bound is violated.
 
 mod cases;
 

@@ -1,8 +1,8 @@
 //! Probabilities about the K negatives given the anchor's class c, minimised over c.
 //!
 //! Independent draws: P(j is not shown) = (1−π_j)^K, and (1 − π_j/(1−π_c))^K given Col = 0. Distinct images: the anchor
-//! takes one of the M_c images, and K of the other M−1 are drawn: P(j ≠ c is not shown) = binom(M−1−M_j, K)/binom(M−1, K),
-//! and binom(M−M_c−M_j, K)/binom(M−M_c, K) given Col = 0.
+//! takes one of the M_c images, and K of the other M−1 are drawn: P(j ≠ c is not shown) = binom(M−1−M_j, K)/binom(M−1,
+//! K), and binom(M−M_c−M_j, K)/binom(M−M_c, K) given Col = 0.
 
 use super::{Outcome, Ratio};
 use crate::collision;

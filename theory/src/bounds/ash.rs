@@ -1,14 +1,15 @@
-//! The collision–coverage bound of Ash et al.: L_sup ≤ 2/(1−τ_K) max{1, 2 (C−1) H_{C−1} / K} (L_Info − E ln(1+Col) − d(f)).
+//! The collision–coverage bound of Ash et al.: L_sup ≤ 2/(1−τ_K) max{1, 2 (C−1) H_{C−1} / K} (L_Info − E ln(1+Col) −
+//! d(f)).
 //!
-//! 1/(1−τ_K) is the cost of collisions, the maximum that of coverage (a coupon collector over the other C−1 classes). The
-//! coefficient is smallest near K = −1/ln(1−1/C) ≈ C.
+//! 1/(1−τ_K) is the cost of collisions, the maximum that of coverage (a coupon collector over the other C−1 classes).
+//! The coefficient is smallest near K = −1/ln(1−1/C) ≈ C.
 //!
 //! Proof, by `coverage_collision`, whose coefficient is smaller: with m = C−1 and independent draws the probability of
-//! seeing a given other class is 1 − (1−1/m)^K ≥ 1 − e^{−K/m} ≥ (1−1/e) min{1, K/m} ≥ ½ min{1, K/(2 m H_m)}; with distinct
-//! images it is larger still. The publication has d(f) = 0: its positives are two images of one class.
+//! seeing a given other class is 1 − (1−1/m)^K ≥ 1 − e^{−K/m} ≥ (1−1/e) min{1, K/m} ≥ ½ min{1, K/(2 m H_m)}; with
+//! distinct images it is larger still. The publication has d(f) = 0: its positives are two images of one class.
 //!
-//! Source: Ash, Goel, Krishnamurthy & Misra (AISTATS 2022), in the form of Bao et al.'s code, with the exact H_{C−1} where
-//! that code has ln n + 0.577; d(f) and the proof are ours.
+//! Source: Ash, Goel, Krishnamurthy & Misra (AISTATS 2022), in the form of Bao et al.'s code, with the exact H_{C−1}
+//! where that code has ln n + 0.577; d(f) and the proof are ours.
 
 use super::{Bound, Outcome, Ratio, coefficient, uniform_prior};
 use crate::collision;

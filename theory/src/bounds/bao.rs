@@ -1,10 +1,11 @@
-//! The surrogate gap of Bao et al., upper and lower, with temperature: L_Info − d(f) + Δ_L ≤ L_sup ≤ L_Info − d(f) + Δ_U.
+//! The surrogate gap of Bao et al., upper and lower, with temperature: L_Info − d(f) + Δ_L ≤ L_sup ≤ L_Info − d(f) +
+//! Δ_U.
 //!
-//! Δ_U = ln(π_max C²/K) + 2 ln cosh(1/t), Δ_L = H(π) + ln K − 2 ln(1+K) − 2 ln cosh(1/t), H the entropy of the prior. Both have
-//! slope 1 in L_Info and stay within a band of 4 ln cosh(1/t) + o(1) whatever K. For equal classes Δ_U is that of
-//! `reverse_jensen`, which is proved; for unequal ones, and for Δ_L, the constants are those of the authors' code (their
-//! b² is 1/t), hold in every enumerated world, and are not proved here. The lower side assumes positives that are two
-//! images of one class; `specht` has a proved one.
+//! Δ_U = ln(π_max C²/K) + 2 ln cosh(1/t), Δ_L = H(π) + ln K − 2 ln(1+K) − 2 ln cosh(1/t), H the entropy of the prior.
+//! Both have slope 1 in L_Info and stay within a band of 4 ln cosh(1/t) + o(1) whatever K. For equal classes Δ_U is
+//! that of `reverse_jensen`, which is proved; for unequal ones, and for Δ_L, the constants are those of the authors'
+//! code (their b² is 1/t), hold in every enumerated world, and are not proved here. The lower side assumes positives
+//! that are two images of one class; `specht` has a proved one.
 //!
 //! Source: Bao, Nagano & Nozawa (ICML 2022), Theorems 3 and 4 as coded by the authors; d(f) is ours.
 

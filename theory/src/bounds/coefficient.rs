@@ -4,24 +4,74 @@
 
 use super::{Outcome, Ratio, measured, outcome};
 use crate::losses::{LossComponents, Quantity};
+use crate::sampling::{NumDraws, Sampling};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// What the lower bound of L_Info needs.
 pub(super) const LOWER: [Quantity; 3] = [Quantity::FullSupLoss, Quantity::Log1pCollisions, Quantity::Gap];
 /// What the upper bound of L_sup needs.
 pub(super) const UPPER: [Quantity; 3] = [Quantity::InfoNce, Quantity::Log1pCollisions, Quantity::Gap];
 
-/// ln κ for a measurement.
-type LnCoefficient = fn(&LossComponents) -> Result<f64, Outcome>;
+/// ln κ for a measurement: a function of C, the class counts, n and the sampling alone.
+pub(super) type LnCoefficient = fn(&LossComponents) -> Result<f64, Outcome>;
 
 /// The lower bound of L_Info.
 pub(super) fn lower_bound(losses: &LossComponents, ln_coefficient: LnCoefficient) -> Outcome {
     outcome(measured(losses, LOWER).and_then(|[supervised, collisions, gap]| {
-        Ok(ln_coefficient(losses)?.exp() * supervised + collisions + gap)
+        Ok(remembered(ln_coefficient, losses)?.exp() * supervised + collisions + gap)
     }))
 }
 
 /// The upper bound of L_sup.
 pub(super) fn ratio(losses: &LossComponents, ln_coefficient: LnCoefficient) -> Result<Ratio, Outcome> {
     let [info_nce, collisions, gap] = measured(losses, UPPER)?;
-    Ok(Ratio { numerator: info_nce - collisions - gap, ln_denominator: ln_coefficient(losses)? })
+    Ok(Ratio { numerator: info_nce - collisions - gap, ln_denominator: remembered(ln_coefficient, losses)? })
+}
+
+/// The law that the labels of a batch are drawn from.
+struct Law {
+    num_classes: u64,
+    class_counts: Option<Vec<u64>>,
+    num_draws: NumDraws,
+    sampling: Sampling,
+}
+
+/// Values by the address of the function.
+type Values = HashMap<usize, Result<f64, Outcome>>;
+
+/// The value of a function of a row's law alone, found once while rows of one law follow each other.
+pub(super) fn remembered(of: LnCoefficient, losses: &LossComponents) -> Result<f64, Outcome> {
+    thread_local! {
+        static LAST: RefCell<Option<(Law, Values)>> = const { RefCell::new(None) };
+    }
+    // Two functions of one address compute the same.
+    let address = of as usize;
+    let is_of = |law: &Law| {
+        (law.num_classes, law.num_draws, law.sampling)
+            == (losses.num_classes, losses.num_draws, losses.sampling)
+            && law.class_counts == losses.class_counts
+    };
+    let known = |last: &Option<(Law, Values)>| {
+        last.as_ref().filter(|(law, _)| is_of(law)).and_then(|(_, values)| values.get(&address).cloned())
+    };
+    if let Some(value) = LAST.with_borrow(known) {
+        return value;
+    }
+    let value = of(losses);
+    LAST.with_borrow_mut(|last| {
+        if !last.as_ref().is_some_and(|(law, _)| is_of(law)) {
+            let law = Law {
+                num_classes: losses.num_classes,
+                class_counts: losses.class_counts.clone(),
+                num_draws: losses.num_draws,
+                sampling: losses.sampling,
+            };
+            *last = Some((law, HashMap::new()));
+        }
+        if let Some((_, values)) = last {
+            values.insert(address, value.clone());
+        }
+    });
+    value
 }

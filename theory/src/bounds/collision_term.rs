@@ -1,11 +1,14 @@
-//! The loss of the collided negatives alone, ln(1 + Σ_{k: c_k = c} e^{(s_k − s_+)/t}): at most E ln(1+Col) plus a spread.
+//! The loss of the collided negatives alone, ln(1 + Σ_{k: c_k = c} e^{(s_k − s_+)/t}): at most E ln(1+Col) plus a
+//! spread.
 //!
 //! With all exponents replaced by the largest |s_k − s_+|/t over the collided negatives, the loss is at most
-//! ln(1 + Col e^{max}) ≤ ln(1+Col) + max_k |s_k − s_+|/t: the measure `collision_upper` is its mean, and a rigorous upper
-//! bound. From below, e^x ≥ 1 + x and the mean inequality give ln(1+Col) plus the mean exponent weighted by Col/(1+Col).
+//! ln(1 + Col e^{max}) ≤ ln(1+Col) + max_k |s_k − s_+|/t: the measure `collision_upper` is its mean, and a rigorous
+//! upper bound. From below, e^x ≥ 1 + x and the mean inequality give ln(1+Col) plus the mean exponent weighted by
+//! Col/(1+Col).
 //!
-//! As published, the bound is E ln(1+Col) + β̂ with β̂ the mean over same-class pairs of |s_k − s_+| (`collision_spread`),
-//! without 1/t and with a mean where the maximum is needed: a diagnostic of the spread within classes.
+//! As published, the bound is E ln(1+Col) + β̂ with β̂ the mean over same-class pairs of |s_k − s_+|
+//! (`collision_spread`), without 1/t and with a mean where the maximum is needed: a diagnostic of the spread within
+//! classes.
 //!
 //! Source: Nozawa & Sato (NeurIPS 2021) and its notebook; the rigorous form is derived here.
 

@@ -1,11 +1,11 @@
 //! Coverage against collision without the sub-class loss: L_sup ≤ (L_Info − E ln(1+Col) − d(f)) / min_c P(Col = 0) q.
 //!
 //! From the master inequality, E ln(1+Col+A) ≥ E ln(1+Col) + E\[1{Col=0} F(S)\], with F and S as in `submodular`. Given
-//! Col = 0 the negatives fall on the other classes alone, and the argument there gives E\[F(S) | Col = 0\] ≥ q F(all), q the
-//! probability that the rarest other class is shown given Col = 0. For equally frequent classes and independent draws
-//! the denominator is (1−1/C)^K (1 − (1−1/(C−1))^K): the first factor is the price of collisions and falls with K,
-//! the second the gain of coverage. The quotient's best K is 6 for C = 10 and 69 for C = 100 (factors 3.71 and 3.97).
-//! With unequal classes the smallest product over the anchor's class is used.
+//! Col = 0 the negatives fall on the other classes alone, and the argument there gives E\[F(S) | Col = 0\] ≥ q F(all),
+//! q the probability that the rarest other class is shown given Col = 0. For equally frequent classes and independent
+//! draws the denominator is (1−1/C)^K (1 − (1−1/(C−1))^K): the first factor is the price of collisions and falls with
+//! K, the second the gain of coverage. The quotient's best K is 6 for C = 10 and 69 for C = 100 (factors 3.71 and
+//! 3.97). With unequal classes the smallest product over the anchor's class is used.
 //!
 //! Source: derived here; the trade-off is that of Ash et al. (AISTATS 2022), whose coefficient is larger.
 

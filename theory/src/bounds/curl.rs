@@ -11,12 +11,14 @@
 //!
 //! L_sup ≤ (L_Info − c_sub − E ln(1+Col) − d(f)) / min_c P(Col = 0 and cover | c),
 //!
-//! where P(Col = 0 and cover | c) = P(Col = 0 | c) P(K draws from the other C−1 classes show them all): (1−τ_K) υ_{C−1}(K)
-//! for equally frequent classes. It needs K ≥ C−1. The publication divides by 1−τ_K alone, see `curl_as_published`.
+//! where P(Col = 0 and cover | c) = P(Col = 0 | c) P(K draws from the other C−1 classes show them all): (1−τ_K)
+//! υ_{C−1}(K) for equally frequent classes. It needs K ≥ C−1. The publication divides by 1−τ_K alone, see
+//! `curl_as_published`.
 //!
 //! Source: Arora et al. (ICML 2019); Nozawa & Sato (NeurIPS 2021); the rearrangement is derived here.
 
 use super::anchor::{Negatives, ratio};
+use super::coefficient::remembered;
 use super::{Bound, Outcome, Ratio, check_can_cover, measured, outcome, prior_of};
 use crate::losses::{LossComponents, Quantity};
 
@@ -61,16 +63,21 @@ impl Bound for Curl {
     }
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
-        Some(numerator(losses).and_then(|numerator| {
-            let prior = prior_of(losses)?;
-            check_can_cover(losses)?;
-            ratio(numerator, Negatives::new(losses, prior).ln_covered_without_collision())
-        }))
+        Some(
+            numerator(losses)
+                .and_then(|numerator| ratio(numerator, remembered(ln_covered_without_collision, losses))),
+        )
     }
 
     fn is_paired(&self) -> bool {
         true
     }
+}
+
+fn ln_covered_without_collision(losses: &LossComponents) -> Result<f64, Outcome> {
+    let prior = prior_of(losses)?;
+    check_can_cover(losses)?;
+    Negatives::new(losses, prior).ln_covered_without_collision()
 }
 
 /// L_Info − c_sub − E ln(1+Col) − d(f).

@@ -1,8 +1,8 @@
 //! The CURL bar of the published figure: (L_Info − c_sub − E ln(1+Col) − d(f)) / (1−τ̂), with the counted τ̂.
 //!
 //! It is not an upper bound of L_sup. After c_sub is subtracted, P(Col = 0 and cover) L_sup is left, which is smaller
-//! than (1−τ) L_sup. Smallest counterexample: C = 3, K = 1, all features equal, t = 1: L_Info = ln 2, c_sub = (2/3) ln 2,
-//! E ln(1+Col) = (1/3) ln 2, d = 0, so the bar is 0 while L_sup = ln 3.
+//! than (1−τ) L_sup. Smallest counterexample: C = 3, K = 1, all features equal, t = 1: L_Info = ln 2, c_sub = (2/3) ln
+//! 2, E ln(1+Col) = (1/3) ln 2, d = 0, so the bar is 0 while L_sup = ln 3.
 //!
 //! Source: `create_df` of the official notebook `bound.ipynb` of Nozawa & Sato (2021). Kept to compare with the figure.
 

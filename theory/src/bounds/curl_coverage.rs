@@ -1,9 +1,9 @@
 //! The bound of Arora et al. as Bao et al. compare it: L_sup ≤ (L_Info − E ln(1+Col) − d(f)) / ((1−τ_K) υ_{K+1}).
 //!
-//! From the master inequality, E ln(1+Col+A) ≥ E ln(1+Col) + E\[1{Col=0} 1{cover} l_sup\], and for equally frequent classes
-//! the last term is (1−τ_K) P(cover | Col = 0) L_sup. A negative of the anchor's class shows no new class, so
-//! P(cover | Col = 0) ≥ P(cover) = υ_{K+1}. It needs no sub-class loss, but is weaker than `coverage_collision`.
-//! The publication has d(f) = 0: its positives are two images of one class.
+//! From the master inequality, E ln(1+Col+A) ≥ E ln(1+Col) + E\[1{Col=0} 1{cover} l_sup\], and for equally frequent
+//! classes the last term is (1−τ_K) P(cover | Col = 0) L_sup. A negative of the anchor's class shows no new class, so
+//! P(cover | Col = 0) ≥ P(cover) = υ_{K+1}. It needs no sub-class loss, but is weaker than `coverage_collision`. The
+//! publication has d(f) = 0: its positives are two images of one class.
 //!
 //! Source: Arora et al. (ICML 2019), as drawn by Bao et al. (ICML 2022); d(f) and the proof are ours.
 

@@ -1,14 +1,15 @@
 //! The sharpest form of `submodular` and `coverage_collision` for equal classes: L_Info − d(f) ≥ Φ_K(L_sup), inverted.
 //!
-//! Φ_K(L) = E_m\[ (1−q_m) ln(1+m) + q_m ln(m + e^L) \], m distributed as Col, q_m = P(a given other class is shown | Col = m):
-//! 1 − (1−1/(C−1))^{K−m} for independent draws, 1 − binom((C−2)M_c, K−m)/binom((C−1)M_c, K−m) for distinct images.
+//! Φ_K(L) = E_m\[ (1−q_m) ln(1+m) + q_m ln(m + e^L) \], m distributed as Col, q_m = P(a given other class is shown |
+//! Col = m): 1 − (1−1/(C−1))^{K−m} for independent draws, 1 − binom((C−2)M_c, K−m)/binom((C−1)M_c, K−m) for distinct
+//! images.
 //!
-//! Proof. Given Col = m the other negatives fall on the other classes alone, exchangeably. G(S) = ln(1 + m + Σ_{j∈S} e^{u_j})
-//! is submodular in the set S of classes shown, with G(∅) = ln(1+m) and G(all) = ln(m + e^{l_sup}), because
-//! 1 + Σ_all e^{u_j} = e^{l_sup}. As in `submodular`, E\[G(S) | Col = m\] ≥ (1−q_m) ln(1+m) + q_m ln(m + e^{l_sup}). The right
-//! side is convex in l_sup, so its mean over anchors is at least its value at L_sup (Jensen). Φ_K increases, hence can be
-//! inverted; dropping m from the logarithm gives `submodular`, dropping the second term where m > 0 `coverage_collision`,
-//! so it is never worse than either.
+//! Proof. Given Col = m the other negatives fall on the other classes alone, exchangeably. G(S) = ln(1 + m + Σ_{j∈S}
+//! e^{u_j}) is submodular in the set S of classes shown, with G(∅) = ln(1+m) and G(all) = ln(m + e^{l_sup}), because
+//! 1 + Σ_all e^{u_j} = e^{l_sup}. As in `submodular`, E\[G(S) | Col = m\] ≥ (1−q_m) ln(1+m) + q_m ln(m + e^{l_sup}).
+//! The right side is convex in l_sup, so its mean over anchors is at least its value at L_sup (Jensen). Φ_K increases,
+//! hence can be inverted; dropping m from the logarithm gives `submodular`, dropping the second term where m > 0
+//! `coverage_collision`, so it is never worse than either.
 //!
 //! Source: derived here.
 
@@ -59,8 +60,20 @@ impl Bound for Inverted {
     }
 }
 
-/// Φ_K as its terms (P(Col = m), m, q_m).
-struct Phi(Vec<(f64, f64, f64)>);
+/// Φ_K as its terms.
+struct Phi(Vec<Term>);
+
+/// What a term of Φ_K holds whatever L is.
+struct Term {
+    /// P(Col = m).
+    p: f64,
+    /// ln m; −∞ for m = 0.
+    ln_m: f64,
+    /// (1−q_m) ln(1+m).
+    hidden: f64,
+    /// q_m.
+    q: f64,
+}
 
 impl Phi {
     fn new(losses: &LossComponents) -> Result<Self, Outcome> {
@@ -79,14 +92,19 @@ impl Phi {
             if others == 0 { 0.0 } else { -ln_missing.exp_m1() }
         };
         let terms = law.iter().enumerate().filter(|(_, p)| **p > 0.0);
-        Ok(Self(terms.map(|(m, &p)| (p, m as f64, shown(m as u64))).collect()))
+        let term = |(m, &p): (usize, &f64)| {
+            let (m, q) = (m as f64, shown(m as u64));
+            Term { p, ln_m: m.ln(), hidden: (1.0 - q) * m.ln_1p(), q }
+        };
+        Ok(Self(terms.map(term).collect()))
     }
 
     fn at(&self, supervised: f64) -> f64 {
-        let term = |&(p, m, q): &(f64, f64, f64)| {
-            let all = if m == 0.0 { supervised } else { m.ln() + (supervised - m.ln()).exp().ln_1p() };
+        let term = |&Term { p, ln_m, hidden, q }: &Term| {
+            let is_none = ln_m == f64::NEG_INFINITY;
+            let all = if is_none { supervised } else { ln_m + (supervised - ln_m).exp().ln_1p() };
             let all = if all.is_finite() { all } else { supervised };
-            p * ((1.0 - q) * m.ln_1p() + q * all)
+            p * (hidden + q * all)
         };
         self.0.iter().map(term).sum()
     }

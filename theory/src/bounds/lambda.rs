@@ -1,4 +1,5 @@
-//! The family between coverage and collision: L_Info ≥ λ {E\[1{cover} l_sup\] + E\[1{not cover} l_sub\]} + (1−λ) E ln(1+Col) + d(f).
+//! The family between coverage and collision: L_Info ≥ λ {E\[1{cover} l_sup\] + E\[1{not cover} l_sub\]} + (1−λ) E
+//! ln(1+Col) + d(f).
 //!
 //! As Eq. 10 of Nozawa & Sato, with weights λ and 1−λ in place of ½ and ½. It is linear in λ, so as a lower bound of
 //! L_Info the best λ is 0 or 1. As an upper bound of L_sup the best is λ = 1:

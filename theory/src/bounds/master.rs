@@ -7,12 +7,12 @@
 //! of the last term is d(f). With z⁺ at μ_c, every negative of the anchor's class adds e⁰ = 1, together Col, and the
 //! others add A.
 //!
-//! Batches of distinct images. A negative of the anchor's own class, of m images, cannot be the anchor's image; its mean
-//! is (m μ_c − f̄)/(m−1), whose distance to f̄ is m/(m−1) times that of μ_c. With u = z·(μ_c − f̄)/t the loss is then at least
-//! ln(1 + Col e^{mu/(m−1)} + e^u A). For u ≥ 0 this is at least ln(1 + Col + A). For u < 0 the claim
-//! 1 + Col e^{mu/(m−1)} + e^u A ≥ e^u (1 + Col + A) is e^{−u} + Col e^{u/(m−1)} ≥ 1 + Col, and by e^v ≥ 1 + v the left
-//! side is at least 1 + Col − u (1 − Col/(m−1)), where Col ≤ m−1. So the inequality holds for what a shuffled loader
-//! does, whatever the class sizes.
+//! Batches of distinct images. A negative of the anchor's own class, of m images, cannot be the anchor's image; its
+//! mean is (m μ_c − f̄)/(m−1), whose distance to f̄ is m/(m−1) times that of μ_c. With u = z·(μ_c − f̄)/t the loss is
+//! then at least ln(1 + Col e^{mu/(m−1)} + e^u A). For u ≥ 0 this is at least ln(1 + Col + A). For u < 0 the claim 1 +
+//! Col e^{mu/(m−1)} + e^u A ≥ e^u (1 + Col + A) is e^{−u} + Col e^{u/(m−1)} ≥ 1 + Col, and by e^v ≥ 1 + v the left side
+//! is at least 1 + Col − u (1 − Col/(m−1)), where Col ≤ m−1. So the inequality holds for what a shuffled loader does,
+//! whatever the class sizes.
 //!
 //! Source: derived here; the steps for independent negatives are those behind Eq. 8 and Eq. 10 of Nozawa & Sato (2021).
 

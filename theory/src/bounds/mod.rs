@@ -1,4 +1,5 @@
-//! The bounds that connect L_Info, the contrastive loss with K negatives, to the supervised loss of the mean classifier.
+//! The bounds that connect L_Info, the contrastive loss with K negatives, to the supervised loss of the mean
+//! classifier.
 //!
 //! Notation: z = f(a(x)) the anchor's feature, μ_c the class mean, t the temperature,
 //! l_sup(z, c; Y) = −ln \[e^{z·μ_c/t} / Σ_{j∈Y} e^{z·μ_j/t}\], L_sup its mean with Y = all C classes, L_sub with
@@ -238,8 +239,8 @@ pub trait Bound: Sync {
         None
     }
 
-    /// Whether L_Info is compared with the lower bound batch by batch: for the bounds of the literature, which are linear in
-    /// quantities of one batch.
+    /// Whether L_Info is compared with the lower bound batch by batch: for the bounds of the literature, which are
+    /// linear in quantities of one batch.
     fn is_paired(&self) -> bool {
         false
     }
@@ -286,7 +287,8 @@ pub fn is_vacuous(upper_bound: f64, num_classes: u64) -> bool {
 /// The means of these measures, or a sentence that names the first one that is missing.
 fn measured<const N: usize>(losses: &LossComponents, names: [Quantity; N]) -> Result<[f64; N], Outcome> {
     if losses.positives == Positives::SameClass && losses.sampling == Sampling::WithoutReplacement {
-        // Negatives of the anchor's class then leave out an image that the positive may show: the master inequality fails.
+        // Negatives of the anchor's class then leave out an image that the positive may show: the master inequality
+        // fails.
         return Err(Outcome::NotApplicable("positives of the same class need independent draws".into()));
     }
     let mut values = [0.0; N];

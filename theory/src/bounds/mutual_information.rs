@@ -1,11 +1,12 @@
 //! What L_Info says about mutual information: I ≥ ln(K+1) − L_Info, which never exceeds ln(K+1).
 //!
-//! Proof. Put the positive at a random place J among the K+1 candidates y. The loss is the cross-entropy of guessing J from the
-//! anchor x and y, so L_Info ≥ H(J | x, y) = ln(K+1) − I(J; x | y), because y alone says nothing about J: the candidates are
-//! exchangeable. And I(J; x | y) ≤ I((J, y); x). With independent candidates the anchor depends on (J, y) through the positive
-//! y_J alone, and the right side is I(view 1; view 2). With distinct images the other candidates can tell which image y_J is a
-//! view of; count images and views in y, then the anchor depends on (J, y) through the image of y_J, and the right side is
-//! I(view 1; image). (The former can be smaller than ln(K+1) − L_Info then, where two images share a view.)
+//! Proof. Put the positive at a random place J among the K+1 candidates y. The loss is the cross-entropy of guessing J
+//! from the anchor x and y, so L_Info ≥ H(J | x, y) = ln(K+1) − I(J; x | y), because y alone says nothing about J: the
+//! candidates are exchangeable. And I(J; x | y) ≤ I((J, y); x). With independent candidates the anchor depends on (J,
+//! y) through the positive y_J alone, and the right side is I(view 1; view 2). With distinct images the other
+//! candidates can tell which image y_J is a view of; count images and views in y, then the anchor depends on (J, y)
+//! through the image of y_J, and the right side is I(view 1; image). (The former can be smaller than ln(K+1) − L_Info
+//! then, where two images share a view.)
 //!
 //! A low K therefore caps what can be certified, whatever the encoder: the ceiling.
 //!

@@ -11,11 +11,12 @@
 //!
 //! L_sup ≤ ( 2 (L_Info − d(f)) − E\[1{not cover} l_sub\] − E ln(1+Col) ) / min_c υ_c,
 //!
-//! with the exact υ_c of the sampling that was used; undefined where υ = 0. (The official notebook subtracts only half of
-//! the L_sub part, and divides by a counted υ̂: see `nozawa_sato_as_published`.)
+//! with the exact υ_c of the sampling that was used; undefined where υ = 0. (The official notebook subtracts only half
+//! of the L_sub part, and divides by a counted υ̂: see `nozawa_sato_as_published`.)
 //!
 //! Source: Nozawa & Sato (NeurIPS 2021), Eq. 10; the form for unequal classes is ours.
 
+use super::coefficient::remembered;
 use super::{Bound, Outcome, Ratio, measured, outcome, prior_of};
 use crate::coverage;
 use crate::losses::{LossComponents, Quantity};
@@ -72,6 +73,10 @@ impl Bound for NozawaSato {
 
 /// ln min_c P(the batch covers | the anchor is of class c).
 pub(super) fn ln_smallest_coverage(losses: &LossComponents) -> Result<f64, Outcome> {
+    remembered(find_ln_smallest_coverage, losses)
+}
+
+fn find_ln_smallest_coverage(losses: &LossComponents) -> Result<f64, Outcome> {
     let prior = prior_of(losses)?;
     let upsilon = if prior.is_uniform() {
         coverage::probability(&prior, losses.sampling, losses.num_draws)?

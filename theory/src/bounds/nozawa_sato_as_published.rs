@@ -1,7 +1,7 @@
 //! The bar "Ours" of the published figure: ( 2 L_Info − ½ E\[1{not cover} l_sub\] − E ln(1+Col) − 2 d(f) ) / υ̂.
 //!
-//! Against Eq. 10 it subtracts only half of the L_sub part (valid, but looser), and it divides by υ̂, the counted share of
-//! batches that cover: a random denominator. Where none covered, the authors put in the values of a float64
+//! Against Eq. 10 it subtracts only half of the L_sub part (valid, but looser), and it divides by υ̂, the counted share
+//! of batches that cover: a random denominator. Where none covered, the authors put in the values of a float64
 //! inclusion–exclusion for C = 100: 4.517e-4 at n = 128 (true: 1.504e-22) and 5.750e-4 at n = 256 (true: 1.233e-4).
 //! With those it is no bound.
 //!

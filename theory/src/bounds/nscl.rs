@@ -1,12 +1,14 @@
 //! The price of same-class negatives in the decoupled loss: L_DCL − L_NSCL, bounded and measured.
 //!
 //! DCL leaves the positive out of the denominator, NSCL also the negatives of the anchor's class. With R the same-class
-//! over the other-class exponential mass in the denominator, L_DCL − L_NSCL = E ln(1+R) exactly (`nscl_gap`). Unit features
-//! have e^{−1/t} ≤ e^{s/t} ≤ e^{1/t}, so with the whole set of N samples as the batch and n_max samples in the largest class,
+//! over the other-class exponential mass in the denominator, L_DCL − L_NSCL = E ln(1+R) exactly (`nscl_gap`). Unit
+//! features have e^{−1/t} ≤ e^{s/t} ≤ e^{1/t}, so with the whole set of N samples as the batch and n_max samples in the
+//! largest class,
 //!
 //! 0 ≤ L_DCL − L_NSCL ≤ ln(1 + n_max e^{2/t}/(N − n_max)).
 //!
-//! Batches of n < N can exceed it: a batch may hold few samples of other classes. The published form has t = 1. Where the denominator leaves out the anchor, n_max − 1 holds in place of n_max.
+//! Batches of n < N can exceed it: a batch may hold few samples of other classes. The published form has t = 1. Where
+//! the denominator leaves out the anchor, n_max − 1 holds in place of n_max.
 //!
 //! Source: Luthra, Yang & Galanti (2025, arXiv 2506.04411), Theorem 1; any t and the proof are ours.
 

@@ -1,10 +1,11 @@
-//! The upper bound of Bao et al. with temperature and augmentation: L_sup ≤ L_Info − d(f) − ln(K π_min) + 2 ln cosh(1/t).
+//! The upper bound of Bao et al. with temperature and augmentation: L_sup ≤ L_Info − d(f) − ln(K π_min) + 2 ln
+//! cosh(1/t).
 //!
-//! As `specht`, with Kantorovich's constant ((1+h)²/(4h) = cosh²(1/t) at h = e^{2/t}) in place of Specht's ratio, which is
-//! smaller. Equal classes: −ln(K π_min) = ln(C/K). It holds for any dependence among the negatives.
+//! As `specht`, with Kantorovich's constant ((1+h)²/(4h) = cosh²(1/t) at h = e^{2/t}) in place of Specht's ratio, which
+//! is smaller. Equal classes: −ln(K π_min) = ln(C/K). It holds for any dependence among the negatives.
 //!
-//! Source: Bao, Nagano & Nozawa (ICML 2022), whose positives have no augmentation gap and whose features no temperature;
-//! the form with both, and for unequal classes, is derived here.
+//! Source: Bao, Nagano & Nozawa (ICML 2022), whose positives have no augmentation gap and whose features no
+//! temperature; the form with both, and for unequal classes, is derived here.
 
 use super::specht::{Candidates, LOWER_NEEDS};
 use super::{Bound, Outcome, measured, outcome};

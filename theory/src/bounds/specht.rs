@@ -1,35 +1,38 @@
-//! Reverse Jensen with sharp constants: L_sup ≤ L_Info − d(f) + ln(C/K) + gap_K(t), gap_K(t) = min{ ln S(e^{2/t}), G(t)/K }.
+//! Reverse Jensen with sharp constants: L_sup ≤ L_Info − d(f) + ln(C/K) + gap_K(t), gap_K(t) = min{ ln S(e^{2/t}),
+//! G(t)/K }.
 //!
-//! Drop the 1 from the master inequality: L_Info − d(f) ≥ E ln X, X = Σ_k e^{(s_{c_k} − s_c)}, s_j = z·μ_j/t in \[−1/t, 1/t\].
-//! E\[X | z, c\] ≥ K π_min e^{l_sup} (independent draws), since Σ_j e^{s_j − s_c} = e^{l_sup}; π_min = 1/C for equal classes. What
-//! is needed is how far ln E X can exceed E ln X (reverse Jensen):
+//! Drop the 1 from the master inequality: L_Info − d(f) ≥ E ln X, X = Σ_k e^{(s_{c_k} − s_c)}, s_j = z·μ_j/t in \[−1/t,
+//! 1/t\]. E\[X | z, c\] ≥ K π_min e^{l_sup} (independent draws), since Σ_j e^{s_j − s_c} = e^{l_sup}; π_min = 1/C for
+//! equal classes. What is needed is how far ln E X can exceed E ln X (reverse Jensen):
 //!
 //! - Specht's ratio. A variable in an interval \[m, hm\], here h = e^{2/t}, has ln E X − E ln X ≤ ln S(h),
 //!   S(h) = (h−1) h^{1/(h−1)} / (e ln h). It holds for any dependence among the negatives.
 //! - The variance form. Let Y = X/E X, c(r) = (r−1−ln r)/(r−1)², which decreases: −ln Y ≤ −(Y−1) + c(min Y)(Y−1)², so
 //!   −E ln Y ≤ c(min Y) Var Y. For independent negatives, or pairwise not positively correlated ones such as distinct
-//!   images, Var Y is at most 1/K of one negative's; that one lies in \[m, hm\] with mean am, so its relative variance is at
-//!   most (h−a)(a−1)/a² (Bhatia & Davis), and min Y ≥ 1/a. The largest product is
-//!   G(t) = max_{1≤a≤h} (h−a)(a−1)/a² c(1/a) = max_a (h−a)(1/a − 1 + ln a)/(a−1).
+//!   images, Var Y is at most 1/K of one negative's; that one lies in \[m, hm\] with mean am, so its relative variance
+//!   is at most (h−a)(a−1)/a² (Bhatia & Davis), and min Y ≥ 1/a. The largest product is G(t) = max_{1≤a≤h}
+//!   (h−a)(a−1)/a² c(1/a) = max_a (h−a)(1/a − 1 + ln a)/(a−1).
 //!
 //! The first constant does not shrink with K, the second does: as K grows the bound tends to L_Info − d(f) − ln(K/C).
 //!
-//! `specht_positive` keeps the 1: ln E\[1 + X\] ≥ ln(1 + K π_min e^{l_sup}), convex in l_sup, and both gaps hold for 1 + X as
-//! well (the positive is one more term in \[m, hm\], and a constant). So L_Info − d(f) ≥ ln(1 + K π_min e^{L_sup}) − gap, i.e.
-//! L_sup ≤ ln( (e^{L_Info − d(f) + gap} − 1) / (K π_min) ), smaller than the above.
+//! `specht_positive` keeps the 1: ln E\[1 + X\] ≥ ln(1 + K π_min e^{l_sup}), convex in l_sup, and both gaps hold for
+//! 1 + X as well (the positive is one more term in \[m, hm\], and a constant). So L_Info − d(f) ≥ ln(1 + K π_min
+//! e^{L_sup}) − gap, i.e. L_sup ≤ ln( (e^{L_Info − d(f) + gap} − 1) / (K π_min) ), smaller than the above.
 //!
 //! Distinct images: the anchor's image leaves its class one short, but the 1 makes up for it:
-//! E\[1 + X | z, c\] = 1 + K (Σ_j M_j e^{s_j − s_c} − 1)/(M−1) ≥ K M_min/(M−1) e^{l_sup}, so π_min becomes M_min/(M−1), and the 1
-//! becomes 1 − K/(M−1).
+//! E\[1 + X | z, c\] = 1 + K (Σ_j M_j e^{s_j − s_c} − 1)/(M−1) ≥ K M_min/(M−1) e^{l_sup}, so π_min becomes M_min/(M−1),
+//! and the 1 becomes 1 − K/(M−1).
 //!
-//! Lower bound of L_sup, for positives that are two images of one class: by Jensen and Specht's ratio from the other side,
-//! L_Info ≤ E ln(E\[e^{z·z⁺/t}\] + Σ_k E\[e^{z·z_k/t}\]) − s_c ≤ ln S(h) + E ln(1 + K π_max e^{l_sup}) ≤ ln S(h) + ln(1 + K π_max) + L_sup.
+//! Lower bound of L_sup, for positives that are two images of one class: by Jensen and Specht's ratio from the other
+//! side, L_Info ≤ E ln(E\[e^{z·z⁺/t}\] + Σ_k E\[e^{z·z_k/t}\]) − s_c ≤ ln S(h) + E ln(1 + K π_max e^{l_sup}) ≤ ln
+//! S(h) + ln(1 + K π_max) + L_sup.
 //!
 //! Source: derived here; the ratio is Specht's (Math. Z. 74, 1960). Bao et al. (ICML 2022) have 2 ln cosh in its place.
 
 use super::{Bound, Outcome, measured, outcome, prior_of};
 use crate::losses::{LossComponents, Positives, Quantity};
 use crate::sampling::Sampling;
+use std::cell::Cell;
 
 pub(super) struct Specht {
     /// Whether the positive's 1 is kept: the sharper form.
@@ -169,7 +172,8 @@ pub fn ln_specht_ratio(temperature: f64) -> f64 {
     ln_r.exp_m1() - ln_r
 }
 
-/// G(t) = max_{1≤a≤h} (h−a)(1/a − 1 + ln a)/(a−1), h = e^{2/t}: reverse Jensen for the mean of K variables costs at most G/K.
+/// G(t) = max_{1≤a≤h} (h−a)(1/a − 1 + ln a)/(a−1), h = e^{2/t}: reverse Jensen for the mean of K variables costs at
+/// most G/K.
 ///
 /// By search in ln a, to a relative error below 1e-8 for t ≤ 1e6; +∞ where h overflows.
 ///
@@ -178,6 +182,20 @@ pub fn ln_specht_ratio(temperature: f64) -> f64 {
 /// assert!((theory::bounds::variance_constant(1.0) - 1.0508).abs() < 5e-5);
 /// ```
 pub fn variance_constant(temperature: f64) -> f64 {
+    thread_local! {
+        /// The last temperature and its constant: rows of one file ask for the same again and again.
+        static LAST: Cell<(f64, f64)> = const { Cell::new((f64::NAN, f64::NAN)) };
+    }
+    let (known, constant) = LAST.get();
+    if known == temperature {
+        return constant;
+    }
+    let constant = search_variance_constant(temperature);
+    LAST.set((temperature, constant));
+    constant
+}
+
+fn search_variance_constant(temperature: f64) -> f64 {
     let ln_h = 2.0 / temperature;
     let value = |x: f64| {
         // a = e^x; 1/a − 1 + ln a = x + expm1(−x).

@@ -1,13 +1,15 @@
-//! Reverse Jensen with the measured spread of the logits: L_sup ≤ L_Info − d(f) + ln(C/K) + min{ c(e^{−2/t}) v / K, gap_K(t) }.
+//! Reverse Jensen with the measured spread of the logits: L_sup ≤ L_Info − d(f) + ln(C/K) + min{ c(e^{−2/t}) v / K,
+//! gap_K(t) }.
 //!
-//! v is the mean over anchors of Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})², j uniform over the classes (`logit_variance`), and
-//! c(r) = (r−1−ln r)/(r−1)². As in `specht`, −E ln Y ≤ c(min Y) Var Y for Y = X/E X; here Var Y ≤ v/K is what was measured
-//! instead of its largest possible value, and min Y ≥ e^{−2/t}. Trained encoders have a v far below the extremal one.
+//! v is the mean over anchors of Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})², j uniform over the classes
+//! (`logit_variance`), and c(r) = (r−1−ln r)/(r−1)². As in `specht`, −E ln Y ≤ c(min Y) Var Y for Y = X/E X; here Var Y
+//! ≤ v/K is what was measured instead of its largest possible value, and min Y ≥ e^{−2/t}. Trained encoders have a v
+//! far below the extremal one.
 //!
-//! Distinct images, M in all: keep the positive's 1, so that the K+1 terms have mean at least K M/(M−1) mean_j e^{s_j} (the
-//! anchor's class lacks one image among the negatives, and the 1 is that image). Deviations from mean_j e^{s_j} have, under
-//! the law of one negative, at most M/(M−1) times the variance over uniform j, and different negatives are negatively
-//! correlated. Together Var Y ≤ v (M−1)/(M K) ≤ v/K.
+//! Distinct images, M in all: keep the positive's 1, so that the K+1 terms have mean at least K M/(M−1) mean_j e^{s_j}
+//! (the anchor's class lacks one image among the negatives, and the 1 is that image). Deviations from mean_j e^{s_j}
+//! have, under the law of one negative, at most M/(M−1) times the variance over uniform j, and different negatives are
+//! negatively correlated. Together Var Y ≤ v (M−1)/(M K) ≤ v/K.
 //!
 //! Source: derived here.
 

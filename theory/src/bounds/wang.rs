@@ -1,8 +1,9 @@
 //! The augmentation-overlap sandwich of Wang et al.: L_Info − √V − ½ V ≲ L_sup + ln(K/C) ≲ L_Info + √V.
 //!
 //! V = E‖f(x) − μ_y‖² is the variance within classes (`within_class_variance`). The published inequality has a further
-//! O(K^{−1/2}) and a variance term in the lower side whose constants could not be verified; it is shown at t = 1 form with
-//! these left out, for comparison, and never as valid. `specht` has the same ln(K/C) offset with explicit constants.
+//! O(K^{−1/2}) and a variance term in the lower side whose constants could not be verified; it is shown at t = 1 form
+//! with these left out, for comparison, and never as valid. `specht` has the same ln(K/C) offset with explicit
+//! constants.
 //!
 //! Source: Wang, Zhang, Wang, Yang & Lin (ICLR 2022), from memory.
 

@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use theory::error::ErrorKind;
 use theory::files;
 use theory::report::{Format, Table};
-use theory::{ClassPrior, Sampling, usage};
+use theory::usage::{self, parse_number};
+use theory::{ClassPrior, Sampling};
 
 /// How many negative samples, and which? Exact probabilities and published bounds.
 #[derive(Parser)]
@@ -178,13 +179,6 @@ struct Range {
 
 /// Values that one range may have: a row of a table takes up to a kilobyte.
 const MAX_RANGE: u64 = 1_000_000;
-
-fn parse_number(text: &str) -> std::result::Result<u64, String> {
-    text.trim().parse::<u64>().map_err(|e| match e.kind() {
-        std::num::IntErrorKind::PosOverflow => format!("'{text}' exceeds the limit of {}", u64::MAX),
-        _ => format!("'{text}' is not a non-negative integer"),
-    })
-}
 
 fn parse_range(text: &str) -> std::result::Result<Range, String> {
     let mut values = Vec::new();

@@ -36,7 +36,7 @@ pub(super) struct CoverageArgs {
 const MAX_DIGITS: u64 = 100_000;
 
 fn parse_digits(text: &str) -> std::result::Result<u32, String> {
-    match super::parse_number(text)? {
+    match theory::usage::parse_number(text)? {
         digits @ 1..=MAX_DIGITS => Ok(digits as u32),
         _ => Err(format!("'{text}' is outside 1..{MAX_DIGITS}")),
     }

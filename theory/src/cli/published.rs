@@ -12,8 +12,9 @@ const SECTION_OF_FIGURES: &str = "upper_bounds_without_replacement";
 
 #[derive(Args)]
 pub(super) struct PublishedArgs {
-    /// Print only this section (may be repeated): printed, coverage, sampling, saturation, identities, half_subtraction, curl_bar,
-    /// expected_draws, upper_bounds_independent, upper_bounds_without_replacement, lower_bounds
+    /// Print only this section (may be repeated): printed, coverage, sampling, saturation, identities,
+    /// half_subtraction, curl_bar, expected_draws, upper_bounds_independent, upper_bounds_without_replacement,
+    /// lower_bounds
     #[arg(long, value_name = "NAME")]
     section: Vec<String>,
     /// ImageNet's training counts, for its line of Table 3: one integer a line, or a JSON array
@@ -22,8 +23,8 @@ pub(super) struct PublishedArgs {
     /// table, csv, json, markdown or latex
     #[arg(long, default_value = "table", value_parser = |s: &str| s.parse::<Format>().map_err(|e| e.to_string()))]
     format: Format,
-    /// Write one file per section (CSV unless --format says otherwise), the figures of the upper bounds without replacement,
-    /// published.html and published.md into this folder; new, empty, or of an earlier run
+    /// Write one file per section (CSV unless --format says otherwise), the figures of the upper bounds without
+    /// replacement, published.html and published.md into this folder; new, empty, or of an earlier run
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Say nothing but the result

@@ -117,7 +117,7 @@ pub(super) fn bounds(args: &BoundsArgs) -> Result<()> {
 /// Says which rows stand twice: a mean leaves no trace of them.
 fn note(groups: &Groups<'_>) {
     if let Some(note) = groups.note() {
-        eprintln!("note: {}", super::usage::one_line(&note));
+        eprintln!("note: {}", theory::usage::one_line(&note));
     }
 }
 
@@ -125,8 +125,8 @@ fn note(groups: &Groups<'_>) {
 pub(super) struct ReportArgs {
     #[command(flatten)]
     measured: MeasuredArgs,
-    /// Folder for report.html, bounds.svg, bounds.png, bounds.csv, bounds.md and losses.csv; new, empty, or of an earlier
-    /// report
+    /// Folder for report.html, bounds.svg, bounds.png, bounds.csv, bounds.md and losses.csv; new, empty, or of an
+    /// earlier report
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Upper bounds of L_sup in the figure, by key, or `all` [default: the published ones beside the sharp ones]

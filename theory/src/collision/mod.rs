@@ -6,7 +6,8 @@
 //!
 #![doc = include_str!("../../docs/collision.svg")]
 //!
-//! [`BatchLaw`] gives what the bounds average over batches, exactly, given an anchor: E ln(1 + Col + A) and its relatives.
+//! [`BatchLaw`] gives what the bounds average over batches, exactly, given an anchor: E ln(1 + Col + A) and its
+//! relatives.
 //!
 //! Source: Arora et al. (ICML 2019); theory of both samplings derived from the definition.
 
@@ -22,8 +23,8 @@ use crate::sampling::{NumNegatives, Sampling};
 
 /// Probability τ_K that at least one of `num_negatives` negatives shares the anchor's class.
 ///
-/// Both tails are sums of positive terms: ln(1−τ) never saturates (10 classes, K = 511: 1−τ = 4.1e-24). The relative error of
-/// τ is a few ulps; that of 1−τ grows as |ln(1−τ)| ulps, and the returned bounds say it.
+/// Both tails are sums of positive terms: ln(1−τ) never saturates (10 classes, K = 511: 1−τ = 4.1e-24). The relative
+/// error of τ is a few ulps; that of 1−τ grows as |ln(1−τ)| ulps, and the returned bounds say it.
 ///
 /// # Errors
 /// Draws without replacement from a prior without counts, or of more than M − 1 negatives.
@@ -135,8 +136,8 @@ pub fn law(prior: &ClassPrior, sampling: Sampling, num_negatives: NumNegatives) 
 
 /// E ln(1+Col): the price of collisions in both bounds, in nats.
 ///
-/// A sum of positive terms over the window of the law that holds all but 1e-18 of it; its some 20 √K recurrence steps leave a
-/// relative error below 1e-14 for K up to 1e6 and below 1e-13 up to 1e9.
+/// A sum of positive terms over the window of the law that holds all but 1e-18 of it; its some 20 √K recurrence steps
+/// leave a relative error below 1e-14 for K up to 1e6 and below 1e-13 up to 1e9.
 ///
 /// # Errors
 /// As for [`probability()`]; K above 10¹².

@@ -186,8 +186,8 @@ impl Urn<'_> {
         })
     }
 
-    /// n! \[zⁿ\] F, or \[zⁿ\] F / binom(M, n), with F of the required classes alone (no free weight): the draws show them all
-    /// and nothing else.
+    /// n! \[zⁿ\] F, or \[zⁿ\] F / binom(M, n), with F of the required classes alone (no free weight): the draws show
+    /// them all and nothing else.
     pub fn exactly(&self) -> Option<Scaled> {
         let n = self.draws;
         if n < self.num_required {

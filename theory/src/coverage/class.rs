@@ -62,8 +62,8 @@ pub(super) fn sin_cos(x: f64) -> (f64, f64) {
 
 /// The factor of one class, where h ≥ 0 and y are known to 4 ε each.
 ///
-/// With d = (e^{−a} − e^{−z})/(1 − e^{−a}) it is ln(1+d), and d = −o (e^h cos y − 1 − i e^h sin y) with o = e^{−a}/(1−e^{−a}) vanishes
-/// with h and y, so that the error is relative to the size of what the class contributes.
+/// With d = (e^{−a} − e^{−z})/(1 − e^{−a}) it is ln(1+d), and d = −o (e^h cos y − 1 − i e^h sin y) with o =
+/// e^{−a}/(1−e^{−a}) vanishes with h and y, so that the error is relative to the size of what the class contributes.
 #[inline]
 pub(super) fn class_factor(group: &LargeGroup, h: f64, y: f64) -> Factor {
     if group.a > FAR || h > FAR {
@@ -96,8 +96,8 @@ pub(super) fn class_factor(group: &LargeGroup, h: f64, y: f64) -> Factor {
 }
 
 impl Factor {
-    /// A factor whose modulus is below `bound`, with no digit: near a zero of 1 − e^{−z}. Taken as `bound` itself with an
-    /// error of several times that.
+    /// A factor whose modulus is below `bound`, with no digit: near a zero of 1 − e^{−z}. Taken as `bound` itself with
+    /// an error of several times that.
     fn vanishing(bound: f64) -> Self {
         let error = 4.0 / f64::EPSILON;
         Self { ln_ratio: bound.ln(), argument: 0.0, error, argument_error: error }

@@ -1,7 +1,7 @@
 //! P(T = n): the n-th draw is the first that completes the classes.
 //!
-//! υ_n − υ_{n−1} cancels. The last draw shows a class c for the first time and the n−1 others show all classes but c, and
-//! only those: P(T = n) = Σ_c π_c (n−1)! \[z^{n−1}\] ∏_{d≠c} (e^{π_d z} − 1), a sum of positive terms; uniform:
+//! υ_n − υ_{n−1} cancels. The last draw shows a class c for the first time and the n−1 others show all classes but c,
+//! and only those: P(T = n) = Σ_c π_c (n−1)! \[z^{n−1}\] ∏_{d≠c} (e^{π_d z} − 1), a sum of positive terms; uniform:
 //! (C!/Cⁿ) S(n−1, C−1). Without replacement Σ_c M_c/(M−n+1) \[z^{n−1}\] ∏_{d≠c} ((1+z)^{M_d} − 1) / binom(M, n−1).
 
 use super::urn::{self, Scaled, Urn};

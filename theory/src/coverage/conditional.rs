@@ -1,13 +1,14 @@
 //! υ_K^{(−c)}: the K negatives of an anchor of class c show every other class.
 //!
-//! Independent draws: K! \[z^K\] e^{π_c z} ∏_{d≠c} (e^{π_d z} − 1). Without replacement, with the anchor out of the urn:
-//! \[z^K\] (1+z)^{M_c−1} ∏_{d≠c} ((1+z)^{M_d} − 1) / binom(M−1, K). Averaged over the anchor, υ_{K+1} = Σ_c π_c υ_K^{(−c)}.
+//! Independent draws: K! \[z^K\] e^{π_c z} ∏_{d≠c} (e^{π_d z} − 1). Without replacement, with the anchor out of the
+//! urn: \[z^K\] (1+z)^{M_c−1} ∏_{d≠c} ((1+z)^{M_d} − 1) / binom(M−1, K). Averaged over the anchor, υ_{K+1} = Σ_c π_c
+//! υ_K^{(−c)}.
 //!
-//! [`given_anchor_alone`] also asks that no negative shares the anchor's class (Col = 0): K! \[z^K\] ∏_{d≠c} (e^{π_d z} − 1), or
-//! \[z^K\] ∏_{d≠c} ((1+z)^{M_d} − 1) / binom(M−1, K).
+//! [`given_anchor_alone`] also asks that no negative shares the anchor's class (Col = 0): K! \[z^K\] ∏_{d≠c} (e^{π_d z}
+//! − 1), or \[z^K\] ∏_{d≠c} ((1+z)^{M_d} − 1) / binom(M−1, K).
 //!
-//! For a prior that is not uniform, E 1{cover}·ℓ_sup = Σ_c π_c υ_K^{(−c)} L_sup,c does not factor as υ_{K+1} L_sup; a bound
-//! with the plain supervised loss needs min_c υ_K^{(−c)}.
+//! For a prior that is not uniform, E 1{cover}·ℓ_sup = Σ_c π_c υ_K^{(−c)} L_sup,c does not factor as υ_{K+1} L_sup; a
+//! bound with the plain supervised loss needs min_c υ_K^{(−c)}.
 
 use super::urn::{self, Urn};
 use crate::double_double::Dd;
@@ -16,8 +17,8 @@ use crate::prior::ClassPrior;
 use crate::probability::Probability;
 use crate::sampling::{NumDraws, Sampling};
 
-/// Probability that a batch of `num_draws` = K+1 labels shows every class, given the anchor's class: one value for each of
-/// [`ClassPrior::groups`], in their order.
+/// Probability that a batch of `num_draws` = K+1 labels shows every class, given the anchor's class: one value for each
+/// of [`ClassPrior::groups`], in their order.
 ///
 /// Accuracy and error bounds as for [`probability`](super::probability()).
 ///
@@ -41,8 +42,8 @@ pub fn given_anchor(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws)
 /// Probability that the K negatives of an anchor show every other class and never the anchor's own (cover and Col = 0),
 /// given the anchor's class: one value for each of [`ClassPrior::groups`], in their order.
 ///
-/// Accuracy and error bounds as for [`probability`](super::probability()); 1−p is derived from p, as its error bound says where
-/// p is near 1.
+/// Accuracy and error bounds as for [`probability`](super::probability()); 1−p is derived from p, as its error bound
+/// says where p is near 1.
 ///
 /// # Errors
 /// As for `probability`.
@@ -84,9 +85,9 @@ pub fn given_anchor_alone(
 
 /// min_c υ_K^{(−c)}, which is that of the likeliest class.
 ///
-/// P(all others are drawn and c is not) is K! \[z^K\] e^{π_d z}·∏_{others}, with non-negative coefficients that grow with the
-/// weight π_d of the class that may still be drawn; so it is harder to see the lighter of two classes, whatever else
-/// must be seen. The same holds without replacement.
+/// P(all others are drawn and c is not) is K! \[z^K\] e^{π_d z}·∏_{others}, with non-negative coefficients that grow
+/// with the weight π_d of the class that may still be drawn; so it is harder to see the lighter of two classes,
+/// whatever else must be seen. The same holds without replacement.
 ///
 /// # Errors
 /// As for [`probability`](super::probability()).

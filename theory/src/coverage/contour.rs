@@ -3,9 +3,9 @@
 //! Let e(z) = e^z for independent draws (weights w_c = π_c, W = 1) and 1+z without replacement (w_c = M_c, W = M), and
 //! L(z) = ln e(z). For any radius r > 0
 //!
-//! \[zⁿ\] F(z), F(z) = e^{w₀ L(z)} ∏_c (e^{w_c L(z)} − 1), counts the draws that show every required class (w₀ is the weight
-//! of the others), and \[zⁿ\] H(z), H(z) = e^{W L(z)} (1 − ∏_c (1 − e^{−w_c L(z)})), those that miss one; times n!, or over
-//! binom(M, n), they are υ and 1−υ.
+//! \[zⁿ\] F(z), F(z) = e^{w₀ L(z)} ∏_c (e^{w_c L(z)} − 1), counts the draws that show every required class (w₀ is the
+//! weight of the others), and \[zⁿ\] H(z), H(z) = e^{W L(z)} (1 − ∏_c (1 − e^{−w_c L(z)})), those that miss one; times
+//! n!, or over binom(M, n), they are υ and 1−υ.
 //!
 //! Both have non-negative coefficients, so for every radius r the numbers a_n r^n / F(r) are a probability law
 //! P_r(N = n), and the M-point trapezoid of its characteristic function returns P_r(N ≡ n mod M): positive,
@@ -14,11 +14,12 @@
 //!
 //! The alternating textbook sum loses every digit at C = 100, n = 128 (true 1.5e-22, float sum 4.5e-4).
 //!
-//! Accuracy: n! F(r) r^{−n} is formed in double-double, P_r(N = n) √(2πn) in floats. Classes with small a = w L(r) enter the
-//! sum as e^{wL} − 1 = wz·exp(power series), the others as e^{wL}(1 − e^{−wL}): each way the phases that remain are of
-//! the size of the law's own spread. Error bound: aliasing (Chernoff), dropped nodes (a decreasing majorant of |φ|), and
-//! rounding (the magnitudes that every exponent and phase is added from, times a few ulps; a phase error counts by
-//! the sine of the phase), assuming that exp, ln, sin, cos, atan2, expm1, ln1p err by at most 1 ulp.
+//! Accuracy: n! F(r) r^{−n} is formed in double-double, P_r(N = n) √(2πn) in floats. Classes with small a = w L(r)
+//! enter the sum as e^{wL} − 1 = wz·exp(power series), the others as e^{wL}(1 − e^{−wL}): each way the phases that
+//! remain are of the size of the law's own spread. Error bound: aliasing (Chernoff), dropped nodes (a decreasing
+//! majorant of |φ|), and rounding (the magnitudes that every exponent and phase is added from, times a few ulps; a
+//! phase error counts by the sine of the phase), assuming that exp, ln, sin, cos, atan2, expm1, ln1p err by at most 1
+//! ulp.
 
 use super::class::{
     LargeGroup, angle_minus_linear, class_factor, class_majorant, neighbours, sin_cos, sin_minus,
@@ -195,7 +196,8 @@ impl<'a> Contour<'a> {
             Base::Poisson => (scale * versine, scale * sin_t, self.weight * scale * sin_minus(t, sin_t)),
             Base::Binomial { .. } => {
                 let decay = -0.5 * (-2.0 * scale * q * versine).ln_1p();
-                // arg − θt; for θ > ½ the same from the other end, arg = t − arg(θ + q e^{it}), where q keeps its digits.
+                // arg − θt; for θ > ½ the same from the other end, arg = t − arg(θ + q e^{it}), where q keeps its
+                // digits.
                 if scale <= 0.5 {
                     let angle = (scale * sin_t).atan2(1.0 - scale * versine);
                     (decay, angle, self.weight * angle_minus_linear(scale, q, t))
@@ -251,7 +253,8 @@ impl<'a> Contour<'a> {
         Term { value: magnitude * cosine, magnitude, error: rounding }
     }
 
-    /// Re φ_H(t) e^{−int}: e^{W(L(z)−L(r))} (1 − Π(z)) / (1 − Π(r)), and with Δ = ln Π(z)/Π(r) the ratio is 1 − o (e^Δ − 1).
+    /// Re φ_H(t) e^{−int}: e^{W(L(z)−L(r))} (1 − Π(z)) / (1 − Π(r)), and with Δ = ln Π(z)/Π(r) the ratio is 1 − o (e^Δ
+    /// − 1).
     fn upper_term(&self, node: &Node) -> Term {
         let (growth, argument, error, argument_error) = self.classes(node);
         let shrink = node.exponent;
@@ -289,8 +292,8 @@ impl<'a> Contour<'a> {
 
     /// A bound of Σ|φ| over the `left` nodes from `next` on; `last` is the one before.
     ///
-    /// With v = 1 − cos t, |φ| ≤ e^{−slope·v} up to v' = 6v, and [`far_majorant`](Self::far_majorant) from there on. Up to
-    /// t = π/2 the steps of v grow, so that the first sum is below a geometric one.
+    /// With v = 1 − cos t, |φ| ≤ e^{−slope·v} up to v' = 6v, and [`far_majorant`](Self::far_majorant) from there on. Up
+    /// to t = π/2 the steps of v grow, so that the first sum is below a geometric one.
     fn dropped(&self, last: &Node, next: &Node, left: f64) -> f64 {
         let end = 6.0 * next.versine;
         if end < 0.5 {
@@ -318,9 +321,10 @@ impl<'a> Contour<'a> {
 
     /// s with |φ| ≤ e^{−s v} for all v = 1 − cos t up to `end`.
     ///
-    /// A class has |1−e^{−z}|² ≤ (1−e^{−a})² + e^{h−a} y² with h ≥ wθq v and y² ≤ 2v (wθ)²/(1−θ `end`)²; so its slope is at
-    /// least wθq − o(1+o) e^{h'} (wθ)²/(1−θ `end`)², o = e^{−a}/(1−e^{−a}), h' at `end`. For small a Σ_j p_j p_{j+1} is better. In the
-    /// terms of H ("c is the first class missing") the classes after c have slope wθq, and c itself none.
+    /// A class has |1−e^{−z}|² ≤ (1−e^{−a})² + e^{h−a} y² with h ≥ wθq v and y² ≤ 2v (wθ)²/(1−θ `end`)²; so its slope
+    /// is at least wθq − o(1+o) e^{h'} (wθ)²/(1−θ `end`)², o = e^{−a}/(1−e^{−a}), h' at `end`. For small a Σ_j p_j
+    /// p_{j+1} is better. In the terms of H ("c is the first class missing") the classes after c have slope wθq, and c
+    /// itself none.
     fn slope(&self, end: f64) -> f64 {
         let Tilt { scale, q, ell, radius } = self.tilt;
         let (decay, shape) = match self.urn.base {
@@ -355,9 +359,10 @@ impl<'a> Contour<'a> {
 
     /// A decreasing function of t on [0, π] that bounds |φ(t)|.
     ///
-    /// H is a sum over classes c of ∏_{d<c}(e^{w_d L}−1) e^{L (W − Σ_{d≤c} w_d)}, "c is the first class missing". Each term
-    /// has non-negative coefficients; its share of H(r) is q_c ∏_{d<c}(1−q_d)/u(r), q = e^{−a}. The bound is the sum of
-    /// shares times ratios; within a group ln(share·ratio) is linear in the number of classes, so its ends suffice.
+    /// H is a sum over classes c of ∏_{d<c}(e^{w_d L}−1) e^{L (W − Σ_{d≤c} w_d)}, "c is the first class missing". Each
+    /// term has non-negative coefficients; its share of H(r) is q_c ∏_{d<c}(1−q_d)/u(r), q = e^{−a}. The bound is the
+    /// sum of shares times ratios; within a group ln(share·ratio) is linear in the number of classes, so its ends
+    /// suffice.
     fn far_majorant(&self, node: &Node) -> f64 {
         let tilt = &self.tilt;
         if self.side == Side::Lower {
@@ -397,7 +402,8 @@ struct Term {
     error: f64,
 }
 
-/// One point of the circle: L(re^{it}) = L(r) − decay + i·angle, the factor e^{weight·(L(z)−L(r))} and its phase less n t.
+/// One point of the circle: L(re^{it}) = L(r) − decay + i·angle, the factor e^{weight·(L(z)−L(r))} and its phase less n
+/// t.
 struct Node {
     sin_t: f64,
     versine: f64,

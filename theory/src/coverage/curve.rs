@@ -1,12 +1,14 @@
 //! Whole curves n ↦ υ_n.
 //!
-//! Equal classes: the number of classes seen is a Markov chain, p_{n+1}(i) = p_n(i) i/C + p_n(i−1) (C−i+1)/C, and without
-//! replacement from m items a class p_{n+1}(i) = (p_n(i)(im−n) + p_n(i−1)(C−i+1)m)/(Cm−n). All terms are
-//! positive, so the relative error grows by 3 or 4 roundings a step and no faster; υ_n = p_n(C), 1−υ_n = Σ_{i<C} p_n(i).
+//! Equal classes: the number of classes seen is a Markov chain, p_{n+1}(i) = p_n(i) i/C + p_n(i−1) (C−i+1)/C, and
+//! without replacement from m items a class p_{n+1}(i) = (p_n(i)(im−n) + p_n(i−1)(C−i+1)m)/(Cm−n). All terms are
+//! positive, so the relative error grows by 3 or 4 roundings a step and no faster; υ_n = p_n(C), 1−υ_n = Σ_{i<C}
+//! p_n(i).
 //!
-//! The states form a band. Ahead, cells below 1e-300 are dropped (and counted), so that nothing is subnormal, which would
-//! cost twenty times the time. Behind, cells i are dropped once Σ (C−i) p(i) is below 1e-22 of the rest: a chain that is behind
-//! completes no sooner than one ahead, and with C−i classes missing it is incomplete at most C−i times as often as with one.
+//! The states form a band. Ahead, cells below 1e-300 are dropped (and counted), so that nothing is subnormal, which
+//! would cost twenty times the time. Behind, cells i are dropped once Σ (C−i) p(i) is below 1e-22 of the rest: a chain
+//! that is behind completes no sooner than one ahead, and with C−i classes missing it is incomplete at most C−i times
+//! as often as with one.
 //!
 //! Where υ_n or 1−υ_n is below 1e-280, and for unequal classes, each value is a contour sum of its own.
 

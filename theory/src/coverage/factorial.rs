@@ -1,6 +1,7 @@
 //! Factorials and binomial coefficients: in double-double where a value far below 1 is to keep its digits.
 //!
-//! ln n! = (n + ½) ln n − n + ½ ln 2π + δ(n), where δ is at most 1/(12n): the large parts in double-double, δ in floats.
+//! ln n! = (n + ½) ln n − n + ½ ln 2π + δ(n), where δ is at most 1/(12n): the large parts in double-double, δ in
+//! floats.
 //!
 //! Source: C. Loader, "Fast and accurate computation of binomial probabilities", 2000, for δ.
 
@@ -69,7 +70,8 @@ pub(super) fn ln_missing_items(total: f64, own: f64, draws: f64) -> (Dd, f64) {
     (parts[0].0 - parts[2].0 + (parts[1].0 - parts[3].0), error)
 }
 
-/// The same for few factors, as ∏_{i < factors} (M−i−removed)/(M−i); the relative error is small for small logarithms, too.
+/// The same for few factors, as ∏_{i < factors} (M−i−removed)/(M−i); the relative error is small for small logarithms,
+/// too.
 pub(super) fn ln_missing_product(total: f64, factors: f64, removed: f64) -> (Dd, f64) {
     let (mut product, mut ln, mut i) = (Dd::ONE, Dd::ZERO, 0.0);
     while i < factors {

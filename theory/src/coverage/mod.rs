@@ -6,9 +6,10 @@
 //!
 #![doc = include_str!("../../docs/coverage.svg")]
 //!
-//! [`probability`] gives both tails in floating point with an error bound, [`exact::probability`] integers, [`curve()`] every
-//! n of a range, [`given_anchor`] the probability given the anchor's class (what bounds for unequal classes divide by),
-//! [`completion_probability`] P(T = n), [`expected_draws`], [`standard_deviation`] and [`quantile`] the law of T.
+//! [`probability`] gives both tails in floating point with an error bound, [`exact::probability`] integers, [`curve()`]
+//! every n of a range, [`given_anchor`] the probability given the anchor's class (what bounds for unequal classes
+//! divide by), [`completion_probability`] P(T = n), [`expected_draws`], [`standard_deviation`] and [`quantile`] the law
+//! of T.
 //!
 //! Source: the coverage term of Nozawa & Sato (NeurIPS 2021); classical coupon collector.
 
@@ -40,9 +41,9 @@ use urn::Urn;
 
 /// Probability υ that `num_draws` draws show every class of `prior`.
 ///
-/// Both tails are kept, also where υ is 1e-400 or 1 − 1e-400, each with a bound of its relative error. Against exact integers
-/// (the example `check_certificates`) errors stay below 4e-15 and bounds below 1e-13 at every depth. Cost: some fifteen
-/// evaluations per distinct class size.
+/// Both tails are kept, also where υ is 1e-400 or 1 − 1e-400, each with a bound of its relative error. Against exact
+/// integers (the example `check_certificates`) errors stay below 4e-15 and bounds below 1e-13 at every depth. Cost:
+/// some fifteen evaluations per distinct class size.
 ///
 /// # Errors
 /// Draws without replacement from a prior that has no counts, or more draws than items.

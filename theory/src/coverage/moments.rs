@@ -7,8 +7,8 @@ use crate::sampling::{NumDraws, Sampling};
 /// Expected number of independent draws E\[T\] until every class of `prior` was seen.
 ///
 /// Uniform: C·H_C. Any prior: with draws at the points of a unit-rate Poisson process the waiting time has the law
-/// G(t) = ∏_c (1 − e^{−π_c t}) and the mean E\[T\] = ∫ t dG(t), by the trapezoid rule in ln t, where dG is a narrow bump.
-/// Relative error below 1e-13. Source: Flajolet, Gardy & Thimonier 1992.
+/// G(t) = ∏_c (1 − e^{−π_c t}) and the mean E\[T\] = ∫ t dG(t), by the trapezoid rule in ln t, where dG is a narrow
+/// bump. Relative error below 1e-13. Source: Flajolet, Gardy & Thimonier 1992.
 ///
 /// # Examples
 /// ```
@@ -67,8 +67,8 @@ pub fn quantile(prior: &ClassPrior, level: f64) -> Result<u64> {
     }
     let reaches = |n: u64| -> Result<bool> {
         let p = super::probability(prior, Sampling::WithReplacement, NumDraws::new(n)?)?;
-        // Compared on the side that is small, so that 1 − 1e-20 is a level like any other; equal up to the error bound counts
-        // as reached (C = 2: υ_3 = 3/4 exactly).
+        // Compared on the side that is small, so that 1 − 1e-20 is a level like any other; equal up to the error bound
+        // counts as reached (C = 2: υ_3 = 3/4 exactly).
         let (low, high) = (p.relative_error_bound(), p.complement_relative_error_bound());
         Ok(if level < 0.5 {
             p.value() * (1.0 + low) >= level
@@ -109,8 +109,8 @@ impl Poissonised {
             }
             (t, ln_product.exp() * slope)
         };
-        // t dG rises at least like t up to its peak near ln C/π_min and falls doubly exponentially after it, so that each
-        // side ends where its terms vanish. In units of 1/π_min, G has width 1 and Fourier transform |Γ(1−iω)|.
+        // t dG rises at least like t up to its peak near ln C/π_min and falls doubly exponentially after it, so that
+        // each side ends where its terms vanish. In units of 1/π_min, G has width 1 and Fourier transform |Γ(1−iω)|.
         let classes = prior.num_classes() as f64;
         let peak = ((1.0 + classes.ln()) / prior.min_probability()).ln();
         let mut step = 0.5 / (1.0 + classes.ln());

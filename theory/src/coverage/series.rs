@@ -1,8 +1,9 @@
 //! Classes that are drawn about once: e^{wL(z)} − 1 = wz·exp(g₁z + g₂z² + …), one power series for all of them.
 //!
-//! Where a = w L(r) is small, 1 − e^{−wL} turns with z itself, C times in all, and the phase n t cancels against it. Taken as wz
-//! times a power series, C of the n draws drop out exactly. Independent draws: ln((e^x − 1)/x) = x/2 + Σ_k B_{2k} x^{2k}/(2k (2k)!),
-//! of radius 2π. Without replacement ((1+z)^w − 1)/(wz) = Σ_j binom(w−1, j) z^j/(j+1), whose zeros next to 0 are e^{±2πi/w} − 1.
+//! Where a = w L(r) is small, 1 − e^{−wL} turns with z itself, C times in all, and the phase n t cancels against it.
+//! Taken as wz times a power series, C of the n draws drop out exactly. Independent draws: ln((e^x − 1)/x) = x/2 + Σ_k
+//! B_{2k} x^{2k}/(2k (2k)!), of radius 2π. Without replacement ((1+z)^w − 1)/(wz) = Σ_j binom(w−1, j) z^j/(j+1), whose
+//! zeros next to 0 are e^{±2πi/w} − 1.
 
 use super::urn::Base;
 

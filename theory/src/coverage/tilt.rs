@@ -1,7 +1,7 @@
 //! The tilted law of the number of draws: its mean, variance and saddle point, and Chernoff bounds of its tails.
 //!
-//! Lower: N has probability generating function F(rz)/F(r), F = e^{w₀L} ∏ (e^{w_c L} − 1): one zero-truncated Poisson or
-//! binomial count per class that is required, and an ordinary one for the weight w₀ of the classes that are not.
+//! Lower: N has probability generating function F(rz)/F(r), F = e^{w₀L} ∏ (e^{w_c L} − 1): one zero-truncated Poisson
+//! or binomial count per class that is required, and an ordinary one for the weight w₀ of the classes that are not.
 //! Upper: H(rz)/H(r), H = e^{WL} (1 − ∏ (1 − e^{−w_c L})).
 
 use super::urn::{Base, Urn};
@@ -62,7 +62,8 @@ pub(super) fn moments(urn: &Urn, side: Side, tilt: &Tilt) -> (f64, f64) {
             (mean, variance)
         }
         Side::Upper => {
-            // With Λ = Σ ln(1−e^{−wL}) and o = e^Λ/(1−e^Λ): ln H = WL + ln(1−e^Λ), of which −oΛ' is the derivative in L.
+            // With Λ = Σ ln(1−e^{−wL}) and o = e^Λ/(1−e^Λ): ln H = WL + ln(1−e^Λ), of which −oΛ' is the derivative in
+            // L.
             let (mut product, mut first, mut second) = (0.0, 0.0, 0.0);
             for group in urn.required {
                 let (w, m) = (group.weight.hi, group.multiplicity);

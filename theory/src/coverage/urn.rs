@@ -1,7 +1,7 @@
 //! One coverage question: which classes must be seen, what else may be drawn, how often.
 //!
-//! All of υ, the class-conditional υ^{(−c)} and P(T = n) are coefficients of the same two generating functions; they differ in
-//! which classes are required and in the weight of the rest.
+//! All of υ, the class-conditional υ^{(−c)} and P(T = n) are coefficients of the same two generating functions; they
+//! differ in which classes are required and in the weight of the rest.
 
 use super::factorial::stirling;
 use crate::double_double::Dd;

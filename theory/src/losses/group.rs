@@ -1,7 +1,7 @@
 //! Rows of one setting: those that agree in every identifying column and differ by seed.
 //!
-//! Grouping is by hash, in time linear in the number of rows. Within a group a seed stands once: a row that repeats another
-//! counts once, and one that contradicts another is refused, since their mean would pass for one over seeds.
+//! Grouping is by hash, in time linear in the number of rows. Within a group a seed stands once: a row that repeats
+//! another counts once, and one that contradicts another is refused, since their mean would pass for one over seeds.
 
 use super::csv_file::cells;
 use super::{COLUMNS, Column, LossComponents, Value};
@@ -33,8 +33,8 @@ impl<'a> Group<'a> {
     }
 }
 
-/// The groups of a set of rows, ordered by data set, encoder, loss, n, t, K of the training loss, selection, and then by
-/// every other identifying column.
+/// The groups of a set of rows, ordered by data set, encoder, loss, n, t, K of the training loss, selection, and then
+/// by every other identifying column.
 #[derive(Debug, Clone)]
 pub struct Groups<'a> {
     groups: Vec<Group<'a>>,
@@ -53,7 +53,8 @@ impl<'a> std::ops::Deref for Groups<'a> {
 /// Groups rows by every identifying column.
 ///
 /// # Errors
-/// Two rows of one setting and one seed, or both without a seed, that differ in more than `run_id`: the message names both.
+/// Two rows of one setting and one seed, or both without a seed, that differ in more than `run_id`: the message names
+/// both.
 ///
 /// # Examples
 /// ```
@@ -113,8 +114,8 @@ impl<'a> Groups<'a> {
         Some(format!("{count} and {verb} once: {} is {} again", named(second), named(first)))
     }
 
-    /// The identifying columns beside n that differ between groups; without the hash of the settings where the others tell all
-    /// groups apart.
+    /// The identifying columns beside n that differ between groups; without the hash of the settings where the others
+    /// tell all groups apart.
     pub fn differing(&self) -> Vec<&'static Column> {
         self.without(HASH)
     }
@@ -149,8 +150,8 @@ fn key<'a>(columns: &[&Column], row: &'a LossComponents) -> Vec<Value<'a>> {
     columns.iter().map(|column| (column.value)(row)).collect()
 }
 
-/// Those of `columns`, and none of `always`, that differ between rows; less each of `drops`, in this order, without which the
-/// rest and `always` still tell all rows apart.
+/// Those of `columns`, and none of `always`, that differ between rows; less each of `drops`, in this order, without
+/// which the rest and `always` still tell all rows apart.
 fn telling(
     rows: &[&LossComponents],
     always: &[&str],

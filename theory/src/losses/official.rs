@@ -1,9 +1,10 @@
 //! `bounds.json`: what `code/bound.py` and `code/nlp_bound.py` of Nozawa & Sato's repository
 //! (<https://github.com/nzw0301/Understanding-Negative-Samples>, commit 803c8b1) write of one encoder.
 //!
-//! What the file does not hold, [`OfficialSettings`] says: C, the number of draws n (the batch size), t, and the samples per
-//! class of the evaluated set, without which no bound that needs an exact υ or τ applies. Sampling is without replacement, since the
-//! published loader shuffles. A seed is taken from a folder `seed-N` in the path, where the published configuration puts it.
+//! What the file does not hold, [`OfficialSettings`] says: C, the number of draws n (the batch size), t, and the
+//! samples per class of the evaluated set, without which no bound that needs an exact υ or τ applies. Sampling is
+//! without replacement, since the published loader shuffles. A seed is taken from a folder `seed-N` in the path, where
+//! the published configuration puts it.
 //!
 //! These names are read in such files alone: a `losses.csv` with a column `SimCLR_loss` has no `info_nce`.
 
@@ -37,8 +38,8 @@ pub struct OfficialSettings {
 
 /// Reads a `bounds.json`: what `bound.py` of Nozawa & Sato's repository writes.
 ///
-/// The file is `{"training-validation": {KEY: NUMBER, …}}`; the inner object alone is read as well. Every number is a mean over the
-/// anchors of all batches of the evaluated set, in several passes.
+/// The file is `{"training-validation": {KEY: NUMBER, …}}`; the inner object alone is read as well. Every number is a
+/// mean over the anchors of all batches of the evaluated set, in several passes.
 ///
 /// | key | here |
 /// |---|---|
@@ -53,8 +54,8 @@ pub struct OfficialSettings {
 /// | `bound`, `curl_bound` | nothing: ½(`sup_loss` + `partial_sup_loss` + `conflict_term`) and `curl_partial_sup_loss` + `conflict_term`, without d(f) |
 ///
 /// # Errors
-/// Unreadable file, no such JSON, a key that is missing (`SimCLR_loss`) or unknown, a number outside its domain. The message names
-/// file and key.
+/// Unreadable file, no such JSON, a key that is missing (`SimCLR_loss`) or unknown, a number outside its domain. The
+/// message names file and key.
 pub fn read_official(path: &Path, settings: &OfficialSettings) -> Result<LossComponents> {
     let name = path.display().to_string();
     let mut row = read_official_from(&files::read_text(path, MAX_BYTES)?, &name, settings)?;

@@ -1,7 +1,7 @@
 //! The schema of `losses.csv`: one table of the descriptive columns, one of the measured ones.
 //!
-//! A line of a table is all that a column needs: from it come the field of the row, reading and writing, the identity of a
-//! setting, headings, and the printed schema (`theory columns`).
+//! A line of a table is all that a column needs: from it come the field of the row, reading and writing, the identity
+//! of a setting, headings, and the printed schema (`theory columns`).
 
 use super::{Estimate, Origin, Positives};
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-/// What opens the name of a paired column: L_Info minus the right-hand side of the bound that the rest of the name is the key of.
+/// What opens the name of a paired column: L_Info minus the right-hand side of the bound whose key follows.
 pub const PAIRED_PREFIX: &str = "info_nce_minus_";
 /// What ends the name of a column that holds the standard error of the column before it.
 pub const SE_SUFFIX: &str = "_se";
@@ -437,7 +437,7 @@ columns! {
         augmentation: String => Identifying;
         /// Samples of the largest class over samples of the smallest, in the training set.
         imbalance: Option<f64> => Identifying;
-        /// Hash of all settings but the seed; for features from elsewhere, of the arrays' bytes and the measuring settings.
+        /// Hash of all settings but the seed; of features from elsewhere: of their bytes and how they were measured.
         settings_id: String => Identifying;
     }
     /// One measurement of an encoder: the terms that the bounds combine.
@@ -570,7 +570,7 @@ quantities! {
     CollisionSpread = "collision_spread": NonNegative,
     /// The same on encoder features.
     CollisionSpreadEncoder = "collision_spread_encoder": NonNegative,
-    /// Rigorous upper bound of the collision term: E of ln(1+Col) + max_k abs(s_k − s_+)/t, k over same-class negatives.
+    /// Proved upper bound of the collision term: E of ln(1+Col) + max abs(s_k − s_+)/t, k over same-class negatives.
     CollisionUpper = "collision_upper": NonNegative,
     /// Mean over anchors of Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})², j uniform over the classes.
     LogitVariance = "logit_variance": NonNegative,
@@ -580,7 +580,7 @@ quantities! {
     NsclGap = "nscl_gap": NonNegative,
     /// Mean over all samples of l_sup over all C classes: its error is that of the views alone.
     FullSupLossRaoBlackwell = "full_sup_loss_rao_blackwell": NonNegative,
-    /// E over batches given the anchor of 1{cover}·l_sup, which is P(cover given the class)·l_sup: mean over all samples.
+    /// E over batches given the anchor of 1{cover}·l_sup = P(cover given the class)·l_sup: mean over all samples.
     JointSupLossRaoBlackwell = "joint_sup_loss_rao_blackwell": NonNegative,
     /// E over batches given the anchor of 1{not cover}·l_sub: mean over all samples.
     JointSubLossRaoBlackwell = "joint_sub_loss_rao_blackwell": NonNegative,

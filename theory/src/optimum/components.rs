@@ -1,15 +1,16 @@
-//! Everything that the bounds measure, exactly, at the simplex optimum: the encoder that Awasthi, Dikkala & Kamath describe, as a
-//! row of `losses.csv`.
+//! Everything that the bounds measure, exactly, at the simplex optimum: the encoder that Awasthi, Dikkala & Kamath
+//! describe, as a row of `losses.csv`.
 //!
-//! With one vector per class there is no spread (d(f) = 0) and the master inequality is an equality. The sub-class losses
-//! depend on the number D of distinct other classes among the negatives, l = ln(1 + D a) with a = e^{−C/((C−1)t)}. The
-//! anchor's class is shown in any case, so 1 + D is the number N of distinct classes among n = K+1 uniform draws:
+//! With one vector per class there is no spread (d(f) = 0) and the master inequality is an equality. The sub-class
+//! losses depend on the number D of distinct other classes among the negatives, l = ln(1 + D a) with a =
+//! e^{−C/((C−1)t)}. The anchor's class is shown in any case, so 1 + D is the number N of distinct classes among n = K+1
+//! uniform draws:
 //!
 //! P(N = i) = binom(C, i) (i/C)^n υ_n(i),  υ_n(i) = P(n draws from i classes show all i),
 //!
-//! a product of positive factors, summed outwards from the likeliest i: some 10 √C evaluations of [`coverage::probability`],
-//! whatever K. (The recurrence over draws costs n √C, out of reach at K = 1e9.) Given Col = 0 the negatives are K uniform
-//! draws from the other C−1 classes, and D is their occupancy.
+//! a product of positive factors, summed outwards from the likeliest i: some 10 √C evaluations of
+//! [`coverage::probability`], whatever K. (The recurrence over draws costs n √C, out of reach at K = 1e9.) Given Col =
+//! 0 the negatives are K uniform draws from the other C−1 classes, and D is their occupancy.
 //!
 //! Source: derived here from the definitions.
 
@@ -23,8 +24,9 @@ use crate::{collision, error::Error};
 
 /// The measurement of the simplex optimum of `num_classes` equally likely classes with K i.i.d. negatives, exactly.
 ///
-/// `run.encoder` is "simplex optimum". Relative error of the sub-class losses below 2e-13 in the tests (C up to 1000), of the
-/// others below 1e-13; products such as E\[1{Col=0} l\] below 1e-308 are 0. Cost: some 20 √C coverage probabilities.
+/// `run.encoder` is "simplex optimum". Relative error of the sub-class losses below 2e-13 in the tests (C up to 1000),
+/// of the others below 1e-13; products such as E\[1{Col=0} l\] below 1e-308 are 0. Cost: some 20 √C coverage
+/// probabilities.
 ///
 /// # Errors
 /// C below 2; K = 0 or above 10¹²; t not positive.
@@ -153,7 +155,8 @@ mod tests {
     use super::*;
     use crate::bounds::{self, Standing};
 
-    /// The law of (1{Col > 0}, D) by the recurrence over draws: one more negative of a class already shown, or of a new one.
+    /// The law of (1{Col > 0}, D) by the recurrence over draws: one more negative of a class already shown, or of a new
+    /// one.
     fn by_recurrence(classes: usize, k: usize, a: f64) -> [f64; 4] {
         let c = classes as f64;
         let mut law = vec![[0.0; 2]; classes];

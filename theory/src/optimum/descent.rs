@@ -1,11 +1,12 @@
 //! Limited-memory BFGS on a product of unit spheres, S^{d−1} × … × S^{d−1}: one unit vector ("row") per variable.
 //!
-//! Steps leave the spheres along a tangent and return by normalising; stored differences are moved to the new tangent space
-//! by projection. The line search brackets a step of the weak Wolfe conditions; near the optimum, where values differ by
-//! rounding only, sufficient decrease is judged by the slope (Hager & Zhang 2005), because slopes keep their digits.
+//! Steps leave the spheres along a tangent and return by normalising; stored differences are moved to the new tangent
+//! space by projection. The line search brackets a step of the weak Wolfe conditions; near the optimum, where values
+//! differ by rounding only, sufficient decrease is judged by the slope (Hager & Zhang 2005), because slopes keep their
+//! digits.
 //!
-//! Source: Nocedal & Wright, "Numerical Optimization", ch. 7; Absil, Mahony & Sepulchre, "Optimization Algorithms on Matrix
-//! Manifolds", ch. 8.
+//! Source: Nocedal & Wright, "Numerical Optimization", ch. 7; Absil, Mahony & Sepulchre, "Optimization Algorithms on
+//! Matrix Manifolds", ch. 8.
 
 use std::collections::VecDeque;
 

@@ -1,18 +1,20 @@
 //! The convex program over Gram matrices, for any prior: minimise L_K(G) over {G ⪰ 0, G_cc ≤ 1}, with a certified gap.
 //!
-//! *Symmetry.* Averaging G over permutations of equally likely classes keeps it feasible and does not raise the convex loss, so
-//! that only matrices with one entry per pair of groups are searched: h_a between two classes of group a, M_ab between
-//! classes of groups a and b, 1 on the diagonal. With n_a classes a group these are the Gram matrices of v_c = (U_a, s_a σ_c), σ a
-//! regular simplex of n_a unit vectors in a space of the group's own: h_a = |U_a|² − s_a²/(n_a−1), M_ab = U_a·U_b,
+//! *Symmetry.* Averaging G over permutations of equally likely classes keeps it feasible and does not raise the convex
+//! loss, so that only matrices with one entry per pair of groups are searched: h_a between two classes of group a, M_ab
+//! between classes of groups a and b, 1 on the diagonal. With n_a classes a group these are the Gram matrices of v_c =
+//! (U_a, s_a σ_c), σ a regular simplex of n_a unit vectors in a space of the group's own: h_a = |U_a|² − s_a²/(n_a−1),
+//! M_ab = U_a·U_b,
 //! |U_a|² + s_a² = 1. One unit vector (U_a, s_a) of g+1 coordinates per group is the whole variable.
 //!
-//! The matrix is found by descent on these spheres (limited-memory BFGS on ln(L_K − E ln(1+Col)), the part that G moves).
+//! The matrix is found by descent on these spheres (limited-memory BFGS on ln(L_K − E ln(1+Col)), the part that G
+//! moves).
 //!
-//! *Certificate.* For convex L, feasible G and any y ≥ 0 with ∇L(G) + diag(y) ⪰ 0: L(G) − L* ≤ ⟨∇L, G⟩ + Σ_c y_c. The gap that is
-//! reported is this bound for a y that makes it 0 at the optimum, with an allowance for rounding; it holds wherever the
-//! descent stopped. It bounds the loss, not the matrix: where two classes stand relative to each other moves the loss by
-//! about π_a π_b, so that below a gap of that size their entry of G is not determined, nor whether they tie. A smaller
-//! [`Options::tolerance`] resolves rarer pairs.
+//! *Certificate.* For convex L, feasible G and any y ≥ 0 with ∇L(G) + diag(y) ⪰ 0: L(G) − L* ≤ ⟨∇L, G⟩ + Σ_c y_c. The
+//! gap that is reported is this bound for a y that makes it 0 at the optimum, with an allowance for rounding; it holds
+//! wherever the descent stopped. It bounds the loss, not the matrix: where two classes stand relative to each other
+//! moves the loss by about π_a π_b, so that below a gap of that size their entry of G is not determined, nor whether
+//! they tie. A smaller [`Options::tolerance`] resolves rarer pairs.
 //!
 //! Source: the program is of Awasthi, Dikkala & Kamath (ICML 2022); reduction, evaluation and certificate derived here.
 
@@ -45,12 +47,13 @@ pub struct Solution {
 
 /// Solves the program.
 ///
-/// Cost of one step: g² (200 + 3 log₂ K) nodes of the integral of some nanoseconds for g groups, shared by all cores, and some g³ for
-/// the certificate; usually 20 to 200 steps. The values of loss and gradient have relative errors below 1e-13.
+/// Cost of one step: g² (200 + 3 log₂ K) nodes of the integral of some nanoseconds for g groups, shared by all cores,
+/// and some g³ for the certificate; usually 20 to 200 steps. The values of loss and gradient have relative errors below
+/// 1e-13.
 ///
 /// # Errors
-/// K = 0 or above 10¹²; t outside [`TEMPERATURES`]; a tolerance outside (0, 1); more than [`MAX_GROUPS`] groups of equally
-/// likely classes.
+/// K = 0 or above 10¹²; t outside [`TEMPERATURES`]; a tolerance outside (0, 1); more than [`MAX_GROUPS`] groups of
+/// equally likely classes.
 ///
 /// # Examples
 /// ```
@@ -105,7 +108,8 @@ pub fn solve(
 
 /// L_K of any Gram matrix G, given row by row with the classes in the order of the prior.
 ///
-/// G should be positive semidefinite, which is not checked: the formula needs its entries only. Relative error below 1e-13.
+/// G should be positive semidefinite, which is not checked: the formula needs its entries only. Relative error below
+/// 1e-13.
 ///
 /// # Errors
 /// K = 0 or above 10¹²; t outside [`TEMPERATURES`]; a length other than C², or an entry outside [−1, 1].
@@ -130,8 +134,8 @@ pub struct Evaluation {
     pub floor: f64,
     /// L_K less the floor: the part that the matrix moves, which keeps its digits however small it is.
     pub excess: f64,
-    /// ∂L_K/∂G_cj, row by row: those that an anchor of class c has on the entry G_cj, which is not symmetric where the classes are
-    /// unequal. A symmetric change dG moves the loss by Σ_cj (∂L/∂G_cj) dG_cj.
+    /// ∂L_K/∂G_cj, row by row: those that an anchor of class c has on the entry G_cj, which is not symmetric where the
+    /// classes are unequal. A symmetric change dG moves the loss by Σ_cj (∂L/∂G_cj) dG_cj.
     pub slopes: Vec<f64>,
 }
 
@@ -144,8 +148,8 @@ impl Evaluation {
 
 /// L_K of any Gram matrix, as [`loss`], and its derivatives.
 ///
-/// Relative error of the floor and of the excess below 1e-13; of each derivative, for G_cj ≤ G_cc, 2e-14. Threads: an anchor each, with the same result
-/// whatever their number. Cost: C² (200 + 3 log₂ K) nodes.
+/// Relative error of the floor and of the excess below 1e-13; of each derivative, for G_cj ≤ G_cc, 2e-14. Threads: an
+/// anchor each, with the same result whatever their number. Cost: C² (200 + 3 log₂ K) nodes.
 ///
 /// # Errors
 /// As [`loss`].
@@ -198,8 +202,8 @@ pub fn evaluate(
 pub struct Classified {
     /// L_sup: Σ_c π_c ln Σ_j e^{(G_cj − G_cc)/t}.
     pub supervised_loss: f64,
-    /// Share of anchors whose own class has the largest inner product; one that ties with m others counts 1/(1+m), ties being inner
-    /// products within [`TIE`] of each other.
+    /// Share of anchors whose own class has the largest inner product; one that ties with m others counts 1/(1+m), ties
+    /// being inner products within [`TIE`] of each other.
     pub accuracy: f64,
 }
 

@@ -4,20 +4,22 @@
 //!
 //! E ln(1 + Σ_k e^{x_{c_k}}) = ∫_0^∞ e^{−s} (1 − φ(s)^K)/s ds,  φ(s) = Σ_j π_j e^{−sE_j},  E_j = e^{x_j}.
 //!
-//! Collisions are a part that no representation changes: with E_c = 1 for the anchor's class and E_j = 0 for the others,
-//! φ becomes φ₀(s) = 1 − π_c + π_c e^{−s} and the integral E ln(1+Col). What is computed is the *excess*
+//! Collisions are a part that no representation changes: with E_c = 1 for the anchor's class and E_j = 0 for the
+//! others, φ becomes φ₀(s) = 1 − π_c + π_c e^{−s} and the integral E ln(1+Col). What is computed is the *excess*
 //!
-//! X = E ln(1 + Σ_k e^{x_{c_k}}) − E ln(1+Col) = ∫ e^{−s} (φ₀^K − φ^K)/s ds,  ∂X/∂x_j = K π_j E_j ∫ e^{−s} φ^{K−1} e^{−sE_j} ds,
+//! X = E ln(1 + Σ_k e^{x_{c_k}}) − E ln(1+Col) = ∫ e^{−s} (φ₀^K − φ^K)/s ds, ∂X/∂x_j = K π_j E_j ∫ e^{−s} φ^{K−1}
+//! e^{−sE_j} ds,
 //!
 //! with positive integrands, so that it keeps its digits where it is 1e-9 of the loss (small t, large K).
 //!
-//! Quadrature: the trapezoid rule in u = ln s with step h = (ln 2)/3. On the ray arg s = θ every |φ(s)| ≤ φ(|s| cos θ), so
-//! the integrand of ∂X/∂x_j at u + iθ has the integral of its modulus bounded by 1/cos θ times the integral itself. The
-//! error bound 2M/(e^{2πθ/h} − 1) of the rule for a function analytic in the strip |Im u| < θ (Trefethen & Weideman, SIAM
-//! Review 2014, Theorem 5.1) is least near θ = π/2 − h/2π: below 5e-17 of the value, whatever K, t and the prior; the same
-//! holds for X, an integral of such derivatives along E ↦ λE. What remains is rounding. Three nodes an octave make each
-//! chain of nodes a doubling, e^{−2a} − 1 = m(2+m) with m = e^{−a} − 1, so that a node costs no exponential per class; an
-//! error of m is not amplified, hence after some 85 doublings the relative error is below 2e-14.
+//! Quadrature: the trapezoid rule in u = ln s with step h = (ln 2)/3. On the ray arg s = θ every |φ(s)| ≤ φ(|s| cos θ),
+//! so the integrand of ∂X/∂x_j at u + iθ has the integral of its modulus bounded by 1/cos θ times the integral itself.
+//! The error bound 2M/(e^{2πθ/h} − 1) of the rule for a function analytic in the strip |Im u| < θ (Trefethen &
+//! Weideman, SIAM Review 2014, Theorem 5.1) is least near θ = π/2 − h/2π: below 5e-17 of the value, whatever K, t and
+//! the prior; the same holds for X, an integral of such derivatives along E ↦ λE. What remains is rounding. Three nodes
+//! an octave make each chain of nodes a doubling, e^{−2a} − 1 = m(2+m) with m = e^{−a} − 1, so that a node costs no
+//! exponential per class; an error of m is not amplified, hence after some 85 doublings the relative error is below
+//! 2e-14.
 //!
 //! Source: derived here; the representation is classical.
 
@@ -33,8 +35,8 @@ const CHAINS: usize = 3;
 const LAST_NODE: f64 = 46.0;
 
 impl Nodes {
-    /// The nodes that matter for K negatives and exponentials E_j ≤ `largest`: below s = 1e-18/(K E) the integrand sums to 1e-18 of
-    /// the whole.
+    /// The nodes that matter for K negatives and exponentials E_j ≤ `largest`: below s = 1e-18/(K E) the integrand sums
+    /// to 1e-18 of the whole.
     pub(super) fn new(num_negatives: f64, largest: f64) -> Self {
         let step = std::f64::consts::LN_2 / CHAINS as f64;
         let mut starts = [0.0; CHAINS];
@@ -64,8 +66,8 @@ pub(super) struct Anchor<'a> {
 
 /// X of one anchor for K negatives; `slopes` receives ∂X/∂x of each kind.
 ///
-/// Relative error below 2e-14, of the slopes for exponents of at most 0 (1 + m carries an absolute rounding error, which e^{x_j} > 1 would
-/// magnify). Cost: some 200 + 3 log₂ K nodes of six operations per kind.
+/// Relative error below 2e-14, of the slopes for exponents of at most 0 (1 + m carries an absolute rounding error,
+/// which e^{x_j} > 1 would magnify). Cost: some 200 + 3 log₂ K nodes of six operations per kind.
 pub(super) fn excess(nodes: &Nodes, num_negatives: f64, anchor: &Anchor<'_>, slopes: &mut [f64]) -> f64 {
     let mut chains: [Vec<f64>; CHAINS] = std::array::from_fn(|i| {
         let start = nodes.points[i].0;
@@ -92,8 +94,8 @@ pub(super) fn excess(nodes: &Nodes, num_negatives: f64, anchor: &Anchor<'_>, slo
     sum
 }
 
-/// ln(1+x) for x ≥ −1 up to rounding: where φ ~ e^{−46} is below an ulp of 1, 1+x may come out as 0 or negative; a finite stand-in for
-/// −∞ keeps 0 · ln φ at 0 for K = 1, and the weight e^{−s} makes the rest negligible.
+/// ln(1+x) for x ≥ −1 up to rounding: where φ ~ e^{−46} is below an ulp of 1, 1+x may come out as 0 or negative; a
+/// finite stand-in for −∞ keeps 0 · ln φ at 0 for K = 1, and the weight e^{−s} makes the rest negligible.
 fn ln_1p_or_least(x: f64) -> f64 {
     x.ln_1p().max(-800.0)
 }

@@ -1,8 +1,10 @@
-//! The population optimum of the contrastive loss: what the best encoder of all reaches, and whether more negatives spoil it.
+//! The population optimum of the contrastive loss: what the best encoder of all reaches, and whether more negatives
+//! spoil it.
 //!
-//! Upper bounds of L_sup such as Arora's grow with K, which reads as "many negatives hurt". Awasthi, Dikkala & Kamath (ICML
-//! 2022) put the question to the minimiser itself. The setting: an anchor x and a positive x⁺ are two *independent* draws
-//! of one latent class c ~ π, the K negatives are draws of i.i.d. classes c_k ~ π, features lie in the unit ball, and
+//! Upper bounds of L_sup such as Arora's grow with K, which reads as "many negatives hurt". Awasthi, Dikkala & Kamath
+//! (ICML 2022) put the question to the minimiser itself. The setting: an anchor x and a positive x⁺ are two
+//! *independent* draws of one latent class c ~ π, the K negatives are draws of i.i.d. classes c_k ~ π, features lie in
+//! the unit ball, and
 //!
 //! L_K(f) = E ln(1 + Σ_k exp(f(x)·(f(x_k) − f(x⁺))/t)).
 //!
@@ -20,17 +22,17 @@
 //!
 //! (e) For unequal classes the optimum depends on K and on π and is computed ([`gram`]), except for two classes, where
 //! antipodal vectors are optimal. For very unequal classes it can put rare classes at one point: with frequencies
-//! 1000 : 1 : 1 and t = 0.5 the two rare ones coincide, opposite to the heavy one, and the accuracy is below 1, for K = 1 as
-//! for K = 10⁶; at t = 0.2 they separate.
+//! 1000 : 1 : 1 and t = 0.5 the two rare ones coincide, opposite to the heavy one, and the accuracy is below 1, for K =
+//! 1 as for K = 10⁶; at t = 0.2 they separate.
 //!
 //! # Proof
-//! (a) ln(1 + Σ_k e^{−v_k}) is convex in v, and v_k = f(x)·(f(x⁺) − f(x_k))/t is linear in (f(x⁺), f(x_k)) for fixed f(x). These are
-//! independent of x given the classes, so Jensen replaces them by μ_c and μ_{c_k}. What is left is a convex function of f(x); Jensen
-//! again puts μ_c in its place. A mean of vectors of the unit ball lies in the ball.
+//! (a) ln(1 + Σ_k e^{−v_k}) is convex in v, and v_k = f(x)·(f(x⁺) − f(x_k))/t is linear in (f(x⁺), f(x_k)) for fixed
+//! f(x). These are independent of x given the classes, so Jensen replaces them by μ_c and μ_{c_k}. What is left is a
+//! convex function of f(x); Jensen again puts μ_c in its place. A mean of vectors of the unit ball lies in the ball.
 //!
-//! (b) G ↦ ln(1 + Σ_k exp((G_{c c_k} − G_cc)/t)) is log-sum-exp of linear functions. Every G ⪰ 0 is a Gram matrix of vectors with C
-//! coordinates. Raising G_cc to 1 adds a non-negative diagonal, keeps G ⪰ 0, and lowers the
-//! exponents of the anchor c.
+//! (b) G ↦ ln(1 + Σ_k exp((G_{c c_k} − G_cc)/t)) is log-sum-exp of linear functions. Every G ⪰ 0 is a Gram matrix of
+//! vectors with C coordinates. Raising G_cc to 1 adds a non-negative diagonal, keeps G ⪰ 0, and lowers the exponents of
+//! the anchor c.
 //!
 //! (c) Averaging G over all permutations of the classes leaves the feasible set and, by convexity, does not raise the
 //! loss. The average is (1−g) I + g 11ᵀ; the loss increases strictly in g, and G ⪰ 0 says g ≥ −1/(C−1). Log-sum-exp is
@@ -45,12 +47,12 @@
 //!
 //! # Scope
 //! L_K* is no floor for a SimCLR loss. There the positive is a second view of the *same image*, not independent of the
-//! anchor given the class, and (a) fails: two classes with features e₁, e₂ and −e₁, −e₂ (one pair per image) at t = 0.1 and
-//! K = 2 have a loss 0.293 below L_K*, because an image is told apart from the other image of its class.
+//! anchor given the class, and (a) fails: two classes with features e₁, e₂ and −e₁, −e₂ (one pair per image) at t = 0.1
+//! and K = 2 have a loss 0.293 below L_K*, because an image is told apart from the other image of its class.
 //!
 //! # Beside the bounds
-//! [`simplex_components`] is the optimum as a row of `losses.csv`, exactly: every bound of [`crate::bounds`] can be evaluated on it. What
-//! grows with K there is the bound, not the loss it bounds.
+//! [`simplex_components`] is the optimum as a row of `losses.csv`, exactly: every bound of [`crate::bounds`] can be
+//! evaluated on it. What grows with K there is the bound, not the loss it bounds.
 //!
 #![doc = include_str!("../../docs/optimum.svg")]
 //!
@@ -68,8 +70,8 @@
 //! # Ok::<(), theory::Error>(())
 //! ```
 //!
-//! Source: Awasthi, Dikkala & Kamath, "Do more negative samples necessarily hurt in contrastive learning?" (ICML 2022); the proofs and
-//! the evaluation by an integral are derived here.
+//! Source: Awasthi, Dikkala & Kamath, "Do more negative samples necessarily hurt in contrastive learning?" (ICML 2022);
+//! the proofs and the evaluation by an integral are derived here.
 
 mod components;
 mod descent;
@@ -111,8 +113,8 @@ pub struct Optimum {
     pub loss: f64,
     /// L_sup of the mean classifier over all C classes, weighted with the prior.
     pub supervised_loss: f64,
-    /// Accuracy of the mean classifier, weighted with the prior; an anchor whose class ties with m others counts 1/(1+m), as if
-    /// ties were broken at random. Inner products within [`gram::TIE`] of 1 are ties.
+    /// Accuracy of the mean classifier, weighted with the prior; an anchor whose class ties with m others counts
+    /// 1/(1+m), as if ties were broken at random. Inner products within [`gram::TIE`] of 1 are ties.
     pub accuracy: f64,
     /// Least inner product of two different classes' vectors; none for a single class.
     pub min_inner_product: Option<f64>,
@@ -126,8 +128,8 @@ pub struct Optimum {
     pub method: Method,
 }
 
-/// The optimum for any prior: the closed form where all classes are equally likely, else the Gram program with its default
-/// options.
+/// The optimum for any prior: the closed form where all classes are equally likely, else the Gram program with its
+/// default options.
 ///
 /// # Errors
 /// K = 0 or above 10¹²; t not positive; for unequal classes, what [`gram::solve`] refuses.

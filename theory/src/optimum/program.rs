@@ -1,16 +1,17 @@
 //! The solver of the Gram program: the loss in the variables of groups, the descent, and the certificate.
 //!
-//! *Descent*: limited-memory BFGS on the spheres of [`super::gram`], on the logarithm of the excess X = L_K − E ln(1+Col), the
-//! part that depends on G and keeps its digits however small.
+//! *Descent*: limited-memory BFGS on the spheres of [`super::gram`], on the logarithm of the excess X = L_K − E
+//! ln(1+Col), the part that depends on G and keeps its digits however small.
 //!
 //! *Certificate.* For convex L, feasible G and any y ≥ 0 with ∇L(G) + diag(y) ⪰ 0,
 //!
 //! L(G) − L* ≤ max_S ⟨∇L, G − S⟩ ≤ ⟨∇L, G⟩ + Σ_c y_c,
 //!
-//! since −⟨∇L, S⟩ ≤ Σ y_c S_cc ≤ Σ y_c for feasible S. At a stationary point y_c = −(∇L V)_c·v_c makes the right-hand side 0; in general
-//! the least eigenvalue λ of Π^{−1/2} (∇L + diag(y)) Π^{−1/2}, Π = diag(π), is made 0 by adding −λ π_c to y_c, at the price
-//! −λ in the gap. An allowance for rounding, of the quadrature and of the eigenvalues, is added; so the reported gap is
-//! never 0. The matrix is block diagonal: g × g, and for every group of two or more classes a number.
+//! since −⟨∇L, S⟩ ≤ Σ y_c S_cc ≤ Σ y_c for feasible S. At a stationary point y_c = −(∇L V)_c·v_c makes the right-hand
+//! side 0; in general the least eigenvalue λ of Π^{−1/2} (∇L + diag(y)) Π^{−1/2}, Π = diag(π), is made 0 by adding −λ
+//! π_c to y_c, at the price −λ in the gap. An allowance for rounding, of the quadrature and of the eigenvalues, is
+//! added; so the reported gap is never 0. The matrix is block diagonal: g × g, and for every group of two or more
+//! classes a number.
 //!
 //! Source: derived here; weak duality of semidefinite programs.
 
@@ -68,8 +69,8 @@ impl Program {
         if a == b { self.size[b] - 1.0 } else { self.size[b] }
     }
 
-    /// (1−ε) times the simplex of all classes plus ε times the identity, factored: of full rank, so that the descent can
-    /// turn into every direction.
+    /// (1−ε) times the simplex of all classes plus ε times the identity, factored: of full rank, so that the descent
+    /// can turn into every direction.
     fn start(&self) -> Vec<f64> {
         const IDENTITY: f64 = 0.1;
         let g = self.groups();
@@ -196,7 +197,8 @@ impl Program {
         let gram = self.gram(point);
         let Value { derivative, .. } = self.value(&gram);
         let gradient = self.gradient(point, &derivative);
-        // ∇L between two classes of groups a and b; on the diagonal of a class, minus what its anchors see of the others.
+        // ∇L between two classes of groups a and b; on the diagonal of a class, minus what its anchors see of the
+        // others.
         let between = |a: usize, b: usize| {
             let pairs = self.size[a] * self.others(a, b);
             if pairs > 0.0 { 0.5 * (derivative[a * g + b] + derivative[b * g + a]) / pairs } else { 0.0 }

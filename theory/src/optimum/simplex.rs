@@ -12,13 +12,13 @@ use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumNegatives, Sampling};
 
-/// Contrastive loss with K i.i.d. negatives of `num_classes` equally likely classes, each one unit vector, where all inner products
-/// of different classes are `inner_product`: E_{m ~ Bin(K, 1/C)} ln(1 + m + (K−m) e^{(ρ−1)/t}).
+/// Contrastive loss with K i.i.d. negatives of `num_classes` equally likely classes, each one unit vector, where all
+/// inner products of different classes are `inner_product`: E_{m ~ Bin(K, 1/C)} ln(1 + m + (K−m) e^{(ρ−1)/t}).
 ///
-/// A regular simplex has ρ = −1/(C−1), its least feasible value. ρ = −1 is the limit that Bao, Nagano & Nozawa (2022) plot as
-/// R_cont* (there without temperature, t = 1): feasible for two classes only, a lower limit of the loss for more.
-/// A sum of positive terms over the some 20 √K terms of the binomial law that matter; the relative error is that of
-/// [`collision::expected_ln1p`]: below 1e-14 for K up to 1e6 and below 1e-13 up to 1e9.
+/// A regular simplex has ρ = −1/(C−1), its least feasible value. ρ = −1 is the limit that Bao, Nagano & Nozawa (2022)
+/// plot as R_cont* (there without temperature, t = 1): feasible for two classes only, a lower limit of the loss for
+/// more. A sum of positive terms over the some 20 √K terms of the binomial law that matter; the relative error is that
+/// of [`collision::expected_ln1p`]: below 1e-14 for K up to 1e6 and below 1e-13 up to 1e9.
 ///
 /// # Errors
 /// C = 0; K = 0 or above 10¹²; t not positive; ρ outside [−1, 1].

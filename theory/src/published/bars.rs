@@ -1,10 +1,10 @@
 //! The bars of the published figure and the identities of the tables, each beside what the algebra gives.
 //!
 //! Identities: Eq. 8 and Eq. 10 added up again from their printed parts. Half-subtraction: `create_df` in `bound.ipynb`
-//! halves (1−υ) L_sub before it is subtracted from 2 L_Info, although the bar is twice Eq. 10, which holds ½ (1−υ) L_sub.
-//! CURL: the bar divides by 1−τ what is left of P(Col = 0 and cover) L_sup, see `bounds::curl_as_published`; two valid
-//! forms stand beside it, the rearrangement `curl` and
-//! (L_Info − E ln(1+Col) − d) / ((1−1/C)^K (1 − (1−1/(C−1))^K)), which needs no c_sub.
+//! halves (1−υ) L_sub before it is subtracted from 2 L_Info, although the bar is twice Eq. 10, which holds ½ (1−υ)
+//! L_sub. CURL: the bar divides by 1−τ what is left of P(Col = 0 and cover) L_sup, see `bounds::curl_as_published`; two
+//! valid forms stand beside it, the rearrangement `curl` and (L_Info − E ln(1+Col) − d) / ((1−1/C)^K (1 −
+//! (1−1/(C−1))^K)), which needs no c_sub.
 
 use super::{Row, cause, losses, printed};
 use crate::bounds::{self, Outcome};

@@ -1,9 +1,9 @@
 //! The published tables of Nozawa & Sato (NeurIPS 2021), compiled in, and what exact arithmetic says about them.
 //!
 //! [`tables`] parses the 19 printed rows of the bound tables (means over seeds 7, 11, 13; t = 0.5; two decimals), and
-//! [`losses()`] turns a row into the [`LossComponents`] that every bound of this crate evaluates. The printed rows "L_sup" and
-//! "L_sub" of Eq. 10 are ½ υ L_sup and ½ (1−υ) L_sub, so they are doubled here. [`document`] puts printed and recomputed
-//! values side by side and names the cause wherever they disagree.
+//! [`losses()`] turns a row into the [`LossComponents`] that every bound of this crate evaluates. The printed rows
+//! "L_sup" and "L_sub" of Eq. 10 are ½ υ L_sup and ½ (1−υ) L_sub, so they are doubled here. [`document`] puts printed
+//! and recomputed values side by side and names the cause wherever they disagree.
 //!
 #![doc = include_str!("../../docs/float_formula.svg")]
 //!
@@ -169,8 +169,8 @@ pub fn rows() -> Result<Vec<Row>> {
 
 /// The measurement behind a printed row, as far as two decimals tell it, for labels drawn by `sampling`.
 ///
-/// The halved rows are doubled; `curl_joint` is the sum of its two parts; `class_counts` are those of the evaluated set.
-/// `coverage` and `collision` are the exact υ and τ of `sampling`, as a printed τ̂ of 1.00 says nothing about 1−τ;
+/// The halved rows are doubled; `curl_joint` is the sum of its two parts; `class_counts` are those of the evaluated
+/// set. `coverage` and `collision` are the exact υ and τ of `sampling`, as a printed τ̂ of 1.00 says nothing about 1−τ;
 /// what the notebook divides by is [`Row::divisor`]. L_sup itself is not printed, see [`Row::full_sup_loss_estimate`].
 ///
 /// # Errors

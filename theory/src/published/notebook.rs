@@ -1,10 +1,10 @@
 //! The notebook's own values of υ, and the float formula that made them.
 //!
-//! `coupon.ipynb` computes P(T = n) = Σ_{m=0}^{C−2} (−1)^m binom(C−1, m) e^{(n−1) ln(1−(m+1)/C)} term by term in `float64`,
-//! clamps negative results to 0, and adds them up: υ = Σ_{n=C}^{N} max(0, P(T = n)). At C = 100, n = 100 the terms reach
-//! 3e10 and should cancel to 9e-43; what comes out is rounding noise, on one machine +2.0e-4, then +8.3e-5, −1.7e-6, +7.3e-5, …
-//! Its negative values are dropped and its positive ones add up. The digits belong to the library that computes exp, ln
-//! and binom, and differ between machines; the size does not.
+//! `coupon.ipynb` computes P(T = n) = Σ_{m=0}^{C−2} (−1)^m binom(C−1, m) e^{(n−1) ln(1−(m+1)/C)} term by term in
+//! `float64`, clamps negative results to 0, and adds them up: υ = Σ_{n=C}^{N} max(0, P(T = n)). At C = 100, n = 100 the
+//! terms reach 3e10 and should cancel to 9e-43; what comes out is rounding noise, on one machine +2.0e-4, then +8.3e-5,
+//! −1.7e-6, +7.3e-5, … Its negative values are dropped and its positive ones add up. The digits belong to the library
+//! that computes exp, ln and binom, and differ between machines; the size does not.
 //!
 //! Source: `coupon.ipynb` and `create_df` in `bound.ipynb`, official repository of Nozawa & Sato (2021).
 

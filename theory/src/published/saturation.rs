@@ -1,8 +1,8 @@
 //! The CURL bar on AG News: where 1−τ is far below the resolution of a counted τ̂.
 //!
-//! The bar is numerator/(1−τ̂). With 4 classes and n = 64 no anchor was alone in its batch; τ̂ is then 1 up to the rounding
-//! of an accumulated sum, and 1−τ̂ came out as 2⁻⁵³, the distance of the largest float below 1: the printed logarithm is
-//! ln(numerator) + 53 ln 2 whatever K is. The analytic ln(1−τ) = K ln(1−1/C) has no such floor.
+//! The bar is numerator/(1−τ̂). With 4 classes and n = 64 no anchor was alone in its batch; τ̂ is then 1 up to the
+//! rounding of an accumulated sum, and 1−τ̂ came out as 2⁻⁵³, the distance of the largest float below 1: the printed
+//! logarithm is ln(numerator) + 53 ln 2 whatever K is. The analytic ln(1−τ) = K ln(1−1/C) has no such floor.
 //!
 //! Source: last rows of the AG News table in `bound.ipynb`; analysis here.
 

@@ -37,7 +37,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// 95 % interval for the mean over seeds, by Student's t; `None` for fewer than two values or a value that is not finite.
+/// 95 % interval for the mean over seeds, by Student's t; `None` for fewer than two values or a value that is not
+/// finite.
 pub fn mean_interval(values: &[f64]) -> Option<Interval> {
     let ratios: Vec<_> = values.iter().map(|&numerator| Ratio { numerator, ln_denominator: 0.0 }).collect();
     ratio_interval(&ratios)
@@ -111,7 +112,8 @@ mod tests {
 
     #[test]
     fn fieller_covers_at_its_nominal_rate() {
-        // Means of three pairs from a correlated normal law: the interval should hold the true quotient 95 % of the time.
+        // Means of three pairs from a correlated normal law: the interval should hold the true quotient 95 % of the
+        // time.
         use rand::{Rng, SeedableRng};
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
         let mut normal = || (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;

@@ -4,6 +4,7 @@ use super::aggregate::{Interval, mean_interval, ratio_interval};
 use super::{Cell, Table, descriptive, mean_and_deviation, per_group, statistic};
 use crate::bounds::{self, Bound, Outcome, Ratio, Standing};
 use crate::losses::{Column, Group, Groups, LossComponents, Quantity};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 
 /// What one column of a bound says.
@@ -39,7 +40,8 @@ fn sides(bound: &dyn Bound, groups: &Groups<'_>) -> Vec<Side> {
     if !bound.upper_needs().is_empty() {
         sides.push(Side::Supervised);
     }
-    if groups.rows().iter().any(|row| bound.supervised_lower_bound(row).value().is_some()) {
+    let below = !bound.supervised_lower_needs().is_empty();
+    if below && groups.rows().iter().any(|row| bound.supervised_lower_bound(row).value().is_some()) {
         sides.push(Side::SupervisedBelow);
     }
     // The words may depend on the setting.
@@ -68,8 +70,9 @@ fn evaluate(bound: &dyn Bound, side: Side, row: &LossComponents) -> Option<Outco
     })
 }
 
-/// These bounds, such as [`bounds::all`], per number of draws, beside what it bounds: mean ± standard deviation over seeds, and, where there are
-/// two seeds or more, a 95 % interval for each upper bound of L_sup (Student's t; Fieller's for a quotient).
+/// These bounds, such as [`bounds::all`], per number of draws, beside what it bounds: mean ± standard deviation over
+/// seeds, and, where there are two seeds or more, a 95 % interval for each upper bound of L_sup (Student's t; Fieller's
+/// for a quotient).
 pub fn bounds_table(groups: &Groups<'_>, bounds: &[&dyn Bound]) -> Table {
     let sided = sided(groups, bounds);
     let of = |wanted: fn(Side) -> bool| sided.iter().filter(move |(_, side)| wanted(*side));
@@ -181,8 +184,20 @@ pub fn bounds_by_draws(groups: &Groups<'_>, bounds: &[&dyn Bound]) -> Table {
     table
 }
 
+/// Of every row, unless one has none; on all threads where there are many rows.
+fn over_rows<T: Send>(
+    group: &Group<'_>,
+    of: impl Fn(&LossComponents) -> Option<T> + Send + Sync,
+) -> Option<Vec<T>> {
+    const MANY: usize = 1000;
+    if group.rows.len() < MANY {
+        return group.rows.iter().map(|row| of(row)).collect();
+    }
+    group.rows.par_iter().map(|row| of(row)).collect()
+}
+
 fn bound_cell(group: &Group<'_>, bound: &dyn Bound, side: Side) -> Cell {
-    let outcomes: Option<Vec<_>> = group.rows.iter().map(|row| evaluate(bound, side, row)).collect();
+    let outcomes = over_rows(group, |row| evaluate(bound, side, row));
     let Some(outcomes) = outcomes else { return Cell::Missing };
     let values: Option<Vec<f64>> = outcomes.iter().map(Outcome::value).collect();
     match values {
@@ -201,12 +216,14 @@ fn bound_cell(group: &Group<'_>, bound: &dyn Bound, side: Side) -> Cell {
 }
 
 fn interval_cell(group: &Group<'_>, bound: &dyn Bound) -> Cell {
-    let ratios: Option<Vec<Ratio>> = group.rows.iter().map(|row| bound.ratio(row)?.ok()).collect();
-    let values: Option<Vec<f64>> = group.rows.iter().map(|row| bound.upper_bound(row).value()).collect();
-    let interval = match (ratios, values) {
-        (Some(ratios), _) => ratio_interval(&ratios),
-        (None, Some(values)) => mean_interval(&values),
-        (None, None) => None,
+    if group.rows.len() < 2 {
+        return Cell::Missing;
+    }
+    let ratios: Option<Vec<Ratio>> = over_rows(group, |row| bound.ratio(row)?.ok());
+    let values = || over_rows(group, |row| bound.upper_bound(row).value());
+    let interval = match ratios {
+        Some(ratios) => ratio_interval(&ratios),
+        None => values().and_then(|values| mean_interval(&values)),
     };
     match interval {
         Some(Interval { low, high }) => Cell::List(vec![format!("{low:?}"), format!("{high:?}")]),

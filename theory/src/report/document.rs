@@ -30,8 +30,8 @@ impl Document {
 
     /// The whole as text that ends with a line break.
     ///
-    /// JSON: an object with one array per section. CSV: a line `# name: title` opens each section, and an empty line ends
-    /// it; a single section is plain CSV. LaTeX: the same with `%`.
+    /// JSON: an object with one array per section. CSV: a line `# name: title` opens each section, and an empty line
+    /// ends it; a single section is plain CSV. LaTeX: the same with `%`.
     pub fn to_text(&self, format: Format) -> String {
         let part = |(key, section): &(&'static str, Section)| {
             let (title, text) = (&section.title, &section.text);

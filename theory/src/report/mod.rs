@@ -26,6 +26,7 @@ use crate::bounds as registry;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::losses::{self, Column, Group, Groups, LossComponents, Quantity, Value, group};
+use rayon::prelude::*;
 use std::path::Path;
 
 /// A titled table that stands in the report beside the bounds.
@@ -92,18 +93,23 @@ pub fn measured_table(groups: &Groups<'_>) -> Table {
 }
 
 /// A table of one line a group: what was trained, as far as it differs between groups, n, seeds, and `cells`.
-fn per_group(groups: &Groups<'_>, headers: &[String], cells: impl Fn(&Group<'_>) -> Vec<Cell>) -> Table {
+fn per_group(
+    groups: &Groups<'_>,
+    headers: &[String],
+    cells: impl Fn(&Group<'_>) -> Vec<Cell> + Sync,
+) -> Table {
     let shown = groups.differing();
     let names = shown.iter().map(|column| column.heading.to_string());
     let names = names.chain(["n = K+1", "seeds"].map(String::from));
     let mut table = Table::new(names.chain(headers.iter().cloned()));
-    for group in groups.iter() {
+    let line = |group: &Group<'_>| {
         let mut line = descriptive(&shown, group.setting());
         line.push(Cell::Integer(group.setting().num_draws.get() as i64));
         line.push(Cell::Integer(group.rows.len() as i64));
         line.extend(cells(group));
-        table.push(line);
-    }
+        line
+    };
+    (**groups).par_iter().map(line).collect::<Vec<_>>().into_iter().for_each(|line| table.push(line));
     table
 }
 
@@ -202,8 +208,8 @@ fn write_files(folder: &Path, page: (String, Vec<u8>), others: Vec<(String, Vec<
     files::write_all(&all)
 }
 
-/// Writes the report on `rows` into `folder`, which is made once everything is drawn; the figure shows the selected bounds, the
-/// tables all.
+/// Writes the report on `rows` into `folder`, which is made once everything is drawn; the figure shows the selected
+/// bounds, the tables all.
 ///
 /// # Errors
 /// No rows, or two that [`group`] refuses; the figure cannot be drawn; the operating system refuses to write.

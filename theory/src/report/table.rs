@@ -113,7 +113,8 @@ impl Table {
         self
     }
 
-    /// Adds a row; it is filled up with missing cells, or cut, to the width of the header. A negative zero loses its sign.
+    /// Adds a row; it is filled up with missing cells, or cut, to the width of the header. A negative zero loses its
+    /// sign.
     pub fn push(&mut self, mut row: Vec<Cell>) {
         row.resize(self.headers.len(), Cell::Missing);
         row.iter_mut().for_each(Cell::drop_sign_of_zero);

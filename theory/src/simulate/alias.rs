@@ -1,8 +1,8 @@
 //! Labels of any law: an alias table over integers, without rounding.
 //!
 //! C columns of `capacity` points each; column k belongs to class k below its cut and to one other class from
-//! there on, so that class c owns C·capacity·π_c points in all (Walker 1977; Vose 1991), all in integers. A point is two
-//! digits, radices C and capacity.
+//! there on, so that class c owns C·capacity·π_c points in all (Walker 1977; Vose 1991), all in integers. A point is
+//! two digits, radices C and capacity.
 //!
 //! Source: M. Vose, "A linear algorithm for generating random numbers with a given distribution", 1991.
 
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn alias_tables_own_exactly_the_points_that_the_counts_say() {
-        let mut rng = super::super::test_generator(5);
+        let mut rng = super::super::plan::test_generator(5);
         let mut cases: Vec<Vec<u64>> = vec![vec![5], vec![1, 1, 1], vec![1, 2, 3, 4], vec![97, 1, 1, 1]];
         cases.extend(
             (0..200).map(|_| (0..1 + rng.next_u64() % 12).map(|_| 1 + rng.next_u64() % 30).collect()),
@@ -237,10 +237,10 @@ mod tests {
 
     #[test]
     fn label_laws_pass_a_chi_square_test() {
-        // A right program passes |z| < 4 but once in some 10⁴ seeds; the seed is fixed. z far below 0 would mean labels that
-        // are more even than chance.
+        // A right program passes |z| < 4 but once in some 10⁴ seeds; the seed is fixed. z far below 0 would mean labels
+        // that are more even than chance.
         const LABELS: u64 = 300_000;
-        let mut rng = super::super::test_generator(11);
+        let mut rng = super::super::plan::test_generator(11);
         for classes in [2, 3, 10, 100, 1000, 4000] {
             let mut counts = vec![0; classes];
             UniformLabels::new(classes as u64).for_each(&mut rng, LABELS, |c| counts[c] += 1);
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn first_labels_of_a_seed_do_not_change() {
-        let rng = || super::super::test_generator(7);
+        let rng = || super::super::plan::test_generator(7);
         let mut labels = [const { Vec::new() }; 4];
         UniformLabels::new(1000).for_each(&mut rng(), 8, |c| labels[0].push(c));
         AliasLabels::from_counts(&[3, 1, 4, 1, 5]).for_each(&mut rng(), 8, |c| labels[1].push(c));

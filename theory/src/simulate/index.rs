@@ -1,9 +1,9 @@
 //! Exact random indices: several digits of mixed radix from one 64-bit word.
 //!
-//! Digits. For radices r₁, …, r_D with T = ∏ r_i ≤ 2⁶⁴ and a uniform word x, ⌊x T / 2⁶⁴⌋ is uniform on 0..T once the words
-//! with (x T mod 2⁶⁴) < (2⁶⁴ mod T) are rejected (Lemire 2019). Its mixed-radix digits need no division: with x₀ = x,
-//! digit i is ⌊x_{i−1} r_i / 2⁶⁴⌋ and x_i = x_{i−1} r_i mod 2⁶⁴, and the last x_D is x T mod 2⁶⁴, the number that decides
-//! about rejection. So one word gives six labels of 1000 classes, each with probability exactly 1/1000.
+//! Digits. For radices r₁, …, r_D with T = ∏ r_i ≤ 2⁶⁴ and a uniform word x, ⌊x T / 2⁶⁴⌋ is uniform on 0..T once the
+//! words with (x T mod 2⁶⁴) < (2⁶⁴ mod T) are rejected (Lemire 2019). Its mixed-radix digits need no division: with
+//! x₀ = x, digit i is ⌊x_{i−1} r_i / 2⁶⁴⌋ and x_i = x_{i−1} r_i mod 2⁶⁴, and the last x_D is x T mod 2⁶⁴, the number
+//! that decides about rejection. So one word gives six labels of 1000 classes, each with probability exactly 1/1000.
 //!
 //! Source: D. Lemire, "Fast random integer generation in an interval", 2019.
 
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn full_words_agree_with_division() {
         // The same digits from ⌊x T / 2⁶⁴⌋ by division, and the same low part from x T mod 2⁶⁴.
-        let mut rng = super::super::test_generator(3);
+        let mut rng = super::super::plan::test_generator(3);
         for _ in 0..1000 {
             let word = rng.next_u64();
             let (digits, low) = split::<6, 64>(word, [1000; 6]);

@@ -1,26 +1,25 @@
 //! Estimates with confidence intervals: a proportion (Clopper–Pearson) and a mean (Student).
 //!
 //! Clopper–Pearson: of x successes in S samples, the interval holds every p with P(Bin(S, p) ≥ x) ≥ α/2 and
-//! P(Bin(S, p) ≤ x) ≥ α/2, α = 1 − level. It covers p at least as often as it says, whatever p and S, also where no sample
-//! or every sample succeeded; the price is a coverage above nominal where S p (1−p) is small. Both tails are sums of
-//! positive terms from x outwards, and p is found by bisection. The sums have some 10 √(S p̂ (1−p̂)) terms; where
-//! S p̂ (1−p̂) > 10⁷ the ends, which are quantiles of Beta(x, S−x+1) and Beta(x+1, S−x), come from the first four cumulants
-//! (Cornish & Fisher).
+//! P(Bin(S, p) ≤ x) ≥ α/2, α = 1 − level. It covers p at least as often as it says, whatever p and S, also where no
+//! sample or every sample succeeded; the price is a coverage above nominal where S p (1−p) is small. Both tails are
+//! sums of positive terms from x outwards, and p is found by bisection. The sums have some 10 √(S p̂ (1−p̂)) terms;
+//! where S p̂ (1−p̂) > 10⁷ the ends, which are quantiles of Beta(x, S−x+1) and Beta(x+1, S−x), come from the first four
+//! cumulants (Cornish & Fisher).
 //!
 //! Student: mean ± t · s/√S with S − 1 degrees of freedom; exact for normal terms, and good where no single sample
-//! dominates. Samples that hardly scatter have said little about what they have not shown: where the range of one sample
-//! is known, the interval counts squared deviations that were not seen, as if by one sample more, and ends with the range.
+//! dominates. Samples that hardly scatter have said little about what they have not shown: where the range of one
+//! sample is known, the interval counts squared deviations that were not seen, as if by one sample more, and ends with
+//! the range.
 //!
 //! Sources: Clopper & Pearson, Biometrika 26 (1934); Cornish & Fisher 1938 and Abramowitz & Stegun 26.2.49; 26.7.5 for
 //! Student's quantile at many degrees of freedom.
 
+use super::plan::MAX_SAMPLES;
 use super::point;
 use crate::error::{Error, Result};
 use statrs::distribution::{ContinuousCDF, Normal};
 use statrs::function::beta::beta_reg;
-
-/// Samples above 2⁵³ would not be exact in `f64`.
-const MAX_SAMPLES: u64 = super::MAX_SAMPLES;
 
 /// S p̂ (1−p̂) up to which tails are summed: 3·10⁴ terms for each p that is tried.
 const MAX_SUMMED_VARIANCE: f64 = 1e7;
@@ -234,8 +233,8 @@ impl Mean {
 
     /// Student's interval at this level (0.95 say), cut to the range of one sample.
     ///
-    /// It is a little wider than [`standard_error`](Self::standard_error) says, so that samples that all agree do not claim
-    /// to be certain: for E ln(1+Col) by one squared step of ln 2 over all samples. One sample gives the range.
+    /// It is a little wider than [`standard_error`](Self::standard_error) says, so that samples that all agree do not
+    /// claim to be certain: for E ln(1+Col) by one squared step of ln 2 over all samples. One sample gives the range.
     ///
     /// # Errors
     /// A level outside (0, 1).
@@ -317,8 +316,8 @@ mod tests {
 
     #[test]
     fn clopper_pearson_of_many_samples() {
-        // scipy.stats.beta: ppf(0.025, x, n-x+1) and isf(0.025, x+1, n-x); the upper end of 3 in 10⁹, where scipy keeps eight
-        // digits, from the equation in 40 digits.
+        // scipy.stats.beta: ppf(0.025, x, n-x+1) and isf(0.025, x+1, n-x); the upper end of 3 in 10⁹, where scipy keeps
+        // eight digits, from the equation in 40 digits.
         for (x, n, low, high) in [
             (7, 1000, 0.002818858759620524, 0.014369194978918632),
             (500_000, 1_000_000, 0.49901951919531184, 0.5009804808046882),

@@ -1,21 +1,22 @@
 //! Plain Monte Carlo: batches of n = K+1 labels are drawn and looked at.
 //!
-//! υ = P(every class drawn), τ = P(Col ≥ 1) and E ln(1+Col), where Col counts the draws after the first (the anchor) that show
-//! the anchor's class. Labels have exactly the prior's probabilities: `index` and `alias` say how. For weights, which are floats, each
-//! probability is met to 2⁻⁶³ absolute and 2⁻⁵² relative.
+//! υ = P(every class drawn), τ = P(Col ≥ 1) and E ln(1+Col), where Col counts the draws after the first (the anchor)
+//! that show the anchor's class. Labels have exactly the prior's probabilities: `index` and `alias` say how. For
+//! weights, which are floats, each probability is met to 2⁻⁶³ absolute and 2⁻⁵² relative.
 //!
-//! Without replacement. A uniform point of the prior's table names an item of the population; it is rejected if it is among the
-//! x_c items that its class has already given, whichever these are: by symmetry the first x_c numbers of the class stand
-//! for them. So memory is O(C), not O(M), and n draws from M items take about M ln(M/(M−n)) points.
+//! Without replacement. A uniform point of the prior's table names an item of the population; it is rejected if it is
+//! among the x_c items that its class has already given, whichever these are: by symmetry the first x_c numbers of the
+//! class stand for them. So memory is O(C), not O(M), and n draws from M items take about M ln(M/(M−n)) points.
 //!
-//! [`coverage`] stops a batch as soon as every class was seen: the event is then decided. [`batches`] draws every batch to
-//! its end, because Col is not decided before.
+//! [`coverage`] stops a batch as soon as every class was seen: the event is then decided. [`batches`] draws every batch
+//! to its end, because Col is not decided before.
 
 use super::alias::AliasLabels;
 use super::index::UniformLabels;
+use super::interval::{Mean, Proportion};
+use super::plan::{Plan, Purpose, Stream};
 use super::request::{Estimator, check_request};
-use super::{Mean, Plan, Proportion, Purpose, Stream};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
 use rand_xoshiro::rand_core::RngCore;
@@ -37,8 +38,9 @@ pub struct Batches {
 
 /// Estimates υ, the probability that `num_draws` draws show every class, from `plan.samples()` batches.
 ///
-/// Unbiased. Cost: at C = 1000 about 0.7 ns a label for equal classes, 2 ns for others and 3 ns without replacement, on one
-/// core; at most n labels a batch, fewer where it is complete before, none where n < C, since no such batch is complete.
+/// Unbiased. Cost: at C = 1000 about 0.7 ns a label for equal classes, 2 ns for others and 3 ns without replacement, on
+/// one core; at most n labels a batch, fewer where it is complete before, none where n < C, since no such batch is
+/// complete.
 ///
 /// # Errors
 /// Draws that `sampling` does not allow; more than 10¹³ labels expected in all; without replacement, C·M above 2⁶⁴.
@@ -65,7 +67,8 @@ pub fn coverage(
     }
     let source = Source::new(prior, sampling);
     let (classes, draws) = (prior.num_classes() as usize, num_draws.get());
-    // E T ≤ H_C/π_min, as if every class were as rare as the rarest: blocks of a batch that ends early hold more batches.
+    // E T ≤ H_C/π_min, as if every class were as rare as the rarest: blocks of a batch that ends early hold more
+    // batches.
     let collector = (1.0 + (classes as f64).ln()) / prior.min_probability();
     let mut successes = 0;
     plan.run(
@@ -126,29 +129,6 @@ pub fn batches(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, plan
         // Col ≤ K. The largest step between neighbouring values, from no collision to one, may be the one not seen.
         ln1p_collisions: mean.knowing((0.0, (draws as f64).ln()), LN_2 * LN_2),
     })
-}
-
-/// Refuses a population whose numbered points would not fit one word.
-pub(super) fn check_table(prior: &ClassPrior, sampling: Sampling) -> Result<()> {
-    let (classes, total) = (prior.num_classes(), prior.population().unwrap_or(0));
-    if sampling == Sampling::WithReplacement || u128::from(classes) * u128::from(total) <= 1 << 64 {
-        return Ok(());
-    }
-    Err(Error::argument(format!(
-        "{classes} classes times {total} items exceed 2^64: such a population is simulated with replacement only"
-    )))
-}
-
-/// Labels that a whole batch takes, rejected ones included.
-pub(super) fn labels(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> f64 {
-    let n = num_draws.get() as f64;
-    match (sampling, prior.population()) {
-        (Sampling::WithoutReplacement, Some(total)) => {
-            let total = total as f64;
-            total * ((total + 0.5) / (total - n + 0.5)).ln()
-        }
-        _ => n,
-    }
 }
 
 /// Where labels come from.
@@ -298,7 +278,8 @@ fn until_complete(
 
 /// Draws `count` more items of a population without replacement and calls `visit` with their classes.
 ///
-/// A class of M_c items owns C·M_c points of the table, C an item; of a class that gave x items the first C·x points are used.
+/// A class of M_c items owns C·M_c points of the table, C an item; of a class that gave x items the first C·x points
+/// are used.
 #[inline(always)]
 fn draw_items(
     labels: &AliasLabels,

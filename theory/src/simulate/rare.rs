@@ -5,28 +5,27 @@
 //! υ_n = ∏_c (1 − e^{−λπ_c}) · P(Σ_c X_c = n) / P(Poisson(λ) = n),
 //!
 //! and λ is chosen so that E Σ X_c = n. Without replacement X_c is Binomial(M_c, θ) given ≥ 1 and the denominator is
-//! P(Binomial(M, θ) = n). Only P(Σ X_c = n) is simulated. Every other class, in the order of their probabilities, is drawn;
-//! the sum R of the rest has a law that is computed once, and the mean of P(R = n − S) over the drawn sums S is an unbiased
-//! estimate.
+//! P(Binomial(M, θ) = n). Only P(Σ X_c = n) is simulated. Every other class, in the order of their probabilities, is
+//! drawn; the sum R of the rest has a law that is computed once, and the mean of P(R = n − S) over the drawn sums S is
+//! an unbiased estimate.
 //!
 //! Scatter. The relative variance ρ of one sample follows from the share that R has in the variance of the whole sum
 //! (`tilt`); S samples are accepted only where ρ/S ≤ 0.01, a relative standard error of 10 %.
 //!
-//! Interval. Student's, where the scatter of one sample more at each end of the range [0, max_r P(R = r)] is added to the
-//! scatter seen: drawn classes that nearly always have the same count would otherwise leave samples that all agree.
+//! Interval. Student's, where the scatter of one sample more at each end of the range [0, max_r P(R = r)] is added to
+//! the scatter seen: drawn classes that nearly always have the same count would otherwise leave samples that all agree.
 //!
-//! Source: B. Levin, "A representation for multinomial cumulative distribution functions", Annals of Statistics 9 (1981).
+//! Source: B. Levin, "A representation for multinomial cumulative distribution functions", Annals of Statistics 9
+//! (1981).
 
-use super::point;
-use super::request::{Cost, Estimator, check_request};
+use super::certain::certain;
+use super::interval::{Mean, check_level};
+use super::plan::{Plan, Purpose, Stream};
+use super::request::{Estimator, check_request};
 use super::tilt::{Tilt, TiltedSum};
-use super::{Mean, Plan, Purpose, Stream};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
-
-/// Terms that all laws of single classes together may have: 2²⁶ take some ten seconds, most of it for 3.5 GB of memory.
-const MAX_TERMS: f64 = (1u64 << 26) as f64;
 
 /// An estimate of a coverage probability of any size.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,8 +48,8 @@ impl RareEstimate {
         self.weights.map_or(self.ln_factor, |weights| (self.ln_factor + weights.estimate().ln()).min(0.0))
     }
 
-    /// Standard error of the estimate relative to it, which is the standard error of its logarithm; 0 where the value is
-    /// certain, infinite where no sample had weight.
+    /// Standard error of the estimate relative to it, which is the standard error of its logarithm; 0 where the value
+    /// is certain, infinite where no sample had weight.
     pub fn relative_standard_error(self) -> f64 {
         (self.relative_variance() / self.samples as f64).sqrt()
     }
@@ -68,18 +67,18 @@ impl RareEstimate {
         self.samples
     }
 
-    /// Logarithms of the ends of Student's interval for υ at this level (0.95 say), cut to [0, 1]; (−∞, 0) where no sample
-    /// had weight.
+    /// Logarithms of the ends of Student's interval for υ at this level (0.95 say), cut to [0, 1]; (−∞, 0) where no
+    /// sample had weight.
     ///
-    /// The example `check_intervals` counts how often it holds υ: 94 to 97 % for 95 %, from 100 samples on and, where many
-    /// draws need more, from the smallest number that [`rare_coverage`] accepts. It holds υ more often where samples hardly
-    /// scatter, and below 100 samples.
+    /// The example `check_intervals` counts how often it holds υ: 94 to 97 % for 95 %, from 100 samples on and, where
+    /// many draws need more, from the smallest number that [`rare_coverage`] accepts. It holds υ more often where
+    /// samples hardly scatter, and below 100 samples.
     ///
     /// # Errors
     /// A level outside (0, 1).
     pub fn ln_interval(self, level: f64) -> Result<(f64, f64)> {
         let Some(weights) = self.weights else {
-            return super::check_level(level).map(|()| (self.ln_factor, self.ln_factor));
+            return check_level(level).map(|()| (self.ln_factor, self.ln_factor));
         };
         let (low, high) = weights.interval(level)?;
         if weights.estimate() == 0.0 {
@@ -91,15 +90,15 @@ impl RareEstimate {
 
 /// Estimates υ, the probability that `num_draws` draws show every class, however small, from tilted samples.
 ///
-/// The mean of the samples is unbiased up to rounding; the estimate is that mean, cut to 1. The relative variance ρ of one
-/// sample is about 0.15 (tests: below 0.5), at any depth, while the variance V of Σ X_c stays below 2·10⁶ (V < n), and about
-/// √(V/2·10⁶) beyond: 6 at n = 10⁸ and 21 at n = 10¹⁰ for C = 1000. So 1,000 samples give two digits at υ = 1e-318. At
-/// least 100 ρ samples are needed: 16 for small V, 2137 at n = 10¹⁰. No random number is drawn where
-/// the value is certain (n < C, n = C, one class, or so many draws from a population that none can be missing).
+/// The mean of the samples is unbiased up to rounding; the estimate is that mean, cut to 1. The relative variance ρ of
+/// one sample is about 0.15 (tests: below 0.5), at any depth, while the variance V of Σ X_c stays below 2·10⁶ (V < n),
+/// and about √(V/2·10⁶) beyond: 6 at n = 10⁸ and 21 at n = 10¹⁰ for C = 1000. So 1,000 samples give two digits at υ =
+/// 1e-318. At least 100 ρ samples are needed: 16 for small V, 2137 at n = 10¹⁰. No random number is drawn where the
+/// value is certain (n < C, n = C, one class, or so many draws from a population that none can be missing).
 ///
 /// # Errors
-/// Draws that `sampling` does not allow; fewer samples than 100 ρ, whose interval would not hold what it says; more than
-/// 10¹³ class counts in all; classes drawn so often that their laws would not fit in memory.
+/// Draws that `sampling` does not allow; fewer samples than 100 ρ, whose interval would not hold what it says; more
+/// than 10¹³ class counts in all; classes drawn so often that their laws would not fit in memory.
 ///
 /// # Examples
 /// ```
@@ -142,77 +141,6 @@ pub fn rare_coverage(
     let mean = weights.estimate();
     let unseen = mean * mean + (largest - mean) * (largest - mean);
     Ok(estimate(tilt.ln_factor, Some(weights.knowing((0.0, largest), unseen))))
-}
-
-/// What samples of this n cost.
-///
-/// # Errors
-/// Laws too long; too few samples for an interval.
-pub(super) fn cost(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, plan: Plan) -> Result<Cost> {
-    if certain(prior, sampling, num_draws).is_some() {
-        return Ok(Cost::NOTHING);
-    }
-    let tilt = Tilt::new(prior, sampling, num_draws);
-    let (groups, terms) = (tilt.counts.len() as f64, tilt.terms());
-    if terms > MAX_TERMS {
-        return Err(Error::argument(format!(
-            "{groups} sizes of classes in {num_draws} draws need laws of {terms:.0} terms; the limit is {MAX_TERMS:.0}"
-        )));
-    }
-    let split = tilt.split();
-    let (needed, samples) = (split.needed_samples(), plan.samples());
-    if (samples as f64) < needed {
-        return Err(Error::argument(format!(
-            "{samples} samples of class counts are too few for an interval at {num_draws} draws from {} classes: at least \
-             {needed:.0} are needed there",
-            prior.num_classes()
-        )));
-    }
-    // Measured: the search of the tilt, the laws of single classes, and their convolutions.
-    Ok(Cost {
-        sample: split.drawn_classes() as f64,
-        preparation: 8e3 * groups + 20.0 * terms + 0.2 * split.products(),
-    })
-}
-
-pub(super) fn population(prior: &ClassPrior, sampling: Sampling) -> Option<u64> {
-    if sampling == Sampling::WithoutReplacement { prior.population() } else { None }
-}
-
-/// ln υ where nothing is left to chance.
-fn certain(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> Option<f64> {
-    let (classes, draws) = (prior.num_classes(), num_draws.get());
-    let population = population(prior, sampling);
-    let smallest = prior.groups()[prior.groups().len() - 1].count.unwrap_or(1);
-    if draws < classes {
-        return Some(f64::NEG_INFINITY);
-    }
-    if classes == 1 || population.is_some_and(|total| draws > total - smallest) {
-        return Some(0.0);
-    }
-    (draws == classes).then(|| ln_each_once(prior, population))
-}
-
-/// n = C: n! ∏ π_c, or ∏ M_c / binom(M, n).
-fn ln_each_once(prior: &ClassPrior, population: Option<u64>) -> f64 {
-    let n = prior.num_classes() as f64;
-    let ln_weights = |weight: &dyn Fn(&crate::prior::Group) -> f64| -> f64 {
-        prior.groups().iter().map(|g| g.multiplicity as f64 * weight(g).ln()).sum()
-    };
-    match population {
-        None => {
-            // n! ∏ π_c = P(all counts are 1 | Poisson(nπ_c)) / P(Poisson(n) = n), where the e^{−n} cancel.
-            ln_weights(&|g| n * g.probability) - n - point::ln_poisson(n, n)
-        }
-        Some(total) if total as f64 == n => 0.0,
-        Some(total) => {
-            // binom(M, n) = P(Binomial(M, θ) = n) / (θⁿ (1−θ)^{M−n}) with θ = n/M.
-            let total = total as f64;
-            let (theta, q) = (n / total, (total - n) / total);
-            let ln_each = ln_weights(&|g| g.count.unwrap_or(1) as f64 * theta);
-            ln_each + (total - n) * (-theta).ln_1p() - point::ln_binomial(n, total, theta, q)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! What a request costs, as a whole and before its first sample.
 //!
-//! Cost is counted in labels, about 1 ns each on one core. A whole batch takes n labels; without replacement, where items
-//! that were taken before are rejected, about M ln(M/(M−n)). A batch that ends with its last class takes min(T, n) labels
-//! for the collector's time T, and E min(T, n) ≤ min(E T, n): with or without replacement, because until a class was seen
-//! none of its items is rejected. A tilted sample takes one count for each class that is drawn.
+//! Cost is counted in labels, about 1 ns each on one core. A whole batch takes n labels; without replacement, where
+//! items that were taken before are rejected, about M ln(M/(M−n)). A batch that ends with its last class takes min(T,
+//! n) labels for the collector's time T, and E min(T, n) ≤ min(E T, n): with or without replacement, because until a
+//! class was seen none of its items is rejected. A tilted sample takes one count for each class that is drawn.
 
-use super::{Plan, plain, rare};
+use super::certain::certain;
+use super::plan::Plan;
+use super::tilt::Tilt;
 use crate::coverage;
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
@@ -14,6 +16,9 @@ use rayon::prelude::*;
 
 /// Labels that one request may draw: about 10¹³ ns, three hours of one core.
 const MAX_LABELS: f64 = 1e13;
+
+/// Terms that all laws of single classes together may have: 2²⁶ take some ten seconds, most of it for 3.5 GB of memory.
+const MAX_TERMS: f64 = (1u64 << 26) as f64;
 
 /// What is simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,13 +33,13 @@ pub enum Estimator {
 
 /// Labels of one sample, and the work before the first sample in the same unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Cost {
-    pub(super) sample: f64,
-    pub(super) preparation: f64,
+struct Cost {
+    sample: f64,
+    preparation: f64,
 }
 
 impl Cost {
-    pub(super) const NOTHING: Self = Self { sample: 0.0, preparation: 0.0 };
+    const NOTHING: Self = Self { sample: 0.0, preparation: 0.0 };
 
     fn plus(self, other: Self) -> Self {
         Self { sample: self.sample + other.sample, preparation: self.preparation + other.preparation }
@@ -45,7 +50,8 @@ impl Cost {
     }
 }
 
-/// Refuses what the estimator would refuse at some of these numbers of draws, and what would run for hours at all of them.
+/// Refuses what the estimator would refuse at some of these numbers of draws, and what would run for hours at all of
+/// them.
 ///
 /// For a request over a range of n: each estimator checks only its own n, when its turn comes.
 ///
@@ -76,10 +82,10 @@ pub fn check_request(
 ) -> Result<()> {
     num_draws.iter().try_for_each(|&n| sampling.check(prior, n))?;
     if estimator != Estimator::RareCoverage {
-        plain::check_table(prior, sampling)?;
+        check_table(prior, sampling)?;
     }
     let add = |costs: &mut dyn Iterator<Item = Cost>| costs.fold(Cost::NOTHING, Cost::plus);
-    let whole = |n: NumDraws| plain::labels(prior, sampling, n);
+    let whole = |n: NumDraws| labels_of_batch(prior, sampling, n);
     let plain = |labels: &dyn Fn(NumDraws) -> f64| {
         add(&mut num_draws.iter().map(|&n| Cost { sample: labels(n), preparation: 0.0 }))
     };
@@ -97,8 +103,10 @@ pub fn check_request(
             }
         }
         Estimator::RareCoverage => {
-            let costs: Vec<Cost> =
-                num_draws.par_iter().map(|&n| rare::cost(prior, sampling, n, plan)).collect::<Result<_>>()?;
+            let costs: Vec<Cost> = num_draws
+                .par_iter()
+                .map(|&n| cost_of_rare(prior, sampling, n, plan))
+                .collect::<Result<_>>()?;
             add(&mut costs.into_iter())
         }
     };
@@ -121,6 +129,60 @@ pub fn check_request(
         total * 1e-9 / 3600.0,
         ((MAX_LABELS - cost.preparation).max(0.0) / cost.sample).floor(),
     )))
+}
+
+/// Refuses a population whose numbered points would not fit one word.
+fn check_table(prior: &ClassPrior, sampling: Sampling) -> Result<()> {
+    let (classes, total) = (prior.num_classes(), prior.population().unwrap_or(0));
+    if sampling == Sampling::WithReplacement || u128::from(classes) * u128::from(total) <= 1 << 64 {
+        return Ok(());
+    }
+    Err(Error::argument(format!(
+        "{classes} classes times {total} items exceed 2^64: such a population is simulated with replacement only"
+    )))
+}
+
+/// Labels that a whole batch takes, rejected ones included.
+fn labels_of_batch(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> f64 {
+    let n = num_draws.get() as f64;
+    match (sampling, prior.population()) {
+        (Sampling::WithoutReplacement, Some(total)) => {
+            let total = total as f64;
+            total * ((total + 0.5) / (total - n + 0.5)).ln()
+        }
+        _ => n,
+    }
+}
+
+/// What samples of this n cost.
+///
+/// # Errors
+/// Laws too long; too few samples for an interval.
+fn cost_of_rare(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, plan: Plan) -> Result<Cost> {
+    if certain(prior, sampling, num_draws).is_some() {
+        return Ok(Cost::NOTHING);
+    }
+    let tilt = Tilt::new(prior, sampling, num_draws);
+    let (groups, terms) = (tilt.counts.len() as f64, tilt.terms());
+    if terms > MAX_TERMS {
+        return Err(Error::argument(format!(
+            "{groups} sizes of classes in {num_draws} draws need laws of {terms:.0} terms; the limit is {MAX_TERMS:.0}"
+        )));
+    }
+    let split = tilt.split();
+    let (needed, samples) = (split.needed_samples(), plan.samples());
+    if (samples as f64) < needed {
+        return Err(Error::argument(format!(
+            "{samples} samples of class counts are too few for an interval at {num_draws} draws from {} classes: at least \
+             {needed:.0} are needed there",
+            prior.num_classes()
+        )));
+    }
+    // Measured: the search of the tilt, the laws of single classes, and their convolutions.
+    Ok(Cost {
+        sample: split.drawn_classes() as f64,
+        preparation: 8e3 * groups + 20.0 * terms + 0.2 * split.products(),
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The law of one zero-truncated class count, and of sums of independent ones, from positive terms alone.
 //!
-//! Independent draws: P(X = k) ∝ aᵏ/k!, k ≥ 1 (Poisson). Without replacement: P(X = k) ∝ binom(M, k) oᵏ, 1 ≤ k ≤ M, with the
-//! odds o = θ/(1−θ) (binomial). Both by the ratio of neighbours from the mode outwards. Sums by direct convolution: every
-//! product is positive, so relative errors stay a few ulps a convolution, far out in the tails too. What lies below 1e-45 of
-//! the largest term is dropped; all that a sum of 2²⁴ classes drops stays below 1e-30.
+//! Independent draws: P(X = k) ∝ aᵏ/k!, k ≥ 1 (Poisson). Without replacement: P(X = k) ∝ binom(M, k) oᵏ, 1 ≤ k ≤ M,
+//! with the odds o = θ/(1−θ) (binomial). Both by the ratio of neighbours from the mode outwards. Sums by direct
+//! convolution: every product is positive, so relative errors stay a few ulps a convolution, far out in the tails too.
+//! What lies below 1e-45 of the largest term is dropped; all that a sum of 2²⁴ classes drops stays below 1e-30.
 
 /// Dropped below this fraction of the largest term.
 const NEGLIGIBLE: f64 = 1e-45;

@@ -1,19 +1,20 @@
 //! The tilted counts of all classes: which are drawn, which are summed beforehand, and how much samples then scatter.
 //!
-//! Scatter. If R has the share f of the variance V of the whole sum, a sample is w = φ_{fV}(D) with D ~ N(0, (1−f)V) for
-//! normal sums, so E w² / (E w)² = 1/√(f(2−f)) and the relative variance of one sample is ρ = 1/√(f(2−f)) − 1: 0.15 at f = ½.
-//! Where V is so large that the law of half the sum would be too long, f falls, and most samples have next to no weight:
-//! S of them are worth S (E w)² / E w² = S √(f(2−f)).
+//! Scatter. If R has the share f of the variance V of the whole sum, a sample is w = φ_{fV}(D) with D ~ N(0, (1−f)V)
+//! for normal sums, so E w² / (E w)² = 1/√(f(2−f)) and the relative variance of one sample is ρ = 1/√(f(2−f)) − 1: 0.15
+//! at f = ½. Where V is so large that the law of half the sum would be too long, f falls, and most samples have next to
+//! no weight: S of them are worth S (E w)² / E w² = S √(f(2−f)).
 
 use super::alias::AliasLabels;
+use super::certain::population;
 use super::point;
-use super::rare::population;
 use super::sum_law::{ClassCount, Law};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
 use rand_xoshiro::rand_core::RngCore;
 
-/// Variance of the computed sum above which fewer classes enter it: its law then has 30,000 terms, its convolutions 10⁹.
+/// Variance of the computed sum above which fewer classes enter it: its law then has 30,000 terms, its convolutions
+/// 10⁹.
 const MAX_COMPUTED_VARIANCE: f64 = 1e6;
 
 /// Largest predicted relative variance ρ/S of an estimate: where V is large, samples worth some 95 of one size.
@@ -36,7 +37,8 @@ impl Tilt {
             prior.groups().iter().map(|g| (count(g), g.multiplicity)).collect()
         };
         let n = draws as f64;
-        // λ < Σ E X_c < λ + C, so λ lies in (n−C, n); θ lies in (0, 1). The identity holds for every tilt: no need to be exact.
+        // λ < Σ E X_c < λ + C, so λ lies in (n−C, n); θ lies in (0, 1). The identity holds for every tilt: no need to
+        // be exact.
         let (mut low, mut high) = match population {
             None => ((draws - prior.num_classes()) as f64, n),
             Some(_) => (0.0, 1.0),
@@ -183,7 +185,8 @@ mod tests {
 
     #[test]
     fn predicted_scatter_is_that_of_the_laws() {
-        // E w² and E w of w = P(R = n − S), summed over the law of S, against 1/√(f(2−f)) − 1 for 100 classes of rate 400.
+        // E w² and E w of w = P(R = n − S), summed over the law of S, against 1/√(f(2−f)) − 1 for 100 classes of
+        // rate 400.
         let class = ClassCount::Poisson { rate: 400.0 };
         for computed in [50, 20, 10, 1] {
             let (s, r) = (class.law().times(100 - computed), class.law().times(computed));

@@ -1,7 +1,8 @@
 //! Worlds small enough to enumerate every batch: a few classes, images and augmentations, all expectations exact.
 //!
-//! Independent negatives are enumerated as multisets of views with their multinomial weights, batches of distinct images
-//! as subsets of images with every choice of views. Class means and f̄ are those of the same views, as the theorems ask.
+//! Independent negatives are enumerated as multisets of views with their multinomial weights, batches of distinct
+//! images as subsets of images with every choice of views. Class means and f̄ are those of the same views, as the
+//! theorems ask.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -350,8 +351,8 @@ impl World {
     }
 }
 
-/// Two classes, one vector each, with inner product `inner`: every expectation from the binomial law of Col, so that K can be
-/// large. `counts` gives the prior; positives are of the same class.
+/// Two classes, one vector each, with inner product `inner`: every expectation from the binomial law of Col, so that K
+/// can be large. `counts` gives the prior; positives are of the same class.
 pub fn two_points(counts: [u64; 2], num_negatives: u64, temperature: f64, inner: f64) -> Truth {
     let total = (counts[0] + counts[1]) as f64;
     let a = ((inner - 1.0) / temperature).exp();

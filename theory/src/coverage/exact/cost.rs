@@ -1,14 +1,16 @@
 //! What an exact computation costs, before it starts: core seconds and memory of every route.
 //!
 //! The constants were measured on one core of an AMD EPYC server of the 2020s (x86-64 without vector extensions). On it
-//! the estimates of 16 cases of all routes, from 4 ms to a minute, stood between 0.66 and 2.3 times the measured time; the
-//! shortest are overestimated by up to 5 times. The peak memory of five requests that print a table, of 87 to
-//! 818 MB, was 1.05 to 1.35 times lower than estimated. The model is serial: two idle cores halve the residues, not the
+//! the estimates of 16 cases of all routes, from 4 ms to a minute, stood between 0.66 and 2.3 times the measured time;
+//! the shortest are overestimated by up to 5 times. The peak memory of five requests that print a table, of 87 to 818
+//! MB, was 1.05 to 1.35 times lower than estimated. The model is serial: two idle cores halve the residues, not the
 //! last products. Each integer that is not 0 is printed once.
 
-use super::lift::num_moduli;
+use super::model::{
+    MAX_BITS, multiplication, seconds_of_grouping, seconds_of_residues, seconds_of_uniform_residues,
+};
 use super::residues::Residues;
-use super::{series, stirling, sums};
+use super::{series, sums};
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
@@ -19,15 +21,6 @@ const MAX_SECONDS: f64 = 60.0;
 /// Largest memory that is not refused, in bytes.
 const MAX_BYTES: f64 = 4e9;
 
-/// Longest integer, in bits: there are not many more moduli.
-pub(super) const MAX_BITS: f64 = 1e9;
-
-/// Seconds of a product modulo one number, four at a time.
-const PRODUCT: f64 = 1.1e-9;
-
-/// Seconds of a pair of moduli in the weights of the remainder theorem.
-const PAIR: f64 = 1.0e-9;
-
 /// Products over sums wander through memory: so much slower.
 const UNEVEN: f64 = 2.0;
 
@@ -37,8 +30,8 @@ const SIEVE: f64 = 3e-8;
 /// Integers of full length in memory at a time: most are vectors of the transform behind the last product.
 const WORKING: f64 = 26.0;
 
-/// Copies of a printed value: in a table, in its formatted cells, and two in a text that pads it to the longest; 3.5 were
-/// found where the shortest value is 1/40 of the longest.
+/// Copies of a printed value: in a table, in its formatted cells, and two in a text that pads it to the longest; 3.5
+/// were found where the shortest value is 1/40 of the longest.
 const TEXTS: f64 = 4.0;
 
 /// Bytes of the other cells of a row.
@@ -180,8 +173,8 @@ impl Plan {
     }
 }
 
-/// What exact values at some numbers of draws cost together, by a model that was measured on one core of a server of the
-/// 2020s.
+/// What exact values at some numbers of draws cost together, by a model that was measured on one core of a server of
+/// the 2020s.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cost {
     /// How many values.
@@ -193,8 +186,8 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The cost of υ at these numbers of draws: the seconds of each value and of printing it once, with decimals of `digits`
-    /// digits; the memory of the largest value and of the printed text of all.
+    /// The cost of υ at these numbers of draws: the seconds of each value and of printing it once, with decimals of
+    /// `digits` digits; the memory of the largest value and of the printed text of all.
     ///
     /// # Errors
     /// What [`probability_at_any_cost`](super::probability_at_any_cost) refuses at one of them.
@@ -259,24 +252,6 @@ fn seconds_of_decimals(digits: u32) -> f64 {
     2.0 * (3.0 * multiplication(words) + printing(words))
 }
 
-/// Seconds of an integer of so many bits from its residues, at `work` products each.
-fn seconds_of_residues(bits: f64, work: f64) -> f64 {
-    let k = num_moduli(bits) as f64;
-    5e-6 + k * (3e-7 + PRODUCT * work) + PAIR * k * k / 2.0 + 8.0 * multiplication(k / 2.0)
-}
-
-/// Seconds of S(n, C) by residues.
-pub(super) fn seconds_of_uniform_residues(num_draws: u64, num_classes: u64) -> f64 {
-    seconds_of_residues(stirling::bits(num_draws, num_classes), stirling::work(num_draws, num_classes))
-}
-
-/// Seconds of C! S(n, C) by grouping: about one full-size product per prime up to C.
-pub(super) fn seconds_of_grouping(num_draws: u64, num_classes: u64) -> f64 {
-    let c = num_classes as f64;
-    let words = num_draws as f64 * c.log2() / 64.0;
-    1e-6 + 2e-7 * c + 1.3 * c / c.ln().max(1.0) * multiplication(words / 2.0)
-}
-
 fn memory(bytes: f64) -> String {
     if bytes < 1e9 { format!("{:.0} MB", bytes / 1e6) } else { format!("{:.1e} GB", bytes / 1e9) }
 }
@@ -291,11 +266,6 @@ fn num_sums(groups: &[(u64, u64)], total: u64) -> f64 {
     let divisor = groups.iter().fold(0, |divisor, g| super::fraction::gcd(g.0, divisor));
     let subsets: f64 = groups.iter().map(|g| g.1 as f64 + 1.0).product();
     subsets.min((total / divisor.max(1)) as f64 + 1.0)
-}
-
-/// Seconds of a product of two integers of so many words each.
-fn multiplication(words: f64) -> f64 {
-    1e-9 * words.min(32.0) * words + 1.1e-8 * words.powf(1.465)
 }
 
 /// Seconds of the decimal digits of an integer of so many words.

@@ -2,7 +2,8 @@
 //!
 //! Few digits of a huge fraction come from its leading bits: truncation encloses the fraction in an interval, and the
 //! decimal is certain once both ends round to it; otherwise the precision doubles, up to all bits. Lowest terms need
-//! no gcd where the primes of the denominator are known: the smaller of the two valuations of every prime is divided out.
+//! no gcd where the primes of the denominator are known: the smaller of the two valuations of every prime is divided
+//! out.
 
 use super::moduli::primes;
 use num_bigint::{BigInt, BigUint};
@@ -89,8 +90,8 @@ impl ExactProbability {
         Self { numerator, ..self }
     }
 
-    /// The same probability in lowest terms, by valuations where the primes of the denominator are known, as they are for
-    /// draws with replacement and for populations up to 2²⁰ items; by a greatest common divisor otherwise.
+    /// The same probability in lowest terms, by valuations where the primes of the denominator are known, as they are
+    /// for draws with replacement and for populations up to 2²⁰ items; by a greatest common divisor otherwise.
     ///
     /// # Examples
     /// ```

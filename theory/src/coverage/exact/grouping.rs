@@ -3,9 +3,9 @@
 //!
 //! Powers of 2 are shifts, and the inner sums are kept in place in two's complement.
 
-use super::lift::from_words;
 use super::moduli::primes;
 use super::multiply::{multiply, power};
+use super::words::from_words;
 use num_bigint::BigUint;
 
 /// C! S(n, C) for n ≥ C ≥ 2.

@@ -7,6 +7,7 @@ use super::moduli::moduli;
 use super::multiply::multiply;
 use super::residues::{LANES, Moduli, Residues, inverse};
 use super::weights::cofactors;
+use super::words::{both, from_words};
 use num_bigint::{BigInt, BigUint, Sign};
 use rayon::prelude::*;
 
@@ -21,8 +22,8 @@ pub(super) fn num_moduli(bits: f64) -> usize {
     ((bits.max(0.0) * (1.0 + 1e-12) + 24.0) / 61.999).ceil() as usize
 }
 
-/// The integer of at most `bits` bits whose residues are the fractions top/bottom that `residue` returns for four moduli
-/// at once, as plain residues; no modulus has a prime factor up to `bound`. Every thread has its own `scratch`.
+/// The integer of at most `bits` bits whose residues are the fractions top/bottom that `residue` returns for four
+/// moduli at once, as plain residues; no modulus has a prime factor up to `bound`. Every thread has its own `scratch`.
 pub(super) fn integer<S>(
     bits: f64,
     bound: u64,
@@ -71,15 +72,6 @@ fn lift(moduli: &[u64], scaled: &[u64]) -> BigUint {
     if rest.sign() == Sign::Minus { first - second } else { first + second }
 }
 
-/// Two computations, on two threads where they are long enough.
-pub(super) fn both<A: Send, B: Send>(
-    words: usize,
-    a: impl FnOnce() -> A + Send,
-    b: impl FnOnce() -> B + Send,
-) -> (A, B) {
-    if words > 500 { rayon::join(a, b) } else { (a(), b()) }
-}
-
 type Slices<'a> = (&'a [u64], &'a [u64]);
 
 fn halves<'a>(moduli: &'a [u64], scaled: &'a [u64]) -> (Slices<'a>, Slices<'a>) {
@@ -116,9 +108,4 @@ fn leaf(moduli: &[u64], scaled: &[u64]) -> (BigUint, BigUint) {
         }
     }
     (from_words(&sum), from_words(&product))
-}
-
-/// An integer from its 64-bit words, the lowest first.
-pub(super) fn from_words(words: &[u64]) -> BigUint {
-    BigUint::new(words.iter().flat_map(|&word| [word as u32, (word >> 32) as u32]).collect())
 }

@@ -1,14 +1,15 @@
 //! υ as an exact fraction of integers, without floating point.
 //!
-//! Independent draws: C! S(n, C) over Cⁿ for the uniform prior, with Stirling numbers of the second kind; for counts M_c,
-//! the words of length n that use every class over Mⁿ. Without replacement: \[zⁿ\] ∏ ((1+z)^{M_c} − 1) over binom(M, n).
-//! Large integers are found modulo many coprime numbers below 2⁶², in parallel, and put together by the Chinese
-//! remainder theorem. The fraction is not reduced unless [`ExactProbability::reduced`] is asked for.
+//! Independent draws: C! S(n, C) over Cⁿ for the uniform prior, with Stirling numbers of the second kind; for counts
+//! M_c, the words of length n that use every class over Mⁿ. Without replacement: \[zⁿ\] ∏ ((1+z)^{M_c} − 1) over
+//! binom(M, n). Large integers are found modulo many coprime numbers below 2⁶², in parallel, and put together by the
+//! Chinese remainder theorem. The fraction is not reduced unless [`ExactProbability::reduced`] is asked for.
 
 mod cost;
 mod fraction;
 mod grouping;
 mod lift;
+mod model;
 mod moduli;
 mod multiply;
 mod power;
@@ -18,6 +19,7 @@ mod stirling;
 mod sums;
 mod transform;
 mod weights;
+mod words;
 
 pub use cost::Cost;
 pub use fraction::ExactProbability;

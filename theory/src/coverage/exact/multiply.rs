@@ -57,8 +57,8 @@ pub(super) fn product(low: u64, high: u64) -> BigUint {
 
 /// binom(n, k) without a division of large integers.
 ///
-/// The k factors n−k+1, …, n lose every prime p ≤ k; its power in binom(n, k) is p to the number of carries when k and n−k
-/// are added in base p (Kummer 1852). What is left is a product of words.
+/// The k factors n−k+1, …, n lose every prime p ≤ k; its power in binom(n, k) is p to the number of carries when k and
+/// n−k are added in base p (Kummer 1852). What is left is a product of words.
 pub(super) fn binomial(n: u64, k: u64) -> BigUint {
     let k = k.min(n - k);
     let primes = primes(k);

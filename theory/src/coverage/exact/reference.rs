@@ -20,7 +20,8 @@ pub(super) fn subsets(counts: &[u64], draws: u64) -> BigUint {
     )
 }
 
-/// Ways to hand out `draws` draws, `own` ≥ 1 to each class, of which `ways(count, own, length)` choices are the class's.
+/// Ways to hand out `draws` draws, `own` ≥ 1 to each class, of which `ways(count, own, length)` choices are the
+/// class's.
 fn class_by_class(counts: &[u64], draws: u64, ways: impl Fn(u64, u64, u64) -> BigUint) -> BigUint {
     let mut total = vec![BigUint::zero(); draws as usize + 1];
     total[0] = BigUint::one();

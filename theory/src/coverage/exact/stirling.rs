@@ -1,14 +1,14 @@
 //! Stirling numbers of the second kind: S(n, C) = Σ_j (−1)^{C−j} jⁿ / (j! (C−j)!), the partitions of n draws into C
 //! non-empty classes.
 //!
-//! Three routes. *Closed forms* for C ≤ 2 and n ≤ C + 1. *Grouping*, see [`super::grouping`], for few or small integers.
-//! *Residues*: the sum modulo as many coprime numbers below 2⁶² as the result needs, in parallel, and the Chinese
-//! remainder theorem; there, too, only primes j need a power, and a prime's terms share one product. Which of the two
-//! is quicker follows from the model of the costs: residues from about n log₂ C = 6000 on for C = 100.
+//! Three routes. *Closed forms* for C ≤ 2 and n ≤ C + 1. *Grouping*, see [`super::grouping`], for few or small
+//! integers. *Residues*: the sum modulo as many coprime numbers below 2⁶² as the result needs, in parallel, and the
+//! Chinese remainder theorem; there, too, only primes j need a power, and a prime's terms share one product. Which of
+//! the two is quicker follows from the model of the costs: residues from about n log₂ C = 6000 on for C = 100.
 
-use super::cost;
 use super::grouping::surjections_by_grouping;
 use super::lift::integer;
+use super::model::{self, MAX_BITS, bits};
 use super::moduli::primes;
 use super::multiply::{factorial, multiply};
 use super::power::Power;
@@ -61,7 +61,7 @@ pub(super) fn surjections(num_draws: u64, num_classes: u64) -> BigUint {
 fn check_range(num_draws: u64, num_classes: u64) {
     assert!(num_draws <= u64::from(u32::MAX), "{num_draws} draws exceed 2^32 - 1");
     let bits = num_draws as f64 * (num_classes.max(1) as f64).log2();
-    assert!(bits <= cost::MAX_BITS, "{num_draws} draws from {num_classes} classes give {bits:e} bits");
+    assert!(bits <= MAX_BITS, "{num_draws} draws from {num_classes} classes give {bits:e} bits");
     assert!(num_classes <= crate::prior::MAX_CLASSES as u64, "{num_classes} classes");
 }
 
@@ -83,8 +83,8 @@ fn closed_form(num_draws: u64, num_classes: u64) -> Option<BigUint> {
 fn is_small(num_draws: u64, num_classes: u64) -> bool {
     // The model itself takes a microsecond.
     num_classes <= 20 && num_draws <= 1000
-        || cost::seconds_of_grouping(num_draws, num_classes)
-            < cost::seconds_of_uniform_residues(num_draws, num_classes)
+        || model::seconds_of_grouping(num_draws, num_classes)
+            < model::seconds_of_uniform_residues(num_draws, num_classes)
 }
 
 /// The integers 2..=C by their largest prime factor.
@@ -111,21 +111,6 @@ impl Grouping {
         largest.truncate(num_classes as usize / 2 + 1);
         Self { primes, cofactors, largest }
     }
-}
-
-/// log₂ of Cⁿ/C!, an upper bound of S(n, C), and at most a bit more.
-pub(super) fn bits(num_draws: u64, num_classes: u64) -> f64 {
-    let c = num_classes as f64;
-    // C! ≥ √(2πC) (C/e)^C.
-    let ln_factorial = (c + 0.5) * c.ln() - c + 0.5 * std::f64::consts::TAU.ln();
-    (num_draws as f64 * c.ln() - ln_factorial) * std::f64::consts::LOG2_E
-}
-
-/// Products modulo one number: what a residue costs.
-pub(super) fn work(num_draws: u64, num_classes: u64) -> f64 {
-    let c = num_classes as f64;
-    // π(C) powers, C falling products, C/2 weights, C sums.
-    1.3 * c / c.ln().max(1.0) * 1.3 * (num_draws as f64).log2().max(1.0) + 2.5 * c
 }
 
 fn by_residues(num_draws: u64, num_classes: u64) -> BigUint {

@@ -204,7 +204,8 @@ pub(super) fn outcomes(groups: &[(u64, u64)], draws: u64, sampling: Sampling, bi
     })
 }
 
-/// t!/(t−n)! of every sum t into `table`; returns n!. All of it times M!, a power of R, and for the result a further R⁻¹.
+/// t!/(t−n)! of every sum t into `table`; returns n!. All of it times M!, a power of R, and for the result a further
+/// R⁻¹.
 fn factorial_tables(
     moduli: &Moduli,
     sums: &[u64],

@@ -7,7 +7,7 @@
 //! Sources: J. Pollard, "The fast Fourier transform in a finite field", 1971; D. Harvey, "Faster arithmetic for
 //! number-theoretic transforms", 2014, for values kept in [0, 2p).
 
-use super::lift::{both, from_words};
+use super::words::{both, from_words};
 use num_bigint::BigUint;
 
 const PIECE_BITS: u32 = 48;

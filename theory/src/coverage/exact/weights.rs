@@ -1,7 +1,7 @@
 //! (M/q_i) mod q_i for M = ∏ q_j: what the Chinese remainder theorem divides by.
 //!
-//! q_j ≡ q_j − q_i (mod q_i), a difference that is small where the moduli are close; two to four of them fit one word, so
-//! that a modular product serves as many moduli. Cost: k²/4 products or fewer for k moduli.
+//! q_j ≡ q_j − q_i (mod q_i), a difference that is small where the moduli are close; two to four of them fit one word,
+//! so that a modular product serves as many moduli. Cost: k²/4 products or fewer for k moduli.
 
 use super::residues::{LANES, Moduli, Residues};
 

@@ -13,7 +13,8 @@ use plotters::prelude::*;
 pub struct Selection(Vec<&'static str>);
 
 impl Default for Selection {
-    /// What tells the published bounds from the sharp ones: `curl`, `curl_as_published`, `nozawa_sato`, `submodular`, `specht`.
+    /// What tells the published bounds from the sharp ones: `curl`, `curl_as_published`, `nozawa_sato`, `submodular`,
+    /// `specht`.
     fn default() -> Self {
         Self(vec!["curl", "curl_as_published", "nozawa_sato", "submodular", "specht"])
     }

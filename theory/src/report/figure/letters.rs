@@ -1,7 +1,7 @@
 //! The bitmap backend with its letters lowered to where the SVG backend has them.
 //!
-//! For letters of height h, plotters puts the baseline of an SVG text 0.76 h/1.24 = 0.613 h below its top, and that of a text
-//! drawn with `ab_glyph` 0.5 h below it: labels then stand above their ticks. Everything else passes through.
+//! For letters of height h, plotters puts the baseline of an SVG text 0.76 h/1.24 = 0.613 h below its top, and that of
+//! a text drawn with `ab_glyph` 0.5 h below it: labels then stand above their ticks. Everything else passes through.
 
 use plotters::prelude::{BitMapBackend, DrawingBackend};
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind};

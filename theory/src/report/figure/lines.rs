@@ -132,8 +132,8 @@ fn range(values: impl Iterator<Item = f64>, log: bool, margin: f64) -> Range<f64
 }
 
 impl Lines {
-    /// Draws on axes of these types; `X` and `Y` span the left axes, `right` the right one. `widths` are those of linear
-    /// axes, where −0.1 + 0.1 may not be 0.
+    /// Draws on axes of these types; `X` and `Y` span the left axes, `right` the right one. `widths` are those of
+    /// linear axes, where −0.1 + 0.1 may not be 0.
     fn plot<B, X, Y>(
         &self,
         root: &DrawingArea<B, Shift>,

@@ -1,9 +1,9 @@
 //! Figures as SVG and PNG from one drawing code: bounds against n ([`bounds_against_draws`]), curves
 //! ([`lines()`]), and distributions by category ([`quantiles()`]).
 //!
-//! Sizes are given in units of the SVG, 900 × 600. A PNG has two pixels a unit; it is drawn with four and each 2 × 2 block is
-//! averaged, because the bitmap backend does not smooth thick lines. Letters in a PNG, and the widths of texts in both, are
-//! those of DejaVu Sans, which is compiled in; an SVG names the generic family `sans-serif`.
+//! Sizes are given in units of the SVG, 900 × 600. A PNG has two pixels a unit; it is drawn with four and each 2 × 2
+//! block is averaged, because the bitmap backend does not smooth thick lines. Letters in a PNG, and the widths of texts
+//! in both, are those of DejaVu Sans, which is compiled in; an SVG names the generic family `sans-serif`.
 
 mod bounds;
 mod letters;

@@ -1,4 +1,5 @@
-//! Distributions by category: for each, 5 to 95 % as a line, 25 to 75 % as a box, the median as a bar, the mean as a dot.
+//! Distributions by category: for each, 5 to 95 % as a line, 25 to 75 % as a box, the median as a bar, the mean as a
+//! dot.
 //!
 //! Several series (features with and without the head) stand side by side in each category.
 

@@ -63,7 +63,8 @@ fn texts(table: &Table) -> Vec<Vec<String>> {
     table.rows().iter().map(|row| row.iter().map(ToString::to_string).collect()).collect()
 }
 
-/// Columns of the width of their longest cell, at least `least`, between edges; below the header a rule, if there is one.
+/// Columns of the width of their longest cell, at least `least`, between edges; below the header a rule, if there is
+/// one.
 fn aligned(table: &Table, separator: &str, edge: &str, rule: Option<&str>) -> String {
     let (headers, rows) = (table.headers(), texts(table));
     let least = rule.map_or(0, |_| 3);
