@@ -427,3 +427,38 @@ fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {
         gemm_gflops: 1e-9 * gemm,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_has_the_fields_of_the_object() {
+        let report = Report {
+            net: "mlp".into(),
+            batch: 4,
+            device: "cpu",
+            device_name: None,
+            dtype: "f32",
+            tf32: false,
+            cuda_graph: false,
+            threads: 2,
+            images_per_s: 12.5,
+            images_per_cpu_s: 6.25,
+            augment_ms: 0.5,
+            forward_ms: 1.0,
+            backward_ms: 2.0,
+            optimiser_ms: 0.25,
+            peak_memory_bytes: Some(1 << 30),
+            gemm_share: 0.75,
+            gemm_gflops: 100.0,
+        };
+        let table = report.table().unwrap();
+        let object = serde_json::to_value(&report).unwrap();
+        assert_eq!(table.headers().len(), object.as_object().unwrap().len());
+        assert!(table.headers().iter().all(|name| object.get(name).is_some()));
+        let csv = table.to_text(Format::Csv);
+        let values = "mlp,4,cpu,,f32,false,false,2,12.5,6.25,0.5,1.0,2.0,0.25,1073741824,0.75,100.0";
+        assert_eq!(csv.lines().nth(1), Some(values), "{csv}");
+    }
+}
