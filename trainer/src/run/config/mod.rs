@@ -305,6 +305,7 @@ mod tests {
                 ("head", _) => "default".into(),
                 ("objective", _) => "contrastive".into(),
                 ("negatives", _) => "hardest:5%".into(),
+                ("selection", _) => "easiest:5%".into(),
                 ("optimiser", _) => "lars".into(),
                 ("learning_rate_rule", _) => "constant".into(),
                 ("augmentation" | "imbalance" | "queue" | "loss", _) => continue,
