@@ -5,8 +5,8 @@ use crate::data::{EvaluateOn, Samples};
 use crate::run::{Config, Objective};
 use theory::losses::RunInfo;
 
-/// The columns about the training of a run called `name`.
-pub(super) fn run_info(
+/// The columns about the training of a run called `name` on these samples.
+pub fn run_info(
     config: &Config,
     objective: &Objective,
     name: &str,
@@ -37,7 +37,7 @@ pub(super) fn run_info(
 }
 
 /// The part of the data that is measured, and whether it was cut by class.
-pub(super) fn evaluated_split(config: &Config) -> &'static str {
+pub fn evaluated_split(config: &Config) -> &'static str {
     match (config.evaluate_on, config.evaluate_imbalanced) {
         (EvaluateOn::Validation, false) => "validation",
         (EvaluateOn::Validation, true) => "validation, imbalanced",

@@ -11,6 +11,7 @@ mod trained;
 
 pub use accuracies::Accuracies;
 pub(super) use baselines::{pixel_accuracies, untrained_accuracies};
+pub use columns::{evaluated_split, run_info};
 pub use embed::{Features, matrix};
 pub use trained::{EvaluationSettings, measure_network, measure_run, two_views};
 

@@ -2,9 +2,8 @@
 
 use super::super::Config;
 use super::super::train::{Provenance, Session, load_network, run_config};
-use super::columns::{evaluated_split, run_info};
 use super::embed::{Embedded, EvaluationContext};
-use super::{knn_columns, set_exact};
+use super::{evaluated_split, knn_columns, run_info, set_exact};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::model::Network;
