@@ -59,7 +59,7 @@ pub struct Accumulator<'a> {
 }
 
 impl<'a> Accumulator<'a> {
-    /// An empty sums.
+    /// No batches yet.
     ///
     /// # Errors
     /// A class without sample; more draws than samples.

@@ -27,10 +27,13 @@ impl<'a, T> Matrix<'a, T> {
     }
 
     fn holds(&self, rows: usize, columns: usize) -> bool {
-        let last = |count: usize, stride: usize| count.saturating_sub(1) * stride;
+        let last = |count: usize, stride: usize| (count - 1).checked_mul(stride);
         rows == 0
             || columns == 0
-            || last(rows, self.row_stride) + last(columns, self.column_stride) < self.values.len()
+            || last(rows, self.row_stride)
+                .zip(last(columns, self.column_stride))
+                .and_then(|(row, column)| row.checked_add(column))
+                .is_some_and(|last| last < self.values.len())
     }
 }
 
@@ -134,7 +137,10 @@ pub fn multiply_on<T: Real, P: Place<T>>(
     b: Matrix<T>,
     [m, n, k]: [usize; 3],
 ) {
-    assert!(c.len() == m * n && a.holds(m, k) && b.holds(k, n), "shapes checked by the caller");
+    assert!(
+        m.checked_mul(n) == Some(c.len()) && a.holds(m, k) && b.holds(k, n),
+        "shapes checked by the caller"
+    );
     if k == 0 {
         c.iter_mut().for_each(|place| place.put(T::ZERO));
         return;
@@ -196,6 +202,13 @@ mod tests {
         let (x, w, g) = (Matrix::new(&x, k), Matrix::new(&w, k), Matrix::new(&g, n));
         let run = |a, b, shape: [usize; 3]| product(order, a, b, shape);
         [run(x, w.transposed(), [m, n, k]), run(g.transposed(), x, [n, k, m]), run(g, w, [m, k, n])]
+    }
+
+    #[test]
+    #[should_panic(expected = "shapes checked by the caller")]
+    fn a_shape_whose_size_wraps_is_no_empty_one() {
+        let one = Matrix::new(&[1f32], 0);
+        multiply(&mut [0f32; 0], Order::Rows, one, one.transposed(), [1 << 32, 1 << 32, 1]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Row-major matrices of f64 for measurement: features are f32, sums over them are not.
 //!
-//! Products work on slices ([`gemm`](crate::gemm)): a training set of 50,000 features of 512 numbers is 200 MB, and
+//! Products work on slices ([`mod@crate::gemm`]): a training set of 50,000 features of 512 numbers is 200 MB, and
 //! neither a product nor a chunk of rows copies it.
 
 use crate::error::{Error, Result};

@@ -87,9 +87,10 @@ fn npz(archive: &mut ZipArchive<BufReader<File>>, name: &str, length: u64) -> Pa
             Err(ZipError::FileNotFound) => continue,
             Err(e) => return Err(e.to_string()),
             Ok(mut entry) => {
-                // What is compressed grows as it is read.
+                // What is compressed grows as it is read, and no further than the archive says.
                 bytes.reserve(entry.size().min(length) as usize);
-                entry.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+                let promised = entry.size();
+                entry.by_ref().take(promised).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
                 return npy(&bytes, name).map(Some);
             }
         }

@@ -191,7 +191,7 @@ impl Features {
     /// More draws than samples; a temperature that is not positive; an exponential or a loss that overflows.
     ///
     /// # Examples
-    /// As in the documentation of the [crate](crate).
+    /// As in the documentation of the [crate].
     pub fn measure(&self, name: &str, request: &Request) -> Result<EvaluatedRun> {
         let &Request { ref draws, temperature, passes, seed } = request;
         let (views, means, classes) = (self.views(), self.class_means(), self.num_classes);

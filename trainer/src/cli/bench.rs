@@ -12,6 +12,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use clap::{Args, ValueEnum};
 use cpu_time::ProcessTime;
+use measure::gemm::{Matrix, Order, multiply};
 use measure::rng::philox::Counter;
 use measure::rng::{Purpose, normal, stream};
 use serde::Serialize;
@@ -276,48 +277,22 @@ fn median(mut values: Vec<f64>) -> f64 {
     if values.len() % 2 == 1 { values[middle] } else { 0.5 * (values[middle - 1] + values[middle]) }
 }
 
-/// FLOP/s of a product of two 1024×1024 matrices of f32 on this many threads: the best of several.
-fn cpu_gemm_flops(threads: usize) -> f64 {
+/// FLOP/s of a product of two 1024×1024 matrices of f32 on the current pool: the best of several.
+fn cpu_gemm_flops() -> f64 {
     const SIZE: usize = 1024;
     let (a, b) = (vec![0.5f32; SIZE * SIZE], vec![0.25f32; SIZE * SIZE]);
     let mut c = vec![0f32; SIZE * SIZE];
-    let parallelism = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
     let mut best = f64::INFINITY;
     for _ in 0..12 {
         let start = Instant::now();
-        let n = SIZE as isize;
-        #[allow(unsafe_code)] // the interface of the `gemm` crate
-        // SAFETY: three matrices of SIZE × SIZE values, row by row.
-        unsafe {
-            gemm::gemm(
-                SIZE,
-                SIZE,
-                SIZE,
-                c.as_mut_ptr(),
-                1,
-                n,
-                false,
-                a.as_ptr(),
-                1,
-                n,
-                b.as_ptr(),
-                1,
-                n,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                parallelism,
-            );
-        }
+        multiply(&mut c, Order::Rows, Matrix::new(&a, SIZE), Matrix::new(&b, SIZE), [SIZE; 3]);
         best = best.min(start.elapsed().as_secs_f64());
     }
     2.0 * (SIZE as f64).powi(3) / best
 }
 
 /// FLOP/s of a large product on the device, in the type of the activations.
-fn gemm_flops(device: &Device, threads: usize, dtype: DType) -> Result<f64> {
+fn gemm_flops(device: &Device, dtype: DType) -> Result<f64> {
     match device {
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => {
@@ -327,7 +302,7 @@ fn gemm_flops(device: &Device, threads: usize, dtype: DType) -> Result<f64> {
         }
         _ => {
             debug_assert_eq!(dtype, DType::F32);
-            Ok(cpu_gemm_flops(threads))
+            Ok(cpu_gemm_flops())
         }
     }
 }
@@ -405,7 +380,7 @@ fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {
     // The graph's memory and the network's make room for the matrices of the next two measurements.
     drop((runner, step));
     let augment_ms = augment_ms(batch, args.steps, &device, precision.dtype())?;
-    let (wall, gemm) = (median(walls), gemm_flops(&device, threads, precision.dtype())?);
+    let (wall, gemm) = (median(walls), gemm_flops(&device, precision.dtype())?);
     let name = args.net.to_possible_value().map_or(String::new(), |v| v.get_name().to_string());
     Ok(Report {
         net: name,

@@ -1,7 +1,7 @@
 //! Settings, training, evaluation, and studies of many runs.
 //!
 //! - [`config`]: the settings of one run, presets, sweeps;
-//! - [`train`]: the training loop, its state, checkpoints, run folders, metrics;
+//! - [`mod@train`]: the training loop, its state, checkpoints, run folders, metrics;
 //! - [`evaluate`]: features of a trained network, and everything that is measured from them;
 //! - [`study`]: sweeps, their tables, figures and pages.
 

@@ -171,6 +171,11 @@ impl Config {
         // As for `to_toml`, there is always such a table, and its keys are sorted.
         let mut table = toml::Table::try_from(self).unwrap_or_default();
         table.remove("seed");
+        // The folder of a file of neighbours is that of a machine.
+        if let Some(file) = table.get_mut("augmentation").and_then(|of| of.get_mut("neighbours_file")) {
+            let name = file.as_str().and_then(|path| Path::new(path).file_name()?.to_str()).map(Into::into);
+            *file = name.unwrap_or(file.clone());
+        }
         let digest = Sha256::digest(table.to_string());
         digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -431,6 +436,10 @@ mod tests {
             ),
             (
                 vec!["selection=hardest:5%", "objective=cross-entropy"],
+                "selection: the objective cross-entropy",
+            ),
+            (
+                vec!["negatives=hardest:5%", "objective=cross-entropy"],
                 "selection: the objective cross-entropy",
             ),
             (vec!["queue.size=64", "negatives=queue", "objective=cross-entropy"], "[queue]: the objective"),

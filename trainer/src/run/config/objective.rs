@@ -77,7 +77,8 @@ impl Config {
             (Negatives::Selected(selection), Some(queue)) => (NegativeSource::Queue(queue), Some(selection)),
         };
         if supervised {
-            for (given, key) in [(queue.is_some(), "[queue]"), (self.selection.is_some(), "selection")] {
+            let selects = written.is_some() || self.selection.is_some();
+            for (given, key) in [(queue.is_some(), "[queue]"), (selects, "selection")] {
                 if given {
                     return refuse(format!("{key}: the objective cross-entropy has no negatives"));
                 }
@@ -228,7 +229,7 @@ impl Objective {
 impl Contrastive {
     fn num_negatives(&self) -> usize {
         match self.source {
-            NegativeSource::Batch => 2 * self.batch_size - 2,
+            NegativeSource::Batch => (2 * self.batch_size).saturating_sub(2),
             NegativeSource::Sampled(k) => k,
             NegativeSource::Queue(queue) => queue.size,
         }
