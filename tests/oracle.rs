@@ -1,5 +1,5 @@
-//! Every measured column against numpy: `tests/oracle/oracle.py` computes them from the definitions on the same features
-//! and the same batches; `expected.json` is its committed output.
+//! Every measured column against numpy: `tests/oracle/oracle.py` computes them from the definitions on the same
+//! features and the same batches; `expected.json` is its committed output.
 
 use measure::features::{Features, Request};
 use measure::{Accumulator, Evaluation, Views};

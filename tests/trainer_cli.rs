@@ -1,4 +1,5 @@
-//! The `trainer` program as its users meet it: one command to a report, the same bits again, one clear line on bad input.
+//! The `trainer` program as its users meet it: one command to a report, the same bits again, one clear line on bad
+//! input.
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};

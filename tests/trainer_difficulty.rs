@@ -1,4 +1,5 @@
-//! `trainer difficulty` as its users meet it: a run and a file of features to tables and figures, one clear line on bad input.
+//! `trainer difficulty` as its users meet it: a run and a file of features to tables and figures, one clear line on bad
+//! input.
 
 use assert_cmd::Command;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The studies' commands as their users meet them: the population experiment, a sweep over losses, one clear line on bad input.
+//! The studies' commands as their users meet them: the population experiment, a sweep over losses, one clear line on
+//! bad input.
 
 use assert_cmd::Command;
 

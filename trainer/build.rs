@@ -5,7 +5,8 @@
 //! PTX of compute_80 is compiled by the driver for the GPU at hand when a kernel is first used, so one build serves
 //! every GPU from Ampere on. nvcc is `$NVCC`, else `$CUDA_HOME/bin/nvcc`, else the one on the path.
 //!
-//! A PTX file is reused where no source is newer and NAME.stamp holds the same command line and the same version of nvcc.
+//! A PTX file is reused where no source is newer and NAME.stamp holds the same command line and the same version of
+//! nvcc.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

@@ -1,7 +1,7 @@
 //! One batch of n samples: the batch means of every column.
 //!
-//! View 1 of sample i is the anchor, view 2 of the same sample its positive, view 2 of the other n−1 samples its
-//! K = n−1 negatives. Anchors are taken 64 at a time: their similarities to the whole batch are 2 MiB at n = 1024, where
+//! View 1 of sample i is the anchor, view 2 of the same sample its positive, view 2 of the other n−1 samples its K =
+//! n−1 negatives. Anchors are taken 64 at a time: their similarities to the whole batch are 2 MiB at n = 1024, where
 //! all of them would be 24 MiB. What one anchor gives does not depend on the others' chunk, and anchors are averaged in
 //! their order, so that the number of threads changes no bit.
 
@@ -236,8 +236,8 @@ struct Contrast {
     log_sum: f64,
     /// max over same-class negatives of |s_k − s_+|/t.
     spread: f64,
-    /// ln(1+R), R the same-class over the other-class exponential mass of the negatives; ∞ where no negative is of another
-    /// class.
+    /// ln(1+R), R the same-class over the other-class exponential mass of the negatives; ∞ where no negative is of
+    /// another class.
     nscl_gap: f64,
 }
 

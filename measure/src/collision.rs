@@ -1,9 +1,10 @@
-//! The spread of features within classes: β̂_j = (1/(n_c−1)) Σ_{i ≠ j} |x0_i·x1_j − x0_j·x1_j| over the samples of one class.
+//! The spread of features within classes: β̂_j = (1/(n_c−1)) Σ_{i ≠ j} |x0_i·x1_j − x0_j·x1_j| over the samples of one
+//! class.
 //!
 //! x0, x1 are two views of training features. [`collision_spread`] is the mean over all j, the row "Collision bound" of
-//! Nozawa & Sato (2021); [`collision_by_class`] their per-class analysis (Figures 3 to 5): the distribution over j of β̂_j and
-//! that of the same-class similarities x0_i·x1_j, i ≠ j. Similarities are made 64 columns j at a time, never the whole
-//! n_c × n_c matrix.
+//! Nozawa & Sato (2021); [`collision_by_class`] their per-class analysis (Figures 3 to 5): the distribution over j of
+//! β̂_j and that of the same-class similarities x0_i·x1_j, i ≠ j. Similarities are made 64 columns j at a time, never
+//! the whole n_c × n_c matrix.
 
 use crate::error::Result;
 use crate::evaluation::Views;
@@ -37,12 +38,13 @@ pub struct CollisionByClass {
     pub samples: usize,
     /// β̂_j over j. Quantiles interpolate linearly between order statistics.
     pub spread: Distribution,
-    /// x0_i·x1_j over i ≠ j. The mean is exact; quantiles come from a histogram of 2¹⁶ bins over [−R, R], R the product of
-    /// the largest norms of the two views: within 3.1e-5 R of an order statistic, interpolated within the bin.
+    /// x0_i·x1_j over i ≠ j. The mean is exact; quantiles come from a histogram of 2¹⁶ bins over [−R, R], R the product
+    /// of the largest norms of the two views: within 3.1e-5 R of an order statistic, interpolated within the bin.
     pub similarity: Distribution,
 }
 
-/// β̂ as published: the mean over j of (1/(n_c−1)) Σ_{i ≠ j} |x0_i·x1_j − x0_j·x1_j| over training features of one class.
+/// β̂ as published: the mean over j of (1/(n_c−1)) Σ_{i ≠ j} |x0_i·x1_j − x0_j·x1_j| over training features of one
+/// class.
 ///
 /// A diagnostic of the spread within classes (no 1/t, a mean where a bound would need a maximum); 0 where every class
 /// has one sample.

@@ -1,10 +1,11 @@
 //! The terms that the bounds need, measured on batches of n samples.
 //!
 //! A pass shuffles the samples, cuts batches of n without replacement and drops the remainder. In each batch view 1 of
-//! sample i is the anchor, view 2 of the same sample its positive, view 2 of the other n−1 samples its K = n−1 negatives.
-//! Every quantity is first averaged over the batch, batches side by side on the current pool; mean and standard error are
-//! those of the batch means, taken as independent. The batches of a pass share out all samples, so that given the evaluated
-//! samples and the encoder this is an upper estimate of the error; it is no error for other samples.
+//! sample i is the anchor, view 2 of the same sample its positive, view 2 of the other n−1 samples its K = n−1
+//! negatives. Every quantity is first averaged over the batch, batches side by side on the current pool; mean and
+//! standard error are those of the batch means, taken as independent. The batches of a pass share out all samples, so
+//! that given the evaluated samples and the encoder this is an upper estimate of the error; it is no error for other
+//! samples.
 
 use crate::batch::{self, BatchMeans};
 use crate::conditional::Conditional;

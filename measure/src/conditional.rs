@@ -1,7 +1,7 @@
 //! The columns whose expectation over batches, given the anchor, is known: conditional Monte Carlo (Rao–Blackwell).
 //!
-//! With fixed features an anchor i of class a gives, on average over the batches that hold it (K of the other M−1 samples
-//! without replacement),
+//! With fixed features an anchor i of class a gives, on average over the batches that hold it (K of the other M−1
+//! samples without replacement),
 //!
 //! - `full_sup_loss`: l_sup(z_i, a), whatever the batch;
 //! - `joint_sup_loss`: P(cover | a)·l_sup(z_i, a), [`coverage::given_anchor`];
@@ -9,18 +9,19 @@
 //! - `joint_sub_loss`: E ln Σ_{c shown} e^{z_i·(μ_c − μ_a)/t} less the former; `curl_joint`: the same with 1{Col = 0};
 //!   `master_term`: E ln(1 + Col + A): [`collision::BatchLaw`].
 //!
-//! Each is averaged over **all** samples, not over the anchors of some batches, so that nothing of the batches' chance is
-//! left: given the views the column is the exact expectation over batches.
+//! Each is averaged over **all** samples, not over the anchors of some batches, so that nothing of the batches' chance
+//! is left: given the views the column is the exact expectation over batches.
 //!
-//! The first three are evaluated in every pass. The others cost some 80 × 12 complex products a sample and class, and nothing at
-//! all is evaluated above [`MOST_TERMS`] samples × classes: they are a cheap part g in every pass, ln(1 + E S) in place of
-//! E ln(1+S), plus the mean of what g lacks, δ, over the first two passes.
+//! The first three are evaluated in every pass. The others cost some 80 × 12 complex products a sample and class, and
+//! nothing at all is evaluated above [`MOST_TERMS`] samples × classes: they are a cheap part g in every pass, ln(1 + E
+//! S) in place of E ln(1+S), plus the mean of what g lacks, δ, over the first two passes.
 //!
-//! **Standard error.** What is left is the chance of the views. Views of different samples are independent given the encoder,
-//! so the variance is (1/N²) Σ_i (Var_i g/P + Var_i δ/Q + 2 Cov_i(g, δ)/P), from each sample's variances over the P passes and
-//! the Q ≤ 2 passes with δ. Where every pass has the same views (features from a file) it is 0: the column has no error
-//! beside that of the evaluated samples, which no column here knows of. A single pass shows no such variance; then
-//! √(variance over samples / N) stands instead, which is too large, since it counts the differences between samples.
+//! **Standard error.** What is left is the chance of the views. Views of different samples are independent given the
+//! encoder, so the variance is (1/N²) Σ_i (Var_i g/P + Var_i δ/Q + 2 Cov_i(g, δ)/P), from each sample's variances over
+//! the P passes and the Q ≤ 2 passes with δ. Where every pass has the same views (features from a file) it is 0: the
+//! column has no error beside that of the evaluated samples, which no column here knows of. A single pass shows no such
+//! variance; then √(variance over samples / N) stands instead, which is too large, since it counts the differences
+//! between samples.
 
 use crate::batch::Classes;
 use crate::error::{Error, Result};
@@ -48,19 +49,19 @@ const PAIRS: [(Quantity, Quantity); 6] = [
     (Quantity::CurlJoint, Quantity::CurlJointRaoBlackwell),
     (Quantity::MasterTerm, Quantity::MasterTermRaoBlackwell),
 ];
-/// Below this probability of not covering, `joint_sub_loss` (at most that much of l_sup) is 0: a difference of two numbers of the
-/// size of l_sup has no digit left.
+/// Below this probability of not covering, `joint_sub_loss` (at most that much of l_sup) is 0: a difference of two
+/// numbers of the size of l_sup has no digit left.
 const SURE: f64 = 1e-12;
 /// The first columns, which are cheap.
 const CHEAP: usize = 3;
 
 /// Counted column, reduced column, and the squared standard error of the counted one over that of the reduced one.
 ///
-/// The saving at most: the error of a counted column takes its batches as independent, while the batches of a pass share out
-/// all samples, so that it varies less than its error says. For `full_sup_loss` there is nothing to save (its two columns
-/// are the same mean where no sample is left over), and it is left out, as is a pair without two standard errors or
-/// without any variance. ∞ where the reduced column has no variance. Empty for a single pass, whose reduced columns show the
-/// differences between samples and not those between views.
+/// The saving at most: the error of a counted column takes its batches as independent, while the batches of a pass
+/// share out all samples, so that it varies less than its error says. For `full_sup_loss` there is nothing to save (its
+/// two columns are the same mean where no sample is left over), and it is left out, as is a pair without two standard
+/// errors or without any variance. ∞ where the reduced column has no variance. Empty for a single pass, whose reduced
+/// columns show the differences between samples and not those between views.
 pub fn variance_ratios(losses: &LossComponents) -> Vec<(Quantity, Quantity, f64)> {
     let samples = losses.class_counts.as_ref().map_or(0, |counts| counts.iter().sum::<u64>());
     let one_pass = losses.num_batches.is_some_and(|batches| batches <= samples / losses.num_draws.get());
@@ -212,8 +213,8 @@ fn class_logits(evaluation: &Evaluation, first: &Matrix, start: usize) -> Result
     Ok(logits)
 }
 
-/// Each sample's mean of the cheap part g over P passes and of what it lacks, δ, over the first Q of them, with the sums over
-/// samples of squared deviations and of their products (Welford).
+/// Each sample's mean of the cheap part g over P passes and of what it lacks, δ, over the first Q of them, with the
+/// sums over samples of squared deviations and of their products (Welford).
 #[derive(Debug, Clone, Default)]
 struct Moments {
     passes: u64,

@@ -1,8 +1,8 @@
 //! c = a·b on slices, by the `gemm` crate: the one place that calls it.
 //!
-//! Its threads share out blocks of c, and each element is one chain of fused multiply-adds over the inner dimension, cut
-//! by cache sizes and shapes only: the number of threads changes no bit (a test here asserts it; so would an upgrade of
-//! the crate have to).
+//! Its threads share out blocks of c, and each element is one chain of fused multiply-adds over the inner dimension,
+//! cut by cache sizes and shapes only: the number of threads changes no bit (a test here asserts it; so would an
+//! upgrade of the crate have to).
 
 use gemm::Parallelism;
 
@@ -101,8 +101,8 @@ mod sealed {
 use sealed::Place;
 pub(crate) use sealed::Real;
 
-/// c \[m, n\] ← a \[m, k\]·b \[k, n\] for `[m, n, k]`, in f32 or f64, on the current pool; every element of c is written,
-/// whether c was initialised (`&mut [T]`) or not (`&mut [MaybeUninit<T>]`).
+/// c \[m, n\] ← a \[m, k\]·b \[k, n\] for `[m, n, k]`, in f32 or f64, on the current pool; every element of c is
+/// written, whether c was initialised (`&mut [T]`) or not (`&mut [MaybeUninit<T>]`).
 ///
 /// # Panics
 /// Slices that do not hold the shapes: the caller checks shapes before.

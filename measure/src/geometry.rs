@@ -1,9 +1,9 @@
 //! How features lie on the sphere: alignment, uniformity, effective rank.
 //!
-//! Wang & Isola (2020), for unit features: alignment E‖f(x) − f(x⁺)‖² (α = 2) over the two views of a sample; uniformity
-//! ln E e^{−2‖f(x) − f(y)‖²} (t = 2) over the pairs of distinct samples i < j of view 1, as their `pdist` has it: a sample does not
-//! meet itself. Roy & Vetterli (2007): e^H, H = −Σ_k p_k ln p_k, p the eigenvalues of the covariance of view 1 (features less
-//! their mean) over their sum: between 1 and d.
+//! Wang & Isola (2020), for unit features: alignment E‖f(x) − f(x⁺)‖² (α = 2) over the two views of a sample;
+//! uniformity ln E e^{−2‖f(x) − f(y)‖²} (t = 2) over the pairs of distinct samples i < j of view 1, as their `pdist`
+//! has it: a sample does not meet itself. Roy & Vetterli (2007): e^H, H = −Σ_k p_k ln p_k, p the eigenvalues of the
+//! covariance of view 1 (features less their mean) over their sum: between 1 and d.
 
 use crate::error::{Error, Result};
 use crate::evaluation::Views;

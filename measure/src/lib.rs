@@ -3,20 +3,21 @@
 //! # The measurement
 //!
 //! An encoder gives two views z, z⁺ \[N, d\] of N samples of C classes, unit rows. Batches of n = K+1 samples are drawn
-//! without replacement; in each, view 1 of a sample is the anchor, view 2 of the same sample its positive, view 2 of the
-//! other n−1 its K negatives. At temperature t the contrastive loss is
+//! without replacement; in each, view 1 of a sample is the anchor, view 2 of the same sample its positive, view 2 of
+//! the other n−1 its K negatives. At temperature t the contrastive loss is
 //!
 //! L_Info = mean over anchors of −ln( e^{z·z⁺/t} / Σ_k e^{z·z_k/t} ), k over view 2 of the batch,
 //!
-//! and the losses of the mean classifier, with μ_c the mean feature of class c (not normalised again) and a the anchor's
-//! class, are l_sup = ln Σ_c e^{z·(μ_c − μ_a)/t} over all classes, over those of the batch (`joint_…`), or with each
-//! class as often as the batch has it (`master_term`). All are in nats. `theory::losses::Quantity` names every column.
+//! and the losses of the mean classifier, with μ_c the mean feature of class c (not normalised again) and a the
+//! anchor's class, are l_sup = ln Σ_c e^{z·(μ_c − μ_a)/t} over all classes, over those of the batch (`joint_…`), or
+//! with each class as often as the batch has it (`master_term`). All are in nats. `theory::losses::Quantity` names
+//! every column.
 //!
 //! # From features to a row
 //!
-//! [`Features::read`] takes a file of another program, [`Features::new`] arrays at hand, [`Features::measure`] gives an [`EvaluatedRun`], and
-//! [`EvaluatedRun::write`] its files. The program `measure` is these three calls ([`cli`]); `trainer measure` makes
-//! features of a network first and then calls the same functions.
+//! [`Features::read`] takes a file of another program, [`Features::new`] arrays at hand, [`Features::measure`] gives an
+//! [`EvaluatedRun`], and [`EvaluatedRun::write`] its files. The program `measure` is these three calls ([`cli`]);
+//! `trainer measure` makes features of a network first and then calls the same functions.
 //!
 //! ```
 //! use measure::features::{Features, Request};
@@ -42,19 +43,19 @@
 //!
 //! - [`components()`]: the terms of the bounds on batches of n samples, and the same without the chance of the batches
 //!   (`…_rao_blackwell`; [`variance_ratios`] says what that saves); [`Accumulator`] takes batches of one's own choice;
-//! - [`mean_accuracy`], [`linear_accuracy`], [`linear_accuracy_sgd`], [`knn_accuracy`]: simple classifiers, as shares in
-//!   \[0, 1\];
+//! - [`mean_accuracy`], [`linear_accuracy`], [`linear_accuracy_sgd`], [`knn_accuracy`]: simple classifiers, as shares
+//!   in \[0, 1\];
 //! - [`collision_spread`], [`collision_by_class`]: the spread of features within classes;
 //! - [`geometry()`]: alignment, uniformity, effective rank;
 //! - [`difficulty`]: which negatives are hard: of the same class, for every query, of similar classes;
-//! - [`matrix`], [`mod@gemm`], [`pool`], [`rng`]: row-major matrices, the one place that multiplies, chunks on threads, one
-//!   random stream a purpose.
+//! - [`matrix`], [`mod@gemm`], [`pool`], [`rng`]: row-major matrices, the one place that multiplies, chunks on threads,
+//!   one random stream a purpose.
 //!
 //! # Accuracy and cost
 //!
 //! Features are read exactly and everything after is f64; on common features every column is within 1e-6 of an
-//! independent program in numpy (`tests/oracle`). Exponentials are taken relative to the largest of their row, so that no
-//! temperature overflows whose losses a double can hold. Standard errors are those of batch means.
+//! independent program in numpy (`tests/oracle`). Exponentials are taken relative to the largest of their row, so that
+//! no temperature overflows whose losses a double can hold. Standard errors are those of batch means.
 //!
 //! Everything runs on the current rayon pool in chunks whose bounds depend on shapes alone: 50,000 training and 10,000
 //! evaluated samples need little memory beside their features, and the number of threads changes no bit.

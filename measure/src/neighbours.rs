@@ -1,7 +1,7 @@
 //! k nearest neighbours: each votes for its class with weight e^{s/0.1}, s the cosine.
 //!
-//! Similarities are made in blocks of 128 evaluated × 2048 training samples, of which each evaluated sample keeps its 20
-//! best: 2 MiB per thread, whatever the sizes of the sets.
+//! Similarities are made in blocks of 128 evaluated × 2048 training samples, of which each evaluated sample keeps its
+//! 20 best: 2 MiB per thread, whatever the sizes of the sets.
 
 use super::classifiers::{accuracy, argmax};
 use crate::error::Result;
@@ -21,8 +21,8 @@ const TRAIN_ROWS: usize = 2048;
 
 /// Share of samples that the weighted vote of the 20 most similar training samples classifies rightly.
 ///
-/// Similarity is the cosine s; a neighbour votes with weight e^{s/0.1}. Ties go to the earlier sample or class. The same
-/// for any number of threads.
+/// Similarity is the cosine s; a neighbour votes with weight e^{s/0.1}. Ties go to the earlier sample or class. The
+/// same for any number of threads.
 ///
 /// # Errors
 /// Different numbers of columns.

@@ -1,10 +1,10 @@
 //! The paper's linear probe: a linear layer trained by SGD on frozen features, in f32.
 //!
-//! Protocol of Nozawa & Sato (2021, their configurations): SGD with Nesterov momentum 0.9, rate 0.3, no weight decay, rate
-//! 0.3·½(1 + cos(πe/E)) in epoch e = 0, …, E−1, E = 100 (20 for AG News), batches of 512, on head features (unit rows) and on
-//! encoder features as they are. Initialisation as PyTorch's linear layer: weights and bias uniform in ±1/√d. They report the
-//! best test accuracy over the epochs, which chooses by the test set; here the last epoch counts unless `best_epoch` is set.
-//! The last batch of an epoch may be smaller (whether theirs was dropped is not known).
+//! Protocol of Nozawa & Sato (2021, their configurations): SGD with Nesterov momentum 0.9, rate 0.3, no weight decay,
+//! rate 0.3·½(1 + cos(πe/E)) in epoch e = 0, …, E−1, E = 100 (20 for AG News), batches of 512, on head features (unit
+//! rows) and on encoder features as they are. Initialisation as PyTorch's linear layer: weights and bias uniform in
+//! ±1/√d. They report the best test accuracy over the epochs, which chooses by the test set; here the last epoch counts
+//! unless `best_epoch` is set. The last batch of an epoch may be smaller (whether theirs was dropped is not known).
 //!
 //! Update (PyTorch): v ← μv + g, w ← w − η(g + μv). Products run on the current pool, whose size changes no bit.
 
@@ -72,8 +72,8 @@ impl SgdProbe {
 /// `rng` draws the initial weights, then the order of each epoch; the number of threads changes no bit.
 ///
 /// # Errors
-/// Settings out of range; no training sample; different numbers of columns; weights that leave the finite numbers, which
-/// un-normalised features of large norm can bring about at this rate.
+/// Settings out of range; no training sample; different numbers of columns; weights that leave the finite numbers,
+/// which un-normalised features of large norm can bring about at this rate.
 pub fn linear_accuracy_sgd(
     probe: &SgdProbe,
     train: (&Matrix, &[usize]),

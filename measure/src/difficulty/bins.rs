@@ -1,8 +1,8 @@
 //! Intervals of difficulty, in percent of a query's K negatives from the hardest on, and the ranks in them.
 //!
 //! Ascending ranks j = 0 … K−1 order a query's negatives by similarity, the easiest first, ties in the order of their
-//! indices. The interval from a % to b % holds the ranks (1 − b)·K ≤ j < (1 − a)·K, in exact integers: "the hardest 5 %" are
-//! the ⌊0.05 K⌋ last ranks. Counted from the hardest, h = K−1−j, they are ⌊aK⌋ ≤ h < ⌊bK⌋.
+//! indices. The interval from a % to b % holds the ranks (1 − b)·K ≤ j < (1 − a)·K, in exact integers: "the hardest 5
+//! %" are the ⌊0.05 K⌋ last ranks. Counted from the hardest, h = K−1−j, they are ⌊aK⌋ ≤ h < ⌊bK⌋.
 
 use crate::error::{Error, Result};
 use std::fmt;

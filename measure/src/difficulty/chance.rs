@@ -1,5 +1,5 @@
-//! What same-class negatives are met by chance: when difficulty says nothing about the class, any m of a query's K negatives
-//! are a uniform subset.
+//! What same-class negatives are met by chance: when difficulty says nothing about the class, any m of a query's K
+//! negatives are a uniform subset.
 //!
 //! With s of the K negatives in the query's class, the number among the m is hypergeometric: its mean is m·s/K, and
 //!
@@ -7,7 +7,8 @@
 
 /// P(at least one of m negatives has the query's class), s of all K having it.
 ///
-/// The sum of ln(1 − m/(K−i)) over the fewer of s and m terms: all of one sign, relative error below some min(s, m) ulps.
+/// The sum of ln(1 − m/(K−i)) over the fewer of s and m terms: all of one sign, relative error below some min(s, m)
+/// ulps.
 ///
 /// # Examples
 /// ```

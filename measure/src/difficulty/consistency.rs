@@ -1,26 +1,27 @@
 //! Whether the same samples are hard for every query: the spread of mean percentiles over bank items, against chance.
 //!
-//! The percentile of a negative at position h of K (0 the hardest) is p = (h + ½)/K. Each query gives its K negatives the
-//! values (0 + ½)/K, …, (K − ½)/K, so if ranks are exchangeable, p has mean ½ and variance
+//! The percentile of a negative at position h of K (0 the hardest) is p = (h + ½)/K. Each query gives its K negatives
+//! the values (0 + ½)/K, …, (K − ½)/K, so if ranks are exchangeable, p has mean ½ and variance
 //!
 //! v = (1/K)·Σ_h ((h + ½)/K − ½)² = (K² − 1)/(12 K²),
 //!
-//! and the mean of an item that is a negative of n independent queries has variance v/n (1/(12 n) for a continuous p). With
-//! y_j = Σ_i (p_ij − ½)/√v over the n_j queries i of item j,
+//! and the mean of an item that is a negative of n independent queries has variance v/n (1/(12 n) for a continuous p).
+//! With y_j = Σ_i (p_ij − ½)/√v over the n_j queries i of item j,
 //!
 //! T = Σ_j y_j²,   E T = Σ_j n_j = QK,   ratio = T/(QK):
 //!
-//! the variance of mean percentiles about ½, items weighted by n_j², over that of the null, v·Σ n_j/Σ n_j². T is Friedman's
-//! statistic but for the sample that a query leaves out, its own. Its variance under the null is exact: queries are
-//! independent, Σ_j x_ij² is the constant K, so that only products of two queries vary. With x_ij = (p_ij − ½)/√v, 0 for i's
-//! own sample, and Cov_i = (K/(K−1))·(P_i − 1_i 1_iᵀ/K), P_i the identity and 1_i the vector of ones without that sample,
+//! the variance of mean percentiles about ½, items weighted by n_j², over that of the null, v·Σ n_j/Σ n_j². T is
+//! Friedman's statistic but for the sample that a query leaves out, its own. Its variance under the null is exact:
+//! queries are independent, Σ_j x_ij² is the constant K, so that only products of two queries vary. With x_ij = (p_ij −
+//! ½)/√v, 0 for i's own sample, and Cov_i = (K/(K−1))·(P_i − 1_i 1_iᵀ/K), P_i the identity and 1_i the vector of ones
+//! without that sample,
 //!
 //! Var T = 2 Q (Q−1) tr(Cov_i Cov_i') = 2 Q (Q−1) (K² − K − 1)/(K − 1),   z = (T − QK)/√(Var T).
 //!
-//! Exchangeable ranks are not what features without meaning give: for independent directions in d < K dimensions the ratio
-//! still has mean 1 (reversing a query reverses its ranks), but similarities to one query share d coordinates. Two items at
-//! the cosine ρ have percentiles of correlation (6/π) asin(ρ/2) over random queries, so the ratio's variance is about
-//! (2/K)(1 + (9/π²) K/d) instead of 2/K, and z is wider alike. Read the ratio first.
+//! Exchangeable ranks are not what features without meaning give: for independent directions in d < K dimensions the
+//! ratio still has mean 1 (reversing a query reverses its ranks), but similarities to one query share d coordinates.
+//! Two items at the cosine ρ have percentiles of correlation (6/π) asin(ρ/2) over random queries, so the ratio's
+//! variance is about (2/K)(1 + (9/π²) K/d) instead of 2/K, and z is wider alike. Read the ratio first.
 
 use super::tally::Tally;
 use crate::difficulty::bins::{Bin, EASIEST, HARDEST};
@@ -97,7 +98,8 @@ pub fn percentile_variance(num_negatives: usize) -> f64 {
     (k * k - 1.0) / (12.0 * k * k)
 }
 
-/// From sums over `queries` queries by features of d = `dimensions` coordinates; `bank` holds index and class of each item, `own` the items that are queries themselves.
+/// From sums over `queries` queries by features of d = `dimensions` coordinates; `bank` holds index and class of each
+/// item, `own` the items that are queries themselves.
 pub(super) fn consistency(
     tally: &Tally,
     bank: &[(usize, usize)],

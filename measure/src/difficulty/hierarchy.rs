@@ -1,9 +1,9 @@
 //! Distances of classes in a tree of words, such as WordNet's.
 //!
-//! A hierarchy is a CSV file with the header `node,parent,class`, a line a node: its name, the name of the node above it
-//! (empty for the one root), and the number of the class that it is (empty for the others). Lines come in any order; a
-//! class may stand above another. For classes a and b with e edges between them and the deepest common ancestor l, depth
-//! counted in nodes from the root, which has 1:
+//! A hierarchy is a CSV file with the header `node,parent,class`, a line a node: its name, the name of the node above
+//! it (empty for the one root), and the number of the class that it is (empty for the others). Lines come in any order;
+//! a class may stand above another. For classes a and b with e edges between them and the deepest common ancestor l,
+//! depth counted in nodes from the root, which has 1:
 //!
 //! path similarity = 1/(1 + e),   Wu & Palmer (1994) = 2·depth(l)/(depth(a) + depth(b)).
 //!
@@ -48,8 +48,8 @@ impl Hierarchy {
     /// From the text of a file; `place` is its name.
     ///
     /// # Errors
-    /// The text is none of a tree: a name that comes twice, a parent that is no node, two roots or none, a circle; a class
-    /// that comes twice or not at all.
+    /// The text is none of a tree: a name that comes twice, a parent that is no node, two roots or none, a circle; a
+    /// class that comes twice or not at all.
     ///
     /// # Examples
     /// ```

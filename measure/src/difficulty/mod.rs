@@ -2,13 +2,14 @@
 //! contrastive instance discrimination?" (arXiv 2010.06682), of any features.
 //!
 //! The difficulty of a negative j for a query i is x0_i·x1_j, unit rows of two views of samples i ≠ j. The bank is all
-//! samples or a random part of them, the queries all of the bank or a random part; each query has K = B − 1 negatives, the
-//! bank without its own sample. They are sorted, and asked by interval of difficulty ([`Bin`]):
+//! samples or a random part of them, the queries all of the bank or a random part; each query has K = B − 1 negatives,
+//! the bank without its own sample. They are sorted, and asked by interval of difficulty ([`Bin`]):
 //!
 //! 1. how many are of the query's class ([`BinRow`]), against a difficulty that does not know the class
 //!    ([`any_same_class`]);
 //! 2. whether the same samples are hard for every query ([`Consistency`]);
-//! 3. whether those of other classes are of similar classes ([`Semantics`]), where a [`Hierarchy`] of the classes is known.
+//! 3. whether those of other classes are of similar classes ([`Semantics`]), where a [`Hierarchy`] of the classes is
+//!    known.
 
 mod bins;
 mod chance;
@@ -113,8 +114,8 @@ pub struct Difficulty {
 
 /// Ranks the negatives of every query and counts.
 ///
-/// O(Q·B·d) products and O(Q·B ln B) for sorting, on the current pool; the number of threads changes no bit; the
-/// order of the samples moves last digits of sums, ties, and which samples a seed chooses. `stop` is asked now and then.
+/// O(Q·B·d) products and O(Q·B ln B) for sorting, on the current pool; the number of threads changes no bit; the order
+/// of the samples moves last digits of sums, ties, and which samples a seed chooses. `stop` is asked now and then.
 ///
 /// # Errors
 /// Views of different shapes, or labels of another number; more queries than bank items or more of these than samples;

@@ -128,8 +128,8 @@ impl Difficulty {
         Some(table)
     }
 
-    /// Writes `difficulty.csv`, `consistency.csv`, `semantics.csv` where there is a hierarchy, a figure of each as `.svg` and
-    /// `.png`, and `summary.csv`.
+    /// Writes `difficulty.csv`, `consistency.csv`, `semantics.csv` where there is a hierarchy, a figure of each as
+    /// `.svg` and `.png`, and `summary.csv`.
     ///
     /// # Errors
     /// The operating system refuses; a figure cannot be drawn.
@@ -167,7 +167,8 @@ impl Difficulty {
         }
     }
 
-    /// The quantile function of mean percentiles, and that of independent exchangeable ranks (normal, by the central limit).
+    /// The quantile function of mean percentiles, and that of independent exchangeable ranks (normal, by the central
+    /// limit).
     fn consistency_figure(&self) -> Lines {
         let items = &self.consistency.items;
         let mut means: Vec<f64> = items.iter().map(|item| 100.0 * item.mean_percentile).collect();
@@ -190,7 +191,8 @@ impl Difficulty {
         }
     }
 
-    /// Mean similarity of different-class negatives by bin over that of permuted classes: both similarities on one axis.
+    /// Mean similarity of different-class negatives by bin over that of permuted classes: both similarities on one
+    /// axis.
     fn semantics_figure(&self) -> Option<Lines> {
         let (name, rows) = self.semantics.as_ref()?;
         let shown = self.chain();

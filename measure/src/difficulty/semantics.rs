@@ -1,11 +1,11 @@
 //! Whether hard negatives of other classes are of similar classes.
 //!
-//! With N_ab the pairs of one bin whose query has class a and whose negative has class b, and s the similarity of classes in
-//! a hierarchy, the mean similarity of different-class negatives is Σ_{a≠b} N_ab s(a, b)/Σ_{a≠b} N_ab. The null gives the
-//! classes other places in the tree: a permutation σ of its classes, s(σ(a), σ(b)). Over all permutations each pair a ≠ b
-//! meets each pair of different places alike, so the mean of the null is the plain mean of s over pairs of different
-//! classes, whatever N is. Its standard deviation, about that mean, and the p-value (1 + #{null ≥ found})/(1 + permutations)
-//! are those of permutations drawn with a seed.
+//! With N_ab the pairs of one bin whose query has class a and whose negative has class b, and s the similarity of
+//! classes in a hierarchy, the mean similarity of different-class negatives is Σ_{a≠b} N_ab s(a, b)/Σ_{a≠b} N_ab. The
+//! null gives the classes other places in the tree: a permutation σ of its classes, s(σ(a), σ(b)). Over all
+//! permutations each pair a ≠ b meets each pair of different places alike, so the mean of the null is the plain mean of
+//! s over pairs of different classes, whatever N is. Its standard deviation, about that mean, and the p-value (1 +
+//! #{null ≥ found})/(1 + permutations) are those of permutations drawn with a seed.
 
 use super::hierarchy::Hierarchy;
 use crate::error::Result;

@@ -1,8 +1,8 @@
 //! One pass over queries: the negatives of each, sorted, and counted by interval of difficulty and by class.
 //!
-//! Similarities are made for 64 queries at a time (all items: 64·M numbers a thread), sorted row by row and forgotten: O(M²d)
-//! for products, O(M² ln M) for sorting, and memory of order M beside the features. Counts are integers and the similarities
-//! are added in the order of the queries, so that the number of threads changes no bit.
+//! Similarities are made for 64 queries at a time (all items: 64·M numbers a thread), sorted row by row and forgotten:
+//! O(M²d) for products, O(M² ln M) for sorting, and memory of order M beside the features. Counts are integers and the
+//! similarities are added in the order of the queries, so that the number of threads changes no bit.
 
 use super::bins::{Bin, EASIEST, HARDEST};
 use crate::Views;
@@ -52,8 +52,8 @@ pub(super) struct BinTally {
 pub(super) struct Tally {
     /// In the order of the bins.
     pub bins: Vec<BinTally>,
-    /// The hardest n_c − 1 negatives of each query, as many as have its class: Σ over queries of the share of same-class ones
-    /// among them, and of its square; queries that have such negatives.
+    /// The hardest n_c − 1 negatives of each query, as many as have its class: Σ over queries of the share of
+    /// same-class ones among them, and of its square; queries that have such negatives.
     pub mass: (f64, f64, u64),
     /// For each bank item Σ over queries of its position, 0 the hardest.
     pub positions: Vec<u64>,

@@ -1,8 +1,8 @@
 //! Arrays of a `.npz` or safetensors file, by name, as f64: exact from every type but integers beyond 2⁵³.
 //!
-//! A `.npz` is a zip archive of `NAME.npy`: magic bytes, version, length of a header, the header (a Python dictionary of
-//! type, order and shape), the values (`numpy.lib.format`). What a header promises is compared with the bytes at hand before
-//! anything is made of it.
+//! A `.npz` is a zip archive of `NAME.npy`: magic bytes, version, length of a header, the header (a Python dictionary
+//! of type, order and shape), the values (`numpy.lib.format`). What a header promises is compared with the bytes at
+//! hand before anything is made of it.
 
 use crate::error::{Error, Result};
 use half::{bf16, f16};

@@ -1,10 +1,10 @@
 //! Features that any program made, and everything that is measured from them.
 //!
-//! A file is `.npz` (as `numpy.savez` and `numpy.savez_compressed` write it) or safetensors; `docs/features.md` shows how
-//! to make one. Arrays: `view1` \[N, d\], `view2` \[N, d\], `labels` \[N\]; optional `train` \[M, d\] with `train_labels`
-//! \[M\] (class means; else both views), `mean` \[N, d\] (f̄ of each sample over more views; else the other view alone,
-//! which makes d(f) conservative). Rows of views and `train` are normalised on reading; class means and f̄ are not
-//! normalised again.
+//! A file is `.npz` (as `numpy.savez` and `numpy.savez_compressed` write it) or safetensors; `docs/features.md` shows
+//! how to make one. Arrays: `view1` \[N, d\], `view2` \[N, d\], `labels` \[N\]; optional `train` \[M, d\] with
+//! `train_labels` \[M\] (class means; else both views), `mean` \[N, d\] (f̄ of each sample over more views; else the
+//! other view alone, which makes d(f) conservative). Rows of views and `train` are normalised on reading; class means
+//! and f̄ are not normalised again.
 
 mod arrays;
 
@@ -57,8 +57,8 @@ impl Features {
     /// Of arrays at hand; rows of views and of `train` are normalised here.
     ///
     /// # Errors
-    /// Shapes that do not fit together, a class without sample, a class of `train` that no sample has, a row that is zero
-    /// or not finite. The message names the array, the row and the value.
+    /// Shapes that do not fit together, a class without sample, a class of `train` that no sample has, a row that is
+    /// zero or not finite. The message names the array, the row and the value.
     pub fn new(
         view1: Matrix,
         view2: Matrix,
@@ -182,8 +182,8 @@ impl Features {
         hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Everything that the bounds need, at each number of draws, as rows called `name`, with the spread within each class
-    /// between the two views (the encoder's features are not in the file).
+    /// Everything that the bounds need, at each number of draws, as rows called `name`, with the spread within each
+    /// class between the two views (the encoder's features are not in the file).
     ///
     /// The same bits for any number of threads of the current rayon pool.
     ///

@@ -30,7 +30,8 @@ pub(super) struct DifficultyArgs {
     /// Intervals of difficulty in percent, the hardest first, such as 0-0.1,0-5,5-100
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     bins: Option<Vec<Bin>>,
-    /// Tree of the classes: a CSV file node,parent,class, or cifar10, cifar100, fashion-mnist [default: that of a run's data set]
+    /// Tree of the classes: a CSV file node,parent,class, or cifar10, cifar100, fashion-mnist [default: that of a run's
+    /// data set]
     #[arg(long, value_name = "FILE")]
     hierarchy: Option<PathBuf>,
     /// Seed of the views, of the choice of queries and bank, and of permuted classes [default: that of the run, or 7]

@@ -45,7 +45,8 @@ enum Command {
         after_help = "Example: trainer population --classes 10 --negatives 1,31,1023,100000 --temperature 0.5 --out runs/population"
     )]
     Population(population::PopulationArgs),
-    /// Rank the negatives of a trained run, or of features that another program made: which are hard, and are they of the same class?
+    /// Rank the negatives of a trained run, or of features that another program made: which are hard, and are they of
+    /// the same class?
     #[command(after_help = "Example: trainer difficulty --run runs/n128 --out runs/n128-difficulty")]
     Difficulty(difficulty::DifficultyArgs),
     /// Fetch a published data set and compare it with its published checksums
@@ -58,8 +59,8 @@ enum Command {
 
 /// Tells the tensor library how many threads to use, before it starts any.
 ///
-/// Left alone, candle 0.11 keeps one spinning helper thread per core for element-wise operations, shared by everything in
-/// the process, and reads /proc/cpuinfo at every product; two runs side by side then take longer than one after the
+/// Left alone, candle 0.11 keeps one spinning helper thread per core for element-wise operations, shared by everything
+/// in the process, and reads /proc/cpuinfo at every product; two runs side by side then take longer than one after the
 /// other. Values that the user set in the environment stay.
 #[allow(unsafe_code)]
 fn set_library_threads(threads: usize) {
@@ -73,8 +74,8 @@ fn set_library_threads(threads: usize) {
 
 /// Tells glibc to keep freed memory for the next allocation instead of giving it back to the system.
 ///
-/// A step frees and allocates the same tensors of megabytes again and again; given back, each costs a page fault for every
-/// 4 KiB, a tenth of a step of a small network. One arena, since tensors move between threads.
+/// A step frees and allocates the same tensors of megabytes again and again; given back, each costs a page fault for
+/// every 4 KiB, a tenth of a step of a small network. One arena, since tensors move between threads.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
 fn keep_freed_memory() {

@@ -1,6 +1,6 @@
-//! InfoNCE where it has a form of its own: over all of the batch by [`crate::ops::info_nce`]; over K sampled negatives by
-//! automatic differentiation; and, on the CPU, over a selection of the batch and over a queue, by rows of one matrix of
-//! cosines, which its weights replace.
+//! InfoNCE where it has a form of its own: over all of the batch by [`crate::ops::info_nce`]; over K sampled negatives
+//! by automatic differentiation; and, on the CPU, over a selection of the batch and over a queue, by rows of one matrix
+//! of cosines, which its weights replace.
 //!
 //! With k = 1/t, a positive cosine s₊ and negatives s_j, of which −∞ does not take part:
 //!

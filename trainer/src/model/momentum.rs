@@ -4,12 +4,12 @@
 //! θ_k ← θ_k + (1 − m)·(θ_q − θ_k) = m θ_k + (1 − m) θ_q, over all trained values in one pass, in f32 (its copy in bf16
 //! follows where there is one). It has no gradients.
 //!
-//! Batch normalisation: the keys of a step pass through it as one batch and are normalised by their own mean and variance, as
-//! are the queries in the network that is trained; its running statistics are its own, and nothing reads them. MoCo shuffles
-//! keys over several GPUs, since statistics over the same samples let a query recognise its own batch's key: a key then
-//! carries the mean of its batch, which queries of the same samples share and the older keys of the queue do not. Here there is
-//! one batch, and this is not prevented. Queries and keys are different views, normalised apart, which weakens the leak; it
-//! shrinks as batches grow, since their statistics then differ less.
+//! Batch normalisation: the keys of a step pass through it as one batch and are normalised by their own mean and
+//! variance, as are the queries in the network that is trained; its running statistics are its own, and nothing reads
+//! them. MoCo shuffles keys over several GPUs, since statistics over the same samples let a query recognise its own
+//! batch's key: a key then carries the mean of its batch, which queries of the same samples share and the older keys of
+//! the queue do not. Here there is one batch, and this is not prevented. Queries and keys are different views,
+//! normalised apart, which weakens the leak; it shrinks as batches grow, since their statistics then differ less.
 
 use super::{Input, Network, Parameters};
 use crate::error::{Error, Result};

@@ -27,7 +27,8 @@ __device__ __forceinline__ Words philox4x32(const uint32_t (&counter)[4], const 
     return {{c0, c1, c2, c3}};
 }
 
-// Four random words of a view (below 2^24, or it would run into the next purpose) of an image; `block` counts such foursomes from 0.
+// Four random words of a view (below 2^24, or it would run into the next purpose) of an image; `block` counts such
+// foursomes from 0.
 __device__ __forceinline__ Words draw(const Counter &counter, uint32_t image, uint32_t view, uint32_t block) {
     return philox4x32({block, counter.purpose + view, image, counter.step}, counter.key);
 }

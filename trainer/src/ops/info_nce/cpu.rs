@@ -8,8 +8,8 @@ use measure::pool::{for_each, map, rows_per_chunk, simd};
 
 /// A row of s = u·uᵀ after the first pass, with k = 1/t, m = max_{j ≠ i} s_ij and n_ij = e^{(s_ij − m)k}.
 ///
-/// The sum keeps the positive apart: where a small loss comes from t = 0.05 and negatives at cosine 0, rest = 5e-7, which
-/// 1 + rest in f32 rounds to 0 or 2 of its last digits.
+/// The sum keeps the positive apart: where a small loss comes from t = 0.05 and negatives at cosine 0, rest = 5e-7,
+/// which 1 + rest in f32 rounds to 0 or 2 of its last digits.
 #[derive(Clone, Copy)]
 struct Row {
     /// m.
@@ -42,8 +42,8 @@ fn scan(row: &mut [f32], anchor: usize, positive: usize, inverse_temperature: f3
     Row { shift, rest, total, loss }
 }
 
-/// s_i → (p_ij + p_ji − 2·\[j = i⁺\])·weight, with p_ij = n_ij/total_i; the diagonal becomes 0. `shifts` and `shares` hold
-/// m_j and weight/total_j of every row.
+/// s_i → (p_ij + p_ji − 2·\[j = i⁺\])·weight, with p_ij = n_ij/total_i; the diagonal becomes 0. `shifts` and `shares`
+/// hold m_j and weight/total_j of every row.
 #[inline(always)]
 fn weigh(row: &mut [f32], anchor: usize, shifts: &[f32], shares: &[f32], inverse_temperature: f32) {
     let (shift, share) = (shifts[anchor], shares[anchor]);

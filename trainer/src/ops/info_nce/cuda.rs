@@ -1,4 +1,5 @@
-//! NT-Xent on an NVIDIA GPU: the products z·zᵀ by cuBLAS, one kernel for losses and gradient, dz = (G + Gᵀ)·z by cuBLAS.
+//! NT-Xent on an NVIDIA GPU: the products z·zᵀ by cuBLAS, one kernel for losses and gradient, dz = (G + Gᵀ)·z by
+//! cuBLAS.
 
 use crate::device::gemm::{Matrix, gemm};
 use crate::device::launch::{
@@ -13,8 +14,8 @@ use cudarc::driver::{CudaSlice, CudaView};
 const MODULE: Module =
     Module { name: "info_nce", ptx: include_str!(concat!(env!("OUT_DIR"), "/info_nce.ptx")) };
 
-/// The loss of each row of z \[2n, columns\], unit rows whose i-th and (i+n)-th are two views of one sample, and the gradient
-/// \[2n, columns\] of the mean loss by z. Memory: one f32 matrix \[2n, 2n\].
+/// The loss of each row of z \[2n, columns\], unit rows whose i-th and (i+n)-th are two views of one sample, and the
+/// gradient \[2n, columns\] of the mean loss by z. Memory: one f32 matrix \[2n, 2n\].
 ///
 /// # Errors
 /// A length that does not fit, an odd or zero number of rows, a temperature that is not positive or whose inverse is
@@ -52,7 +53,8 @@ pub fn losses_and_gradient(
     Ok((losses, gradient))
 }
 
-/// The mean loss of rows z \[2n, columns\] that are normalised first, and its gradient: \[2n·columns + 1\], dz and then the loss.
+/// The mean loss of rows z \[2n, columns\] that are normalised first, and its gradient: \[2n·columns + 1\], dz and then
+/// the loss.
 ///
 /// # Errors
 /// As [`losses_and_gradient`].

@@ -3,10 +3,12 @@
 //   loss_i = ln sum_{j != i} e^{s_ij / t} - s_ip / t,  p = (i + n) mod 2n
 //   G_ij = (softmax_j - [j = p]) / (2n·t), G_ii = 0, written over s;  the mean loss has dz = (G + G^T)·z
 //
-// With rest = the sum over the negatives j != i, p, kept apart from the positive: loss_i = log1p(rest) where the positive is the largest,
-// 1 - softmax_p = rest / sum. A loss of 5e-7, as at t = 0.05 and cosines 0, would leave no digit in log(1 + rest) nor in 1 - softmax_p.
+// With rest = the sum over the negatives j != i, p, kept apart from the positive: loss_i = log1p(rest) where the
+// positive is the largest, 1 - softmax_p = rest / sum. A loss of 5e-7, as at t = 0.05 and cosines 0, would leave no
+// digit in log(1 + rest) nor in 1 - softmax_p.
 //
-// One block a row, a power of two of at most 256 threads. Each row is shifted by its own maximum, so any t > 0 is stable.
+// One block a row, a power of two of at most 256 threads. Each row is shifted by its own maximum, so any t > 0 is
+// stable.
 #include "../kernel.cuh"
 
 extern "C" __global__ void info_nce_rows(float *products, float *losses, int half, float temperature) {

@@ -1,8 +1,8 @@
 //! The training loop.
 //!
 //! A run is a folder: `run.json` ([`Manifest`]), `config.toml`, [`metrics`], and in the end `model.safetensors`. Until
-//! then `checkpoint.safetensors` says where it stands, so that an interrupted run goes on; on the CPU with the same bits
-//! as one that was not interrupted.
+//! then `checkpoint.safetensors` says where it stands, so that an interrupted run goes on; on the CPU with the same
+//! bits as one that was not interrupted.
 
 mod checkpoint;
 mod checkpointer;
