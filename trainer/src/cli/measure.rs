@@ -6,8 +6,10 @@ use clap::Args;
 use measure::EvaluatedRun;
 use measure::cli::{self, Options};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use theory::NumDraws;
+use theory::losses::RunInfo;
 use trainer::device::DeviceChoice;
 use trainer::run::{self, EvaluationSettings, Folder, Interrupt, Manifest, Preset, Session};
 use trainer::{Error, data};
@@ -99,7 +101,18 @@ fn of_torch(
         );
     }
     let name = file.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned());
-    run::measure_network(network, &config, &name, &split, &settings(&args.options, draws), session)
+    let mut measured =
+        run::measure_network(network, &config, &name, &split, &settings(&args.options, draws), session)?;
+    let bytes = std::fs::read(file).map_err(|e| Error::io(file, e))?;
+    let digest = Sha256::new().chain_update(config.settings_id()).chain_update(&bytes).finalize();
+    let settings_id: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    for row in &mut measured.rows {
+        // Who trained it, and how, the file does not say.
+        let RunInfo { run_id, dataset, encoder, head, seed, .. } = std::mem::take(&mut row.run);
+        let settings_id = settings_id.clone();
+        row.run = RunInfo { run_id, dataset, encoder, head, seed, settings_id, ..RunInfo::default() };
+    }
+    Ok(measured)
 }
 
 /// What `run.json` says of a measurement in a folder of its own.
