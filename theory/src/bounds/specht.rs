@@ -32,7 +32,8 @@
 use super::{Bound, Outcome, measured, outcome, prior_of};
 use crate::losses::{LossComponents, Positives, Quantity};
 use crate::sampling::Sampling;
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 pub(super) struct Specht {
     /// Whether the positive's 1 is kept: the sharper form.
@@ -183,16 +184,12 @@ pub fn ln_specht_ratio(temperature: f64) -> f64 {
 /// ```
 pub fn variance_constant(temperature: f64) -> f64 {
     thread_local! {
-        /// The last temperature and its constant: rows of one file ask for the same again and again.
-        static LAST: Cell<(f64, f64)> = const { Cell::new((f64::NAN, f64::NAN)) };
+        /// Constants by the bits of t: rows of one file ask for the same few again and again.
+        static KNOWN: RefCell<HashMap<u64, f64>> = RefCell::default();
     }
-    let (known, constant) = LAST.get();
-    if known == temperature {
-        return constant;
-    }
-    let constant = search_variance_constant(temperature);
-    LAST.set((temperature, constant));
-    constant
+    KNOWN.with_borrow_mut(|known| {
+        *known.entry(temperature.to_bits()).or_insert_with(|| search_variance_constant(temperature))
+    })
 }
 
 fn search_variance_constant(temperature: f64) -> f64 {
