@@ -1,6 +1,7 @@
 //! `losses.csv` in and out. Every error names the file, the line and the column.
 
-use super::schema::{ColumnError, parse_number};
+use super::schema::ColumnError;
+use super::value::parse_number;
 use super::{COLUMNS, Estimate, LossComponents, Origin, PAIRED_PREFIX, Quantity, Role, SE_SUFFIX};
 use crate::error::{Error, Place, Result};
 use crate::files;
