@@ -122,7 +122,7 @@ fn present(cell: Option<&str>) -> Result<&str> {
     cell.ok_or_else(|| Error::argument("the cell is empty"))
 }
 
-/// A number as a measured cell holds it.
+/// A number as a measured cell holds it, of any sign or infinite.
 pub(super) fn parse_number(cell: &str) -> Result<f64> {
     parse(cell, "a number")
 }
@@ -131,12 +131,12 @@ fn integer(cell: &str) -> Result<u64> {
     parse(cell, "a non-negative integer")
 }
 
-fn non_negative(cell: &str) -> Result<f64> {
+pub(super) fn non_negative(cell: &str) -> Result<f64> {
     let value = parse_number(cell)?;
     if value.is_finite() && value >= 0.0 {
         return Ok(value);
     }
-    Err(Error::argument(format!("{value} is not a number of at least 0")))
+    Err(Error::argument(format!("{cell} is not a number of at least 0")))
 }
 
 fn list<T>(cell: Option<&str>, one: fn(&str) -> Result<T>) -> Result<Option<Vec<T>>> {
