@@ -175,11 +175,11 @@ columns! {
         optimiser: String => Identifying;
         /// Learning rate at a batch size of 256.
         learning_rate: Option<f64> => Identifying;
-        /// Name of the augmentation that makes a view.
+        /// Augmentation that makes a view, with what is not its default.
         augmentation: String => Identifying;
         /// Samples of the largest class over samples of the smallest, in the training set.
         imbalance: Option<f64> => Identifying;
-        /// Hash of all settings but the seed; of features from elsewhere: of their bytes and how they were measured.
+        /// Hash of all settings but the seed; of features from elsewhere: of their numbers and the passes.
         settings_id: String => Identifying;
     }
     /// One measurement of an encoder: the terms that the bounds combine.
@@ -202,7 +202,7 @@ columns! {
         num_batches: Option<u64> => Identifying;
         /// Views behind each f̄(x) of the gap term.
         fbar_views: Option<u64> => Identifying;
-        /// The part of the data that was measured: validation or tuning.
+        /// The part of the data that was measured: validation or tuning, and whether it was cut by class.
         evaluated_split: String => Identifying;
         /// Seed of the measurement, where it is not that of the run.
         measure_seed: Option<u64> => Identifying, empty "of the run";
@@ -215,7 +215,7 @@ columns! {
     }
 }
 
-/// The values that a measure can take.
+/// The values that a quantity can take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Domain {
     /// At least 0.
@@ -254,7 +254,7 @@ macro_rules! quantities {
         pub enum Quantity { $(#[doc = $doc] $variant,)* }
 
         impl Quantity {
-            /// All measures, in the order of the file.
+            /// All quantities, in the order of the file.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The column's name.
@@ -357,12 +357,12 @@ quantities! {
 }
 
 impl Quantity {
-    /// The measure of this name.
+    /// The quantity of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|m| m.name() == name)
+        Self::ALL.iter().copied().find(|quantity| quantity.name() == name)
     }
 
-    /// Checks that a value is one that the measure can have.
+    /// Checks that a value is one that the quantity can have.
     ///
     /// # Errors
     /// The value is not finite or outside the domain.
