@@ -14,7 +14,7 @@ fn two_cells(column: &Column) -> [&'static str; 2] {
     match column.kind {
         "text" => ["apple", "banana"],
         "integer" => ["4", "5"],
-        "number" => ["0.5", "0.25"],
+        "number" => ["0.0012", "0.0014"],
         "integers, one a class" => ["45;45;45;45", "45;45;45;44"],
         kind => {
             let (first, second) =
@@ -67,17 +67,15 @@ fn two_rows_that_differ_in_one_identifying_column_are_two_groups_in_every_table(
             for loss in ["1.125", "2.375"] {
                 assert!(text.contains(loss), "{} {cells:?} {format:?}\n{text}", column.name);
             }
+            let escaped = |text: &str| text.replace('_', if format == Format::Latex { "\\_" } else { "_" });
+            for cell in cells {
+                assert!(text.contains(&escaped(cell)), "{} {cells:?} {format:?}\n{text}", column.name);
+            }
             // The heading tells the two apart; n is its own heading.
             let heading = if column.name == "num_draws" { "n = " } else { column.heading };
-            let heading = if format == Format::Latex { heading.replace('_', "\\_") } else { heading.into() };
-            assert!(text.contains(&heading), "{} {cells:?} {format:?}\n{text}", column.name);
+            assert!(text.contains(&escaped(heading)), "{} {cells:?} {format:?}\n{text}", column.name);
             if cells[1].is_empty() {
-                assert!(
-                    text.contains(
-                        &column.absent.replace('_', if format == Format::Latex { "\\_" } else { "_" })
-                    ),
-                    "{text}"
-                );
+                assert!(text.contains(&escaped(column.absent)), "{text}");
             }
         }
     }
@@ -93,6 +91,9 @@ fn two_rows_that_differ_in_one_identifying_column_are_two_groups_in_a_report() {
         let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
         for name in ["report.html", "bounds.md", "bounds.csv", "losses.csv"] {
             let text = read(name);
+            // In losses.csv a default is an empty cell.
+            let is_told = name == "losses.csv" || cells.iter().all(|cell| text.contains(cell));
+            assert!(is_told, "{name}: {} {cells:?}", column.name);
             assert!(text.contains("1.125") && text.contains("2.375"), "{name}: {} {cells:?}", column.name);
         }
         // The figure has one place for each, with its label.
@@ -255,7 +256,7 @@ fn one_seed_with_two_values_is_refused() {
     );
     // Without seeds nothing says that these are two runs.
     let csv = files.csv("none.csv", "num_classes,info_nce", &["4,2.125", "4,3.375"]);
-    refused(&[&csv], &["none.csv, line 2", "none.csv, line 3", "no seed"]);
+    refused(&[&csv], &["none.csv, line 2", "none.csv, line 3", "no seed", "seed-N"]);
     // Columns that this program does not know do not group, and so may not differ within a seed.
     let csv =
         files.csv("unknown.csv", "num_classes,seed,weather,info_nce", &["4,7,sun,2.125", "4,7,rain,2.125"]);
@@ -270,6 +271,41 @@ fn checks_name_what_tells_rows_apart() {
     let table = report::checks_table(&losses::group(&rows).unwrap());
     assert_eq!(table.headers()[..4], ["run", "n = K+1", "t", "quantity"]);
     assert_ne!(table.rows()[0], table.rows()[1]);
+}
+
+#[test]
+fn a_given_number_keeps_its_digits_and_its_sign() {
+    let header = "learning_rate,train_samples,num_classes,num_draws,temperature,sampling,info_nce\n";
+    let line = |rate: &str, samples: u64| format!("{rate},{samples},4,8,0.5,with_replacement,2.5\n");
+    let text = format!("{header}{}{}", line("0.0012", u64::MAX), line("0.00000014", 9));
+    let rows = losses::read_from(&text, "losses.csv").unwrap();
+    let groups = losses::group(&rows).unwrap();
+    for table in [report::measured_table(&groups), report::bounds_by_draws(&groups, bounds::all())] {
+        for format in FORMATS {
+            let text = table.to_text(format);
+            let small = if format == Format::Json { "1.4e-7" } else { "0.00000014" };
+            for cell in ["0.0012", small, "18446744073709551615"] {
+                assert!(text.contains(cell), "{cell} {format:?}\n{text}");
+            }
+        }
+        assert_eq!(table.to_json()[0]["learning_rate"].as_f64(), Some(1.4e-7));
+    }
+}
+
+#[test]
+fn a_bad_standard_error_is_named_by_its_own_column() {
+    for name in ["info_nce", "info_nce_minus_curl"] {
+        for cell in ["-0.25", "inf", "NaN"] {
+            let header = format!("num_classes,num_draws,temperature,sampling,{name},{name}_se");
+            let text = format!("{header}\n4,8,0.5,with_replacement,2.5,{cell}\n");
+            let message = losses::read_from(&text, "losses.csv").unwrap_err().to_string();
+            assert!(
+                message.contains(&format!("line 2, column {name}_se"))
+                    && message.contains(&format!("{cell} is not a number of at least 0")),
+                "{message}"
+            );
+        }
+    }
 }
 
 #[test]

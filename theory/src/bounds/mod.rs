@@ -182,22 +182,22 @@ pub trait Bound: Sync {
     /// Under which conditions it holds, in one line.
     fn conditions(&self) -> &'static str;
 
-    /// The measures that the lower bound of L_Info needs; empty where there is none.
+    /// The quantities that the lower bound of L_Info needs; empty where there is none.
     fn lower_needs(&self) -> &'static [Quantity] {
         &[]
     }
 
-    /// The measures that the upper bound of L_sup needs; empty where there is none.
+    /// The quantities that the upper bound of L_sup needs; empty where there is none.
     fn upper_needs(&self) -> &'static [Quantity] {
         &[]
     }
 
-    /// The measures that the lower bound of L_sup needs; empty where there is none.
+    /// The quantities that the lower bound of L_sup needs; empty where there is none.
     fn supervised_lower_needs(&self) -> &'static [Quantity] {
         &[]
     }
 
-    /// The measures that the statement on another quantity needs.
+    /// The quantities that the statement on another quantity needs.
     fn other_needs(&self) -> &'static [Quantity] {
         &[]
     }
@@ -284,7 +284,7 @@ pub fn is_vacuous(upper_bound: f64, num_classes: u64) -> bool {
     upper_bound > (num_classes as f64).ln()
 }
 
-/// The means of these measures, or a sentence that names the first one that is missing.
+/// The means of these quantities, or a sentence that names the first one that is missing.
 fn measured<const N: usize>(losses: &LossComponents, names: [Quantity; N]) -> Result<[f64; N], Outcome> {
     if losses.positives == Positives::SameClass && losses.sampling == Sampling::WithoutReplacement {
         // Negatives of the anchor's class then leave out an image that the positive may show: the master inequality

@@ -1,6 +1,7 @@
 //! `losses.csv` in and out. Every error names the file, the line and the column.
 
-use super::schema::{ColumnError, parse_number};
+use super::schema::ColumnError;
+use super::value::{non_negative, parse_number};
 use super::{COLUMNS, Estimate, LossComponents, Origin, PAIRED_PREFIX, Quantity, Role, SE_SUFFIX};
 use crate::error::{Error, Place, Result};
 use crate::files;
@@ -147,15 +148,12 @@ impl Layout {
                 }
                 Meaning::Mean(measured, error) => {
                     let mean = parse_number(text).map_err(on)?;
-                    let error = error.and_then(cell).map(parse_number).transpose();
+                    let error = error.and_then(cell).map(non_negative).transpose();
                     let standard_error = error.map_err(|e| (format!("{name}{SE_SUFFIX}"), e))?;
                     let estimate = Estimate { mean, standard_error };
                     match measured {
                         Measured::Quantity(quantity) => row.set(*quantity, estimate).map_err(on)?,
-                        Measured::Paired(_)
-                            if !mean.is_finite()
-                                || standard_error.is_some_and(|e| !(e.is_finite() && e >= 0.0)) =>
-                        {
+                        Measured::Paired(_) if !mean.is_finite() => {
                             return Err(on(Error::argument(format!("{text} is not a finite number"))));
                         }
                         Measured::Paired(key) => drop(row.paired.insert(key.clone(), estimate)),

@@ -189,7 +189,10 @@ fn difference(a: &LossComponents, b: &LossComponents) -> Option<[String; 3]> {
 fn contradiction(a: &LossComponents, b: &LossComponents, [column, there, here]: &[String; 3]) -> Error {
     let (seed, advice) = match b.run.seed {
         Some(seed) => (format!("seed {seed}"), "a column that tells them apart"),
-        None => ("no seed".into(), "seeds"),
+        None => (
+            "no seed".into(),
+            "seeds: a column seed in losses.csv, a folder seed-N in the path of a published JSON file",
+        ),
     };
     let message = format!(
         "the setting and {seed} of {}, but {column} is {there} there and {here} here: two such rows need {advice}",

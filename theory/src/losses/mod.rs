@@ -8,11 +8,13 @@ mod group;
 mod official;
 mod row;
 mod schema;
+mod value;
 
 pub use csv_file::{read, read_from, write, write_to};
 pub use group::{Group, Groups, group};
 pub use official::{OfficialSettings, read_official, read_official_from};
 pub use row::{Estimate, Origin, Positives};
 pub use schema::{
-    COLUMNS, Column, Domain, LossComponents, PAIRED_PREFIX, Quantity, Role, RunInfo, SE_SUFFIX, Value,
+    COLUMNS, Column, Domain, LossComponents, PAIRED_PREFIX, Quantity, Role, RunInfo, SE_SUFFIX,
 };
+pub use value::Value;

@@ -106,12 +106,15 @@ pub fn read_official_from(text: &str, name: &str, settings: &OfficialSettings) -
         if DERIVED.contains(&key.as_str()) {
             continue;
         }
-        let (measure, unit) =
-            measure(key).ok_or_else(|| bad("no key of the published bound.py's results".into()))?;
+        let (measured, unit) =
+            quantity(key).ok_or_else(|| bad("no key of the published bound.py's results".into()))?;
         let value = value.as_f64().ok_or_else(|| bad(format!("{value} is not a number")))? / unit;
-        let rounded =
-            if (1.0..1.0 + ROUNDING).contains(&value) && measure.check(value).is_err() { 1.0 } else { value };
-        row.set(measure, Estimate::exact(rounded)).map_err(|e| bad(e.to_string()))?;
+        let rounded = if (1.0..1.0 + ROUNDING).contains(&value) && measured.check(value).is_err() {
+            1.0
+        } else {
+            value
+        };
+        row.set(measured, Estimate::exact(rounded)).map_err(|e| bad(e.to_string()))?;
     }
     if row.get(Quantity::InfoNce).is_none() {
         let message = "there is no 'SimCLR_loss': not a result of the published bound.py";
@@ -125,8 +128,8 @@ fn object(value: &Value) -> Option<&Map<String, Value>> {
     outer.get(OBJECT).map_or(Some(outer), Value::as_object)
 }
 
-/// The measure behind a key, and its unit.
-fn measure(key: &str) -> Option<(Quantity, f64)> {
+/// The quantity behind a key, and its unit.
+fn quantity(key: &str) -> Option<(Quantity, f64)> {
     Some(match key {
         "SimCLR_loss" => (Quantity::InfoNce, 1.0),
         "Original_SimCLR_loss" => (Quantity::NtXent, 1.0),
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_has_its_measure() {
+    fn every_key_has_its_quantity() {
         let row = read(PRINTED).unwrap();
         let expected = [
             (Quantity::InfoNce, 2.02),
@@ -206,8 +209,8 @@ mod tests {
             (Quantity::MeanAccuracy, 0.7275),
         ];
         assert_eq!(row.measures.len(), expected.len());
-        for (measure, value) in expected {
-            assert!((row.get(measure).unwrap() - value).abs() < 1e-15, "{measure}");
+        for (quantity, value) in expected {
+            assert!((row.get(quantity).unwrap() - value).abs() < 1e-15, "{quantity}");
         }
         assert!(row.extra.is_empty());
         // The object without the key around it.

@@ -123,23 +123,23 @@ impl LossComponents {
         Some(self.run.selection.as_str()).filter(|selection| !selection.is_empty())
     }
 
-    /// The mean of a measure, if it was measured.
-    pub fn get(&self, measure: Quantity) -> Option<f64> {
-        self.measures.get(&measure).map(|estimate| estimate.mean)
+    /// The mean of a quantity, if it was measured.
+    pub fn get(&self, quantity: Quantity) -> Option<f64> {
+        self.measures.get(&quantity).map(|estimate| estimate.mean)
     }
 
-    /// Sets a measure.
+    /// Sets a quantity.
     ///
     /// # Errors
-    /// The value is not finite or outside the measure's domain.
-    pub fn set(&mut self, measure: Quantity, estimate: Estimate) -> Result<()> {
-        measure.check(estimate.mean)?;
+    /// The value is not finite or outside the quantity's domain.
+    pub fn set(&mut self, quantity: Quantity, estimate: Estimate) -> Result<()> {
+        quantity.check(estimate.mean)?;
         if let Some(error) = estimate.standard_error.filter(|e| !(e.is_finite() && *e >= 0.0)) {
             return Err(Error::argument(format!(
-                "{measure}_se = {error} is not a finite number of at least 0"
+                "{quantity}_se = {error} is not a finite number of at least 0"
             )));
         }
-        self.measures.insert(measure, estimate);
+        self.measures.insert(quantity, estimate);
         Ok(())
     }
 

@@ -3,14 +3,12 @@
 //! A line of a table is all that a column needs: from it come the field of the row, reading and writing, the identity
 //! of a setting, headings, and the printed schema (`theory columns`).
 
-use super::{Estimate, Origin, Positives};
+use super::value::Field;
+use super::{Estimate, Origin, Positives, Value};
 use crate::error::{Error, Result};
 use crate::sampling::{NumDraws, Sampling};
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::str::FromStr;
 
 /// What opens the name of a paired column: L_Info minus the right-hand side of the bound whose key follows.
 pub const PAIRED_PREFIX: &str = "info_nce_minus_";
@@ -32,262 +30,6 @@ impl Role {
     /// Whether the column is part of the setting.
     pub fn identifies(self) -> bool {
         self != Self::Descriptive
-    }
-}
-
-/// A cell of a descriptive column.
-#[derive(Debug, Clone, Copy)]
-pub enum Value<'a> {
-    /// The column is absent or the cell empty.
-    Unknown,
-    /// Words.
-    Text(&'a str),
-    /// A whole number.
-    Integer(u64),
-    /// A number.
-    Number(f64),
-    /// Whole numbers, one a class.
-    Integers(&'a [u64]),
-    /// Numbers, one a class.
-    Numbers(&'a [f64]),
-}
-
-impl Value<'_> {
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Unknown => 0,
-            Self::Text(_) => 1,
-            Self::Integer(_) => 2,
-            Self::Number(_) => 3,
-            Self::Integers(_) => 4,
-            Self::Numbers(_) => 5,
-        }
-    }
-}
-
-/// Numbers by their bits' total order, texts by their letters, unknown first.
-impl Ord for Value<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Text(a), Self::Text(b)) => a.cmp(b),
-            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
-            (Self::Number(a), Self::Number(b)) => a.total_cmp(b),
-            (Self::Integers(a), Self::Integers(b)) => a.cmp(b),
-            (Self::Numbers(a), Self::Numbers(b)) => {
-                let first = a.iter().zip(*b).map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne());
-                first.unwrap_or_else(|| a.len().cmp(&b.len()))
-            }
-            _ => self.rank().cmp(&other.rank()),
-        }
-    }
-}
-
-impl PartialOrd for Value<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Value<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Value<'_> {}
-
-impl Hash for Value<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u8(self.rank());
-        match self {
-            Self::Unknown => {}
-            Self::Text(text) => text.hash(state),
-            Self::Integer(value) => value.hash(state),
-            Self::Number(value) => value.to_bits().hash(state),
-            Self::Integers(values) => values.hash(state),
-            Self::Numbers(values) => values.iter().for_each(|value| value.to_bits().hash(state)),
-        }
-    }
-}
-
-/// The text of the cell: shortest that reads back as the same value, empty where it is unknown.
-impl fmt::Display for Value<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = |place: usize| if place == 0 { "" } else { ";" };
-        match self {
-            Self::Unknown => Ok(()),
-            Self::Text(text) => f.write_str(text),
-            Self::Integer(value) => value.fmt(f),
-            Self::Number(value) => value.fmt(f),
-            Self::Integers(values) => {
-                values.iter().enumerate().try_for_each(|(i, v)| write!(f, "{}{v}", separator(i)))
-            }
-            Self::Numbers(values) => {
-                values.iter().enumerate().try_for_each(|(i, v)| write!(f, "{}{v:?}", separator(i)))
-            }
-        }
-    }
-}
-
-/// A type that a descriptive column can have.
-trait Field: Sized {
-    /// Its name in the printed schema.
-    const KIND: &'static str;
-
-    /// The field of a cell; `None`: the column is absent or the cell empty.
-    fn read(cell: Option<&str>) -> Result<Self>;
-
-    /// The cell.
-    fn value(&self) -> Value<'_>;
-}
-
-fn parse<T: FromStr>(cell: &str, what: &str) -> Result<T> {
-    cell.parse().map_err(|_| Error::argument(format!("'{cell}' is not {what}")))
-}
-
-fn present(cell: Option<&str>) -> Result<&str> {
-    cell.ok_or_else(|| Error::argument("the cell is empty"))
-}
-
-/// A number as a measured cell holds it.
-pub(super) fn parse_number(cell: &str) -> Result<f64> {
-    parse(cell, "a number")
-}
-
-fn integer(cell: &str) -> Result<u64> {
-    parse(cell, "a non-negative integer")
-}
-
-fn non_negative(cell: &str) -> Result<f64> {
-    let value = parse_number(cell)?;
-    if value.is_finite() && value >= 0.0 {
-        return Ok(value);
-    }
-    Err(Error::argument(format!("{value} is not a number of at least 0")))
-}
-
-fn list<T>(cell: Option<&str>, one: fn(&str) -> Result<T>) -> Result<Option<Vec<T>>> {
-    cell.map(|cell| cell.split(';').map(|part| one(part.trim())).collect()).transpose()
-}
-
-impl Field for String {
-    const KIND: &'static str = "text";
-
-    fn read(cell: Option<&str>) -> Result<Self> {
-        Ok(cell.unwrap_or_default().to_string())
-    }
-
-    fn value(&self) -> Value<'_> {
-        if self.is_empty() { Value::Unknown } else { Value::Text(self) }
-    }
-}
-
-impl Field for u64 {
-    const KIND: &'static str = "integer";
-
-    fn read(cell: Option<&str>) -> Result<Self> {
-        integer(present(cell)?)
-    }
-
-    fn value(&self) -> Value<'_> {
-        Value::Integer(*self)
-    }
-}
-
-impl Field for f64 {
-    const KIND: &'static str = "number";
-
-    fn read(cell: Option<&str>) -> Result<Self> {
-        parse_number(present(cell)?)
-    }
-
-    fn value(&self) -> Value<'_> {
-        Value::Number(*self)
-    }
-}
-
-impl Field for Option<u64> {
-    const KIND: &'static str = "integer";
-
-    fn read(cell: Option<&str>) -> Result<Self> {
-        cell.map(integer).transpose()
-    }
-
-    fn value(&self) -> Value<'_> {
-        self.map_or(Value::Unknown, Value::Integer)
-    }
-}
-
-impl Field for Option<f64> {
-    const KIND: &'static str = "number";
-
-    fn read(cell: Option<&str>) -> Result<Self> {
-        cell.map(non_negative).transpose()
-    }
-
-    fn value(&self) -> Value<'_> {
-        self.map_or(Value::Unknown, Value::Number)
-    }
-}
-
-impl Field for Option<Vec<u64>> {
-    const KIND: &'static str = "integers, one a class";
-
-    fn read(cell: Option<&str>) -> Result<Self> {
-        list(cell, integer)
-    }
-
-    fn value(&self) -> Value<'_> {
-        self.as_deref().map_or(Value::Unknown, Value::Integers)
-    }
-}
-
-impl Field for Option<Vec<f64>> {
-    const KIND: &'static str = "numbers, one a class";
-
-    fn read(cell: Option<&str>) -> Result<Self> {
-        list(cell, non_negative)
-    }
-
-    fn value(&self) -> Value<'_> {
-        self.as_deref().map_or(Value::Unknown, Value::Numbers)
-    }
-}
-
-impl Field for NumDraws {
-    const KIND: &'static str = "integer";
-
-    fn read(cell: Option<&str>) -> Result<Self> {
-        Self::new(integer(present(cell)?)?)
-    }
-
-    fn value(&self) -> Value<'_> {
-        Value::Integer(self.get())
-    }
-}
-
-impl Field for Sampling {
-    const KIND: &'static str = "with_replacement or without_replacement";
-
-    fn read(cell: Option<&str>) -> Result<Self> {
-        present(cell)?.parse()
-    }
-
-    fn value(&self) -> Value<'_> {
-        Value::Text(self.name())
-    }
-}
-
-/// The default leaves its cell empty.
-impl Field for Positives {
-    const KIND: &'static str = "same_image or same_class";
-
-    fn read(cell: Option<&str>) -> Result<Self> {
-        cell.map_or_else(|| Ok(Self::default()), str::parse)
-    }
-
-    fn value(&self) -> Value<'_> {
-        if *self == Self::default() { Value::Unknown } else { Value::Text(self.name()) }
     }
 }
 
@@ -433,11 +175,11 @@ columns! {
         optimiser: String => Identifying;
         /// Learning rate at a batch size of 256.
         learning_rate: Option<f64> => Identifying;
-        /// Name of the augmentation that makes a view.
+        /// Augmentation that makes a view, with what is not its default.
         augmentation: String => Identifying;
         /// Samples of the largest class over samples of the smallest, in the training set.
         imbalance: Option<f64> => Identifying;
-        /// Hash of all settings but the seed; of features from elsewhere: of their bytes and how they were measured.
+        /// Hash of all settings but the seed; of features from elsewhere: of their numbers and the passes.
         settings_id: String => Identifying;
     }
     /// One measurement of an encoder: the terms that the bounds combine.
@@ -460,7 +202,7 @@ columns! {
         num_batches: Option<u64> => Identifying;
         /// Views behind each f̄(x) of the gap term.
         fbar_views: Option<u64> => Identifying;
-        /// The part of the data that was measured: validation or tuning.
+        /// The part of the data that was measured: validation or tuning, and whether it was cut by class.
         evaluated_split: String => Identifying;
         /// Seed of the measurement, where it is not that of the run.
         measure_seed: Option<u64> => Identifying, empty "of the run";
@@ -473,7 +215,7 @@ columns! {
     }
 }
 
-/// The values that a measure can take.
+/// The values that a quantity can take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Domain {
     /// At least 0.
@@ -512,7 +254,7 @@ macro_rules! quantities {
         pub enum Quantity { $(#[doc = $doc] $variant,)* }
 
         impl Quantity {
-            /// All measures, in the order of the file.
+            /// All quantities, in the order of the file.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The column's name.
@@ -615,12 +357,12 @@ quantities! {
 }
 
 impl Quantity {
-    /// The measure of this name.
+    /// The quantity of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|m| m.name() == name)
+        Self::ALL.iter().copied().find(|quantity| quantity.name() == name)
     }
 
-    /// Checks that a value is one that the measure can have.
+    /// Checks that a value is one that the quantity can have.
     ///
     /// # Errors
     /// The value is not finite or outside the domain.

@@ -104,7 +104,7 @@ fn per_group(
     let mut table = Table::new(names.chain(headers.iter().cloned()));
     let line = |group: &Group<'_>| {
         let mut line = descriptive(&shown, group.setting());
-        line.push(Cell::Integer(group.setting().num_draws.get() as i64));
+        line.push(integer(group.setting().num_draws.get()));
         line.push(Cell::Integer(group.rows.len() as i64));
         line.extend(cells(group));
         line
@@ -117,11 +117,16 @@ fn per_group(
 fn descriptive(columns: &[&Column], row: &LossComponents) -> Vec<Cell> {
     let cell = |column: &&Column| match (column.value)(row) {
         Value::Unknown => Cell::text(column.absent),
-        Value::Integer(value) => Cell::Integer(value as i64),
-        Value::Number(value) => Cell::number(value),
+        Value::Integer(value) => integer(value),
+        Value::Number(value) => Cell::Given(value),
         value => Cell::Text(value.to_string()),
     };
     columns.iter().map(cell).collect()
+}
+
+/// A whole number; as text where it is beyond what a cell's integer holds.
+fn integer(value: u64) -> Cell {
+    i64::try_from(value).map_or_else(|_| Cell::Decimal(value.to_string()), Cell::Integer)
 }
 
 fn statistic(group: &Group<'_>, of: impl Fn(&LossComponents) -> Option<f64>) -> Cell {

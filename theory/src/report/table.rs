@@ -16,6 +16,8 @@ pub enum Cell {
     Flag(String),
     /// A whole number.
     Integer(i64),
+    /// A number that was given, not measured: all its digits are shown.
+    Given(f64),
     /// A number whose digits are already chosen; JSON keeps it as a string, so that 1e-400 survives.
     Decimal(String),
     /// Several numbers whose digits are already chosen.
@@ -54,6 +56,7 @@ impl Cell {
                 e.mean += 0.0;
                 e.deviation = e.deviation.map(|deviation| deviation + 0.0);
             }
+            Self::Given(value) => *value += 0.0,
             Self::Decimal(text) => shown(text),
             Self::List(texts) => texts.iter_mut().for_each(shown),
             Self::Missing | Self::Text(_) | Self::Note(_) | Self::Flag(_) | Self::Integer(_) => {}
@@ -73,6 +76,7 @@ impl fmt::Display for Cell {
             Self::Text(text) | Self::Note(text) | Self::Flag(text) | Self::Decimal(text) => f.write_str(text),
             Self::List(values) => f.write_str(&values.join(";")),
             Self::Integer(value) => value.fmt(f),
+            Self::Given(value) => value.fmt(f),
             Self::Estimate(e) => estimate(f, e),
             Self::Vacuous(e) => {
                 estimate(f, e)?;

@@ -4,13 +4,14 @@ use super::{Cell, Table};
 use serde_json::{Map, Value};
 
 pub(super) fn value(table: &Table) -> Value {
+    let number = |v: f64| if v.is_finite() { Value::from(v) } else { Value::from(v.to_string()) };
     let value = |cell: &Cell| match cell {
         Cell::Missing => Value::Null,
         Cell::Integer(v) => Value::from(*v),
+        Cell::Given(v) => number(*v),
         Cell::Estimate(e) | Cell::Vacuous(e) => match e.deviation {
             Some(deviation) => serde_json::json!({ "mean": e.mean, "sd": deviation }),
-            None if e.mean.is_finite() => Value::from(e.mean),
-            None => Value::from(e.mean.to_string()),
+            None => number(e.mean),
         },
         Cell::List(values) => Value::from(values.clone()),
         Cell::Text(t) | Cell::Note(t) | Cell::Flag(t) | Cell::Decimal(t) => Value::from(t.clone()),
