@@ -2,7 +2,7 @@
 //! `cargo run --release -p trainer --example describe_results -- DATA PRESET LOSSES.csv [KEY=VALUE…]`.
 //!
 //! DATA is the folder of the data sets' files; PRESET and the overrides, such as `sweep.seeds=[7]`, those of the
-//! `trainer reproduce` that made the file. Rows are matched by run_id. What a row says already must agree with the
+//! `trainer reproduce` that made the file, without `--dtype`. Rows are matched by run_id. What a row says already must agree with the
 //! settings; nothing that was measured changes (`compare_results` shows it).
 
 use anyhow::{Context, Result, bail, ensure};
@@ -39,7 +39,8 @@ fn main() -> Result<()> {
             known(&row.run),
             known(&found)
         );
-        row.run = found;
+        // What `reproduce` computes in, unless it is told otherwise.
+        row.run = losses::RunInfo { precision: "f32".into(), ..found };
         row.evaluated_split = evaluated_split(config).into();
     }
     losses::write(file, &rows)?;

@@ -153,9 +153,10 @@ impl Features {
         means
     }
 
-    /// What identifies a measurement of these features beside its temperature, draws and seed: the first 16 hexadecimal
-    /// digits of SHA-256 over name, shape and values (f64, little-endian) of every array, and the number of passes.
-    pub fn settings_id(&self, passes: Option<usize>) -> String {
+    /// What identifies a measurement of these features beside its temperature and draws: the first 16 hexadecimal digits
+    /// of SHA-256 over name, shape and values (f64, little-endian) of every array, the number of passes, and the seed,
+    /// which here is that of the batches: two measurements of one encoder are no two seeds of a training.
+    pub fn settings_id(&self, passes: Option<usize>, seed: u64) -> String {
         let mut hash = Sha256::new();
         let mut add = |name: &str, rows: usize, cols: usize, values: &mut dyn Iterator<Item = f64>| {
             hash.update(format!("{name} [{rows}, {cols}]\n"));
@@ -179,6 +180,7 @@ impl Features {
             Some(passes) => hash.update(format!("passes {passes}\n")),
             None => hash.update("passes for 100 batches\n"),
         }
+        hash.update(format!("seed {seed}\n"));
         hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -206,7 +208,7 @@ impl Features {
             fixed.push((Quantity::LinearAccuracy, linear_accuracy((train, labels), test, classes)?));
             fixed.push((Quantity::KnnAccuracy, knn_accuracy((train, labels), test, classes)?));
         }
-        let settings_id = self.settings_id(passes);
+        let settings_id = self.settings_id(passes, seed);
         let mut rows = Vec::new();
         for &num_draws in draws {
             let evaluation = Evaluation {

@@ -75,7 +75,7 @@ fn every_type_gives_the_same_features() {
                 assert_eq!((found.num_classes, found.view2.cols), (2, 2));
                 // f̄ stays as it is.
                 assert_eq!(found.mean.as_ref().unwrap().data, VALUES.map(f64::from));
-                ids.push(found.settings_id(None));
+                ids.push(found.settings_id(None, 7));
             }
         }
     }
@@ -208,15 +208,16 @@ fn an_identity_is_of_arrays_and_passes() {
         mean: None,
         num_classes: 2,
     };
-    let id = features(0.6).settings_id(None);
+    let id = features(0.6).settings_id(None, 7);
     // Files of today are compared with those of tomorrow: sha256 of 'view1 [2, 2]\n' and four doubles, and so on.
     assert_eq!(id, "9e7c01c1443bbe08");
     let others = [
-        features(0.6f64.next_up()).settings_id(None),
-        features(0.6).settings_id(Some(1)),
-        Features { labels: vec![1, 0], ..features(0.6) }.settings_id(None),
-        Features { mean: Some(matrix(0.6)), ..features(0.6) }.settings_id(None),
-        Features { train: Some((matrix(0.6), vec![0, 1])), ..features(0.6) }.settings_id(None),
+        features(0.6f64.next_up()).settings_id(None, 7),
+        features(0.6).settings_id(Some(1), 7),
+        features(0.6).settings_id(None, 8),
+        Features { labels: vec![1, 0], ..features(0.6) }.settings_id(None, 7),
+        Features { mean: Some(matrix(0.6)), ..features(0.6) }.settings_id(None, 7),
+        Features { train: Some((matrix(0.6), vec![0, 1])), ..features(0.6) }.settings_id(None, 7),
     ];
     assert!(others.iter().all(|other| *other != id && other.len() == 16), "{others:?}");
 }

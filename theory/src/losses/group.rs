@@ -53,8 +53,8 @@ impl<'a> std::ops::Deref for Groups<'a> {
 /// Groups rows by every identifying column.
 ///
 /// # Errors
-/// Two rows of one setting and one seed, or both without a seed, that differ in more than `run_id`: the message names
-/// both.
+/// Two rows of one setting and one seed, or both without a seed, that differ in more than `run_id`; a row without a seed
+/// beside one with a seed: the message names both.
 ///
 /// # Examples
 /// ```
@@ -79,6 +79,10 @@ pub fn group(rows: &[LossComponents]) -> Result<Groups<'_>> {
             groups.push(Group { rows: Vec::new() });
             groups.len() - 1
         });
+        let first = groups[place].rows.first().copied();
+        if let Some(first) = first.filter(|first| first.run.seed.is_some() != row.run.seed.is_some()) {
+            return Err(contradiction(first, row, &seeds_of(first, row)));
+        }
         match seeds.entry((place, row.run.seed)) {
             Entry::Vacant(entry) => {
                 entry.insert(row);
@@ -186,8 +190,14 @@ fn difference(a: &LossComponents, b: &LossComponents) -> Option<[String; 3]> {
     Some([name.clone(), cell(&a), cell(&b)])
 }
 
+/// Two rows of one setting of which one has no seed.
+fn seeds_of(a: &LossComponents, b: &LossComponents) -> [String; 3] {
+    let of = |row: &LossComponents| row.run.seed.map_or_else(|| "nothing".into(), |seed| seed.to_string());
+    ["seed".into(), of(a), of(b)]
+}
+
 fn contradiction(a: &LossComponents, b: &LossComponents, [column, there, here]: &[String; 3]) -> Error {
-    let (seed, advice) = match b.run.seed {
+    let (seed, advice) = match b.run.seed.filter(|_| a.run.seed == b.run.seed) {
         Some(seed) => (format!("seed {seed}"), "a column that tells them apart"),
         None => (
             "no seed".into(),

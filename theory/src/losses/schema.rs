@@ -177,9 +177,11 @@ columns! {
         learning_rate: Option<f64> => Identifying;
         /// Augmentation that makes a view, with what is not its default.
         augmentation: String => Identifying;
+        /// Numbers that the training computed in, such as f32 or bf16.
+        precision: String => Identifying;
         /// Samples of the largest class over samples of the smallest, in the training set.
         imbalance: Option<f64> => Identifying;
-        /// Hash of all settings but the seed; of features from elsewhere: of their numbers and the passes.
+        /// Hash of all settings but the seed; of features from elsewhere: of their numbers, the passes and the seed.
         settings_id: String => Identifying;
     }
     /// One measurement of an encoder: the terms that the bounds combine.

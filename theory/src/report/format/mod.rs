@@ -58,15 +58,24 @@ impl Table {
     }
 }
 
-/// Every cell as people read it.
-fn texts(table: &Table) -> Vec<Vec<String>> {
-    table.rows().iter().map(|row| row.iter().map(ToString::to_string).collect()).collect()
+/// A text on one line.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Columns of the width of their longest cell, at least `least`, between edges; below the header a rule, if there is
-/// one.
-fn aligned(table: &Table, separator: &str, edge: &str, rule: Option<&str>) -> String {
-    let (headers, rows) = (table.headers(), texts(table));
+/// Every cell as people read it, on one line.
+fn texts(table: &Table) -> Vec<Vec<String>> {
+    table.rows().iter().map(|row| row.iter().map(|cell| one_line(&cell.to_string())).collect()).collect()
+}
+
+/// Columns of the width of their longest cell between edges; below the header a rule, if there is one.
+fn aligned(
+    headers: &[String],
+    rows: &[Vec<String>],
+    separator: &str,
+    edge: &str,
+    rule: Option<&str>,
+) -> String {
     let least = rule.map_or(0, |_| 3);
     let width = |column: usize| {
         let cells = rows.iter().map(|row| &row[column]).chain([&headers[column]]);

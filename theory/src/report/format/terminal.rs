@@ -1,7 +1,7 @@
 //! Aligned columns for a terminal.
 
-use super::{Table, aligned};
+use super::{Table, aligned, texts};
 
 pub(super) fn text(table: &Table) -> String {
-    aligned(table, "  ", "", None)
+    aligned(table.headers(), &texts(table), "  ", "", None)
 }

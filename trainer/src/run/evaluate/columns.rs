@@ -33,6 +33,7 @@ pub fn run_info(
         augmentation: augmentation(&config.augmentation),
         imbalance: most.zip(least).map(|(&most, &least)| most as f64 / least as f64),
         settings_id: config.settings_id(),
+        ..RunInfo::default()
     }
 }
 

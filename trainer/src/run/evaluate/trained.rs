@@ -39,13 +39,15 @@ pub fn measure_run(
     settings: &EvaluationSettings<'_>,
     session: &Session<'_>,
 ) -> Result<EvaluatedRun> {
-    let (config, network) = trained(path, split, session)?;
+    let (config, network, precision) = trained(path, split, session)?;
     let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
-    measure_network(network, &config, &name, split, settings, session)
+    let mut measured = measure_network(network, &config, &name, split, settings, session)?;
+    measured.rows.iter_mut().for_each(|row| row.run.precision.clone_from(&precision));
+    Ok(measured)
 }
 
-/// Settings and network of a run that was trained on the training samples of `split`.
-fn trained(path: &Path, split: &Split, session: &Session<'_>) -> Result<(Config, Network)> {
+/// Settings and network of a run that was trained on the training samples of `split`, and the numbers it computed in.
+fn trained(path: &Path, split: &Split, session: &Session<'_>) -> Result<(Config, Network, String)> {
     let (config, manifest) = run_config(path)?;
     if let Some(difference) = manifest.provenance.difference(&Provenance::of_training(&split.train)) {
         return Err(Error::argument(format!(
@@ -54,7 +56,7 @@ fn trained(path: &Path, split: &Split, session: &Session<'_>) -> Result<(Config,
         )));
     }
     let network = load_network(path, &config, &split.train, session.device)?;
-    Ok((config, network))
+    Ok((config, network, manifest.provenance.precision.unwrap_or_default()))
 }
 
 /// Unit head features of two random views of every evaluated sample, by a trained run; the run's data are `split`.
@@ -69,7 +71,7 @@ pub fn two_views(
     seed: Option<u64>,
     session: &Session<'_>,
 ) -> Result<measure::Views> {
-    let (config, network) = trained(path, split, session)?;
+    let (config, network, _) = trained(path, split, session)?;
     let context = EvaluationContext::new(network, &config, split, session)?;
     context.two_views(seed.unwrap_or(config.seed), 0)
 }
