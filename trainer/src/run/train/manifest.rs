@@ -32,7 +32,8 @@ pub struct Manifest {
     /// The folder of the data sets' files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
-    /// What the settings do not fix.
+    /// What the settings do not fix; earlier versions did not write it.
+    #[serde(default)]
     pub provenance: Provenance,
 }
 
@@ -246,12 +247,29 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_file_of_an_earlier_version_is_told_in_one_line() {
+    fn read(text: &str) -> Result<Manifest> {
         let folder = tempfile::tempdir().unwrap();
-        let text = r#"{"program":"trainer","version":"0.0.9","kind":"train","command":[],"settings":"a = 1","circumstances":"cpu"}"#;
         std::fs::write(folder.path().join(FILE), text).unwrap();
-        let message = Manifest::read(folder.path()).unwrap_err().to_string();
+        Manifest::read(folder.path())
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_is_compared_by_its_settings() {
+        let text = r#"{"program":"trainer","version":"0.0.9","kind":"train","command":[],"settings":"a = 1","circumstances":"cpu"}"#;
+        let earlier = read(text).unwrap();
+        let here = |a: u64| {
+            let here = Manifest::new("train", &std::collections::BTreeMap::from([("a", a)])).unwrap();
+            here.with_provenance(Provenance { device: Some("cuda".into()), ..Provenance::default() })
+        };
+        assert_eq!((earlier.version.as_str(), &earlier.provenance), ("0.0.9", &Provenance::default()));
+        assert_eq!(earlier.difference(&here(1)), None);
+        assert_eq!(earlier.difference(&here(2)).unwrap(), "a: 1 there, 2 here");
+    }
+
+    #[test]
+    fn a_file_that_is_not_read_is_told_in_one_line() {
+        let text = r#"{"program":"trainer","version":"0.0.9","kind":"train"}"#;
+        let message = read(text).unwrap_err().to_string();
         assert!(message.contains("another version (0.0.9)") && !message.contains('\n'), "{message}");
     }
 
