@@ -168,8 +168,11 @@ impl Manifest {
         if self.kind != here.kind {
             return Some(format!("it is no '{}'", here.kind));
         }
-        let tables = [self, here].map(|manifest| manifest.settings.parse::<Table>().unwrap_or_default());
-        let settings = difference(&tables[0], &tables[1]);
+        let settings = match [self, here].map(|manifest| manifest.settings.parse::<Table>()) {
+            [Ok(there), Ok(here)] => difference(&there, &here),
+            // Earlier versions wrote those of some commands in a form of their own.
+            _ => (self.settings != here.settings).then(|| "its settings are of another format".into()),
+        };
         let all: Vec<String> =
             settings.into_iter().chain(self.provenance.difference(&here.provenance)).collect();
         (!all.is_empty()).then(|| all.join("; "))
@@ -264,6 +267,21 @@ mod tests {
         assert_eq!((earlier.version.as_str(), &earlier.provenance), ("0.0.9", &Provenance::default()));
         assert_eq!(earlier.difference(&here(1)), None);
         assert_eq!(earlier.difference(&here(2)).unwrap(), "a: 1 there, 2 here");
+    }
+
+    #[test]
+    fn settings_that_are_no_toml_are_compared_as_texts() {
+        let of = |settings: &str| Manifest {
+            settings: settings.into(),
+            ..Manifest::new("measure", &Table::new()).unwrap()
+        };
+        let printed = r#"("digits", 7, None)"#;
+        assert_eq!(of(printed).difference(&of(printed)), None);
+        for (there, here) in
+            [(printed, ""), ("", printed), (printed, "seed = 7"), (printed, r#"("digits", 8, None)"#)]
+        {
+            assert_eq!(of(there).difference(&of(here)).unwrap(), "its settings are of another format");
+        }
     }
 
     #[test]
