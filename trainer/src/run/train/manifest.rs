@@ -162,12 +162,9 @@ impl Manifest {
         Ok(write_atomically(&folder.join(FILE), text.as_bytes())?)
     }
 
-    /// In what results of this manifest differ from those that `here` asks for: their kind, every setting, the
+    /// In what results of this manifest differ from those of the same kind that `here` asks for: every setting, the
     /// provenance. Neither the version, the command nor the folder of the data makes a difference.
     pub(super) fn difference(&self, here: &Self) -> Option<String> {
-        if self.kind != here.kind {
-            return Some(format!("it is no '{}'", here.kind));
-        }
         let settings = match [self, here].map(|manifest| manifest.settings.parse::<Table>()) {
             [Ok(there), Ok(here)] => difference(&there, &here),
             // Earlier versions wrote those of some commands in a form of their own.
