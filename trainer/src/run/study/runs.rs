@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use theory::losses::{self, LossComponents, Quantity};
 use theory::report::{Cell, Format, Section, Table};
+use theory::usage::one_line;
 
 /// A run of a sweep, and what became of it.
 pub struct SweepRun {
@@ -31,8 +32,7 @@ impl SweepRun {
 
     /// Why it failed, on one line.
     pub fn failure(&self) -> Option<String> {
-        let error = self.outcome.as_ref().err()?;
-        Some(error.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
+        Some(one_line(&self.outcome.as_ref().err()?.to_string()))
     }
 }
 
@@ -49,6 +49,15 @@ enum State {
 }
 
 impl State {
+    const ALL: [Self; 6] =
+        [Self::Waiting, Self::Running, Self::Finished, Self::Kept, Self::Failed, Self::Interrupted];
+
+    /// That of a run in the file of an earlier call, which nothing runs any more.
+    fn before(name: &str) -> Option<Self> {
+        let state = Self::ALL.into_iter().find(|state| state.name() == name)?;
+        Some(if state == Self::Running { Self::Interrupted } else { state })
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -61,31 +70,56 @@ impl State {
     }
 }
 
-/// `runs.csv`, written anew whenever a run changes its state, so that it is true of a sweep that was killed too.
-struct Ledger<'a> {
-    path: PathBuf,
-    runs: &'a [SweepRun],
-    /// State and reason of each run.
-    states: Mutex<Vec<(State, String)>>,
+/// A row of `runs.csv`.
+struct Entry {
+    id: String,
+    settings_id: String,
+    seed: u64,
+    state: State,
+    reason: String,
 }
 
-impl<'a> Ledger<'a> {
-    fn new(path: PathBuf, runs: &'a [SweepRun]) -> Self {
-        Self { path, runs, states: Mutex::new(vec![(State::Waiting, String::new()); runs.len()]) }
+/// `runs.csv`, written anew whenever a run changes its state, so that it is true of a sweep that was killed too.
+struct Ledger {
+    path: PathBuf,
+    entries: Mutex<Vec<Entry>>,
+}
+
+impl Ledger {
+    /// All runs as an earlier call left them; those that it did not know wait.
+    fn new(path: PathBuf, runs: &[SweepRun]) -> Self {
+        let before = Self::before(&path);
+        let entries = runs.iter().map(|run| {
+            let (id, settings_id) = (run.id.clone(), run.config.settings_id());
+            let found = before
+                .iter()
+                .find(|record| record.get(0) == Some(&id) && record.get(1) == Some(&settings_id));
+            let known =
+                found.and_then(|record| Some((State::before(record.get(3)?)?, record.get(4)?.to_string())));
+            let (state, reason) = known.unwrap_or((State::Waiting, String::new()));
+            Entry { id, settings_id, seed: run.config.seed, state, reason }
+        });
+        let entries = Mutex::new(entries.collect());
+        Self { path, entries }
     }
 
-    fn set(&self, index: usize, state: State, reason: String) -> Result<()> {
+    /// The records of an earlier call; what is not read is not known, and the runs themselves tell what they hold.
+    fn before(path: &Path) -> Vec<csv::StringRecord> {
+        csv::Reader::from_path(path).map(|file| file.into_records().flatten().collect()).unwrap_or_default()
+    }
+
+    fn set(&self, index: usize, state: State, reason: &str) -> Result<()> {
         // A thread that panicked while it held the lock left whole entries.
-        let mut states = self.states.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        states[index] = (state, reason);
+        let mut entries = self.entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (entries[index].state, entries[index].reason) = (state, one_line(reason));
         let mut table = Table::new(["run_id", "settings_id", "seed", "state", "reason"]);
-        for (run, (state, reason)) in self.runs.iter().zip(states.iter()) {
+        for entry in entries.iter() {
             table.push(vec![
-                Cell::text(&run.id),
-                Cell::Text(run.config.settings_id()),
-                Cell::Decimal(run.config.seed.to_string()),
-                Cell::text(state.name()),
-                Cell::text(reason),
+                Cell::text(&entry.id),
+                Cell::text(&entry.settings_id),
+                Cell::Decimal(entry.seed.to_string()),
+                Cell::text(entry.state.name()),
+                Cell::text(&entry.reason),
             ]);
         }
         Ok(theory::files::write_atomically(&self.path, table.to_text(Format::Csv).as_bytes())?)
@@ -111,7 +145,7 @@ pub(super) fn run_all(
     let outcomes = run_jobs(runs.len(), jobs, |index| {
         let run = &runs[index];
         let task = progress.task(&format!("[{}/{}] {}", index + 1, runs.len(), run.id), run.config.epochs);
-        ledger.set(index, State::Running, String::new())?;
+        ledger.set(index, State::Running, "")?;
         let outcome = one_run(&inside.join(&run.id), &run.config, split, session, &task);
         let (state, message) = match &outcome {
             Ok(One { kept: true, message, .. }) => (State::Kept, format!("{message}, kept from before")),
@@ -120,7 +154,7 @@ pub(super) fn run_all(
             Err(error) => (State::Failed, error.to_string()),
         };
         let failed = matches!(state, State::Failed | State::Interrupted);
-        ledger.set(index, state, if failed { message.clone() } else { String::new() })?;
+        ledger.set(index, state, if failed { &message } else { "" })?;
         match outcome {
             Err(error @ Error::Interrupted(_)) => Err(error),
             outcome => {
@@ -136,6 +170,7 @@ pub(super) fn run_all(
 /// A run that is trained and measured.
 struct One {
     rows: Vec<LossComponents>,
+    /// Whether both the network and the rows are those of an earlier call.
     kept: bool,
     message: String,
 }
@@ -146,18 +181,18 @@ fn one_run(path: &Path, config: &Config, split: &Split, session: &Session<'_>, t
     }
     let trained = train(config, &split.train, path, session, task)?;
     // A measurement of this run that somebody asked for with other settings is not the sweep's.
-    let kept = losses::read(&trained.folder.file("losses.csv")).ok();
-    let rows = match kept.filter(|rows| trained.kept && is_default(rows, config, split)) {
-        Some(rows) => rows,
+    let found = losses::read(&trained.folder.file("losses.csv")).ok();
+    let (rows, kept) = match found.filter(|rows| trained.kept && is_default(rows, config, split)) {
+        Some(rows) => (rows, true),
         None => {
             let measured = measure_run(path, split, &EvaluationSettings::default(), session)?;
             measured.write(trained.folder.path())?;
-            measured.rows
+            (measured.rows, false)
         }
     };
     let accuracy = rows.first().and_then(|row| row.get(Quantity::LinearAccuracy)).unwrap_or(f64::NAN);
     let message = format!("loss {:.3}, linear accuracy {accuracy:.3}", trained.final_loss);
-    Ok(One { rows, kept: trained.kept, message })
+    Ok(One { rows, kept, message })
 }
 
 /// Whether rows are what [`measure_run`] gives without further settings: the run's own n, temperature, seed and passes.
@@ -240,6 +275,36 @@ mod tests {
         assert_eq!(states(&folder), ["kept", "finished", "kept"]);
         assert!(second.iter().all(|run| run.failure().is_none()) && failures_section(&second).is_none());
         assert_eq!(second[2].rows(), first[2].rows());
+        // Rows that are measured anew are not those of before.
+        std::fs::remove_file(folder.file("runs/n0064-s13/losses.csv")).unwrap();
+        let third = run(false);
+        assert_eq!(states(&folder), ["kept", "kept", "finished"]);
+        assert_eq!(third[2].rows(), first[2].rows());
+    }
+
+    #[test]
+    fn runs_stay_as_an_earlier_call_left_them_until_they_are_reached() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("runs.csv");
+        let mut runs = runs();
+        let first = Ledger::new(path.clone(), &runs);
+        first.set(0, State::Finished, "").unwrap();
+        first.set(1, State::Failed, "a \"value\",\nand a place").unwrap();
+        first.set(2, State::Running, "").unwrap();
+        let after = |runs: &[SweepRun], index| {
+            Ledger::new(path.clone(), runs).set(index, State::Running, "").unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(text.lines().count(), 4, "{text}");
+            let records = Ledger::before(&path);
+            records.iter().map(|r| (r[3].to_string(), r[4].to_string())).collect::<Vec<_>>()
+        };
+        let said = |state: &str, reason: &str| (state.to_string(), reason.to_string());
+        let failed = said("failed", "a \"value\", and a place");
+        assert_eq!(after(&runs, 0), [said("running", ""), failed.clone(), said("interrupted", "")]);
+        assert_eq!(after(&runs, 2), [said("interrupted", ""), failed, said("running", "")]);
+        // What is known of a run of other settings is not known of this one.
+        runs[1].config.learning_rate *= 2.0;
+        assert_eq!(after(&runs, 0)[1], said("waiting", ""));
     }
 
     #[test]

@@ -38,7 +38,8 @@ impl Folder {
     /// Whether results of `manifest` may go to this folder: it is not there, is empty, or holds such results.
     ///
     /// # Errors
-    /// The path is no folder; the folder holds something that is not ours, or results of other settings or samples.
+    /// The path is no folder; the folder holds something that is not ours, or results of another kind, of other
+    /// settings or samples.
     pub fn check(path: &Path, manifest: &Manifest) -> Result<()> {
         if !path.exists() {
             return Ok(());
@@ -50,7 +51,7 @@ impl Folder {
         if entries.next().is_none() {
             return Ok(());
         }
-        let found = Manifest::read(path)?;
+        let found = Self::manifest(path, &manifest.kind)?;
         if let Some(difference) = found.difference(manifest) {
             return Err(Error::argument(format!(
                 "{} holds a '{}' of other settings ({difference}): choose another folder or remove it",
@@ -69,15 +70,17 @@ impl Folder {
         if !path.is_dir() {
             return Err(Error::argument(format!("there is no folder {}", path.display())));
         }
-        let manifest = Manifest::read(path)?;
-        if manifest.kind != kind {
-            return Err(Error::argument(format!(
-                "{} holds a '{}', not a '{kind}'",
-                path.display(),
-                manifest.kind
-            )));
-        }
+        let manifest = Self::manifest(path, kind)?;
         Ok((Self { path: path.to_path_buf() }, manifest))
+    }
+
+    fn manifest(path: &Path, kind: &str) -> Result<Manifest> {
+        let found = Manifest::read(path)?;
+        if found.kind != kind {
+            let message = format!("{} holds a '{}', not a '{kind}'", path.display(), found.kind);
+            return Err(Error::argument(message));
+        }
+        Ok(found)
     }
 
     /// The folder itself.
@@ -113,7 +116,10 @@ mod tests {
         let error = Folder::create(&foreign, &manifest(3)).unwrap_err().to_string();
         assert!(error.contains("was not made by this program"), "{error}");
         assert!(Folder::create(&foreign.join("thesis.tex"), &manifest(3)).is_err());
-        assert!(Folder::open(&own, "measure").is_err());
+        let measure = Manifest { kind: "measure".into(), ..manifest(3) };
+        let refused = [Folder::check(&own, &measure).err(), Folder::open(&own, "measure").err()];
+        let expected = format!("{} holds a 'train', not a 'measure'", own.display());
+        assert_eq!(refused.map(|error| error.unwrap().to_string()), [expected.clone(), expected]);
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub struct Manifest {
     /// The folder of the data sets' files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
-    /// What the settings do not fix.
+    /// What the settings do not fix; earlier versions did not write it.
+    #[serde(default)]
     pub provenance: Provenance,
 }
 
@@ -161,14 +162,14 @@ impl Manifest {
         Ok(write_atomically(&folder.join(FILE), text.as_bytes())?)
     }
 
-    /// In what results of this manifest differ from those that `here` asks for: their kind, every setting, the
+    /// In what results of this manifest differ from those of the same kind that `here` asks for: every setting, the
     /// provenance. Neither the version, the command nor the folder of the data makes a difference.
     pub(super) fn difference(&self, here: &Self) -> Option<String> {
-        if self.kind != here.kind {
-            return Some(format!("it is no '{}'", here.kind));
-        }
-        let tables = [self, here].map(|manifest| manifest.settings.parse::<Table>().unwrap_or_default());
-        let settings = difference(&tables[0], &tables[1]);
+        let settings = match [self, here].map(|manifest| manifest.settings.parse::<Table>()) {
+            [Ok(there), Ok(here)] => difference(&there, &here),
+            // Earlier versions wrote those of some commands in a form of their own.
+            _ => (self.settings != here.settings).then(|| "its settings are of another format".into()),
+        };
         let all: Vec<String> =
             settings.into_iter().chain(self.provenance.difference(&here.provenance)).collect();
         (!all.is_empty()).then(|| all.join("; "))
@@ -246,12 +247,44 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_file_of_an_earlier_version_is_told_in_one_line() {
+    fn read(text: &str) -> Result<Manifest> {
         let folder = tempfile::tempdir().unwrap();
-        let text = r#"{"program":"trainer","version":"0.0.9","kind":"train","command":[],"settings":"a = 1","circumstances":"cpu"}"#;
         std::fs::write(folder.path().join(FILE), text).unwrap();
-        let message = Manifest::read(folder.path()).unwrap_err().to_string();
+        Manifest::read(folder.path())
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_is_compared_by_its_settings() {
+        let text = r#"{"program":"trainer","version":"0.0.9","kind":"train","command":[],"settings":"a = 1","circumstances":"cpu"}"#;
+        let earlier = read(text).unwrap();
+        let here = |a: u64| {
+            let here = Manifest::new("train", &std::collections::BTreeMap::from([("a", a)])).unwrap();
+            here.with_provenance(Provenance { device: Some("cuda".into()), ..Provenance::default() })
+        };
+        assert_eq!((earlier.version.as_str(), &earlier.provenance), ("0.0.9", &Provenance::default()));
+        assert_eq!(earlier.difference(&here(1)), None);
+        assert_eq!(earlier.difference(&here(2)).unwrap(), "a: 1 there, 2 here");
+    }
+
+    #[test]
+    fn settings_that_are_no_toml_are_compared_as_texts() {
+        let of = |settings: &str| Manifest {
+            settings: settings.into(),
+            ..Manifest::new("measure", &Table::new()).unwrap()
+        };
+        let printed = r#"("digits", 7, None)"#;
+        assert_eq!(of(printed).difference(&of(printed)), None);
+        for (there, here) in
+            [(printed, ""), ("", printed), (printed, "seed = 7"), (printed, r#"("digits", 8, None)"#)]
+        {
+            assert_eq!(of(there).difference(&of(here)).unwrap(), "its settings are of another format");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_read_is_told_in_one_line() {
+        let text = r#"{"program":"trainer","version":"0.0.9","kind":"train"}"#;
+        let message = read(text).unwrap_err().to_string();
         assert!(message.contains("another version (0.0.9)") && !message.contains('\n'), "{message}");
     }
 
