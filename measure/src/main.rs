@@ -1,11 +1,12 @@
 //! The `measure` command: features of any encoder to `losses.csv`, without a tensor library.
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, Parser};
 use measure::cli::{self, Options};
 use measure::{Error, Result, pool};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use theory::usage;
 
 /// Measures what the bounds need, from features that any program made.
 #[derive(Parser)]
@@ -26,12 +27,12 @@ struct Cli {
 }
 
 /// What was typed: there is no run whose settings would be the default.
-fn parse() -> Cli {
+fn parse() -> std::result::Result<Cli, ExitCode> {
     let command = Cli::command()
         .mut_arg("draws", |arg| arg.required(true).help("Numbers of draws n = K+1, such as 16,64"))
         .mut_arg("temperature", |arg| arg.required(true).help("Temperature t of the training loss"))
         .mut_arg("seed", |arg| arg.help("Seed of the batches [default: 7]"));
-    Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    usage::parse_as(command)
 }
 
 fn run(Cli { features, options, out }: &Cli) -> Result<()> {
@@ -63,11 +64,15 @@ fn check_new(folder: &Path) -> Result<()> {
 
 /// 0 success, 1 bad content or failure, 2 bad arguments.
 fn main() -> ExitCode {
-    match run(&parse()) {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Io { reason, .. }) if reason.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", usage::one_line(&error.to_string()));
             if error.is_argument() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

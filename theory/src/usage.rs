@@ -1,8 +1,8 @@
 //! Arguments that cannot be used: one line on the standard error stream, exit code 2. For the programs of the
 //! workspace, so that all report alike.
 
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, FromArgMatches, Parser};
 use std::ffi::OsString;
 use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::process::ExitCode;
@@ -12,7 +12,16 @@ use std::process::ExitCode;
 /// # Errors
 /// The exit code, once help, the version or what is wrong is printed: 0, or 2.
 pub fn parse<P: Parser>() -> Result<P, ExitCode> {
-    P::try_parse_from(with_negative_values(std::env::args_os())).map_err(|error| match error.kind() {
+    parse_as(P::command())
+}
+
+/// [`parse`], where the command is not quite that of the type.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_as<P: FromArgMatches>(command: Command) -> Result<P, ExitCode> {
+    let matches = command.try_get_matches_from(with_negative_values(std::env::args_os()));
+    matches.and_then(|matches| P::from_arg_matches(&matches)).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
