@@ -46,6 +46,18 @@ pub(super) fn check(plan: &Plan, split: &Split) -> Result<()> {
     Ok(())
 }
 
+/// The first reason for which all runs failed.
+fn nothing_to_report(runs: &[SweepRun]) -> Error {
+    let all = runs.len();
+    let reason =
+        |run: &SweepRun| Some(format!("all {all} runs failed (runs.csv): {}: {}", run.id, run.failure()?));
+    let message = runs.iter().find_map(reason).unwrap_or_else(|| "a sweep of no runs".into());
+    match runs.iter().find_map(|run| run.outcome.as_ref().err()) {
+        Some(Error::Argument(_)) | None => Error::Argument(message),
+        Some(_) => Error::NonFinite(message),
+    }
+}
+
 /// What `reproduce` left.
 pub struct Reproduction {
     /// All runs, the supervised references last: settings, and what became of each.
@@ -71,7 +83,7 @@ pub struct Reproduction {
 /// of negatives, or losses.
 ///
 /// # Errors
-/// A plan that cannot run, a folder that is not ours, an interruption; the first failure where every run fails. A run
+/// A plan that cannot run, a folder that is not ours, an interruption; the first failure, with the name of its run, where every run fails. A run
 /// that fails while another does not is named in the result.
 pub fn reproduce(
     plan: &Plan,
@@ -93,9 +105,7 @@ pub fn reproduce(
     let rows_of = |runs: &[SweepRun]| runs.iter().flat_map(|run| run.rows().to_vec()).collect::<Vec<_>>();
     let (rows, references) = (rows_of(&runs[..num_runs]), rows_of(&runs[num_runs..]));
     if rows.is_empty() {
-        // Nothing to report: the first reason is that of the whole.
-        let reason = runs.into_iter().find_map(|run| run.outcome.err());
-        return Err(reason.unwrap_or_else(|| Error::argument("a sweep of no runs")));
+        return Err(nothing_to_report(&runs));
     }
     let accuracies = accuracy_table(plan, split, &rows, &references, jobs, session)?;
     if !references.is_empty() {
