@@ -30,11 +30,29 @@ pub(super) fn ratio(losses: &LossComponents, ln_coefficient: LnCoefficient) -> R
 }
 
 /// The law that the labels of a batch are drawn from.
-struct Law {
+pub(super) struct Law {
     num_classes: u64,
     class_counts: Option<Vec<u64>>,
     num_draws: NumDraws,
     sampling: Sampling,
+}
+
+impl Law {
+    pub(super) fn of(losses: &LossComponents) -> Self {
+        Self {
+            num_classes: losses.num_classes,
+            class_counts: losses.class_counts.clone(),
+            num_draws: losses.num_draws,
+            sampling: losses.sampling,
+        }
+    }
+
+    /// Whether a row's batches are drawn from it.
+    pub(super) fn is_of(&self, losses: &LossComponents) -> bool {
+        (self.num_classes, self.num_draws, self.sampling)
+            == (losses.num_classes, losses.num_draws, losses.sampling)
+            && self.class_counts == losses.class_counts
+    }
 }
 
 /// Values by the address of the function.
@@ -47,27 +65,18 @@ pub(super) fn remembered(of: LnCoefficient, losses: &LossComponents) -> Result<f
     }
     // Two functions of one address compute the same.
     let address = of as usize;
-    let is_of = |law: &Law| {
-        (law.num_classes, law.num_draws, law.sampling)
-            == (losses.num_classes, losses.num_draws, losses.sampling)
-            && law.class_counts == losses.class_counts
-    };
     let known = |last: &Option<(Law, Values)>| {
-        last.as_ref().filter(|(law, _)| is_of(law)).and_then(|(_, values)| values.get(&address).cloned())
+        last.as_ref()
+            .filter(|(law, _)| law.is_of(losses))
+            .and_then(|(_, values)| values.get(&address).cloned())
     };
     if let Some(value) = LAST.with_borrow(known) {
         return value;
     }
     let value = of(losses);
     LAST.with_borrow_mut(|last| {
-        if !last.as_ref().is_some_and(|(law, _)| is_of(law)) {
-            let law = Law {
-                num_classes: losses.num_classes,
-                class_counts: losses.class_counts.clone(),
-                num_draws: losses.num_draws,
-                sampling: losses.sampling,
-            };
-            *last = Some((law, HashMap::new()));
+        if !last.as_ref().is_some_and(|(law, _)| law.is_of(losses)) {
+            *last = Some((Law::of(losses), HashMap::new()));
         }
         if let Some((_, values)) = last {
             values.insert(address, value.clone());

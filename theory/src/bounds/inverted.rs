@@ -13,10 +13,13 @@
 //!
 //! Source: derived here.
 
+use super::coefficient::Law;
 use super::{Bound, Outcome, measured, outcome, uniform_prior};
 use crate::losses::{LossComponents, Quantity};
 use crate::sampling::Sampling;
 use crate::{collision, coverage};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 pub(super) struct Inverted;
 
@@ -48,14 +51,14 @@ impl Bound for Inverted {
     fn lower_bound(&self, losses: &LossComponents) -> Outcome {
         outcome(
             measured(losses, [Quantity::FullSupLoss, Quantity::Gap])
-                .and_then(|[supervised, gap]| Ok(Phi::new(losses)?.at(supervised) + gap)),
+                .and_then(|[supervised, gap]| Ok(Phi::of(losses)?.at(supervised) + gap)),
         )
     }
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
         outcome(
             measured(losses, [Quantity::InfoNce, Quantity::Gap])
-                .and_then(|[info_nce, gap]| Phi::new(losses)?.inverse(info_nce - gap)),
+                .and_then(|[info_nce, gap]| Phi::of(losses)?.inverse(info_nce - gap)),
         )
     }
 }
@@ -76,6 +79,22 @@ struct Term {
 }
 
 impl Phi {
+    /// Φ_K of a row, made once while rows of one law follow each other.
+    fn of(losses: &LossComponents) -> Result<Rc<Self>, Outcome> {
+        thread_local! {
+            static LAST: RefCell<Option<(Law, Rc<Phi>)>> = const { RefCell::new(None) };
+        }
+        let known = LAST.with_borrow(|last| {
+            last.as_ref().filter(|(law, _)| law.is_of(losses)).map(|(_, phi)| Rc::clone(phi))
+        });
+        if let Some(phi) = known {
+            return Ok(phi);
+        }
+        let phi = Rc::new(Self::new(losses)?);
+        LAST.set(Some((Law::of(losses), Rc::clone(&phi))));
+        Ok(phi)
+    }
+
     fn new(losses: &LossComponents) -> Result<Self, Outcome> {
         let prior = uniform_prior(losses)?;
         let negatives = losses.num_draws.negatives();
@@ -109,7 +128,25 @@ impl Phi {
         self.0.iter().map(term).sum()
     }
 
-    /// The L with Φ(L) = `target`, by bisection to the last bits.
+    /// dΦ/dL: Σ p q / (1 + m e^{−L}).
+    fn slope(&self, supervised: f64) -> f64 {
+        self.0.iter().map(|term| term.p * term.q / (1.0 + (term.ln_m - supervised).exp())).sum()
+    }
+
+    /// Where Φ(L) = `target` to many digits, and how far around that rounding may reach: Newton's steps from the right
+    /// of a convex, increasing function.
+    fn near(&self, target: f64, mut point: f64) -> (f64, f64) {
+        for _ in 0..40 {
+            let step = (self.at(point) - target) / self.slope(point);
+            point -= step;
+            if step.is_nan() || step.abs() <= 1e-13 * point.abs() {
+                break;
+            }
+        }
+        (point, 1e-12 * (point.abs() + target.abs() / self.slope(point)))
+    }
+
+    /// The L with Φ(L) = `target`, by bisection to the last bits; Φ is evaluated only where the side is not plain.
     fn inverse(&self, target: f64) -> Result<f64, Outcome> {
         let (mut low, mut high) = (0.0, 1.0f64.max(target));
         if self.at(low) > target {
@@ -125,12 +162,20 @@ impl Phi {
                 return Err(Outcome::Undefined("Φ_K is flat: every batch has a collision".into()));
             }
         }
+        let (near, reach) = self.near(target, high);
         while high - low > 1e-15 * high {
             let middle = 0.5 * (low + high);
             if middle <= low || middle >= high {
                 break;
             }
-            if self.at(middle) < target { low = middle } else { high = middle }
+            let below = if middle < near - reach {
+                true
+            } else if middle > near + reach {
+                false
+            } else {
+                self.at(middle) < target
+            };
+            if below { low = middle } else { high = middle }
         }
         Ok(high)
     }
