@@ -87,10 +87,15 @@ fn npz(archive: &mut ZipArchive<BufReader<File>>, name: &str, length: u64) -> Pa
             Err(ZipError::FileNotFound) => continue,
             Err(e) => return Err(e.to_string()),
             Ok(mut entry) => {
-                // What is compressed grows as it is read, and no further than the archive says.
+                // What is compressed grows as it is read, and no further than the archive says; its checksum is compared at
+                // the end.
                 bytes.reserve(entry.size().min(length) as usize);
                 let promised = entry.size();
-                entry.by_ref().take(promised).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+                entry
+                    .by_ref()
+                    .take(promised.saturating_add(1))
+                    .read_to_end(&mut bytes)
+                    .map_err(|e| e.to_string())?;
                 return npy(&bytes, name).map(Some);
             }
         }
