@@ -168,8 +168,12 @@ pub fn bounds_by_draws(groups: &Groups<'_>, bounds: &[&dyn Bound]) -> Table {
         for (quantity, measure) in [("L_Info", Quantity::InfoNce), ("L_sup", Quantity::FullSupLoss)] {
             line(quantity, "measured", &|g| statistic(g, |row| row.get(measure)), "");
             for &(bound, side) in &sided {
-                let is_said = by_draws.values().any(|g| evaluate(bound, side, g.setting()).is_some());
-                if (side == Side::InfoNce) != (measure == Quantity::InfoNce) || !is_said {
+                if (side == Side::InfoNce) != (measure == Quantity::InfoNce) {
+                    continue;
+                }
+                // Every bound has something to say of L_Info and L_sup, be it why it has no value.
+                let is_said = |g: &&Group<'_>| evaluate(bound, side, g.setting()).is_some();
+                if matches!(side, Side::Other(_)) && !by_draws.values().any(is_said) {
                     continue;
                 }
                 let relation = match bound.standing() {
