@@ -34,7 +34,21 @@ static void one(const std::string &type, Forward forward, Backward backward, Geo
     compare("conv columns added to image " + type, dx, image, 1e-6);
 }
 
+template <typename T> static void sum(const std::string &type, void (*add)(T *, const T *, int64_t), int64_t packs, int pack) {
+    Buffer<T> more(packs * pack), total(packs * pack);
+    more.fill_normal();
+    total.fill_normal();
+    std::vector<double> expected = total.values();
+    for (size_t i = 0; i < expected.size(); i++) expected[i] += number(more[i]);
+    emulate::launch({3}, {64}, [&] { add(total.data(), more.data(), packs); });
+    compare("conv sum " + type, total, expected, 1e-7);
+}
+
 CHECK(conv) {
+    sum<float>("f32", conv_add_f32, 1001, 1);
+    sum<bf16>("bf16", conv_add_bf16, 1001, 1);
+    sum<float>("f32 vector", conv_add_f32_vector, 250, 4);
+    sum<bf16>("bf16 vector", conv_add_bf16_vector, 130, 8);
     for (int channels : {1, 3, 8, 16})
         for (int kernel : {1, 3})
             for (int stride : {1, 2})

@@ -5,6 +5,8 @@ use crate::data::neighbours::Neighbours;
 use crate::data::{Images, Samples, Texts};
 use crate::error::{Error, Result};
 use crate::model::{Bags, Input};
+#[cfg(feature = "cuda")]
+use crate::ops::cast::cast;
 use candle_core::{Device, Tensor};
 use measure::rng::philox::{Counter, View};
 use measure::rng::{Purpose, stream};
@@ -197,6 +199,29 @@ impl<'a> Views<'a> {
             (Kind::Text(_), Samples::Images(_)) => Err(misfit("an augmentation of texts", "images")),
             (_, Samples::Texts(_)) => Err(misfit("an augmentation of images", "texts")),
         }
+    }
+
+    /// [`random`](Self::random), written over `into` \[count·B, H, W, C\], f32 or bf16, which lies with the samples.
+    ///
+    /// # Errors
+    /// Texts; a tensor of another shape; the tensor library fails.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn random_into(
+        &self,
+        into: &Tensor,
+        indices: &[usize],
+        draw: &mut ViewStream,
+        count: usize,
+    ) -> Result<()> {
+        if let (Kind::Simclr { sampler, resident: Some(store) }, Samples::Images(images)) =
+            (&self.kind, self.samples)
+        {
+            let rows: Vec<u32> = indices.iter().map(|&i| images.rows()[i]).collect();
+            let augment = simclr::Augment::new(*sampler, draw.counter, count as u32)?;
+            return augment.apply_into(into, store, &Tensor::new(&rows[..], &self.device)?);
+        }
+        let views = cast(self.random(indices, draw, count)?.images()?, into.dtype())?;
+        Ok(into.slice_set(&views, 0, 0)?)
     }
 
     /// What the views depend on beside samples, settings and seed: the neighbours of words, by their checksum.

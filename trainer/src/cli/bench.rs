@@ -3,8 +3,8 @@
 //! A step: forward pass over both views of a batch, NT-Xent at t = 0.5, backward pass, AdamW. No augmentation; that is
 //! timed by itself. Whole steps are timed in three rounds, of which the median counts; stages in further steps.
 //!
-//! On a GPU a round of whole steps is synchronised once, at its end, and the steps of a batch of up to 256 images are
-//! replays of a CUDA graph; stages are synchronised one by one. f32 is multiplied in TF32 there, as in the PyTorch
+//! On a GPU a round of whole steps is synchronised once, at its end, and steps are replays of a CUDA graph where that is
+//! faster, as in training; stages are synchronised one by one. f32 is multiplied in TF32 there, as in the PyTorch
 //! peer.
 
 use super::print;
@@ -123,9 +123,19 @@ struct Report {
     backward_ms: f64,
     optimiser_ms: f64,
     peak_memory_bytes: Option<u64>,
+    /// On a GPU, where the library can be used.
+    cudnn_version: Option<String>,
     /// FLOP/s of the step, products counted directly, over `gemm_gflops`.
     gemm_share: f64,
     gemm_gflops: f64,
+}
+
+/// How each convolution was computed; a table has no room for it.
+#[derive(Serialize)]
+struct WithPlans<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    plans: serde_json::Value,
 }
 
 impl Report {
@@ -209,20 +219,27 @@ struct Runner {
 }
 
 impl Runner {
-    /// Launches dominate small batches; a large one would only hold the graph's memory beside the pool's.
     #[cfg(feature = "cuda")]
-    fn new(device: &Device, batch: usize) -> Self {
-        const MOST_RECORDED: usize = 256;
+    fn new(device: &Device) -> Self {
+        use trainer::device::{Recording, graph::Replay};
         let replay = match device {
-            Device::Cuda(device) => Some(trainer::device::graph::Replay::new(device, batch <= MOST_RECORDED)),
+            Device::Cuda(device) => Some(Replay::new(device, Recording::WhereFaster)),
             _ => None,
         };
         Self { replay }
     }
 
     #[cfg(not(feature = "cuda"))]
-    fn new(_: &Device, _: usize) -> Self {
+    fn new(_: &Device) -> Self {
         Self {}
+    }
+
+    /// Whether the next steps are as all later ones.
+    fn is_settled(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        return self.replay.as_ref().is_none_or(trainer::device::graph::Replay::is_settled);
+        #[cfg(not(feature = "cuda"))]
+        true
     }
 
     fn run(&mut self, step: &mut Step) -> Result<()> {
@@ -330,14 +347,26 @@ fn device_name(device: &Device) -> Result<Option<String>> {
 
 pub(super) fn bench(args: &BenchArgs) -> Result<()> {
     let threads = args.threads();
-    let report = run::with_threads(threads, || Ok(measure(args, threads)))??;
+    let (report, plans) = run::with_threads(threads, || Ok(measure(args, threads)))??;
     print(&match args.format {
-        Format::Json => format!("{}\n", serde_json::to_string(&report)?),
+        Format::Json => format!("{}\n", serde_json::to_string(&WithPlans { report: &report, plans })?),
         format => report.table()?.to_text(format),
     })
 }
 
-fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {
+/// The version of cuDNN, and how each convolution so far was computed.
+fn convolutions(device: &Device) -> Result<(Option<String>, serde_json::Value)> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => {
+            let plans = serde_json::to_value(trainer::device::cudnn::records(device))?;
+            Ok((trainer::device::cudnn::availability(device).ok(), plans))
+        }
+        _ => Ok((None, serde_json::Value::Array(Vec::new()))),
+    }
+}
+
+fn measure(args: &BenchArgs, threads: usize) -> Result<(Report, serde_json::Value)> {
     let batch = args.batch as usize;
     if batch % 2 == 1 {
         return Err(Error::argument(format!(
@@ -354,8 +383,11 @@ fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {
     #[cfg(feature = "cuda")]
     candle_core::cuda::set_gemm_reduced_precision_f32(tf32);
     let mut step = Step::new(args.net, batch, &device, precision)?;
-    let mut runner = Runner::new(&device, batch);
+    let mut runner = Runner::new(&device);
     for _ in 0..3 {
+        runner.run(&mut step)?;
+    }
+    while !runner.is_settled() {
         runner.run(&mut step)?;
     }
     let (mut walls, mut cpus) = (Vec::new(), Vec::new());
@@ -382,7 +414,8 @@ fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {
     let augment_ms = augment_ms(batch, args.steps, &device, precision.dtype())?;
     let (wall, gemm) = (median(walls), gemm_flops(&device, precision.dtype())?);
     let name = args.net.to_possible_value().map_or(String::new(), |v| v.get_name().to_string());
-    Ok(Report {
+    let (cudnn_version, plans) = convolutions(&device)?;
+    let report = Report {
         net: name,
         batch,
         device: if device.is_cpu() { "cpu" } else { "cuda" },
@@ -398,9 +431,11 @@ fn measure(args: &BenchArgs, threads: usize) -> Result<Report> {
         backward_ms: backward,
         optimiser_ms: optimiser,
         peak_memory_bytes,
+        cudnn_version,
         gemm_share: flops / wall / gemm,
         gemm_gflops: 1e-9 * gemm,
-    })
+    };
+    Ok((report, plans))
 }
 
 #[cfg(test)]
@@ -425,6 +460,7 @@ mod tests {
             backward_ms: 2.0,
             optimiser_ms: 0.25,
             peak_memory_bytes: Some(1 << 30),
+            cudnn_version: None,
             gemm_share: 0.75,
             gemm_gflops: 100.0,
         };
@@ -433,7 +469,7 @@ mod tests {
         assert_eq!(table.headers().len(), object.as_object().unwrap().len());
         assert!(table.headers().iter().all(|name| object.get(name).is_some()));
         let csv = table.to_text(Format::Csv);
-        let values = "mlp,4,cpu,,f32,false,false,2,12.5,6.25,0.5,1.0,2.0,0.25,1073741824,0.75,100.0";
+        let values = "mlp,4,cpu,,f32,false,false,2,12.5,6.25,0.5,1.0,2.0,0.25,1073741824,,0.75,100.0";
         assert_eq!(csv.lines().nth(1), Some(values), "{csv}");
     }
 }

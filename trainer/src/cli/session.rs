@@ -49,7 +49,8 @@ impl SessionArgs {
             Dtype::Bf16 => Precision::Bf16,
         };
         let checkpoint_every = Duration::from_secs(self.checkpoint_every);
-        Session { data: self.data.as_deref(), device, precision, resume, checkpoint_every, stop }
+        let data = self.data.as_deref();
+        Session { data, device, precision, resume, checkpoint_every, stop, ..Session::CPU }
     }
 }
 

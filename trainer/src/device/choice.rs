@@ -139,6 +139,17 @@ fn keep_freed_memory(device: &candle_core::CudaDevice) {
     };
 }
 
+/// Whether the device allocates in the order of its stream.
+#[cfg(feature = "cuda")]
+pub(crate) fn has_memory_pools(device: &candle_core::CudaDevice) -> bool {
+    use cudarc::driver::{result, sys::CUdevice_attribute};
+    let asked = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
+    // SAFETY: the device is open.
+    #[allow(unsafe_code)] // cudarc has no safe form of it
+    let found = unsafe { result::device::get_attribute(device.cuda_stream().context().cu_device(), asked) };
+    found.is_ok_and(|value| value != 0)
+}
+
 /// Refuses a driver that is too old for the kernels of this build before anything is loaded into it.
 #[cfg(feature = "cuda")]
 fn check_driver() -> std::result::Result<(), String> {

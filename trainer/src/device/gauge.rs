@@ -17,21 +17,55 @@ pub fn name(device: &CudaDevice) -> Result<String> {
 }
 
 /// The most bytes that were in use at a time in the driver's memory pool, in which every tensor lies, cuDNN's workspace
-/// too. cuBLAS' own workspace (some tens of MiB), code and the driver itself are not counted.
+/// too, or what is in use there now beside the most of a recorded graph, whose memory is apart, if that is more. cuBLAS'
+/// own workspace, code and the driver itself are not counted.
 ///
 /// # Errors
 /// The driver fails.
 pub fn peak_memory(device: &CudaDevice) -> Result<u64> {
-    let mut bytes = 0u64;
-    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
-    // SAFETY: the device is open; the attribute is an unsigned 64-bit number, written during the call.
+    let of_pool = |attribute| -> Result<u64> {
+        let mut bytes = 0u64;
+        // SAFETY: the device is open; the attribute is an unsigned 64-bit number, written during the call.
+        #[allow(unsafe_code)] // cudarc has no safe form of it
+        unsafe {
+            result::device::get_default_mem_pool(device.cuda_stream().context().cu_device())
+                .and_then(|pool| result::mem_pool::get_attribute(pool, attribute, (&raw mut bytes).cast()))
+        }
+        .map_err(candle_core::Error::wrap)?;
+        Ok(bytes)
+    };
+    let most = of_pool(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH)?;
+    let mut of_graphs = 0u64;
+    // SAFETY: as above.
     #[allow(unsafe_code)] // cudarc has no safe form of it
-    unsafe {
-        result::device::get_default_mem_pool(device.cuda_stream().context().cu_device())
-            .and_then(|pool| result::mem_pool::get_attribute(pool, attribute, (&raw mut bytes).cast()))
+    let status = unsafe {
+        sys::cuDeviceGetGraphMemAttribute(
+            device.cuda_stream().context().cu_device(),
+            sys::CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_USED_MEM_HIGH,
+            (&raw mut of_graphs).cast(),
+        )
+    };
+    if status != sys::CUresult::CUDA_SUCCESS || of_graphs == 0 {
+        return Ok(most);
     }
-    .map_err(candle_core::Error::wrap)?;
-    Ok(bytes)
+    Ok(most.max(of_graphs + of_pool(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?))
+}
+
+/// Gives unused memory of the pool back to the driver; where that fails, nothing is lost but room.
+pub(super) fn trim_pool(device: &CudaDevice) {
+    // SAFETY: the device is open.
+    #[allow(unsafe_code)] // cudarc has no safe form of it
+    let _ = unsafe {
+        result::device::get_default_mem_pool(device.cuda_stream().context().cu_device())
+            .map(|pool| sys::cuMemPoolTrimTo(pool, 0))
+    };
+}
+
+/// Gives the memory of graphs that are gone back to the driver; where that fails, nothing is lost but room.
+pub(super) fn trim_graphs(device: &CudaDevice) {
+    // SAFETY: the device is open.
+    #[allow(unsafe_code)] // cudarc has no safe form of it
+    let _ = unsafe { sys::cuDeviceGraphMemTrim(device.cuda_stream().context().cu_device()) };
 }
 
 /// FLOP/s of a product of two square matrices of this size and type: the best of several rounds, each of several

@@ -1,42 +1,65 @@
 //! A training step as a CUDA graph: recorded once, then replayed by one call instead of some hundred launches.
 
+use super::Recording;
 use super::choice::explain;
 use crate::error::Result;
 use candle_core::CudaDevice;
 use cudarc::driver::CudaGraph;
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
+use std::time::{Duration, Instant};
 
-/// Eager runs before a step is recorded: they load the modules, choose the convolutions' algorithms and grow the
-/// workspaces, none of which may happen while recording.
+/// Eager runs before anything else: they load the modules, choose the convolutions' algorithms and grow the workspaces,
+/// none of which may happen while recording.
 const EAGER_RUNS: usize = 2;
+
+/// Runs that are timed together, eager ones and replays.
+const TIMED_RUNS: usize = 8;
 
 /// A step that is run eagerly at first, then recorded and replayed.
 ///
 /// What the step does must not depend on the host from one run to the next: the same shapes, the same buffers, no value
 /// read back, no tensor made that outlives it, none dropped that was there before it. What changes (the learning rate,
-/// the indices of a batch, a counter of random numbers) lies in buffers on the device that are rewritten between runs.
+/// the views of a batch, the number of the step) lies in buffers on the device that are rewritten between runs.
 pub struct Replay {
     device: CudaDevice,
+    recording: Recording,
     runs: usize,
     state: State,
+    /// Where the timed runs began.
+    start: Instant,
+    /// What the timed eager runs took.
+    eager: Duration,
 }
 
 enum State {
     Eager,
     Recorded(CudaGraph),
-    /// Recording failed once and is not tried again.
+    /// Recording failed once, or replays are no faster; it is not tried again.
     Refused,
 }
 
 impl Replay {
-    /// A step of this device; `record = false` runs it eagerly for ever.
-    pub fn new(device: &CudaDevice, record: bool) -> Self {
-        Self { device: device.clone(), runs: 0, state: if record { State::Eager } else { State::Refused } }
+    /// A step of this device. Without memory pools a step allocates by calls that cannot be recorded: it runs eagerly.
+    pub fn new(device: &CudaDevice, recording: Recording) -> Self {
+        let device = device.clone();
+        let recording = if super::choice::has_memory_pools(&device) { recording } else { Recording::Never };
+        let (state, start, eager) = (State::Eager, Instant::now(), Duration::ZERO);
+        Self { device, recording, runs: 0, state, start, eager }
     }
 
     /// Whether runs are replays.
     pub fn is_recorded(&self) -> bool {
         matches!(self.state, State::Recorded(_))
+    }
+
+    /// Whether the next runs are as all later ones: nothing is to be timed or recorded any more.
+    pub fn is_settled(&self) -> bool {
+        match (&self.state, self.recording) {
+            (State::Refused, _) | (State::Eager, Recording::Never) => true,
+            (State::Eager, _) => false,
+            (State::Recorded(_), Recording::WhereFaster) => self.runs > EAGER_RUNS + 2 * TIMED_RUNS,
+            (State::Recorded(_), _) => true,
+        }
     }
 
     /// Runs the step once. A warning, given at most once, says why the step is not recorded and runs eagerly instead.
@@ -45,21 +68,46 @@ impl Replay {
     /// The step fails, or the replay does.
     pub fn run(&mut self, mut step: impl FnMut() -> Result<()>) -> Result<Option<String>> {
         self.runs += 1;
+        let timed = if self.recording == Recording::WhereFaster { TIMED_RUNS } else { 0 };
         if let State::Recorded(graph) = &self.state {
             graph.launch().map_err(candle_core::Error::wrap)?;
+            // The recorded run itself uploads the graph and is not timed.
+            if timed > 0 && self.runs == EAGER_RUNS + 2 * timed + 1 {
+                self.wait()?;
+                if self.start.elapsed() >= self.eager {
+                    self.state = State::Refused;
+                    super::gauge::trim_graphs(&self.device);
+                }
+            }
             return Ok(None);
         }
-        // Strides that candle's own kernels need on the device: uploaded in eager runs, found in this cache while
-        // recording.
-        let _uploads = self.device.enable_cuda_graph_htod_cache();
-        if self.runs <= EAGER_RUNS || matches!(self.state, State::Refused) {
+        let last_eager = EAGER_RUNS + timed;
+        if self.recording == Recording::Never
+            || matches!(self.state, State::Refused)
+            || self.runs < last_eager
+        {
+            if timed > 0 && self.runs == EAGER_RUNS + 1 && matches!(self.state, State::Eager) {
+                self.wait()?;
+                self.start = Instant::now();
+            }
             step()?;
+            return Ok(None);
+        }
+        // Strides that candle's own kernels need on the device: uploaded in the last eager run, found in this cache
+        // while recording. At other times it would keep every small upload for ever.
+        let _uploads = self.device.enable_cuda_graph_htod_cache();
+        if self.runs == last_eager {
+            step()?;
+            self.wait()?;
+            self.eager = self.start.elapsed();
             return Ok(None);
         }
         match self.record(&mut step) {
             Ok(graph) => {
                 graph.launch().map_err(candle_core::Error::wrap)?;
                 self.state = State::Recorded(graph);
+                self.wait()?;
+                self.start = Instant::now();
                 Ok(None)
             }
             Err(reason) => {
@@ -73,11 +121,17 @@ impl Replay {
         }
     }
 
+    fn wait(&self) -> Result<()> {
+        Ok(self.device.cuda_stream().synchronize().map_err(candle_core::Error::wrap)?)
+    }
+
     /// Records the step without executing it.
     fn record(&self, step: &mut impl FnMut() -> Result<()>) -> std::result::Result<CudaGraph, String> {
         let stream = self.device.cuda_stream();
         let text = |e: &dyn std::fmt::Debug| format!("{e:?}");
         stream.synchronize().map_err(|e| text(&e))?;
+        // What eager runs used is free now, and a graph takes memory of its own.
+        super::gauge::trim_pool(&self.device);
         stream
             .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
             .map_err(|e| text(&e))?;

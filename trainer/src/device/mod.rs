@@ -9,8 +9,20 @@
 mod choice;
 pub use choice::{DeviceChoice, Opened, explain};
 
+/// When a training step on a GPU is recorded as a CUDA graph, to be replayed by one call; the CPU records nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// Never.
+    Never,
+    /// After two eager steps.
+    Always,
+    /// After two eager steps and eight that are timed; eight replays are timed too, and the faster way is kept. Both
+    /// give the same bits.
+    WhereFaster,
+}
+
 #[cfg(feature = "cuda")]
-pub(crate) mod cudnn;
+pub mod cudnn;
 #[cfg(feature = "cuda")]
 pub mod gauge;
 #[cfg(feature = "cuda")]
@@ -21,6 +33,13 @@ pub mod graph;
 pub(crate) mod launch;
 #[cfg(feature = "cuda")]
 pub(crate) mod operand;
+
+/// A line on standard error, if that is still there.
+#[cfg(feature = "cuda")]
+pub(crate) fn warn(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "warning: {text}");
+}
 
 #[cfg(all(test, feature = "cuda"))]
 mod tests;

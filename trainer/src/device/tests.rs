@@ -3,6 +3,7 @@
 //! do nothing.
 
 use super::DeviceChoice;
+use super::Recording;
 use super::graph::Replay;
 use super::launch::Element;
 use crate::ops::batch_norm::cuda as batch_norm;
@@ -17,6 +18,7 @@ use cudarc::driver::CudaSlice;
 use half::bf16;
 use measure::rng::{Purpose, normal, stream};
 
+mod convolution;
 mod network;
 mod runs;
 
@@ -31,6 +33,10 @@ fn gpu() -> Option<CudaDevice> {
             None
         }
     }
+}
+
+fn is_emulated(device: &CudaDevice) -> bool {
+    super::gauge::name(device).unwrap() == "emulated"
 }
 
 /// Seeded normal numbers, rounded to T, on the device and in f64.
@@ -180,16 +186,6 @@ fn check_conv<T: Element>(device: &CudaDevice, x: [usize; 4], w: [usize; 4], str
         }
     }
     let (xt, wt, dyt) = (xt.as_view(), wt.as_view(), dyt.as_view());
-    if super::cudnn::is_available(device) && x[3].is_multiple_of(8) {
-        // Not by way of the matrix products.
-        let (g, o) = (shape.geometry(), w[0]);
-        let room = |dims| device.alloc_zeros::<T>(count(dims)).unwrap();
-        let (mut y, mut dx, mut dw) = (room(y), room(x), room(w));
-        assert!(super::cudnn::forward(device, g, o, &xt, &wt, &mut y.as_view_mut()).unwrap());
-        let both = [&wt, &dyt];
-        assert!(super::cudnn::backward_data(device, g, o, both, &mut dx.as_view_mut(), false).unwrap());
-        assert!(super::cudnn::backward_filter(device, g, o, &xt, &dyt, &mut dw.as_view_mut()).unwrap());
-    }
     close("convolution", device, &conv::forward(device, shape, &xt, &wt).unwrap(), &ys);
     // The columns of the matrix products are rounded to bf16 before dx sums up to nine of them.
     let dx = conv::backward_data(device, shape, &wt, &dyt).unwrap();
@@ -205,7 +201,7 @@ fn check_conv<T: Element>(device: &CudaDevice, x: [usize; 4], w: [usize; 4], str
     }
     let mut dw = upload(device, &vec![f32::NAN; count(w)]);
     conv::backward_filter(device, shape, &xt, &dyt, &mut dw.as_view_mut()).unwrap();
-    if T::NAME == "f32" || !super::cudnn::is_available(device) {
+    if T::NAME == "f32" || super::cudnn::availability(device).is_err() {
         close("dw of a convolution", device, &dw, &dws);
     }
 }
@@ -407,7 +403,7 @@ fn a_replayed_step_is_the_step_with_new_settings() {
     for record in [false, true] {
         let mut state = numbers::<f32>(&device, 600, 1).0;
         let mut settings = upload(&device, &[0.0; optimiser::SETTINGS]);
-        let mut replay = Replay::new(&device, record);
+        let mut replay = Replay::new(&device, if record { Recording::Always } else { Recording::Never });
         for step in 0..6 {
             // Another rate in each step, LARS with memory of its own: what a graph must not freeze, and what it must.
             let values = optimiser::momentum_settings(0.1 / f64::from(step + 1), 0.01, 0.9, 0.001);
@@ -434,7 +430,7 @@ fn a_replayed_step_is_the_step_with_new_settings() {
 fn a_step_that_cannot_be_recorded_runs_eagerly_with_one_warning() {
     let Some(device) = gpu() else { return };
     let buffer = upload(&device, &[1.0]);
-    let mut replay = Replay::new(&device, true);
+    let mut replay = Replay::new(&device, Recording::Always);
     let mut runs = 0;
     let mut warnings = Vec::new();
     for _ in 0..5 {
@@ -457,7 +453,7 @@ fn a_step_that_cannot_be_recorded_runs_eagerly_with_one_warning() {
 fn a_step_that_frees_older_memory_is_not_recorded_and_the_device_stays_usable() {
     let Some(device) = gpu() else { return };
     let mut older = Some(upload(&device, &[1.0]));
-    let mut replay = Replay::new(&device, true);
+    let mut replay = Replay::new(&device, Recording::Always);
     let mut warnings = Vec::new();
     for run in 0..5 {
         warnings.extend(

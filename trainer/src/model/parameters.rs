@@ -385,13 +385,18 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// The device has no room.
     pub fn finish(self, device: &Device) -> Result<Parameters> {
-        let (trained, buffers) = (self.values.len(), self.buffers.len());
+        let trained = self.values.len();
+        // A network without running statistics has one number that nobody reads: a GPU allocates no empty memory.
+        let buffers = match self.buffers.is_empty() {
+            true => vec![0.0],
+            false => self.buffers,
+        };
         Ok(Parameters {
             list: self.list,
             trained,
             state: Tensor::from_vec(self.values, trained, device)?,
             gradients: Tensor::zeros(trained, DType::F32, device)?,
-            buffers: Tensor::from_vec(self.buffers, buffers, device)?,
+            buffers: Tensor::from_slice(&buffers, buffers.len(), device)?,
             half: None,
             table: self.table,
         })

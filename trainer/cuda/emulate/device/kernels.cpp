@@ -55,7 +55,7 @@ const std::map<std::string, Binder> &kernels() {
         FOUR(batch_norm, batch_norm_input_gradient) ONE(batch_norm, batch_norm_statistics) ONE(batch_norm, batch_norm_running_statistics)
         ONE(batch_norm, batch_norm_combine) ONE(batch_norm, batch_norm_update_running)
         ONE(cast, cast_f32_bf16) ONE(cast, cast_bf16_f32)
-        FOUR(conv, conv_image_to_columns) FOUR(conv, conv_columns_to_image)
+        FOUR(conv, conv_image_to_columns) FOUR(conv, conv_columns_to_image) FOUR(conv, conv_add)
         ONE(info_nce, info_nce_rows) ONE(info_nce, info_nce_mean)
         FOUR(linear, linear_add_bias) FOUR(linear, linear_reduce) ONE(linear, linear_combine)
         TWO(normalise, normalise_forward) TWO(normalise, normalise_backward)

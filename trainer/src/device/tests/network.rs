@@ -1,7 +1,8 @@
 //! Whole training steps on a CUDA device beside the same steps on the CPU.
 
-use super::gpu;
+use super::{gpu, is_emulated};
 use crate::augment::simclr::{Augment, Augmentation, Sampler};
+use crate::device::Recording;
 use crate::device::graph::Replay;
 use crate::loss::nt_xent;
 use crate::model::{Architecture, Input, Network, Precision};
@@ -99,6 +100,12 @@ fn distance(found: &[f32], expected: &[f32]) -> f64 {
     if norm == 0.0 { off.sqrt() } else { (off / norm).sqrt() }
 }
 
+/// How far apart the same step in f32 may be here and on the CPU, of the norm. The emulated device sums in f64; a GPU
+/// sums in f32 in another order than the CPU, and normalisations over 16 rows and kinks of ReLUs magnify that.
+fn tolerance(device: &CudaDevice) -> f64 {
+    if is_emulated(device) && std::env::var_os("EMULATE_F32_SUMS").is_none() { 1e-5 } else { 1e-3 }
+}
+
 fn wrap(device: &CudaDevice) -> Device {
     Device::Cuda(device.clone())
 }
@@ -144,11 +151,13 @@ fn steps_are_those_of_the_cpu() {
                     distance(&found.gradients, &expected.gradients),
                     distance(&found.statistics, &expected.statistics),
                 ];
-                assert!(off.iter().all(|&d| d < 1e-5), "{case:?} {kind:?} step {step}: {off:?}");
+                println!("{case:?} {kind:?} step {step}: loss, gradients, statistics off by {off:?}");
+                let most = tolerance(&device);
+                assert!(off.iter().all(|&d| d < most), "{case:?} {kind:?} step {step}: {off:?}");
                 if kind == OptimiserKind::AdamW {
                     check_adamw(&found, &expected, rate);
                 } else {
-                    assert!(distance(&found.values, &expected.values) < 1e-7);
+                    assert!(distance(&found.values, &expected.values) < 1e-2 * most);
                 }
                 // The next step begins where the CPU's does.
                 copy(&here, &there);
@@ -169,7 +178,7 @@ fn a_replayed_step_is_the_eager_one_bit_for_bit() {
             }
             let mut eager = Run::new(case, kind, &wrap(&device), precision);
             let mut replayed = Run::new(case, kind, &wrap(&device), precision);
-            let mut replay = Replay::new(&device, true);
+            let mut replay = Replay::new(&device, Recording::Always);
             for step in 0..4 {
                 let rate = 1e-2 / f64::from(step + 1);
                 let expected = eager.step(rate);
@@ -197,7 +206,9 @@ fn checkpoints_and_evaluation_cross_devices() {
         let found = there.network.forward(&there.images).unwrap();
         let expected = here.forward(&images(case.1)).unwrap();
         for (found, expected) in [(&found.encoder, &expected.encoder), (&found.head, &expected.head)] {
-            assert!(distance(&flat(found), &flat(expected)) < 1e-5, "{case:?}");
+            let off = distance(&flat(found), &flat(expected));
+            println!("{case:?}: features off by {off:.2e}");
+            assert!(off < tolerance(&device), "{case:?}: {off}");
         }
         // Back, also in bf16, whose copy of the weights must follow.
         here.parameters().save(&path).unwrap();

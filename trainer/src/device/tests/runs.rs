@@ -3,6 +3,7 @@
 use super::gpu;
 use crate::augment::simclr;
 use crate::data::{Images, Samples, Split};
+use crate::device::Recording;
 use crate::error::Error;
 use crate::model::Precision;
 use crate::run::{EvaluationSettings, Preset, Progress, Session, measure_run, train};
@@ -60,5 +61,34 @@ fn a_run_on_the_device_is_that_of_the_cpu_and_goes_on_after_an_interruption() {
             let (found, expected) = (rows[0].get(measure).unwrap(), again[0].get(measure).unwrap());
             assert!((found - expected).abs() < 1e-4, "{measure}: {found} instead of {expected}");
         }
+    }
+}
+
+/// A recorded run that was interrupted and went on has the bits of one that was neither: replays are the eager steps,
+/// and the algorithms of the convolutions are those of before.
+#[test]
+fn a_recorded_run_goes_on_with_the_bits_of_a_whole_eager_one() {
+    let Some(device) = gpu() else { return };
+    let (folder, split) = (tempfile::tempdir().unwrap(), split());
+    for (name, precision) in [("mlp", Precision::F32), ("small", Precision::Bf16)] {
+        let weights = |part: &str, recording: Recording, interruptions: usize| {
+            let path = folder.path().join(format!("{name}-{part}"));
+            for attempt in 0..=interruptions {
+                // Another device each time, as another process has it.
+                let device = Device::Cuda(gpu().unwrap());
+                let stop = || attempt < interruptions;
+                let session = Session { device: &device, precision, recording, stop: &stop, ..Session::CPU };
+                match run(name, &path, &session, &split) {
+                    Err(Error::Interrupted(_)) => assert!(attempt < interruptions),
+                    other => assert!(other.is_ok() && attempt == interruptions, "{other:?}"),
+                }
+            }
+            let has_plans = crate::device::cudnn::availability(&device).is_ok() && name == "small";
+            assert_eq!(path.join("plans.json").exists(), has_plans);
+            std::fs::read(path.join("model.safetensors")).unwrap()
+        };
+        let eager = weights("eager", Recording::Never, 0);
+        assert!(eager == weights("recorded", Recording::Always, 0), "{name}");
+        assert!(eager == weights("interrupted", Recording::Always, 1), "{name}");
     }
 }

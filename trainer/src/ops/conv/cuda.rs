@@ -3,7 +3,7 @@
 //! x \[N, H, W, C_in\], w \[C_out, KH, KW, C_in\], y \[N, P, Q, C_out\], f32 or bf16, sums in f32. Without cuDNN, with
 //! the columns col(x) \[N·P·Q, KH·KW·C_in\] of `kernel.cu`: y = col(x)·wᵀ, dw = dyᵀ·col(x), and dx gathers dy·w.
 
-use crate::device::cudnn;
+use crate::device::cudnn::{self, Product};
 use crate::device::gemm::{Matrix, gemm};
 use crate::device::launch::{
     Argument, Element, Geometry, Module, check_length, int, launch, linear, packs, read, uninitialised,
@@ -60,12 +60,6 @@ impl Shape {
 
     fn of(geometry: &super::Geometry) -> Result<Self> {
         Self::new(geometry.input_shape(), geometry.weight_shape(), geometry.stride, geometry.padding)
-    }
-
-    /// The sizes as a kernel takes them.
-    #[cfg(test)]
-    pub fn geometry(&self) -> Geometry {
-        self.geometry
     }
 
     /// N, P, Q, C_out of the result.
@@ -137,7 +131,7 @@ pub fn forward<T: Element>(
     let (image, positions, taps, channels) =
         (shape.image(), shape.positions(), shape.taps(), shape.out_channels);
     let mut y = uninitialised::<T>(device, shape.output().iter().product())?;
-    if cudnn::forward(device, shape.geometry, channels, x, w, &mut y.as_view_mut())? {
+    if let Product::Written = cudnn::forward(device, shape.geometry, channels, x, w, &mut y.as_view_mut())? {
         return Ok(y);
     }
     for (first, count) in shape.runs() {
@@ -185,8 +179,10 @@ pub fn backward_data_into<T: Element>(
 ) -> Result<()> {
     shape.check(None, Some(w), Some(dy))?;
     check_length("dx of a convolution", dx.len(), shape.geometry.batch as usize * shape.image())?;
-    if cudnn::backward_data(device, shape.geometry, shape.out_channels, [w, dy], dx, add)? {
-        return Ok(());
+    match cudnn::backward_data(device, shape.geometry, shape.out_channels, [w, dy], dx, add)? {
+        Product::Written => return Ok(()),
+        Product::Apart(product) => return add_to(device, dx, &product),
+        Product::Refused => {}
     }
     let (image, positions, taps, channels) =
         (shape.image(), shape.positions(), shape.taps(), shape.out_channels);
@@ -257,9 +253,10 @@ fn filter_by_cudnn<T: Element>(
         // SAFETY: T is f32.
         #[allow(unsafe_code)] // the compiler does not know it
         let Some(mut place) = (unsafe { dw.transmute_mut::<T>(length) }) else { return Ok(false) };
-        return cudnn::backward_filter(device, shape.geometry, shape.out_channels, x, dy, &mut place);
+        let done = cudnn::backward_filter(device, shape.geometry, shape.out_channels, x, dy, &mut place)?;
+        return Ok(matches!(done, Product::Written));
     }
-    if !cudnn::is_available(device) {
+    if cudnn::availability(device).is_err() {
         return Ok(false);
     }
     let mut rounded = uninitialised::<T>(device, length)?;
@@ -271,10 +268,22 @@ fn filter_by_cudnn<T: Element>(
         dy,
         &mut rounded.as_view_mut(),
     )?;
+    let done = matches!(done, Product::Written);
     if done {
         cast::widen_into(device, &rounded.as_view(), dw)?;
     }
     Ok(done)
+}
+
+/// sum ← sum + more.
+fn add_to<T: Element>(device: &CudaDevice, sum: &mut CudaViewMut<T>, more: &CudaSlice<T>) -> Result<()> {
+    let count = sum.len();
+    check_length("a product to be added", more.len(), count)?;
+    let (to, from) = (write(device, sum), whole(device, more));
+    let packed = packs(count, &[from, to]);
+    let items = count / if packed { T::PACK } else { 1 };
+    let kernel = variant::<T>("conv_add", packed);
+    launch(device, MODULE, &kernel, linear(items), &[to, from, Argument::I64(items as i64)])
 }
 
 /// col(x) of some images; `None` where it is x itself.

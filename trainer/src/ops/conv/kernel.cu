@@ -69,11 +69,22 @@ template <typename T, int V> __device__ __forceinline__ void columns_to_image(co
     }
 }
 
+// sum[i] += more[i], i < packs·V.
+template <typename T, int V> __device__ __forceinline__ void add(T *sum, const T *more, int64_t packs) {
+    for (int64_t index = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; index < packs; index += (int64_t)gridDim.x * blockDim.x) {
+        const Pack<T, V> a = load<T, V>(sum + index * V), b = load<T, V>(more + index * V);
+        Pack<T, V> out;
+        for (int v = 0; v < V; v++) out.value[v] = from_float<T>(to_float(a.value[v]) + to_float(b.value[v]));
+        store<T, V>(sum + index * V, out);
+    }
+}
+
 #define DEFINE(NAME, T, V)                                                                                                                 \
     extern "C" __global__ void conv_image_to_columns_##NAME(const T *x, T *column, Geometry geometry) {                                    \
         image_to_columns<T, V>(x, column, geometry);                                                                                       \
     }                                                                                                                                      \
     extern "C" __global__ void conv_columns_to_image_##NAME(const T *column, T *dx, Geometry geometry, int add) {                          \
         columns_to_image<T, V>(column, dx, geometry, add);                                                                                 \
-    }
+    }                                                                                                                                      \
+    extern "C" __global__ void conv_add_##NAME(T *sum, const T *more, int64_t packs) { add<T, V>(sum, more, packs); }
 FOR_EACH_PACK(DEFINE)

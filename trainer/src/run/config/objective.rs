@@ -155,6 +155,15 @@ impl Objective {
         }
     }
 
+    /// Whether the loss is a function of the features of a batch alone: it asks for no classes and draws nothing.
+    pub(crate) fn needs_features_alone(&self) -> bool {
+        self.contrastive().is_some_and(|contrastive| {
+            contrastive.source == NegativeSource::Batch
+                && contrastive.selection.is_none()
+                && !contrastive.loss.knows_classes()
+        })
+    }
+
     /// The selection of negatives, where there is one.
     pub fn selection(&self) -> Option<Selection> {
         self.contrastive()?.selection

@@ -1,6 +1,6 @@
 //! When a checkpoint is saved, and what must hold before: the record is on the disk, and every weight is finite.
 
-use super::{Metrics, Run, checkpoint};
+use super::{Metrics, Run, checkpoint, plans};
 use crate::error::{Error, Result};
 use candle_core::{CpuStorage, Device, Storage, Tensor};
 use std::path::{Path, PathBuf};
@@ -48,9 +48,15 @@ impl Checkpointer {
         self.require_finite(run)?;
         // First, so that the record never ends before the checkpoint.
         self.metrics.flush()?;
+        self.save_plans(run)?;
         checkpoint::save(&self.path, &run.network, run.queue.as_ref(), &self.settings, &run.position)?;
         self.last = Instant::now();
         Ok(())
+    }
+
+    /// Before the weights that were computed so.
+    fn save_plans(&self, run: &Run<'_>) -> Result<()> {
+        plans::save(&self.path.with_file_name(plans::PLANS), run.network.parameters().device())
     }
 
     /// What to say about the last checkpoint.
@@ -68,6 +74,7 @@ impl Checkpointer {
     pub fn finish(mut self, run: &Run<'_>, model: &Path) -> Result<()> {
         self.require_finite(run)?;
         self.metrics.flush()?;
+        self.save_plans(run)?;
         run.network.parameters().save(model)?;
         match self.path.exists() {
             true => std::fs::remove_file(&self.path).map_err(|e| Error::io(&self.path, e)),

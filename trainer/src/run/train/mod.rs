@@ -10,7 +10,10 @@ mod folder;
 mod manifest;
 pub mod metrics;
 mod momentum_queue;
+mod plans;
 mod progress;
+#[cfg(feature = "cuda")]
+mod recorded;
 mod session;
 mod state;
 mod step;
@@ -29,7 +32,7 @@ use crate::data::Samples;
 use crate::error::{Error, Result};
 use crate::model::Network;
 use crate::optim::{Optimiser, Schedule};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use checkpointer::{Checkpointer, all_finite_here};
 use measure::rng::{Purpose, permutation, stream};
 use momentum_queue::MomentumQueue;
@@ -86,6 +89,7 @@ pub fn train(
             path.display()
         )));
     }
+    plans::restore(&folder.file(plans::PLANS), session.device)?;
     theory::files::write_atomically(&folder.file("config.toml"), settings.as_bytes())?;
     if checkpoint.exists() {
         let (network, optimiser, queue) = (&mut run.network, &mut run.optimiser, run.queue.as_mut());
@@ -132,6 +136,10 @@ struct Run<'a> {
     schedule: Schedule,
     batches: usize,
     position: TrainState,
+    /// The losses of the steps since the last look.
+    losses: Tensor,
+    #[cfg(feature = "cuda")]
+    recorded: Option<recorded::RecordedStep>,
 }
 
 impl<'a> Run<'a> {
@@ -159,8 +167,23 @@ impl<'a> Run<'a> {
             let rates = (0..schedule.total_steps).map(|step| schedule.rate(step)).collect();
             optimiser.set_rates(network.parameters(), rates)?;
         }
-        let position = TrainState::default();
-        Ok(Self { config, samples, views, objective, network, queue, optimiser, schedule, batches, position })
+        #[cfg(feature = "cuda")]
+        let recorded = recorded::RecordedStep::new(config, &objective, samples, session)?;
+        Ok(Self {
+            config,
+            samples,
+            views,
+            objective,
+            network,
+            queue,
+            optimiser,
+            schedule,
+            batches,
+            position: TrainState::default(),
+            losses: Tensor::zeros(LOOK_EVERY, DType::F32, session.device)?,
+            #[cfg(feature = "cuda")]
+            recorded,
+        })
     }
 
     /// What the settings do not fix.
@@ -179,21 +202,15 @@ impl<'a> Run<'a> {
         let mut choose = stream(config.seed, Purpose::Negatives, epoch as u64);
         choose.set_word_pos(self.position.negatives);
         let look_every = if session.device.is_cpu() { 1 } else { LOOK_EVERY };
-        let mut pending: Vec<Tensor> = Vec::new();
+        let mut pending = 0;
         for batch in order.chunks_exact(config.batch_size).skip(self.position.step_of_epoch) {
-            let input = self.views.random(batch, &mut draw, 2)?;
-            let (loss, tape) = self.forward(&input, batch, &mut choose)?;
-            pending.push(loss.value);
-            self.network.backward(tape, loss.gradient)?;
-            let looks = pending.len() == look_every || self.position.step_of_epoch + 1 == self.batches;
+            let loss = self.step(batch, &mut draw, &mut choose)?;
+            self.losses.slice_set(&loss, 0, pending)?;
+            pending += 1;
+            let looks = pending == look_every || self.position.step_of_epoch + 1 == self.batches;
             if looks {
-                self.position.loss_sum += self.look(&pending, checkpointer)?;
-                pending.clear();
-            }
-            self.optimiser
-                .step(self.network.parameters(), self.schedule.rate(self.position.step as usize))?;
-            if let Some(queue) = &self.queue {
-                queue.follow(&self.network)?;
+                self.position.loss_sum += self.look(pending, checkpointer)?;
+                pending = 0;
             }
             self.position.step += 1;
             self.position.step_of_epoch += 1;
@@ -228,7 +245,7 @@ impl<'a> Run<'a> {
     }
 
     /// The sum of the losses of the last steps, all of which, and the last gradient, must be finite.
-    fn look(&self, pending: &[Tensor], checkpointer: &Checkpointer) -> Result<f64> {
+    fn look(&self, pending: usize, checkpointer: &Checkpointer) -> Result<f64> {
         let bad = |what: String, step: u64| {
             let (epoch, rate) = (self.position.epoch, self.config.learning_rate);
             let saved = checkpointer.describe();
@@ -236,10 +253,10 @@ impl<'a> Run<'a> {
                 "{what} at step {step} (epoch {epoch}): lower learning_rate = {rate:e}; {saved}"
             ))
         };
-        let first = self.position.step + 1 - pending.len() as u64;
+        let first = self.position.step + 1 - pending as u64;
         let mut sum = 0.0;
-        for (step, value) in (first..).zip(pending) {
-            let value = f64::from(value.to_scalar::<f32>()?);
+        for (step, value) in (first..).zip(self.losses.narrow(0, 0, pending)?.to_vec1::<f32>()?) {
+            let value = f64::from(value);
             if !value.is_finite() {
                 return Err(bad(format!("the loss is {value}"), step));
             }

@@ -1,5 +1,6 @@
 //! Where and how a run computes.
 
+use crate::device::Recording;
 use crate::model::Precision;
 use candle_core::Device;
 use std::path::Path;
@@ -14,6 +15,8 @@ pub struct Session<'a> {
     pub device: &'a Device,
     /// In which numbers it computes.
     pub precision: Precision,
+    /// Whether the steps of a GPU are recorded and replayed.
+    pub recording: Recording,
     /// Whether an unfinished run goes on from its checkpoint; else it is refused.
     pub resume: bool,
     /// Time between checkpoints.
@@ -28,6 +31,7 @@ impl Session<'_> {
         data: None,
         device: &Device::Cpu,
         precision: Precision::F32,
+        recording: Recording::WhereFaster,
         resume: true,
         checkpoint_every: Duration::from_secs(300),
         stop: &|| false,
