@@ -17,11 +17,15 @@ pub fn name(device: &CudaDevice) -> Result<String> {
 }
 
 /// The most bytes that were in use at a time in the driver's memory pool, in which every tensor lies, cuDNN's workspace
-/// too. cuBLAS' own workspace (some tens of MiB), code and the driver itself are not counted.
+/// and cuBLAS' too. Code, the driver itself and what recorded steps hold in their graphs are not counted. `None` where the
+/// driver has no pools.
 ///
 /// # Errors
 /// The driver fails.
-pub fn peak_memory(device: &CudaDevice) -> Result<u64> {
+pub fn peak_memory(device: &CudaDevice) -> Result<Option<u64>> {
+    if !super::has_memory_pools(device) {
+        return Ok(None);
+    }
     let mut bytes = 0u64;
     let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
     // SAFETY: the device is open; the attribute is an unsigned 64-bit number, written during the call.
@@ -31,7 +35,7 @@ pub fn peak_memory(device: &CudaDevice) -> Result<u64> {
             .and_then(|pool| result::mem_pool::get_attribute(pool, attribute, (&raw mut bytes).cast()))
     }
     .map_err(candle_core::Error::wrap)?;
-    Ok(bytes)
+    Ok(Some(bytes))
 }
 
 /// FLOP/s of a product of two square matrices of this size and type: the best of several rounds, each of several
