@@ -15,7 +15,7 @@ target="${CARGO_TARGET_DIR:-$workspace/target}"
 work="$target/cuda"
 mkdir -p "$work"
 
-# 1. nvcc and its headers, from PyPI. 13.0.* and no newer: the PTX of a later nvcc is refused by drivers of the 580 series.
+# 1. nvcc and its headers, from PyPI; `nvcc-trainer` lowers its PTX to what drivers of CUDA 12.4 take.
 packages=(nvidia-cuda-nvcc nvidia-cuda-crt nvidia-nvvm nvidia-cuda-runtime nvidia-cuda-cccl)
 if [ ! -e "$work/venv/complete" ]; then
     python3 -m venv "$work/venv" >&2
@@ -36,11 +36,9 @@ cudarc="$(cd "$workspace" && cargo metadata --format-version 1 --locked --featur
     python3 -c 'import json, os, sys; print(next(os.path.dirname(p["manifest_path"]) for p in json.load(sys.stdin)["packages"] if p["name"] == "cudarc"))')"
 python3 "$here/trampolines.py" "$cudarc/src" "$home/lib" "$toolkit/lib/libcudart_static.a" >&2
 
-# 4. The build.
-nvcc="$here/nvcc-trainer"
-[ "${TRAINER_CUDA_FULL:-0}" = 1 ] && nvcc="$home/bin/nvcc"
+# 4. The build. cudarc is to ask for no function that the driver of CUDA 12.4 lacks; what it then asks for, a later one has too.
 settings=(
-    "CUDA_HOME=$home" "NVCC=$nvcc" "TRAINER_REAL_NVCC=$home/bin/nvcc" "CUDARC_CUDA_VERSION=13000"
+    "CUDA_HOME=$home" "NVCC=$here/nvcc-trainer" "TRAINER_REAL_NVCC=$home/bin/nvcc" "CUDARC_CUDA_VERSION=12040"
     "CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80}" "CUDAFORGE_THREADS=${CUDAFORGE_THREADS:-$(nproc)}"
 )
 if [ "${1:-}" = --env ]; then
@@ -48,6 +46,8 @@ if [ "${1:-}" = --env ]; then
     exit
 fi
 cd "$workspace"
+# candle's PTX from before it was lowered: its build script would keep it.
+if grep -qs '^\.version 9' "$target"/*/build/candle-kernels-*/out/*.ptx; then cargo clean -q -p candle-kernels; fi
 [ $# -gt 0 ] || set -- build --release --locked
 command="$1"
 shift

@@ -7,8 +7,10 @@ cudarc declares. Such a function jumps through a table. A constructor opens the 
 the driver library libcuda.so.1 is there, and fills the table; an entry that stays empty returns the library's own
 "not initialised" code, which cudarc turns into an error that the program can handle.
 
-Libraries are looked for where the loader looks (LD_LIBRARY_PATH, ld.so.conf), then in the folders of CUDA_LIB_DIRS (separated by
-colons). TRAINER_CUDA_DISABLE, when set, opens none; TRAINER_CUDA_DEBUG, when set, reports each on standard error.
+Libraries are looked for in the folders of CUDA_LIB_DIRS (separated by colons), then where the loader looks (LD_LIBRARY_PATH,
+ld.so.conf): libraries of one release, as pip installs them, must not meet those of another. The driver's library is also looked
+for where containers and distributions put it outside the loader's path. A library of CUDA 13 is left alone where the driver is
+older. TRAINER_CUDA_DISABLE, when set, opens none; TRAINER_CUDA_DEBUG, when set, reports the path of each on standard error.
 
 usage: trampolines.py CUDARC_SOURCE_FOLDER OUTPUT_FOLDER LIBCUDART_STATIC
 """
@@ -31,9 +33,10 @@ LIBRARIES = [
 TEXT = re.compile(r"(cublas|cublasLt|cudnn|nvrtc|nccl)Get(Error|Status)(String|Name)$|ncclGetLastError$")
 
 LOADER = r"""
-static void *open_library(const char *name) {
-    void *handle = dlopen(name, RTLD_LAZY | RTLD_GLOBAL);
-    const char *folders = getenv("CUDA_LIB_DIRS");
+static const char *const driver_folders = "/usr/local/nvidia/lib64:/usr/lib/x86_64-linux-gnu:/usr/lib64:/usr/lib/wsl/lib";
+
+static void *open_in(const char *folders, const char *name) {
+    void *handle = 0;
     char path[4096];
     while (!handle && folders && *folders) {
         size_t length = strcspn(folders, ":");
@@ -49,14 +52,35 @@ static void *open_library(const char *name) {
     return handle;
 }
 
+static void *open_library(const char *name, const char *more_folders) {
+    void *handle = open_in(getenv("CUDA_LIB_DIRS"), name);
+    if (!handle) handle = dlopen(name, RTLD_LAZY | RTLD_GLOBAL);
+    if (!handle && more_folders) handle = open_in(more_folders, name);
+    return handle;
+}
+
+static void report(const char *name, void *handle) {
+    struct link_map *map = 0;
+    const char *found = handle && !dlinfo(handle, RTLD_DI_LINKMAP, &map) ? map->l_name : 0;
+    const char *reason = found ? 0 : dlerror();
+    fprintf(stderr, "%s: %s\n", name, found ? found : reason ? reason : "not looked for");
+}
+
 __attribute__((constructor)) static void trampolines_fill(void) {
     void *handles[NUM_LIBRARIES] = {0};
-    int debug = getenv("TRAINER_CUDA_DEBUG") != 0;
+    int driver = 0;
     if (getenv("TRAINER_CUDA_DISABLE")) return;
     for (int library = 0; library < NUM_LIBRARIES; library++) {
-        for (int i = 0; !handles[library] && files[library][i]; i++) handles[library] = open_library(files[library][i]);
-        if (debug) fprintf(stderr, "%s: %s\n", files[library][0], handles[library] ? "loaded" : dlerror());
+        for (int i = 0; !handles[library] && files[library][i]; i++) {
+            if (library > 0 && driver < 13000 && strstr(files[library][i], ".so.13")) continue;
+            handles[library] = open_library(files[library][i], library > 0 ? 0 : driver_folders);
+        }
+        if (getenv("TRAINER_CUDA_DEBUG")) report(files[library][0], handles[library]);
         if (!handles[0]) return; /* no driver: nothing else could be used */
+        if (library == 0) {
+            int (*version)(int *) = (int (*)(int *))dlsym(handles[0], "cuDriverGetVersion");
+            if (version) version(&driver);
+        }
     }
     for (unsigned k = 0; k < NUM_FUNCTIONS; k++) {
         void *handle = handles[library_of[k]];
@@ -92,7 +116,7 @@ def main() -> None:
     if len(functions) < 1000:
         sys.exit(f"{source}: only {len(functions)} CUDA functions found; is this the source of cudarc 0.19?")
 
-    c = ["#define _GNU_SOURCE", "#include <dlfcn.h>", "#include <stdio.h>", "#include <stdlib.h>", "#include <string.h>"]
+    c = ["#define _GNU_SOURCE", "#include <dlfcn.h>", "#include <link.h>", "#include <stdio.h>", "#include <stdlib.h>", "#include <string.h>"]
     c += [f"enum {{ NUM_LIBRARIES = {len(LIBRARIES)}, NUM_FUNCTIONS = {len(functions)} }};"]
     c += [f"static long missing_{name}(void) {{ return {code}; }}" for name, _, _, _, code in LIBRARIES]
     c += ['static const char *missing_text(void) { return "the library could not be loaded"; }']

@@ -328,7 +328,7 @@ fn gemm_flops(device: &Device, dtype: DType) -> Result<f64> {
 fn peak_memory(device: &Device) -> Result<Option<u64>> {
     match device {
         #[cfg(feature = "cuda")]
-        Device::Cuda(device) => Ok(Some(trainer::device::gauge::peak_memory(device)?)),
+        Device::Cuda(device) => Ok(trainer::device::gauge::peak_memory(device)?),
         _ => Ok(std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
             let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
             Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)

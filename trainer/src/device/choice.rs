@@ -71,56 +71,57 @@ impl DeviceChoice {
     /// build with CUDA that finds no usable GPU gives the CPU with a warning.
     ///
     /// # Errors
-    /// [`Error::Argument`]: [`DeviceChoice::Cuda`] in a build without CUDA, or a GPU that cannot be used; one line that
-    /// says what to do.
+    /// For [`DeviceChoice::Cuda`]. [`Error::Argument`]: a build without CUDA, or a GPU, a driver or a library that cannot
+    /// be used; one line that says what to do. [`Error::Tensor`]: the driver fails.
     pub fn open(self) -> Result<Opened> {
         match self {
             Self::Cpu => Ok(Opened { device: Device::Cpu, warning: None }),
-            Self::Cuda(index) => {
-                Ok(Opened { device: open_gpu(index).map_err(Error::Argument)?, warning: None })
-            }
+            Self::Cuda(index) => open_gpu(index),
             Self::Auto if cfg!(not(feature = "cuda")) => Ok(Opened { device: Device::Cpu, warning: None }),
-            Self::Auto => Ok(open_gpu(0).map_or_else(
-                |reason| Opened {
-                    device: Device::Cpu,
-                    warning: Some(format!("computing on the CPU: {reason}")),
-                },
-                |device| Opened { device, warning: None },
-            )),
+            Self::Auto => Ok(open_gpu(0).unwrap_or_else(|error| {
+                let reason = error.to_string();
+                let reason = explain(&reason).unwrap_or(reason);
+                Opened { device: Device::Cpu, warning: Some(format!("computing on the CPU: {reason}")) }
+            })),
         }
     }
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_gpu(_: usize) -> std::result::Result<Device, String> {
-    Err("this build has no CUDA support; build it with trainer/cuda/build.sh, or use --device cpu".to_owned())
+fn open_gpu(_: usize) -> Result<Opened> {
+    Err(Error::argument(
+        "this build has no CUDA support; build it with trainer/cuda/build.sh, or use --device cpu",
+    ))
 }
 
 #[cfg(feature = "cuda")]
-fn open_gpu(index: usize) -> std::result::Result<Device, String> {
-    check_driver()?;
-    let reason = |e: candle_core::Error| {
-        explain(&e.to_string()).unwrap_or_else(|| format!("CUDA device {index}: {e}"))
-    };
-    let device = Device::new_cuda_with_stream(index).map_err(reason)?;
-    if let Device::Cuda(cuda) = &device {
-        let (major, minor) =
-            cuda.cuda_stream().context().compute_capability().map_err(|e| format!("{e:?}"))?;
-        if major < 8 {
-            return Err(format!(
-                "{} (it has {major}.{minor})",
-                explain("CUDA_ERROR_NO_BINARY_FOR_GPU").unwrap_or_default()
-            ));
-        }
-        // SAFETY: events order work between streams, and this device has only one stream for the life of the program:
-        // whatever is allocated, used and freed is so in the order of that stream.
-        #[allow(unsafe_code)] // the only way to turn them off
-        unsafe {
-            cuda.disable_event_tracking();
-        }
-        keep_freed_memory(cuda);
+fn open_gpu(index: usize) -> Result<Opened> {
+    let driver = check_driver()?;
+    check_gpu(index)?;
+    check_libraries(driver)?;
+    let device = candle_core::CudaDevice::new_with_stream(index)?;
+    // SAFETY: events order work between streams, and this device has only one stream for the life of the program:
+    // whatever is allocated, used and freed is so in the order of that stream.
+    #[allow(unsafe_code)] // the only way to turn them off
+    unsafe {
+        device.disable_event_tracking();
     }
-    Ok(device)
+    give_workspace(&device);
+    let warning = if has_memory_pools(&device) {
+        keep_freed_memory(&device);
+        None
+    } else {
+        let loss = "every allocation waits for the GPU, and no step becomes a CUDA graph";
+        Some(format!("the driver has no memory pools on this GPU: {loss}"))
+    };
+    Ok(Opened { device: Device::Cuda(device), warning })
+}
+
+/// Whether the driver allocates in the order of a stream, from a pool. Without, an allocation while a step is recorded
+/// ends the recording.
+#[cfg(feature = "cuda")]
+pub fn has_memory_pools(device: &candle_core::CudaDevice) -> bool {
+    device.cuda_stream().context().has_async_alloc()
 }
 
 /// Lets the driver's memory pool keep what is freed instead of giving it back at every synchronisation, so that the
@@ -139,38 +140,124 @@ fn keep_freed_memory(device: &candle_core::CudaDevice) {
     };
 }
 
-/// Whether the device allocates in the order of its stream.
+/// Gives cuBLAS memory to work in for the life of the device: otherwise it allocates in the middle of a step, and a
+/// recorded step then holds that memory in its graph. Where there is no memory for it, only that is lost.
 #[cfg(feature = "cuda")]
-pub(crate) fn has_memory_pools(device: &candle_core::CudaDevice) -> bool {
-    use cudarc::driver::{result, sys::CUdevice_attribute};
-    let asked = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
-    // SAFETY: the device is open.
+fn give_workspace(device: &candle_core::CudaDevice) {
+    use cudarc::driver::{CudaSlice, DevicePtrMut};
+    use std::sync::{Arc, Mutex, PoisonError};
+    /// What NVIDIA recommends for Hopper; 4 MiB on older GPUs.
+    const BYTES: usize = 32 << 20;
+    static WORKSPACES: Mutex<Vec<CudaSlice<u8>>> = Mutex::new(Vec::new());
+    let mut workspaces = WORKSPACES.lock().unwrap_or_else(PoisonError::into_inner);
+    // The stream of a device that was closed is held by its workspace alone.
+    workspaces.retain(|workspace| Arc::strong_count(workspace.stream()) > 1);
+    // SAFETY: cuBLAS writes what it then reads.
+    #[allow(unsafe_code)] // zeroing would be one more pass
+    let Ok(mut workspace) = (unsafe { device.alloc::<u8>(BYTES) }) else { return };
+    let address = workspace.device_ptr_mut(&device.cuda_stream()).0;
+    // SAFETY: the handle is the device's, the memory is of this size and kept until the device is closed; both are used
+    // in the order of one stream.
     #[allow(unsafe_code)] // cudarc has no safe form of it
-    let found = unsafe { result::device::get_attribute(device.cuda_stream().context().cu_device(), asked) };
-    found.is_ok_and(|value| value != 0)
+    let status = unsafe {
+        cudarc::cublas::sys::cublasSetWorkspace_v2(*device.cublas_handle().handle(), address as *mut _, BYTES)
+    };
+    if status == cudarc::cublas::sys::cublasStatus_t::CUBLAS_STATUS_SUCCESS {
+        workspaces.push(workspace);
+    }
 }
 
-/// Refuses a driver that is too old for the kernels of this build before anything is loaded into it.
+/// The CUDA version that a driver must serve, as 1000·major + 10·minor: that of the PTX of this build, which
+/// trainer/cuda/nvcc-trainer lowers.
 #[cfg(feature = "cuda")]
-fn check_driver() -> std::result::Result<(), String> {
-    /// The CUDA version of the nvcc that trainer/cuda/build.sh installs, whose PTX older drivers refuse.
-    const NEEDED: i32 = 13_000;
+const NEEDED_DRIVER: i32 = 12_040;
+
+/// The CUDA version that the driver serves; refuses a driver that is too old for the kernels of this build before
+/// anything is loaded into it.
+#[cfg(feature = "cuda")]
+fn check_driver() -> Result<i32> {
     let mut version = 0;
     // SAFETY: the function writes one int; it may be called before cuInit.
     #[allow(unsafe_code)] // cudarc has no safe form of it
     let status = unsafe { cudarc::driver::sys::cuDriverGetVersion(&mut version) };
     if status != cudarc::driver::sys::CUresult::CUDA_SUCCESS {
-        return Err(explain("CUDA_ERROR_NO_DEVICE").unwrap_or_default());
+        return Err(Error::argument(NO_GPU));
     }
-    if version < NEEDED {
-        let have = format!("{}.{}", version / 1000, version % 1000 / 10);
-        return Err(format!(
-            "{} (it serves CUDA {have})",
-            explain("CUDA_ERROR_UNSUPPORTED_PTX_VERSION").unwrap_or_default()
-        ));
+    if version < NEEDED_DRIVER {
+        let text = |version: i32| format!("{}.{}", version / 1000, version % 1000 / 10);
+        return Err(Error::argument(format!(
+            "the NVIDIA driver serves CUDA {}, and this build needs {} or later: update it, or use --device cpu",
+            text(version),
+            text(NEEDED_DRIVER)
+        )));
+    }
+    Ok(version)
+}
+
+/// Refuses a GPU that is not there or too old.
+#[cfg(feature = "cuda")]
+fn check_gpu(index: usize) -> Result<()> {
+    use cudarc::driver::{result, sys::CUdevice_attribute};
+    let count = result::init().and_then(|()| result::device::get_count()).unwrap_or(0);
+    if count < 1 {
+        return Err(Error::argument(NO_GPU));
+    }
+    let ordinal = i32::try_from(index).ok().filter(|&ordinal| ordinal < count);
+    let Some(ordinal) = ordinal else {
+        return Err(Error::argument(format!(
+            "there is no GPU {index}: the driver shows {count}, counted from 0 (`nvidia-smi -L` lists them, and \
+             CUDA_VISIBLE_DEVICES may hide some); use another index or --device cpu"
+        )));
+    };
+    let attribute = |attribute| {
+        // SAFETY: the device is one of those just counted.
+        #[allow(unsafe_code)] // cudarc has no safe form of it before the device is opened
+        let value =
+            result::device::get(ordinal).and_then(|d| unsafe { result::device::get_attribute(d, attribute) });
+        value.map_err(candle_core::Error::wrap)
+    };
+    let major = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+    let minor = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+    if major < 8 {
+        return Err(Error::argument(format!(
+            "GPU {index} has compute capability {major}.{minor}, and this build needs 8.0 (Ampere) or later: use \
+             --device cpu"
+        )));
     }
     Ok(())
 }
+
+/// Names a library that could not be loaded; `driver` as [`check_driver`] gives it.
+#[cfg(feature = "cuda")]
+fn check_libraries(driver: i32) -> Result<()> {
+    use cudarc::cublas::sys::{cublasGetProperty, cublasStatus_t, libraryPropertyType};
+    use cudarc::curand::sys::{curandGetVersion, curandStatus};
+    let mut version = 0;
+    // SAFETY: both write one int and need no handle.
+    #[allow(unsafe_code)] // cudarc has no safe form of them
+    let (blas, rand) = unsafe {
+        (
+            cublasGetProperty(libraryPropertyType::MAJOR_VERSION, &mut version)
+                == cublasStatus_t::CUBLAS_STATUS_SUCCESS,
+            curandGetVersion(&mut version) == curandStatus::CURAND_STATUS_SUCCESS,
+        )
+    };
+    let missing = |name: &str, files: &str| {
+        Err(Error::argument(format!(
+            "{name} could not be loaded: put {files} on LD_LIBRARY_PATH or name the folder in CUDA_LIB_DIRS, or use \
+             --device cpu"
+        )))
+    };
+    // A library of CUDA 12 also serves a driver of CUDA 13, but not the other way round.
+    let major = driver / 1000;
+    match (blas, rand) {
+        (false, _) => missing("cuBLAS", &format!("libcublas.so.{major} and libcublasLt.so.{major}")),
+        (_, false) => missing("cuRAND", "libcurand.so.10"),
+        _ => Ok(()),
+    }
+}
+
+const NO_GPU: &str = "no usable GPU: the driver's libcuda.so.1 is missing or sees no device (does nvidia-smi list one?); use --device cpu";
 
 /// What an error text of the CUDA libraries means and what to do about it, in one line; `None` for one that needs no
 /// explanation. Give it the text of any error that may stem from a GPU, at whatever depth.
@@ -181,38 +268,23 @@ fn check_driver() -> std::result::Result<(), String> {
 /// assert!(text.is_some_and(|line| line.contains("smaller batch")));
 /// ```
 pub fn explain(error: &str) -> Option<String> {
-    const KNOWN: [(&[&str], &str); 7] = [
+    const KNOWN: [(&[&str], &str); 4] = [
         (
             &["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"],
             "the GPU is out of memory: use a smaller batch or a smaller model, or free the GPU (nvidia-smi shows who holds it)",
         ),
-        (
-            &["CUDA_ERROR_INVALID_DEVICE"],
-            "no GPU has this index: `nvidia-smi -L` lists them, and CUDA_VISIBLE_DEVICES may hide some",
-        ),
-        (
-            &["CUDA_ERROR_NO_DEVICE", "CUDA_ERROR_NOT_INITIALIZED", "CUDA_ERROR_STUB_LIBRARY"],
-            "no usable GPU: the driver's libcuda.so.1 is missing or sees no device (does nvidia-smi list one?); use --device cpu",
-        ),
+        (&["CUDA_ERROR_NO_DEVICE", "CUDA_ERROR_NOT_INITIALIZED", "CUDA_ERROR_STUB_LIBRARY"], NO_GPU),
         (
             &[
                 "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
                 "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
                 "CUDA_ERROR_INVALID_PTX",
             ],
-            "the NVIDIA driver is older than this build, which needs one for CUDA 13.0 (580 or newer): update it, or use --device cpu",
+            "the NVIDIA driver does not take the kernels of this build (TRAINER_CUDA_DEBUG=1 names the libraries in use): update it, or use --device cpu",
         ),
         (
-            &["CUDA_ERROR_NO_BINARY_FOR_GPU", "CUDA_ERROR_INVALID_SOURCE"],
-            "this GPU is older than this build supports (compute capability 8.0, Ampere): use --device cpu",
-        ),
-        (
-            &["CUBLAS_STATUS_NOT_INITIALIZED"],
-            "cuBLAS could not be loaded: put libcublas.so.13 and libcublasLt.so.13 on LD_LIBRARY_PATH or name their folder in CUDA_LIB_DIRS",
-        ),
-        (
-            &["CURAND_STATUS_INITIALIZATION_FAILED", "CURAND_STATUS_NOT_INITIALIZED"],
-            "cuRAND could not be loaded: put libcurand.so.10 on LD_LIBRARY_PATH or name its folder in CUDA_LIB_DIRS",
+            &["CUBLAS_STATUS_NOT_INITIALIZED", "CURAND_STATUS_INITIALIZATION_FAILED"],
+            "cuBLAS or cuRAND does not start on this GPU: is it of the driver's CUDA version (TRAINER_CUDA_DEBUG=1 names the libraries in use), and is the GPU free?",
         ),
     ];
     KNOWN
@@ -257,6 +329,14 @@ mod tests {
                 assert_eq!(line.contains("trainer/cuda/build.sh"), cfg!(not(feature = "cuda")), "{line}");
             }
         }
+    }
+
+    #[cfg(feature = "cuda")]
+    #[test]
+    fn kernels_are_for_the_oldest_driver_that_is_let_in() {
+        let ptx = include_str!(concat!(env!("OUT_DIR"), "/batch_norm.ptx"));
+        assert!(ptx.contains(&format!(".version 8.{}\n", NEEDED_DRIVER % 1000 / 10)));
+        assert_eq!(NEEDED_DRIVER / 1000, 12);
     }
 
     #[test]

@@ -18,11 +18,14 @@ pub fn name(device: &CudaDevice) -> Result<String> {
 
 /// The most bytes that were in use at a time in the driver's memory pool, in which every tensor lies, cuDNN's workspace
 /// too, or what is in use there now beside the most of a recorded graph, whose memory is apart, if that is more. cuBLAS'
-/// own workspace, code and the driver itself are not counted.
+/// workspace counts; code and the driver itself do not. `None` where the driver has no pools.
 ///
 /// # Errors
 /// The driver fails.
-pub fn peak_memory(device: &CudaDevice) -> Result<u64> {
+pub fn peak_memory(device: &CudaDevice) -> Result<Option<u64>> {
+    if !super::has_memory_pools(device) {
+        return Ok(None);
+    }
     let of_pool = |attribute| -> Result<u64> {
         let mut bytes = 0u64;
         // SAFETY: the device is open; the attribute is an unsigned 64-bit number, written during the call.
@@ -46,9 +49,10 @@ pub fn peak_memory(device: &CudaDevice) -> Result<u64> {
         )
     };
     if status != sys::CUresult::CUDA_SUCCESS || of_graphs == 0 {
-        return Ok(most);
+        return Ok(Some(most));
     }
-    Ok(most.max(of_graphs + of_pool(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?))
+    let now = of_pool(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?;
+    Ok(Some(most.max(of_graphs + now)))
 }
 
 /// Gives unused memory of the pool back to the driver; where that fails, nothing is lost but room.

@@ -42,7 +42,7 @@ impl Replay {
     /// A step of this device. Without memory pools a step allocates by calls that cannot be recorded: it runs eagerly.
     pub fn new(device: &CudaDevice, recording: Recording) -> Self {
         let device = device.clone();
-        let recording = if super::choice::has_memory_pools(&device) { recording } else { Recording::Never };
+        let recording = if super::has_memory_pools(&device) { recording } else { Recording::Never };
         let (state, start, eager) = (State::Eager, Instant::now(), Duration::ZERO);
         Self { device, recording, runs: 0, state, start, eager }
     }

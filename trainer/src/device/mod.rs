@@ -7,6 +7,8 @@
 //! All work of a device goes to one stream, in the order in which it was asked for; see [`DeviceChoice::open`].
 
 mod choice;
+#[cfg(feature = "cuda")]
+pub use choice::has_memory_pools;
 pub use choice::{DeviceChoice, Opened, explain};
 
 /// When a training step on a GPU is recorded as a CUDA graph, to be replayed by one call; the CPU records nothing.

@@ -19,6 +19,7 @@ use half::bf16;
 use measure::rng::{Purpose, normal, stream};
 
 mod convolution;
+mod losses;
 mod network;
 mod runs;
 

@@ -37,20 +37,12 @@ namespace simclr {
 #include "../../../src/augment/simclr/kernel.cu"
 } // namespace simclr
 
-// The one kernel of candle itself that a step calls (Tensor::slice_set): rows of d2 elements from one pitch to another.
-namespace candle {
-template <typename T> void copy2d(const T *from, T *to, uint32_t d1, uint32_t d2, uint32_t from_pitch, uint32_t to_pitch) {
-    const uint32_t stride = gridDim.x * blockDim.x;
-    for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < d1 * d2; i += stride) to[i / d2 * to_pitch + i % d2] = from[i / d2 * from_pitch + i % d2];
-}
-} // namespace candle
-
 #define ONE(SPACE, NAME) {#NAME, binder(SPACE::NAME)},
 #define TWO(SPACE, NAME) ONE(SPACE, NAME##_f32) ONE(SPACE, NAME##_bf16)
 #define FOUR(SPACE, NAME) TWO(SPACE, NAME) ONE(SPACE, NAME##_f32_vector) ONE(SPACE, NAME##_bf16_vector)
 
 const std::map<std::string, Binder> &kernels() {
-    static const std::map<std::string, Binder> table = {
+    static std::map<std::string, Binder> table = {
         FOUR(batch_norm, batch_norm_moments) FOUR(batch_norm, batch_norm_apply) FOUR(batch_norm, batch_norm_reduce)
         FOUR(batch_norm, batch_norm_input_gradient) ONE(batch_norm, batch_norm_statistics) ONE(batch_norm, batch_norm_running_statistics)
         ONE(batch_norm, batch_norm_combine) ONE(batch_norm, batch_norm_update_running)
@@ -62,7 +54,7 @@ const std::map<std::string, Binder> &kernels() {
         ONE(optimiser, optimiser_set) ONE(optimiser, optimiser_square_sums) ONE(optimiser, optimiser_momentum) ONE(optimiser, optimiser_adamw)
         FOUR(pool, pool_forward) FOUR(pool, pool_backward)
         TWO(simclr, augment_simclr)
-        {"copy2d_f32", binder(candle::copy2d<float>)},
     };
-    return table;
+    static const bool complete = (add_candle_kernels(table), true);
+    return (void)complete, table;
 }

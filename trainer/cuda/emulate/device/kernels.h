@@ -19,4 +19,6 @@ template <typename... A, size_t... I> Binder binder(void (*kernel)(A...), std::i
 }
 template <typename... A> Binder binder(void (*kernel)(A...)) { return binder(kernel, std::index_sequence_for<A...>{}); }
 
+// Those of candle itself.
+void add_candle_kernels(std::map<std::string, Binder> &table);
 const std::map<std::string, Binder> &kernels();

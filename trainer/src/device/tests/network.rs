@@ -91,7 +91,7 @@ struct Numbers {
 }
 
 /// ‖found − expected‖ / ‖expected‖.
-fn distance(found: &[f32], expected: &[f32]) -> f64 {
+pub(super) fn distance(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let square = |v: f64| v * v;
     let norm: f64 = expected.iter().map(|&e| square(e.into())).sum();
@@ -228,7 +228,7 @@ fn checkpoints_and_evaluation_cross_devices() {
     }
 }
 
-fn flat(x: &Tensor) -> Vec<f32> {
+pub(super) fn flat(x: &Tensor) -> Vec<f32> {
     x.flatten_all().unwrap().to_vec1().unwrap()
 }
 
