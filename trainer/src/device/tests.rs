@@ -19,6 +19,7 @@ use measure::rng::{Purpose, normal, stream};
 
 mod network;
 mod runs;
+mod select;
 
 fn gpu() -> Option<CudaDevice> {
     match DeviceChoice::Cuda(0).open() {

@@ -27,6 +27,7 @@ use super::{Config, Objective};
 use crate::augment::{ViewStream, Views};
 use crate::data::Samples;
 use crate::error::{Error, Result};
+use crate::loss::PendingCount;
 use crate::model::Network;
 use crate::optim::{Optimiser, Schedule};
 use candle_core::Tensor;
@@ -132,6 +133,8 @@ struct Run<'a> {
     schedule: Schedule,
     batches: usize,
     position: TrainState,
+    /// How often the negatives kept since the last look were of their anchor's class.
+    kept: PendingCount,
 }
 
 impl<'a> Run<'a> {
@@ -160,7 +163,20 @@ impl<'a> Run<'a> {
             optimiser.set_rates(network.parameters(), rates)?;
         }
         let position = TrainState::default();
-        Ok(Self { config, samples, views, objective, network, queue, optimiser, schedule, batches, position })
+        let kept = PendingCount::default();
+        Ok(Self {
+            config,
+            samples,
+            views,
+            objective,
+            network,
+            queue,
+            optimiser,
+            schedule,
+            batches,
+            position,
+            kept,
+        })
     }
 
     /// What the settings do not fix.
@@ -176,19 +192,20 @@ impl<'a> Run<'a> {
         let order = permutation(self.samples.len(), &mut stream(config.seed, Purpose::Shuffle, epoch as u64));
         let mut draw = ViewStream::new(config.seed, Purpose::Augmentation, epoch)?;
         draw.set_position(self.position.views);
-        let mut choose = stream(config.seed, Purpose::Negatives, epoch as u64);
-        choose.set_word_pos(self.position.negatives);
         let look_every = if session.device.is_cpu() { 1 } else { LOOK_EVERY };
         let mut pending: Vec<Tensor> = Vec::new();
         for batch in order.chunks_exact(config.batch_size).skip(self.position.step_of_epoch) {
             let input = self.views.random(batch, &mut draw, 2)?;
-            let (loss, tape) = self.forward(&input, batch, &mut choose)?;
+            let (loss, tape) = self.forward(&input, batch)?;
             pending.push(loss.value);
             self.network.backward(tape, loss.gradient)?;
             let looks = pending.len() == look_every || self.position.step_of_epoch + 1 == self.batches;
             if looks {
                 self.position.loss_sum += self.look(&pending, checkpointer)?;
                 pending.clear();
+                let kept = self.kept.take()?;
+                self.position.kept_same += kept.same;
+                self.position.kept_known += kept.known;
             }
             self.optimiser
                 .step(self.network.parameters(), self.schedule.rate(self.position.step as usize))?;
@@ -198,7 +215,6 @@ impl<'a> Run<'a> {
             self.position.step += 1;
             self.position.step_of_epoch += 1;
             self.position.views = draw.position();
-            self.position.negatives = choose.get_word_pos();
             if looks && self.position.step_of_epoch < self.batches {
                 self.pause(checkpointer, session)?;
             }

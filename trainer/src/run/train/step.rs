@@ -4,19 +4,13 @@ use super::Run;
 use super::momentum_queue::MomentumQueue;
 use super::state::TrainState;
 use crate::error::Result;
-use crate::loss::Loss;
+use crate::loss::{Classes, Loss, StepDraws};
 use crate::model::{Input, Tape};
-use rand_chacha::ChaCha8Rng;
 
 impl Run<'_> {
     /// The loss of two views of a batch, and the tape of the trained network's pass; the batch's keys are in the queue
     /// afterwards.
-    pub(super) fn forward(
-        &mut self,
-        input: &Input,
-        batch: &[usize],
-        rng: &mut ChaCha8Rng,
-    ) -> Result<(Loss, Tape)> {
+    pub(super) fn forward(&mut self, input: &Input, batch: &[usize]) -> Result<(Loss, Tape)> {
         let labels = self.samples.labels();
         let classes: Vec<u32> = batch.iter().map(|&i| labels[i] as u32).collect();
         let (output, tape, keys) = match &self.queue {
@@ -30,12 +24,13 @@ impl Run<'_> {
             }
         };
         let earlier = keys.as_ref().zip(self.queue.as_ref().map(MomentumQueue::queue));
-        let (loss, count) = self.objective.loss(&output.head, &classes, earlier, rng)?;
+        let (classes, draws) =
+            (Classes::from(&classes), StepDraws::new(self.config.seed, self.position.step)?);
+        let (loss, count) = self.objective.loss(&output.head, classes, earlier, draws)?;
         if let (Some(queue), Some(keys)) = (&mut self.queue, &keys) {
-            queue.push(keys, &classes)?;
+            queue.push(keys, classes)?;
         }
-        self.position.kept_same += count.same;
-        self.position.kept_known += count.known;
+        self.kept += count;
         Ok((loss, tape))
     }
 
