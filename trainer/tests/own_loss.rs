@@ -1,8 +1,7 @@
 //! A loss of one's own, written once, over every source of negatives and with a selection.
 
 use candle_core::{DType, Device, Tensor};
-use measure::rng::{Purpose, stream};
-use trainer::loss::{Candidates, Logits, Queue, SelectedRanks, Weights};
+use trainer::loss::{Candidates, Logits, Queue, SelectedRanks, StepDraws, Weights};
 
 /// Mean over the negatives of max(0, a_ij + m), a_ij = (s_ij − s_i⁺)/t: a hinge with margin m, ∂/∂a_ij = \[a_ij >
 /// −m\]/N.
@@ -22,19 +21,17 @@ fn a_hinge_over_batch_sample_and_queue() -> trainer::Result<()> {
         &Device::Cpu,
     )?;
     let classes = [0, 1, 2];
-    let mut rng = stream(7, Purpose::Negatives, 0);
+    let draws = StepDraws::new(7, 0)?;
     let (queries, keys) =
         (z.narrow(0, 0, 3)?, Tensor::new(&[[1f32, 0.0], [-1.0, 0.0], [0.0, 1.0]], &Device::Cpu)?);
     let mut queue = Queue::new(4, 2, 7, &Device::Cpu)?;
     // Every key along the first axis.
     queue.push(&Tensor::new(&[[1f32, 0.0]; 4], &Device::Cpu)?, &[0; 4])?;
     let batch = Candidates::batch(&z, &classes)?;
-    let sampled = Candidates::sampled(&z, &classes, 2, &mut rng)?;
+    let sampled = Candidates::sampled(&z, &classes, 2, draws)?;
     let queue = Candidates::queue(&queries, &classes, &keys, &queue)?;
     let all = SelectedRanks::all();
-    let hardest = |anchors| -> trainer::Result<_> {
-        Ok(SelectedRanks::of("hardest:50%".parse()?, anchors, &mut stream(7, Purpose::Negatives, 1)))
-    };
+    let hardest = SelectedRanks::of("hardest:50%".parse()?, draws);
     // m = 1.5, t = 1. An anchor on the first axis has others at cosines −1 and 0: hinges 0 and 1/2; one on the second
     // 1/2 and 1/2. The hardest half are those at cosine 0. Of the queue, anchors see cosine 1, −1 and 0: hinges 3/2, 0
     // and 1/2.
@@ -42,9 +39,9 @@ fn a_hinge_over_batch_sample_and_queue() -> trainer::Result<()> {
         (&batch, &all, (0.25 + 0.25 + 0.5) / 3.0),
         (&sampled, &all, (0.25 + 0.25 + 0.5) / 3.0),
         (&queue, &all, (1.5 + 0.0 + 0.5) / 3.0),
-        (&batch, &hardest(6)?, 0.5),
-        (&sampled, &hardest(3)?, 0.5),
-        (&queue, &hardest(3)?, (1.5 + 0.0 + 0.5) / 3.0),
+        (&batch, &hardest, 0.5),
+        (&sampled, &hardest, 0.5),
+        (&queue, &hardest, (1.5 + 0.0 + 0.5) / 3.0),
     ] {
         let (loss, _) = candidates.mean(|logits| hinge(logits, 1.5), selected, 1.0)?;
         let found = loss.value.to_scalar::<f32>()?;

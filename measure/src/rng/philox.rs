@@ -70,6 +70,11 @@ pub fn below(word: u32, n: u32) -> u32 {
 pub struct View(u32);
 
 impl View {
+    /// View 0.
+    pub const FIRST: Self = Self(0);
+    /// View 1.
+    pub const SECOND: Self = Self(1);
+
     /// View number `view`, counted from 0.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! Every grid depends on shapes only, never on the GPU, and a sum's partial results are combined in a fixed order: the
 //! same input gives the same bits on the same GPU.
 
+use crate::ops::select::cuda::Rules;
 use candle_core::cuda_backend::{CudaDType, WrapErr};
 use candle_core::{CudaDevice, Result, WithDType};
 use cudarc::driver::ValidAsZeroBits;
@@ -58,6 +59,8 @@ pub enum Argument<'a> {
     F32(f32),
     /// The sizes of a convolution.
     Geometry(Geometry),
+    /// Which candidates count.
+    Rules(Rules),
 }
 
 impl Argument<'_> {
@@ -165,6 +168,7 @@ pub fn launch(
             Argument::I32(value) => builder.arg(value),
             Argument::F32(value) => builder.arg(value),
             Argument::Geometry(value) => builder.arg(value),
+            Argument::Rules(value) => builder.arg(value),
         };
     }
     // SAFETY: the callers pass what the kernel declares (the documentation above); memory that they free after this

@@ -22,6 +22,7 @@ mod convolution;
 mod losses;
 mod network;
 mod runs;
+mod select;
 
 fn gpu() -> Option<CudaDevice> {
     match DeviceChoice::Cuda(0).open() {

@@ -1,6 +1,5 @@
-//! InfoNCE where it has a form of its own: over all of the batch by [`crate::ops::info_nce`]; over K sampled negatives
-//! by automatic differentiation; and, on the CPU, over a selection of the batch and over a queue, by rows of one matrix
-//! of cosines, which its weights replace.
+//! InfoNCE where it has a form of its own: over all of the batch by [`crate::ops::info_nce`]; and, on the CPU, over a
+//! selection of the batch and over a queue, by rows of one matrix of cosines, which its weights replace.
 //!
 //! With k = 1/t, a positive cosine s₊ and negatives s_j, of which −∞ does not take part:
 //!
@@ -9,13 +8,14 @@
 //! - ∂loss/∂s_j = p_j k, ∂loss/∂s₊ = −(1 − p₊) k.
 
 use super::candidates::{Candidates, Source};
-use super::{Loss, Queue, SameClassCount, SelectedRanks, inverse, nt_xent};
+use super::{Loss, PendingCount, Queue, SameClassCount, SelectedRanks, inverse, nt_xent};
 use crate::error::{Error, Result};
 use crate::ops::gemm::{Matrix, product};
 use crate::ops::normalise;
+use crate::ops::select::cpu::Work;
 use crate::ops::storage::{contiguous, values};
 use crate::ops::vector::{dot, exp, maximum, sum_of};
-use candle_core::{D, Device, Storage, Tensor, Var};
+use candle_core::{Device, Storage, Tensor};
 use measure::pool::{map, simd};
 
 /// Anchors that one task handles with one buffer.
@@ -24,17 +24,15 @@ const ANCHORS: usize = 8;
 /// InfoNCE over these candidates; `None` where there is no form of its own.
 pub(super) fn info_nce(
     candidates: &Candidates<'_>,
-    selected: &SelectedRanks,
+    selected: &SelectedRanks<'_>,
     temperature: f64,
-) -> Result<Option<(Loss, SameClassCount)>> {
+) -> Result<Option<(Loss, PendingCount)>> {
     let Candidates { features, classes, source } = candidates;
+    let classes = classes.host();
     let on_cpu = features.device().is_cpu();
     match source {
         Source::Batch if selected.is_all() => {
-            Ok(Some((nt_xent(features, temperature)?, SameClassCount::default())))
-        }
-        Source::Sampled { drawn, .. } if selected.is_all() => {
-            Ok(Some((sampled(features, drawn, classes.len(), temperature)?, SameClassCount::default())))
+            Ok(Some((nt_xent(features, temperature)?, PendingCount::default())))
         }
         Source::Batch if on_cpu => selected_of_batch(features, classes, selected, temperature).map(Some),
         Source::Queue { positives, queue } if on_cpu => {
@@ -42,29 +40,6 @@ pub(super) fn info_nce(
         }
         Source::Batch | Source::Sampled { .. } | Source::Queue { .. } => Ok(None),
     }
-}
-
-/// What stands in place of a logit that does not take part; finite, so that no gradient becomes NaN.
-const MASKED: f32 = -1e9;
-
-/// InfoNCE over K sampled negatives: the mean of ln Σ_j e^{s_ij/t} − s_{i i⁺}/t, j over the positive and those `drawn`,
-/// differentiated by candle.
-///
-/// The general form says the same within rounding, and keeps the digits of small losses, which this difference loses
-/// below t = 0.1. This one stays so that runs with `negatives = K` stay what they were, bit by bit.
-fn sampled(features: &Tensor, drawn: &[bool], n: usize, temperature: f64) -> Result<Loss> {
-    inverse(temperature)?;
-    let is_candidate = |place: usize| drawn[place] || place / n == place % n;
-    let mask: Vec<f32> = (0..n * n).map(|place| if is_candidate(place) { 0.0 } else { MASKED }).collect();
-    let mask = Tensor::from_vec(mask, (n, n), features.device())?;
-    let unit = Var::from_tensor(&normalise::forward(features)?)?;
-    let (first, second) = (unit.narrow(0, 0, n)?, unit.narrow(0, n, n)?);
-    let logits = (first.matmul(&second.t()?)? / temperature)?;
-    let normaliser = (logits + mask)?.log_sum_exp(D::Minus1)?.mean_all()?;
-    let positive = ((first * second)?.sum(1)?.mean_all()? / temperature)?;
-    let value = (normaliser - positive)?;
-    let du = value.backward()?.remove(&unit).map_or_else(|| unit.zeros_like(), Ok)?;
-    Ok(Loss { value: value.detach(), gradient: normalise::backward(features, &du)? })
 }
 
 /// Of one anchor.
@@ -108,9 +83,9 @@ fn weigh(positive: f32, negatives: &mut [f32], inverse_temperature: f32, scale: 
 fn selected_of_batch(
     features: &Tensor,
     classes: &[u32],
-    selected: &SelectedRanks,
+    selected: &SelectedRanks<'_>,
     temperature: f64,
-) -> Result<(Loss, SameClassCount)> {
+) -> Result<(Loss, PendingCount)> {
     let (views, width) = features.dims2()?;
     if views < 4 {
         return Err(Error::argument(format!("a batch of {} samples has no negatives", classes.len())));
@@ -124,7 +99,7 @@ fn selected_of_batch(
     let mut logits = product(rows, rows.transposed(), [views, views, width]);
     let class = |view: usize| classes[view % classes.len()];
     let found = map(logits.chunks_mut(ANCHORS * views).enumerate(), |(index, rows)| {
-        let (mut work, mut loss, mut kept) = (Vec::new(), 0.0, SameClassCount::default());
+        let (mut work, mut loss, mut kept) = (Work::default(), 0.0, SameClassCount::default());
         let mut negatives = vec![0.0; views - 2];
         let mut of_negatives = vec![0; views - 2];
         for (row, values) in rows.chunks_exact_mut(views).enumerate() {
@@ -140,7 +115,8 @@ fn selected_of_batch(
                     .for_each(|(to, view)| *to = class(view));
                 negatives[start..start + count].copy_from_slice(&values[range]);
             }
-            selected.apply(anchor, &mut negatives, &mut work);
+            let view = |k: usize| k + usize::from(k >= low) + usize::from(k + 1 >= high);
+            selected.apply(anchor, &mut negatives, view, &mut work);
             let positive = values[partner];
             kept += SameClassCount::of(class(anchor), &negatives, &of_negatives);
             let found = simd(|| weigh(positive, &mut negatives, inverse_temperature, scale));
@@ -164,7 +140,7 @@ fn selected_of_batch(
     let du: Vec<f32> = own.iter().zip(&others).map(|(a, b)| a + b).collect();
     let du = Tensor::from_vec(du, (views, width), &Device::Cpu)?;
     let value = Tensor::new((loss / views as f64) as f32, &Device::Cpu)?;
-    Ok((Loss { value, gradient: normalise::backward(features, &du)? }, kept))
+    Ok((Loss { value, gradient: normalise::backward(features, &du)? }, kept.into()))
 }
 
 /// InfoNCE of queries against a queue: dq_i = (1/(n t)) \[ Σ_j p_j k_j − (1 − p₊) k₊ \], in one matrix of n·Q numbers.
@@ -173,9 +149,9 @@ fn against_queue(
     classes: &[u32],
     positives: &Tensor,
     queue: &Queue,
-    selected: &SelectedRanks,
+    selected: &SelectedRanks<'_>,
     temperature: f64,
-) -> Result<(Loss, SameClassCount)> {
+) -> Result<(Loss, PendingCount)> {
     let (count, width) = features.dims2()?;
     let size = queue.size();
     selected.require_kept(size)?;
@@ -191,13 +167,13 @@ fn against_queue(
     let keys = Matrix::new(&keys, width);
     let mut logits = product(Matrix::new(&queries, width), keys.transposed(), [count, size, width]);
     let found = map(logits.chunks_mut(ANCHORS * size).enumerate(), |(index, rows)| {
-        let mut work = Vec::new();
+        let mut work = Work::default();
         let mut found = Vec::with_capacity(ANCHORS);
         for (offset, negatives) in rows.chunks_exact_mut(size).enumerate() {
             let query = index * ANCHORS + offset;
             let own = &queries[query * width..][..width];
             let key = &positives[query * width..][..width];
-            selected.apply(query, negatives, &mut work);
+            selected.apply(query, negatives, |key| key, &mut work);
             found.push(simd(|| {
                 let kept = SameClassCount::of(classes[query], negatives, queue.classes());
                 (weigh(dot(own, key), negatives, inverse_temperature, scale), kept)
@@ -218,5 +194,5 @@ fn against_queue(
     }
     let du = Tensor::from_vec(du, (count, width), &Device::Cpu)?;
     let value = Tensor::new((loss / count as f64) as f32, &Device::Cpu)?;
-    Ok((Loss { value, gradient: normalise::backward(features, &du)? }, kept))
+    Ok((Loss { value, gradient: normalise::backward(features, &du)? }, kept.into()))
 }

@@ -1,7 +1,7 @@
 //! Which loss a run minimises, as a table of settings.
 
 use super::nscl::nscl;
-use super::{Candidates, Logits, Loss, SameClassCount, SelectedRanks, Weights, fused};
+use super::{Candidates, Logits, Loss, PendingCount, SelectedRanks, Weights, fused};
 use super::{dcl, dclw, debiased, eq_co, flat_nce, hard, info_nce, spectral};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
@@ -193,9 +193,9 @@ impl LossKind {
     pub fn mean(
         &self,
         candidates: &Candidates<'_>,
-        selected: &SelectedRanks,
+        selected: &SelectedRanks<'_>,
         temperature: f64,
-    ) -> Result<(Loss, SameClassCount)> {
+    ) -> Result<(Loss, PendingCount)> {
         let fused = match self {
             Self::NtXent {} => fused::info_nce(candidates, selected, temperature)?,
             _ => None,

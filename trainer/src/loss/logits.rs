@@ -13,7 +13,7 @@ use candle_core::{D, Tensor};
 
 /// Which candidates are negatives that count, \[A, M\].
 #[derive(Debug, Clone)]
-pub(super) struct Mask {
+pub(crate) struct Mask {
     /// 1 where j is one of anchor i, else 0.
     pub is_negative: Tensor,
     /// 0 where j is one of anchor i, else −∞.

@@ -16,9 +16,11 @@
 //! | [`eq_co`] | positive and negatives, these weighted as α of them | count |
 
 mod candidates;
+mod classes;
 mod cross_entropy;
 mod dcl;
 mod debiased;
+mod draws;
 mod eq_co;
 mod flat_nce;
 mod fused;
@@ -35,9 +37,11 @@ mod spectral;
 mod tests;
 
 pub use candidates::Candidates;
+pub use classes::Classes;
 pub use cross_entropy::cross_entropy;
 pub use dcl::{dcl, dclw};
 pub use debiased::debiased;
+pub use draws::StepDraws;
 pub use eq_co::eq_co;
 pub use flat_nce::flat_nce;
 pub use hard::hard;
@@ -45,7 +49,7 @@ pub use info_nce::{info_nce, nt_xent};
 pub use kind::LossKind;
 pub use logits::{Logits, Weights, log_sum_exp, softplus};
 pub use queue::Queue;
-pub use same_class::SameClassCount;
+pub use same_class::{PendingCount, SameClassCount};
 pub use selection::{SelectedRanks, Selection};
 pub use spectral::spectral;
 

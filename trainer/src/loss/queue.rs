@@ -7,6 +7,7 @@
 //! After a step the keys k₊ of the batch take the places of the oldest. The first keys are random directions, as
 //! MoCo's: until Q samples have passed, the rest of the queue are no features of samples.
 
+use super::Classes;
 use super::same_class::UNKNOWN;
 use crate::error::{Error, Result};
 use crate::ops::normalise;
@@ -19,6 +20,8 @@ pub struct Queue {
     /// \[Q, d\].
     keys: Tensor,
     classes: Vec<u32>,
+    /// The same where the keys are, \[Q\], if that is on a GPU.
+    classes_on_device: Option<Tensor>,
     /// The place of the oldest key, which the next one takes.
     next: usize,
 }
@@ -32,7 +35,13 @@ impl Queue {
         let mut rng = stream(seed, Purpose::Queue, 0);
         let keys: Vec<f32> = (0..size * width).map(|_| normal(&mut rng)).collect();
         let keys = normalise::forward(&Tensor::from_vec(keys, (size, width), &Device::Cpu)?)?;
-        Ok(Self { keys: keys.to_device(device)?, classes: vec![UNKNOWN; size], next: 0 })
+        Self::of(keys.to_device(device)?, vec![UNKNOWN; size], 0)
+    }
+
+    fn of(keys: Tensor, classes: Vec<u32>, next: usize) -> Result<Self> {
+        let device = keys.device();
+        let on_device = (!device.is_cpu()).then(|| Tensor::new(&classes[..], device)).transpose()?;
+        Ok(Self { keys, classes, classes_on_device: on_device, next })
     }
 
     /// Q.
@@ -50,13 +59,23 @@ impl Queue {
         &self.classes
     }
 
+    /// [`classes`](Self::classes) on the device of the keys.
+    ///
+    /// # Errors
+    /// No memory there.
+    #[cfg(feature = "cuda")]
+    pub(super) fn classes_on(&self, device: &Device) -> candle_core::Result<Tensor> {
+        self.classes_on_device.clone().map_or_else(|| Tensor::new(&self.classes[..], device), Ok)
+    }
+
     /// Puts unit keys \[n, d\] of samples of these classes in the places of the oldest, the first row in that of the
     /// oldest.
     ///
     /// # Errors
     /// More keys than the queue holds, keys of another width, or not as many classes.
-    pub fn push(&mut self, keys: &Tensor, classes: &[u32]) -> Result<()> {
-        let (count, width) = keys.dims2()?;
+    pub fn push<'a>(&mut self, keys: &Tensor, classes: impl Into<Classes<'a>>) -> Result<()> {
+        let ((count, width), new) = (keys.dims2()?, classes.into());
+        let classes = new.host();
         if count > self.size() || count != classes.len() || width != self.keys.dim(1)? {
             return Err(Error::argument(format!(
                 "keys of shape {:?} and {} classes do not go into a queue of shape {:?}",
@@ -70,6 +89,9 @@ impl Queue {
             if length > 0 {
                 self.keys.slice_set(&keys.narrow(0, from, length)?.contiguous()?, 0, to)?;
                 self.classes[to..to + length].copy_from_slice(&classes[from..from + length]);
+                if let Some(on_device) = &self.classes_on_device {
+                    on_device.slice_set(&new.on(on_device.device())?.narrow(0, from, length)?, 0, to)?;
+                }
             }
         }
         self.next = (self.next + count) % self.size();
@@ -111,7 +133,7 @@ impl Queue {
         if next >= self.size() {
             return Err(format!("'queue.next' = {next} is not below {}", self.size()));
         }
-        Ok(Self { keys, classes, next })
+        Self::of(keys, classes, next).map_err(|e| e.to_string())
     }
 }
 

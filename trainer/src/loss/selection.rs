@@ -12,13 +12,14 @@
 //! | `drop-hardest:0.1%` | \[0, 0.999) | 65,471 |
 //! | `drop-easiest:95%` | \[0.95, 1) | 3,276 |
 //! | `range:0-40%,60-100%` | \[0, 0.4) ∪ \[0.6, 1) | 52,429 |
-//! | `random:5%` | as many as `hardest:5%`, at random for each query | 3,276 |
+//! | `random:5%` | the hardest 5 % by random words in place of logits | 3,276 |
 //!
 //! Percentages are decimals of up to six places, held as whole numbers of 10⁻⁸, so that no rounding moves a rank.
 
+use super::StepDraws;
 use crate::error::{Error, Result};
-use rand::{Rng, RngCore, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use crate::ops::select::cpu::{self as select, Work};
+use measure::rng::philox::View;
 use std::fmt;
 use std::str::FromStr;
 
@@ -75,26 +76,36 @@ const WORDS: [(&str, OfShare); 5] = [
 ];
 
 impl Selection {
-    /// The kept ranks of K, as ascending ranges \[from, to) that are not empty; of `random`, as many ranks as it keeps.
-    pub fn ranks(&self, num_negatives: usize) -> Vec<[usize; 2]> {
+    /// The kept parts \[lo, hi), ascending, in units of 10⁻⁸.
+    fn parts(&self) -> Vec<[u32; 2]> {
         let one = |lo, hi| vec![[lo, hi]];
-        let parts = match self.0 {
+        match self.0 {
             Kind::Hardest(p) | Kind::Random(p) => one(WHOLE - p, WHOLE),
             Kind::Easiest(p) => one(0, p),
             Kind::DropHardest(p) => one(0, WHOLE - p),
             Kind::DropEasiest(p) => one(p, WHOLE),
             Kind::Ranges { parts, count } => parts[..count].to_vec(),
-        };
+        }
+    }
+
+    /// The kept ranks of K, as ascending ranges \[from, to) that are not empty; of `random`, ranks of random words.
+    pub fn ranks(&self, num_negatives: usize) -> Vec<[usize; 2]> {
         // r ≥ lo·K for a whole r iff r ≥ ⌈lo·K⌉.
         let rank =
             |share: u32| (u128::from(share) * num_negatives as u128).div_ceil(u128::from(WHOLE)) as usize;
-        let ranks = parts.into_iter().map(|[lo, hi]| [rank(lo), rank(hi)]);
+        let ranks = self.parts().into_iter().map(|[lo, hi]| [rank(lo), rank(hi)]);
         ranks.filter(|[from, to]| from < to).collect()
     }
 
     /// The effective K: how many of K negatives are kept.
     pub fn kept(&self, num_negatives: usize) -> usize {
         self.ranks(num_negatives).iter().map(|[from, to]| to - from).sum()
+    }
+
+    /// Whether negatives are kept at random.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn is_random(&self) -> bool {
+        matches!(self.0, Kind::Random(_))
     }
 
     /// The effective K, at least 1.
@@ -185,28 +196,21 @@ impl FromStr for Selection {
 }
 
 /// Which ranks of each anchor's negatives count in one step.
-#[derive(Debug, Clone)]
-pub struct SelectedRanks {
+#[derive(Debug, Clone, Copy)]
+pub struct SelectedRanks<'a> {
     /// `None`: all.
-    selection: Option<Selection>,
-    /// The seed of each anchor's own random numbers, where negatives are kept at random.
-    seeds: Vec<u64>,
+    selection: Option<(Selection, StepDraws<'a>)>,
 }
 
-impl SelectedRanks {
+impl<'a> SelectedRanks<'a> {
     /// All negatives.
     pub fn all() -> Self {
-        Self { selection: None, seeds: Vec::new() }
+        Self { selection: None }
     }
 
-    /// A selection of the negatives of this many anchors. `random` draws one number of 64 bits an anchor from `rng`,
-    /// which seeds the anchor's own stream; no other selection draws.
-    pub fn of(selection: Selection, num_anchors: usize, rng: &mut ChaCha8Rng) -> Self {
-        let seeds = match selection.0 {
-            Kind::Random(_) => (0..num_anchors).map(|_| rng.next_u64()).collect(),
-            _ => Vec::new(),
-        };
-        Self { selection: Some(selection), seeds }
+    /// A selection in one step, by whose numbers `random` draws a subset for each anchor; no other selection draws.
+    pub fn of(selection: Selection, draws: StepDraws<'a>) -> Self {
+        Self { selection: Some((selection, draws)) }
     }
 
     /// Whether there is no selection.
@@ -214,107 +218,59 @@ impl SelectedRanks {
         self.selection.is_none()
     }
 
+    /// Its parts, as [`Selection::parts`]; none where all negatives count.
+    #[cfg(feature = "cuda")]
+    pub(super) fn parts(&self) -> Vec<[u32; 2]> {
+        self.selection.map_or_else(Vec::new, |(selection, _)| selection.parts())
+    }
+
+    /// The numbers of the step, where the selection is at random.
+    #[cfg(feature = "cuda")]
+    pub(super) fn at_random(&self) -> Option<&StepDraws<'a>> {
+        let (selection, draws) = self.selection.as_ref()?;
+        matches!(selection.0, Kind::Random(_)).then_some(draws)
+    }
+
     /// How many of K negatives count, at least 1.
     ///
     /// # Errors
     /// The selection keeps none of them.
     pub fn require_kept(&self, num_negatives: usize) -> Result<usize> {
-        self.selection.map_or(Ok(num_negatives), |selection| selection.require_kept(num_negatives))
+        self.selection.map_or(Ok(num_negatives), |(selection, _)| selection.require_kept(num_negatives))
     }
 
     /// Writes −∞ over the logits \[K\] of an anchor that do not count, in O(K). A row with a NaN stays as it is, so
-    /// that its loss is NaN whatever is selected. `work` is a buffer for the next call.
-    pub fn apply(&self, anchor: usize, logits: &mut [f32], work: &mut Vec<u64>) {
-        let Some(selection) = &self.selection else { return };
+    /// that its loss is NaN whatever is selected. The logit at k is that of the anchor's candidate `candidate(k)`,
+    /// ascending in k. `work` holds buffers for the next call.
+    pub(crate) fn apply(
+        &self,
+        anchor: usize,
+        logits: &mut [f32],
+        candidate: impl Fn(usize) -> usize,
+        work: &mut Work,
+    ) {
+        let Some((selection, draws)) = &self.selection else { return };
         let ranks = selection.ranks(logits.len());
         let kept: usize = ranks.iter().map(|[from, to]| to - from).sum();
         if kept == logits.len() || logits.iter().fold(false, |any, x| any | x.is_nan()) {
             return;
         }
-        work.clear();
+        work.keys.clear();
         if let Kind::Random(_) = selection.0 {
-            let mut rng = ChaCha8Rng::seed_from_u64(self.seeds[anchor]);
-            drop_at_random(logits, logits.len() - kept, &mut rng, work);
-            return;
+            let count = candidate(logits.len() - 1) + 1;
+            select::append_words(&draws.counter, anchor, View::SECOND, count, &mut work.keys);
+            (0..logits.len()).for_each(|k| work.keys[k] = work.keys[candidate(k)]);
+            work.keys.truncate(logits.len());
+        } else {
+            work.keys.extend(logits.iter().map(|x| select::ordered(*x)));
         }
-        let kept: Vec<[u64; 2]> = {
-            let counts = (logits.len() > BINS).then(|| counts(logits));
-            let mut bound = |rank: usize| key_of_rank(logits, rank, counts.as_deref(), work);
-            ranks.iter().map(|&[from, to]| [bound(from), bound(to)]).collect()
-        };
-        for (value, index) in logits.iter_mut().zip(0u64..) {
-            let key = key(*value, index);
-            if !kept.iter().fold(false, |any, [from, to]| any | ((*from <= key) & (key < *to))) {
+        let kept = select::kept(&ranks, work);
+        for ((value, key), index) in logits.iter_mut().zip(&work.keys).zip(0u64..) {
+            if !kept.contains(*key, index) {
                 *value = f32::NEG_INFINITY;
             }
         }
     }
-}
-
-/// Bins of logits by the leading bits of [`ordered`]: sign, exponent and three places.
-const BINS: usize = 1 << (32 - BIN_SHIFT);
-const BIN_SHIFT: u32 = 20;
-
-fn bin(x: f32) -> usize {
-    (ordered(x) >> BIN_SHIFT) as usize
-}
-
-fn counts(logits: &[f32]) -> Vec<u32> {
-    let mut counts = vec![0; BINS];
-    logits.iter().for_each(|x| counts[bin(*x)] += 1);
-    counts
-}
-
-/// A logit's place in the order: its value, then its index.
-#[inline(always)]
-fn key(x: f32, index: u64) -> u64 {
-    u64::from(ordered(x)) << 32 | index
-}
-
-/// The key that as many as `rank` others are below; above all of them for rank K. With the counts of the bins only the
-/// numbers in the bin of that rank are looked at more closely.
-fn key_of_rank(logits: &[f32], rank: usize, counts: Option<&[u32]>, work: &mut Vec<u64>) -> u64 {
-    if rank == 0 || rank >= logits.len() {
-        return if rank == 0 { 0 } else { u64::MAX };
-    }
-    let (mut own, mut below) = (0, 0);
-    if let Some(counts) = counts {
-        while below + counts[own] as usize <= rank {
-            below += counts[own] as usize;
-            own += 1;
-        }
-    }
-    let all = counts.is_none();
-    let inside = logits.iter().zip(0u64..).filter(|(x, _)| all || bin(**x) == own);
-    work.clear();
-    work.extend(inside.map(|(x, index)| key(*x, index)));
-    *work.select_nth_unstable(rank - below).1
-}
-
-fn drop_these(logits: &mut [f32], keys: &[u64]) {
-    for key in keys {
-        logits[*key as u32 as usize] = f32::NEG_INFINITY;
-    }
-}
-
-/// Drops a uniformly random subset of this many: the first places of a Fisher–Yates shuffle, of those that are dropped
-/// or of those that are kept, whichever are fewer.
-fn drop_at_random(logits: &mut [f32], dropped: usize, rng: &mut ChaCha8Rng, work: &mut Vec<u64>) {
-    let count = logits.len();
-    work.extend(0..count as u64);
-    let few = dropped.min(count - dropped);
-    for i in 0..few {
-        work.swap(i, rng.random_range(i..count));
-    }
-    drop_these(logits, if few == dropped { &work[..few] } else { &work[few..] });
-}
-
-/// Bits in the order of the numbers, −0 = +0; of numbers that are not NaN.
-#[inline(always)]
-fn ordered(x: f32) -> u32 {
-    // −0 + 0 = +0.
-    let bits = (x + 0.0).to_bits();
-    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub mod optimiser;
 
 pub mod pool;
 mod scratch;
+pub(crate) mod select;
 mod shared;
 pub(crate) mod storage;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "../../../src/ops/kernel.cuh"
+#include "../../../src/ops/philox.cuh"
 
 namespace batch_norm {
 #include "../../../src/ops/batch_norm/kernel.cu"
@@ -32,6 +33,9 @@ namespace pool {
 #include "../../../src/ops/pool/kernel.cu"
 #undef DEFINE
 } // namespace pool
+namespace select_ranks {
+#include "../../../src/ops/select/kernel.cu"
+} // namespace select_ranks
 
 namespace simclr {
 #include "../../../src/augment/simclr/kernel.cu"
@@ -53,6 +57,7 @@ const std::map<std::string, Binder> &kernels() {
         TWO(normalise, normalise_forward) TWO(normalise, normalise_backward)
         ONE(optimiser, optimiser_set) ONE(optimiser, optimiser_square_sums) ONE(optimiser, optimiser_momentum) ONE(optimiser, optimiser_adamw)
         FOUR(pool, pool_forward) FOUR(pool, pool_backward)
+        ONE(select_ranks, select_rows) ONE(select_ranks, select_total)
         TWO(simclr, augment_simclr)
     };
     static const bool complete = (add_candle_kernels(table), true);

@@ -11,7 +11,7 @@ use measure::rng::philox::Counter;
 
 const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/simclr.ptx"));
 
-/// `Counter` of `philox.cuh`.
+/// `Counter` of `ops/philox.cuh`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct DeviceCounter {
@@ -27,7 +27,7 @@ impl From<&Counter> for DeviceCounter {
 }
 
 // A kernel takes its arguments as bytes, so that their layout is promised here. SAFETY: plain numbers of four
-// bytes in `repr(C)`, hence without padding, in the order of `Counter` in philox.cuh.
+// bytes in `repr(C)`, hence without padding, in the order of `Counter` in ops/philox.cuh.
 #[allow(unsafe_code)]
 unsafe impl DeviceRepr for DeviceCounter {}
 // SAFETY: likewise, in the order of `Sampler` in kernel.cu (its `CropBox` too is `repr(C)`).

@@ -10,7 +10,7 @@
 // Contrast needs the mean of the image as it is just before that part. Rather than keep the image, which for large
 // views would not fit in shared memory, each thread computes its pixels twice, once for the mean and once for the
 // result; an image is read from the L1 cache and a view costs some hundred operations a pixel, less than writing it.
-#include "philox.cuh"
+#include "../../ops/philox.cuh"
 #include <cuda_bf16.h>
 #include <stdint.h>
 

@@ -2,7 +2,9 @@
 
 use super::gpu;
 use super::network::{distance, flat};
-use crate::loss::{Candidates, Loss, LossKind, Queue, SameClassCount, SelectedRanks, cross_entropy};
+use crate::loss::{
+    Candidates, Loss, LossKind, Queue, SameClassCount, SelectedRanks, StepDraws, cross_entropy,
+};
 use crate::ops::normalise;
 use candle_core::{Device, Tensor};
 use measure::rng::{Purpose, normal, stream};
@@ -50,17 +52,17 @@ fn evaluate(kind: LossKind, from: From, selection: Option<&str>, device: &Device
         // The third time around the end.
         queue.push(&normalise::forward(&random(index, N, device)).unwrap(), &classes).unwrap();
     }
+    let draws = StepDraws::new(5, 3).unwrap();
     let candidates = match from {
         From::Batch => Candidates::batch(&features, &classes),
-        From::Sampled => Candidates::sampled(&features, &classes, 12, &mut stream(5, Purpose::Negatives, 0)),
+        From::Sampled => Candidates::sampled(&features, &classes, 12, draws),
         From::Queue => Candidates::queue(&features, &classes, &positives, &queue),
     }
     .unwrap();
-    let selected = selection.map_or_else(SelectedRanks::all, |text| {
-        let anchors = candidates.num_anchors();
-        SelectedRanks::of(text.parse().unwrap(), anchors, &mut stream(6, Purpose::Negatives, 0))
-    });
-    kind.mean(&candidates, &selected, 0.5).unwrap()
+    let selected =
+        selection.map_or_else(SelectedRanks::all, |text| SelectedRanks::of(text.parse().unwrap(), draws));
+    let (loss, count) = kind.mean(&candidates, &selected, 0.5).unwrap();
+    (loss, count.read().unwrap())
 }
 
 fn assert_near(what: &str, found: &Loss, expected: &Loss) {

@@ -29,10 +29,14 @@ fn split() -> Split {
     Split { train: make(96), evaluated: make(32) }
 }
 
-fn run(name: &str, path: &Path, session: &Session<'_>, split: &Split) -> crate::Result<f64> {
+/// Of an encoder, with these settings beside.
+type Case<'a> = (&'a str, &'a [&'a str]);
+
+fn run((name, more): Case<'_>, path: &Path, session: &Session<'_>, split: &Split) -> crate::Result<f64> {
     let settings =
         ["epochs=2", "batch_size=16", "warmup_epochs=1", "mean_views=2", "fbar_views=2", "passes=2"];
-    let mut config = Preset::named("cifar10-quick", &settings.map(String::from)).unwrap().config;
+    let settings: Vec<String> = settings.iter().chain(more).map(ToString::to_string).collect();
+    let mut config = Preset::named("cifar10-quick", &settings).unwrap().config;
     config.train_samples = None;
     config.encoder = serde_json::from_value(serde_json::json!(name)).unwrap();
     let augmentation = simclr::Augmentation { size: 8, ..simclr::Augmentation::default() };
@@ -45,15 +49,15 @@ fn a_run_on_the_device_is_that_of_the_cpu_and_goes_on_after_an_interruption() {
     let Some(device) = gpu() else { return };
     let device = Device::Cuda(device);
     let (folder, split) = (tempfile::tempdir().unwrap(), split());
-    let here = run("mlp", &folder.path().join("cpu"), &Session::CPU, &split).unwrap();
+    let here = run(("mlp", &[]), &folder.path().join("cpu"), &Session::CPU, &split).unwrap();
     for (precision, tolerance) in [(Precision::F32, 1e-3), (Precision::Bf16, 3e-2)] {
         let session = Session { device: &device, precision, ..Session::CPU };
         let path = folder.path().join(format!("{precision:?}"));
         let looked = AtomicUsize::new(0);
         let stop = || looked.fetch_add(1, Ordering::Relaxed) == 0;
-        let interrupted = run("mlp", &path, &Session { stop: &stop, ..session }, &split);
+        let interrupted = run(("mlp", &[]), &path, &Session { stop: &stop, ..session }, &split);
         assert!(matches!(interrupted, Err(Error::Interrupted(_))), "{:?}", interrupted.err());
-        let there = run("mlp", &path, &session, &split).unwrap();
+        let there = run(("mlp", &[]), &path, &session, &split).unwrap();
         assert!((there - here).abs() < tolerance, "{precision:?}: {there} instead of {here}");
         let rows = measure_run(&path, &split, &EvaluationSettings::default(), &session).unwrap().rows;
         let again = measure_run(&path, &split, &EvaluationSettings::default(), &Session::CPU).unwrap().rows;
@@ -70,15 +74,23 @@ fn a_run_on_the_device_is_that_of_the_cpu_and_goes_on_after_an_interruption() {
 fn a_recorded_run_goes_on_with_the_bits_of_a_whole_eager_one() {
     let Some(device) = gpu() else { return };
     let (folder, split) = (tempfile::tempdir().unwrap(), split());
-    for (name, precision) in [("mlp", Precision::F32), ("small", Precision::Bf16)] {
+    let cases: [(Case<'_>, Precision); 5] = [
+        (("small", &[]), Precision::Bf16),
+        (("mlp", &["negatives=5"]), Precision::F32),
+        (("mlp", &["negatives=7", "selection=random:50%", "loss=dcl"]), Precision::Bf16),
+        (("mlp", &["negatives=queue", "queue.size=48"]), Precision::F32),
+        (("mlp", &["negatives=hardest:25%", "queue.size=48"]), Precision::F32),
+    ];
+    for (index, (case, precision)) in cases.into_iter().enumerate() {
+        let name = case.0;
         let weights = |part: &str, recording: Recording, interruptions: usize| {
-            let path = folder.path().join(format!("{name}-{part}"));
+            let path = folder.path().join(format!("{index}-{part}"));
             for attempt in 0..=interruptions {
                 // Another device each time, as another process has it.
                 let device = Device::Cuda(gpu().unwrap());
                 let stop = || attempt < interruptions;
                 let session = Session { device: &device, precision, recording, stop: &stop, ..Session::CPU };
-                match run(name, &path, &session, &split) {
+                match run(case, &path, &session, &split) {
                     Err(Error::Interrupted(_)) => assert!(attempt < interruptions),
                     other => assert!(other.is_ok() && attempt == interruptions, "{other:?}"),
                 }
@@ -88,7 +100,7 @@ fn a_recorded_run_goes_on_with_the_bits_of_a_whole_eager_one() {
             std::fs::read(path.join("model.safetensors")).unwrap()
         };
         let eager = weights("eager", Recording::Never, 0);
-        assert!(eager == weights("recorded", Recording::Always, 0), "{name}");
-        assert!(eager == weights("interrupted", Recording::Always, 1), "{name}");
+        assert!(eager == weights("recorded", Recording::Always, 0), "{case:?}");
+        assert!(eager == weights("interrupted", Recording::Always, 1), "{case:?}");
     }
 }

@@ -5,6 +5,10 @@ fn selection(text: &str) -> Selection {
     text.parse().unwrap()
 }
 
+fn ranks(text: &str) -> SelectedRanks<'static> {
+    SelectedRanks::of(selection(text), StepDraws::new(9, 2).unwrap())
+}
+
 const ALL: [&str; 9] = [
     "hardest:5%",
     "easiest:95%",
@@ -72,7 +76,7 @@ fn counts_are_exact() {
 #[test]
 fn it_agrees_with_a_full_sort() {
     let mut rng = stream(3, Purpose::Evaluation, 0);
-    let mut work = Vec::new();
+    let mut work = Work::default();
     for count in [1usize, 2, 3, 20, 126, 1000, 4096, 4097, 9000] {
         let random: Vec<f32> = (0..count).map(|_| normal(&mut rng)).collect();
         let ties = random.iter().map(|x| (2.0 * x).round() / 2.0).collect();
@@ -88,9 +92,8 @@ fn it_agrees_with_a_full_sort() {
                         expected[j] = logits[j];
                     }
                 }
-                let ranks = SelectedRanks::of(selection(text), 1, &mut rng);
                 let mut found = logits.clone();
-                ranks.apply(0, &mut found, &mut work);
+                ranks(text).apply(0, &mut found, |k| k, &mut work);
                 assert_eq!(found, expected, "{text} of {count}");
             }
         }
@@ -99,12 +102,10 @@ fn it_agrees_with_a_full_sort() {
 
 #[test]
 fn a_nan_is_not_hidden() {
-    let mut rng = stream(3, Purpose::Negatives, 0);
     for text in ["easiest:50%", "hardest:50%", "random:50%"] {
         for nan in [f32::NAN, -f32::NAN] {
             let mut logits = [1.0, nan, 0.0, 2.0];
-            let ranks = SelectedRanks::of(selection(text), 1, &mut rng);
-            ranks.apply(0, &mut logits, &mut Vec::new());
+            ranks(text).apply(0, &mut logits, |k| k, &mut Work::default());
             assert!(logits[1].is_nan() && logits[0] == 1.0 && logits[3] == 2.0, "{logits:?}");
         }
     }
@@ -112,17 +113,14 @@ fn a_nan_is_not_hidden() {
 
 #[test]
 fn random_subsets_are_uniform_and_as_many_as_the_hardest() {
-    let mut rng = stream(9, Purpose::Negatives, 0);
-    // Few kept, few dropped: both halves of the shuffle.
     for (text, kept) in [("random:25%", 3), ("random:75%", 9)] {
         let queries = 4000;
-        let ranks = SelectedRanks::of(selection(text), queries, &mut rng);
         let (mut counts, mut together) = ([0u32; 12], 0);
         for query in 0..queries {
             let mut logits: Vec<f32> = (0..12).map(|j| j as f32).collect();
-            ranks.apply(query, &mut logits, &mut Vec::new());
+            ranks(text).apply(query, &mut logits, |k| k, &mut Work::default());
             let stays: Vec<usize> = (0..12).filter(|&j| logits[j] == j as f32).collect();
-            assert_eq!((stays.len(), ranks.require_kept(12).unwrap()), (kept, kept));
+            assert_eq!((stays.len(), ranks(text).require_kept(12).unwrap()), (kept, kept));
             stays.iter().for_each(|&j| counts[j] += 1);
             together += u32::from(stays.contains(&0) && stays.contains(&11));
         }
@@ -134,10 +132,30 @@ fn random_subsets_are_uniform_and_as_many_as_the_hardest() {
         let deviation = (queries as f64 * pair * (1.0 - pair)).sqrt();
         assert!((f64::from(together) - queries as f64 * pair).abs() < 4.5 * deviation, "{together}");
     }
-    // Nothing but `random` draws.
-    let before = rng.get_word_pos();
-    SelectedRanks::of(selection("hardest:50%"), 100, &mut rng);
-    assert_eq!(rng.get_word_pos(), before);
+}
+
+#[test]
+fn random_words_belong_to_candidates() {
+    // The same candidates with others left out between them keep their words, so that their order stays.
+    let words = |candidates: &[usize]| {
+        let kept = |share: usize| {
+            let mut logits = vec![0.0; candidates.len()];
+            let text = format!("random:{}%", 100 * share / candidates.len());
+            ranks(&text).apply(5, &mut logits, |k| candidates[k], &mut Work::default());
+            (0..candidates.len()).filter(|&k| logits[k] == 0.0).map(|k| candidates[k]).collect::<Vec<_>>()
+        };
+        // Those with ranks from the last on, one more each time: the order by words.
+        let mut order = Vec::new();
+        for share in 1..candidates.len() {
+            let more = kept(share).into_iter().find(|j| !order.contains(j)).unwrap();
+            order.push(more);
+        }
+        order
+    };
+    let all: Vec<usize> = (0..20).collect();
+    let some = [1, 2, 7, 8, 19];
+    let expected: Vec<usize> = words(&all).into_iter().filter(|j| some.contains(j)).collect();
+    assert!(expected.starts_with(&words(&some)) && expected.len() >= 4, "{expected:?} {:?}", words(&some));
 }
 
 #[test]
@@ -187,15 +205,15 @@ fn time_of_a_selection() {
     for count in [4_096, 65_536] {
         let logits: Vec<f32> = (0..queries * count).map(|_| 0.1 * normal(&mut rng)).collect();
         for text in ["hardest:5%", "range:40-60%", "random:5%", "random:95%"] {
-            let ranks = SelectedRanks::of(selection(text), queries, &mut rng);
+            let ranks = ranks(text);
             let mut best = f64::INFINITY;
             for _ in 0..5 {
                 let mut rows = logits.clone();
                 let start = std::time::Instant::now();
                 measure::pool::for_each(rows.chunks_mut(8 * count).enumerate(), |(index, rows)| {
-                    let mut work = Vec::new();
+                    let mut work = Work::default();
                     for (offset, row) in rows.chunks_mut(count).enumerate() {
-                        ranks.apply(8 * index + offset, row, &mut work);
+                        ranks.apply(8 * index + offset, row, |k| k, &mut work);
                     }
                 });
                 best = best.min(start.elapsed().as_secs_f64());

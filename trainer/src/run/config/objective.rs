@@ -6,10 +6,10 @@ use super::negatives::MOST_KEYS;
 use super::{Config, Negatives, ObjectiveKind, QueueSettings};
 use crate::error::{Error, Result};
 use crate::loss::{
-    Candidates, Loss, LossKind, Queue, SameClassCount, SelectedRanks, Selection, cross_entropy,
+    Candidates, Classes, Loss, LossKind, PendingCount, Queue, SelectedRanks, Selection, StepDraws,
+    cross_entropy,
 };
 use candle_core::Tensor;
-use rand_chacha::ChaCha8Rng;
 
 /// What a run minimises. [`Config::training_objective`] makes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,12 +155,17 @@ impl Objective {
         }
     }
 
-    /// Whether the loss is a function of the features of a batch alone: it asks for no classes and draws nothing.
-    pub(crate) fn needs_features_alone(&self) -> bool {
-        self.contrastive().is_some_and(|contrastive| {
-            contrastive.source == NegativeSource::Batch
-                && contrastive.selection.is_none()
-                && !contrastive.loss.knows_classes()
+    /// Whether the loss of a step on a GPU asks nothing of the host: it has no classes to check or to upload.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn stays_on_device(&self) -> bool {
+        self.contrastive().is_some_and(|contrastive| !contrastive.loss.knows_classes())
+    }
+
+    /// Whether negatives are drawn, or kept at random.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn is_random(&self) -> bool {
+        self.contrastive().is_some_and(|Contrastive { source, selection, .. }| {
+            matches!(source, NegativeSource::Sampled(_)) || selection.is_some_and(|s| s.is_random())
         })
     }
 
@@ -201,25 +206,26 @@ impl Objective {
     }
 
     /// The loss of a batch of n samples of these classes, from head features: \[2n, d\] of both views, or, with a
-    /// queue, \[n, d\] of view 1, beside the unit keys \[n, d\] of view 2 and the queue of earlier ones. `rng` draws
-    /// sampled negatives and random selections.
+    /// queue, \[n, d\] of view 1, beside the unit keys \[n, d\] of view 2 and the queue of earlier ones. Sampled
+    /// negatives and random selections are drawn by the numbers of the step, `draws`.
     ///
     /// # Errors
     /// Those of the loss; an objective with a queue, and none given.
     pub(crate) fn loss(
         &self,
         features: &Tensor,
-        classes: &[u32],
+        classes: Classes<'_>,
         keys: Option<(&Tensor, &Queue)>,
-        rng: &mut ChaCha8Rng,
-    ) -> Result<(Loss, SameClassCount)> {
+        draws: StepDraws<'_>,
+    ) -> Result<(Loss, PendingCount)> {
         let Some(contrastive) = self.contrastive() else {
+            let classes = classes.host();
             let classes: Vec<usize> = classes.iter().chain(classes).map(|&class| class as usize).collect();
-            return Ok((cross_entropy(features, &classes)?, SameClassCount::default()));
+            return Ok((cross_entropy(features, &classes)?, PendingCount::default()));
         };
         let candidates = match (contrastive.source, keys) {
             (NegativeSource::Batch, _) => Candidates::batch(features, classes)?,
-            (NegativeSource::Sampled(k), _) => Candidates::sampled(features, classes, k, rng)?,
+            (NegativeSource::Sampled(k), _) => Candidates::sampled(features, classes, k, draws)?,
             (NegativeSource::Queue(_), Some((positives, queue))) => {
                 Candidates::queue(features, classes, positives, queue)?
             }
@@ -228,7 +234,7 @@ impl Objective {
             }
         };
         let selected = match contrastive.selection {
-            Some(selection) => SelectedRanks::of(selection, candidates.num_anchors(), rng),
+            Some(selection) => SelectedRanks::of(selection, draws),
             None => SelectedRanks::all(),
         };
         contrastive.loss.mean(&candidates, &selected, contrastive.temperature)

@@ -30,6 +30,7 @@ use super::{Config, Objective};
 use crate::augment::{ViewStream, Views};
 use crate::data::Samples;
 use crate::error::{Error, Result};
+use crate::loss::PendingCount;
 use crate::model::Network;
 use crate::optim::{Optimiser, Schedule};
 use candle_core::{DType, Tensor};
@@ -136,6 +137,8 @@ struct Run<'a> {
     schedule: Schedule,
     batches: usize,
     position: TrainState,
+    /// How often the negatives kept since the last look were of their anchor's class.
+    kept: PendingCount,
     /// The losses of the steps since the last look.
     losses: Tensor,
     #[cfg(feature = "cuda")]
@@ -168,7 +171,7 @@ impl<'a> Run<'a> {
             optimiser.set_rates(network.parameters(), rates)?;
         }
         #[cfg(feature = "cuda")]
-        let recorded = recorded::RecordedStep::new(config, &objective, samples, session)?;
+        let recorded = recorded::RecordedStep::new(config, &objective, samples, &network, session)?;
         Ok(Self {
             config,
             samples,
@@ -180,6 +183,7 @@ impl<'a> Run<'a> {
             schedule,
             batches,
             position: TrainState::default(),
+            kept: PendingCount::default(),
             losses: Tensor::zeros(LOOK_EVERY, DType::F32, session.device)?,
             #[cfg(feature = "cuda")]
             recorded,
@@ -199,23 +203,23 @@ impl<'a> Run<'a> {
         let order = permutation(self.samples.len(), &mut stream(config.seed, Purpose::Shuffle, epoch as u64));
         let mut draw = ViewStream::new(config.seed, Purpose::Augmentation, epoch)?;
         draw.set_position(self.position.views);
-        let mut choose = stream(config.seed, Purpose::Negatives, epoch as u64);
-        choose.set_word_pos(self.position.negatives);
         let look_every = if session.device.is_cpu() { 1 } else { LOOK_EVERY };
         let mut pending = 0;
         for batch in order.chunks_exact(config.batch_size).skip(self.position.step_of_epoch) {
-            let loss = self.step(batch, &mut draw, &mut choose)?;
+            let loss = self.step(batch, &mut draw)?;
             self.losses.slice_set(&loss, 0, pending)?;
             pending += 1;
             let looks = pending == look_every || self.position.step_of_epoch + 1 == self.batches;
             if looks {
                 self.position.loss_sum += self.look(pending, checkpointer)?;
                 pending = 0;
+                let kept = self.kept.take()?;
+                self.position.kept_same += kept.same;
+                self.position.kept_known += kept.known;
             }
             self.position.step += 1;
             self.position.step_of_epoch += 1;
             self.position.views = draw.position();
-            self.position.negatives = choose.get_word_pos();
             if looks && self.position.step_of_epoch < self.batches {
                 self.pause(checkpointer, session)?;
             }

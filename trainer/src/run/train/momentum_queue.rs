@@ -7,7 +7,7 @@
 
 use crate::data::Samples;
 use crate::error::{Error, Result};
-use crate::loss::Queue;
+use crate::loss::{Classes, Queue};
 use crate::model::{Input, Momentum, Network, Output, Precision, Tape};
 use crate::run::{Config, Objective};
 use candle_core::Tensor;
@@ -62,7 +62,7 @@ impl MomentumQueue {
     ///
     /// # Errors
     /// As [`Queue::push`].
-    pub fn push(&mut self, keys: &Tensor, classes: &[u32]) -> Result<()> {
+    pub fn push(&mut self, keys: &Tensor, classes: Classes<'_>) -> Result<()> {
         self.queue.push(keys, classes)
     }
 

@@ -14,9 +14,6 @@ pub(super) struct TrainState {
     /// Words drawn from this epoch's stream of views.
     #[serde(with = "text")]
     pub views: u128,
-    /// Words drawn from this epoch's stream of negatives.
-    #[serde(with = "text")]
-    pub negatives: u128,
     /// How often the negatives kept in this epoch were of their anchor's class.
     #[serde(default)]
     pub kept_same: u64,

@@ -5,64 +5,84 @@ use super::momentum_queue::MomentumQueue;
 use super::state::TrainState;
 use crate::augment::ViewStream;
 use crate::error::Result;
-use crate::loss::Loss;
-use crate::model::{Input, Tape};
+use crate::loss::{Classes, PendingCount, StepDraws};
+use crate::model::{Input, Network};
+use crate::optim::Optimiser;
+use crate::run::Objective;
 use candle_core::Tensor;
-use rand_chacha::ChaCha8Rng;
+
+/// What a step leaves beside the weights.
+pub(super) struct StepOutcome {
+    /// \[1\].
+    pub loss: Tensor,
+    /// How often the negatives that counted were of their anchor's class.
+    pub kept: PendingCount,
+    /// With a queue, the batch's unit keys \[n, d\], which are not in it yet.
+    pub keys: Option<Tensor>,
+}
+
+/// Both passes over two views of a batch, and the update by the rate that was prepared.
+///
+/// # Errors
+/// Those of the passes, the loss and the update.
+pub(super) fn work(
+    (network, queue, optimiser): (&Network, Option<&MomentumQueue>, &Optimiser),
+    objective: &Objective,
+    views: &Input,
+    (classes, draws): (Classes<'_>, StepDraws<'_>),
+) -> Result<StepOutcome> {
+    let (output, tape, keys) = match queue {
+        Some(queue) => {
+            let (output, tape, keys) = queue.forward(network, views)?;
+            (output, tape, Some(keys))
+        }
+        None => {
+            let (output, tape) = network.forward_train(views)?;
+            (output, tape, None)
+        }
+    };
+    let earlier = keys.as_ref().zip(queue.map(MomentumQueue::queue));
+    let (loss, kept) = objective.loss(&output.head, classes, earlier, draws)?;
+    drop(output);
+    network.backward(tape, loss.gradient)?;
+    optimiser.apply(network.parameters())?;
+    if let Some(queue) = queue {
+        queue.follow(network)?;
+    }
+    Ok(StepOutcome { loss: loss.value.reshape(1)?, kept, keys })
+}
 
 impl Run<'_> {
-    /// One step on these samples; its loss, \[1\].
-    pub(super) fn step(
-        &mut self,
-        batch: &[usize],
-        draw: &mut ViewStream,
-        choose: &mut ChaCha8Rng,
-    ) -> Result<Tensor> {
-        let rate = self.schedule.rate(self.position.step as usize);
-        #[cfg(feature = "cuda")]
-        if let Some(recorded) = &mut self.recorded {
-            let classes = vec![0; batch.len()];
-            let of = |head: &Tensor| {
-                let (loss, _) = self.objective.loss(head, &classes, None, &mut choose.clone())?;
-                Ok(loss)
-            };
-            let loss =
-                recorded.run((&self.views, batch, draw), &self.network, (&mut self.optimiser, rate), of)?;
-            return Ok(loss.clone());
-        }
-        let input = self.views.random(batch, draw, 2)?;
-        let (loss, tape) = self.forward(&input, batch, choose)?;
-        self.network.backward(tape, loss.gradient)?;
-        self.optimiser.step(self.network.parameters(), rate)?;
-        if let Some(queue) = &self.queue {
-            queue.follow(&self.network)?;
-        }
-        Ok(loss.value.reshape(1)?)
-    }
-
-    /// The loss of two views of a batch, and the tape of the trained network's pass; the batch's keys are in the queue
-    /// afterwards.
-    fn forward(&mut self, input: &Input, batch: &[usize], rng: &mut ChaCha8Rng) -> Result<(Loss, Tape)> {
+    /// One step on these samples, whose keys are in the queue afterwards; its loss, \[1\].
+    pub(super) fn step(&mut self, batch: &[usize], draw: &mut ViewStream) -> Result<Tensor> {
         let labels = self.samples.labels();
         let classes: Vec<u32> = batch.iter().map(|&i| labels[i] as u32).collect();
-        let (output, tape, keys) = match &self.queue {
-            Some(queue) => {
-                let (output, tape, keys) = queue.forward(&self.network, input)?;
-                (output, tape, Some(keys))
+        let draws = StepDraws::new(self.config.seed, self.position.step)?;
+        let rate = self.schedule.rate(self.position.step as usize);
+        self.optimiser.prepare(self.network.parameters(), rate)?;
+        let of = (&self.network, self.queue.as_ref(), &self.optimiser);
+        #[cfg(feature = "cuda")]
+        let outcome = match &mut self.recorded {
+            Some(recorded) => {
+                self.views.random_into(recorded.views(), batch, draw, 2)?;
+                recorded.run(of, &self.objective, (&classes, draws))?
             }
             None => {
-                let (output, tape) = self.network.forward_train(input)?;
-                (output, tape, None)
+                let views = self.views.random(batch, draw, 2)?;
+                work(of, &self.objective, &views, ((&classes).into(), draws))?
             }
         };
-        let earlier = keys.as_ref().zip(self.queue.as_ref().map(MomentumQueue::queue));
-        let (loss, count) = self.objective.loss(&output.head, &classes, earlier, rng)?;
+        #[cfg(not(feature = "cuda"))]
+        let outcome = {
+            let views = self.views.random(batch, draw, 2)?;
+            work(of, &self.objective, &views, ((&classes).into(), draws))?
+        };
+        let StepOutcome { loss, kept, keys } = outcome;
         if let (Some(queue), Some(keys)) = (&mut self.queue, &keys) {
-            queue.push(keys, &classes)?;
+            queue.push(keys, (&classes).into())?;
         }
-        self.position.kept_same += count.same;
-        self.position.kept_known += count.known;
-        Ok((loss, tape))
+        self.kept += kept;
+        Ok(loss)
     }
 
     /// What an epoch's record says of the negatives, where there is a queue or a selection: the effective K, and the
