@@ -91,7 +91,7 @@ CHECK(select) {
         int samples, rows, columns, num_sampled, from_queue;
     };
     const std::vector<Shape> shapes = {{2, 4, 4, 0, 0},    {7, 14, 14, 0, 0},    {37, 74, 74, 0, 0},   {2, 2, 2, 1, 0},       {37, 37, 37, 5, 0},
-                                       {37, 37, 37, 36, 0}, {5, 5, 9, 0, 1},      {3, 3, 2051, 0, 1},   {2, 2, 5000, 0, 1}};
+                                       {37, 37, 37, 35, 0}, {37, 37, 37, 36, 0}, {5, 5, 9, 0, 1},      {3, 3, 2051, 0, 1},   {2, 2, 5000, 0, 1}};
     int turn = 0;
     for (const Shape &s : shapes)
         for (int values = 0; values < 4; values++) {
