@@ -28,7 +28,7 @@ use measure::pool::map;
 use measure::rng::philox::View;
 use std::sync::OnceLock;
 
-/// Anchors whose negatives one task draws or selects with one buffer.
+/// Anchors whose negatives one task selects with one buffer.
 const ANCHORS: usize = 8;
 
 /// The features of a batch and what may be negatives of its anchors.
@@ -152,8 +152,8 @@ impl<'a> Candidates<'a> {
     /// of a step that are not there yet ([`Classes`], [`StepDraws`]); the count is not waited for.
     ///
     /// # Errors
-    /// Those of the loss; an anchor without negatives, or of which the selection keeps none; a temperature that is not
-    /// positive.
+    /// Those of the loss; an anchor without negatives, or of which the selection keeps none (on a GPU, where an anchor
+    /// has fewer negatives than others for its class, the loss is then NaN instead); a temperature that is not positive.
     ///
     /// # Examples
     /// A loss of one's own: the mean of e^{a_ij} over the negatives, ∂/∂a_ij = e^{a_ij}/N.
@@ -429,22 +429,20 @@ impl<'a> Candidates<'a> {
 }
 
 /// Whether sample j is drawn for anchor i, \[n, n\]: the K of the others with the smallest words.
+///
+/// On one thread: it may be asked for within a task of the pool, which must not meet itself while it waits for others.
 fn draw(n: usize, num_negatives: usize, draws: &StepDraws<'_>) -> Vec<bool> {
-    let mut drawn = vec![false; n * n];
-    measure::pool::for_each(drawn.chunks_mut(ANCHORS * n).enumerate(), |(index, rows)| {
-        let mut work = Work::default();
-        for (offset, row) in rows.chunks_exact_mut(n).enumerate() {
-            let anchor = index * ANCHORS + offset;
-            work.keys.clear();
-            append_words(&draws.counter, anchor, View::FIRST, n, &mut work.keys);
-            work.keys.remove(anchor);
-            let kept = kept(&[[0, num_negatives]], &mut work);
-            let others = row.iter_mut().enumerate().filter(|(j, _)| *j != anchor);
-            for (((_, drawn), key), index) in others.zip(&work.keys).zip(0u64..) {
-                *drawn = kept.contains(*key, index);
-            }
+    let (mut drawn, mut work) = (vec![false; n * n], Work::default());
+    for (anchor, row) in drawn.chunks_exact_mut(n).enumerate() {
+        work.keys.clear();
+        append_words(&draws.counter, anchor, View::FIRST, n, &mut work.keys);
+        work.keys.remove(anchor);
+        let kept = kept(&[[0, num_negatives]], &mut work);
+        let others = row.iter_mut().enumerate().filter(|(j, _)| *j != anchor);
+        for (((_, drawn), key), index) in others.zip(&work.keys).zip(0u64..) {
+            *drawn = kept.contains(*key, index);
         }
-    });
+    }
     drawn
 }
 

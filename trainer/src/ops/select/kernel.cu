@@ -132,14 +132,14 @@ __device__ __forceinline__ uint32_t rank_of(uint32_t share, uint32_t count) {
 
 // is_negative [rows, columns]: 1 or 0; added: its logarithm; null where they are not wanted. counts [rows, 2], or null:
 // how many of a row's kept candidates have the anchor's class, and how many a known one. Classes may be null where
-// neither that nor `other_classes` asks for them. Grid: at most `rows` blocks.
+// neither that nor `other_classes` asks for them, step [1] where nothing is random. Grid: at most `rows` blocks.
 extern "C" __global__ void select_rows(const uint32_t *cosines, const uint32_t *step, const uint32_t *anchor_classes,
                                        const uint32_t *candidate_classes, Rules rules, float *is_negative, float *added, int64_t *counts) {
     __shared__ Cells cells;
     __shared__ uint64_t bounds[MOST_PARTS][2];
     for (int index = blockIdx.x; index < rules.rows; index += gridDim.x) {
         const int64_t start = (int64_t)index * rules.columns;
-        Row row = {cosines + start, candidate_classes, {{rules.key[0], rules.key[1]}, rules.purpose, step[0]}, (uint32_t)index, 0, index, NO_BOUND};
+        Row row = {cosines + start, candidate_classes, {{rules.key[0], rules.key[1]}, rules.purpose, step ? step[0] : 0}, (uint32_t)index, 0, index, NO_BOUND};
         if (row.own >= rules.samples) row.own -= rules.samples;
         if (anchor_classes) row.own_class = anchor_classes[row.own];
         // All n - 1 others need no bound.
