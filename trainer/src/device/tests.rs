@@ -5,14 +5,15 @@
 use super::DeviceChoice;
 use super::graph::Replay;
 use super::launch::Element;
-use crate::ops::batch_norm::cuda as batch_norm;
+use crate::ops::batch_norm::{self as tensors, cuda as batch_norm};
 use crate::ops::cast::cuda as cast;
 use crate::ops::conv::cuda as conv;
 use crate::ops::info_nce::cuda as info_nce;
 use crate::ops::linear::cuda as linear;
 use crate::ops::optimiser::{Segment, cuda as optimiser};
 use crate::ops::pool::cuda as pool;
-use candle_core::{CudaDevice, Device};
+use crate::ops::sums::cuda as sums;
+use candle_core::{CudaDevice, DType, Device, Tensor};
 use cudarc::driver::CudaSlice;
 use half::bf16;
 use measure::rng::{Purpose, normal, stream};
@@ -55,6 +56,13 @@ fn close<T: Element>(what: &str, device: &CudaDevice, found: &CudaSlice<T>, refe
         let error = ((f.to_f64() - r).abs() - rounding * r.abs()) / largest;
         assert!(error < 5e-6, "{what} {} at {i}: {} instead of {r}", T::NAME, f.to_f64());
     }
+}
+
+/// Partial sums, added over their chunks.
+fn total(device: &CudaDevice, partial: &CudaSlice<f32>, columns: usize) -> CudaSlice<f32> {
+    let mut sums = upload(device, &vec![f32::NAN; columns]);
+    sums::add_chunks(device, &partial.as_view(), &mut sums.as_view_mut()).unwrap();
+    sums
 }
 
 fn check_batch_norm<T: Element>(device: &CudaDevice, rows: usize, channels: usize, relu: bool) {
@@ -120,24 +128,22 @@ fn check_batch_norm<T: Element>(device: &CudaDevice, rows: usize, channels: usiz
     let alone = |i: usize| affines[i % channels] * hat(i) + affines[channels + i % channels];
     let g: Vec<f64> = (0..size).map(|i| if relu && alone(i) <= 0.0 { 0.0 } else { gradients[i] }).collect();
     let expected = sums_of(&g);
-    let sums = batch_norm::reduce(device, forward, &gradient.as_view(), relu).unwrap();
+    let partial = batch_norm::reduce(device, forward, &gradient.as_view(), relu).unwrap();
+    let sums = total(device, &partial, 2 * channels);
     close("parameter gradients", device, &sums, &expected);
     let dx = batch_norm::input_gradient(device, forward, &gradient.as_view(), &sums.as_view(), relu).unwrap();
     close("input gradient", device, &dx, &gradient_of(&g, &expected));
     // With it, from y.
     let g: Vec<f64> = (0..size).map(|i| if ys[i] <= 0.0 { 0.0 } else { gradients[i] }).collect();
     let expected = sums_of(&g);
-    let sums = batch_norm::masked_reduce(device, forward, &output, &mut gradient.as_view_mut()).unwrap();
+    let partial = batch_norm::masked_reduce(device, forward, &output, &mut gradient.as_view_mut()).unwrap();
+    let sums = total(device, &partial, 2 * channels);
     close("masked gradient", device, &gradient, &g);
     close("parameter gradients", device, &sums, &expected);
     let mut view = gradient.as_view_mut();
     batch_norm::input_gradient_in_place(device, forward, &mut view, &sums.as_view(), false).unwrap();
     close("input gradient", device, &gradient, &gradient_of(&g, &expected));
-    // Running statistics from those of the batch.
-    let mut again = upload(device, &vec![0.5; 2 * channels]);
-    batch_norm::update_running(device, &mut again.as_view_mut(), &stats_view, shape, 1e-5, 0.1).unwrap();
-    close("running statistics", device, &again, &moved);
-    let frozen = batch_norm::running_statistics(device, &again.as_view(), channels, 1e-5).unwrap();
+    let frozen = batch_norm::running_statistics(device, &running.as_view(), channels, 1e-5).unwrap();
     let inverse = |v: &f64| 1.0 / (v + 1e-5).sqrt();
     close(
         "frozen",
@@ -154,6 +160,47 @@ fn batch_norm_is_its_formula() {
         check_batch_norm::<f32>(&device, rows, channels, relu);
         check_batch_norm::<bf16>(&device, rows, channels, relu);
     }
+}
+
+/// Operations of a training step of batch normalisation, recorded; only the emulated device counts nothing beside
+/// kernels and copies.
+fn num_batch_norm_operations(device: &CudaDevice, residual: bool) -> usize {
+    let tensor = |shape: &[usize]| {
+        let ones = Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap();
+        ones.to_device(&Device::Cuda(device.clone())).unwrap()
+    };
+    let (x, around, affine) = (tensor(&[40, 16]), tensor(&[40, 16]), tensor(&[2, 16]));
+    let (running, gradient, dy) = (tensor(&[2, 16]), tensor(&[2, 16]), tensor(&[40, 16]));
+    let mut replay = Replay::new(device, true);
+    for _ in 0..3 {
+        let step = || {
+            let statistics = tensors::train_statistics(&x, &running, 1e-5, 0.1)?;
+            let y = tensors::apply(&x, &statistics, &affine, residual.then_some(&around), true)?;
+            let residual_output = residual.then_some(&y);
+            let forward = tensors::Forward {
+                x: &x,
+                statistics: &statistics,
+                affine: &affine,
+                relu: true,
+                residual_output,
+            };
+            tensors::backward(&dy, &forward, &gradient)?;
+            Ok(())
+        };
+        replay.run(step).unwrap();
+    }
+    replay.num_operations()
+}
+
+#[test]
+fn batch_norm_trains_in_six_launches() {
+    let Some(device) = gpu() else { return };
+    if super::gauge::name(&device).unwrap() != "emulated" || std::env::var_os("EMULATE_NO_GRAPHS").is_some() {
+        return;
+    }
+    // Moments, statistics, output; partial sums, sums, gradient of the input. No copy into the gradient's place.
+    assert_eq!(num_batch_norm_operations(&device, false), 6);
+    assert_eq!(num_batch_norm_operations(&device, true), 6);
 }
 
 fn check_conv<T: Element>(device: &CudaDevice, x: [usize; 4], w: [usize; 4], stride: usize, padding: usize) {
@@ -244,12 +291,12 @@ fn check_linear<T: Element>(device: &CudaDevice, rows: usize, inputs: usize, out
     close("linear layer", device, &y, &ys);
     let column =
         |g: &[f64]| (0..outputs).map(|o| g.iter().skip(o).step_by(outputs).sum::<f64>()).collect::<Vec<_>>();
-    let db = linear::column_sums(device, (rows, outputs), &g.as_view()).unwrap();
-    close("bias gradient", device, &db, &column(&gs));
-    let db = linear::masked_sums(device, (rows, outputs), &y.as_view(), &mut g.as_view_mut()).unwrap();
+    let partial = linear::column_sums(device, (rows, outputs), &g.as_view()).unwrap();
+    close("bias gradient", device, &total(device, &partial, outputs), &column(&gs));
+    let partial = linear::masked_sums(device, (rows, outputs), &y.as_view(), &mut g.as_view_mut()).unwrap();
     let gs: Vec<f64> = (0..rows * outputs).map(|i| if ys[i] <= 0.0 { 0.0 } else { gs[i] }).collect();
     close("masked gradient", device, &g, &gs);
-    close("bias gradient", device, &db, &column(&gs));
+    close("bias gradient", device, &total(device, &partial, outputs), &column(&gs));
     let dx = linear::input_gradient(device, shape, &g.as_view(), &w.as_view()).unwrap();
     let of = |i: usize| {
         (0..outputs).map(|o| gs[i / inputs * outputs + o] * ws[o * inputs + i % inputs]).sum::<f64>()

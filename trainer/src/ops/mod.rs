@@ -26,6 +26,7 @@ pub mod pool;
 mod scratch;
 mod shared;
 pub(crate) mod storage;
+pub(crate) mod sums;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tile;

@@ -133,34 +133,6 @@ pub fn apply<T: Element>(
     Ok(y)
 }
 
-/// running ← (1 − momentum)·running + momentum·(mean, unbiased variance) from the statistics of `rows` rows.
-///
-/// # Errors
-/// Lengths that do not fit, fewer than two rows, or the launch fails.
-pub fn update_running(
-    device: &CudaDevice,
-    running: &mut CudaViewMut<f32>,
-    stats: &CudaView<f32>,
-    (rows, channels): (usize, usize),
-    epsilon: f32,
-    momentum: f32,
-) -> Result<()> {
-    check_length("running statistics", running.len(), 2 * channels)?;
-    check_length("statistics", stats.len(), 2 * channels)?;
-    if rows < 2 {
-        candle_core::bail!("batch norm: the unbiased variance of {rows} rows does not exist");
-    }
-    let arguments = [
-        write(device, running),
-        read(device, stats),
-        Argument::I32(int("channels", channels)?),
-        Argument::F32((rows as f64 / (rows - 1) as f64) as f32),
-        Argument::F32(epsilon),
-        Argument::F32(momentum),
-    ];
-    launch(device, MODULE, "batch_norm_update_running", linear(channels), &arguments)
-}
-
 /// What the backward pass needs of the forward pass.
 #[derive(Clone, Copy)]
 pub struct Forward<'a, T> {
@@ -184,7 +156,7 @@ impl<T: Element> Forward<'_, T> {
     }
 }
 
-/// dγ = Σ g·x̂ and dβ = Σ g; with `relu`, g = dy where γ·x̂ + β > 0, as it was where no residual was added.
+/// Partial sums \[chunks, 2, channels\] of dγ = Σ g·x̂ and dβ = Σ g; with `relu`, g = dy where γ·x̂ + β > 0, as it was where no residual was added.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or the launch fails.
@@ -195,10 +167,10 @@ pub fn reduce<T: Element>(
     relu: bool,
 ) -> Result<CudaSlice<f32>> {
     forward.check(dy.len())?;
-    sums(device, forward, NULL, read(device, dy), relu)
+    partial_sums(device, forward, NULL, read(device, dy), relu)
 }
 
-/// dγ = Σ g·x̂ and dβ = Σ g of g = dy where y > 0, which is written over dy.
+/// Partial sums \[chunks, 2, channels\] of dγ = Σ g·x̂ and dβ = Σ g, where g = dy where y > 0, which is written over dy.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or the launch fails.
@@ -210,10 +182,10 @@ pub fn masked_reduce<T: Element>(
 ) -> Result<CudaSlice<f32>> {
     forward.check(dy.len())?;
     check_length("y of a batch normalisation", y.len(), dy.len())?;
-    sums(device, forward, read(device, y), write(device, dy), true)
+    partial_sums(device, forward, read(device, y), write(device, dy), true)
 }
 
-fn sums<T: Element>(
+fn partial_sums<T: Element>(
     device: &CudaDevice,
     forward: Forward<T>,
     y: Argument,
@@ -238,12 +210,7 @@ fn sums<T: Element>(
         Argument::I32(relu.into()),
     ];
     launch(device, MODULE, &variant::<T>("batch_norm_reduce", packed), tiles.sums(), &arguments)?;
-    let sums = uninitialised::<f32>(device, 2 * channels)?;
-    let (chunks, columns) = (int("chunks", tiles.chunks)?, int("channels", 2 * channels)?);
-    let arguments =
-        [whole(device, &partial), whole(device, &sums), Argument::I32(chunks), Argument::I32(columns)];
-    launch(device, MODULE, "batch_norm_combine", combine(2 * channels), &arguments)?;
-    Ok(sums)
+    Ok(partial)
 }
 
 /// dx = γ/√(var+ε) · (g − dβ/R − x̂·dγ/R) from (dγ, dβ); with `relu`, g is dy masked by the sign that x gives, else dy

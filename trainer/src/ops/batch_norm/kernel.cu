@@ -108,18 +108,6 @@ extern "C" __global__ void batch_norm_statistics(const float *partial, float *st
     }
 }
 
-// running <- (1 - momentum)·running + momentum·(mean, var·R/(R-1)), with var = 1/inverse^2 - eps from stats; unbias =
-// R/(R-1).
-extern "C" __global__ void batch_norm_update_running(float *running, const float *stats, int channels, float unbias, float epsilon,
-                                                     float momentum) {
-    for (int channel = blockIdx.x * blockDim.x + threadIdx.x; channel < channels; channel += gridDim.x * blockDim.x) {
-        const float inverse = stats[channels + channel];
-        const float variance = without_negative(1.f / (inverse * inverse) - epsilon) * unbias;
-        running[channel] += momentum * (stats[channel] - running[channel]);
-        running[channels + channel] += momentum * (variance - running[channels + channel]);
-    }
-}
-
 // stats of evaluation: (mean, 1/sqrt(var + eps)) of the running buffers.
 extern "C" __global__ void batch_norm_running_statistics(const float *running, float *stats, int channels, float epsilon) {
     for (int channel = blockIdx.x * blockDim.x + threadIdx.x; channel < channels; channel += gridDim.x * blockDim.x) {
@@ -199,10 +187,6 @@ __device__ __forceinline__ void reduce_gradient(const T *x, const T *y, T *gradi
             out[channels + v] = alone[v];
         }
     }
-}
-
-extern "C" __global__ void batch_norm_combine(const float *partial, float *sums, int chunks, int columns) {
-    combine_sums(partial, sums, chunks, columns);
 }
 
 // dx may be dy itself. With relu the mask is computed again from x.

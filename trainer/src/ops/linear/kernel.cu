@@ -48,10 +48,6 @@ __device__ __forceinline__ void reduce_gradient(const T *y, T *gradient, float *
         for (int v = 0; v < V; v++) partial[(int64_t)blockIdx.y * columns + column + v] = sum[v];
 }
 
-extern "C" __global__ void linear_combine(const float *partial, float *sums, int chunks, int columns) {
-    combine_sums(partial, sums, chunks, columns);
-}
-
 #define DEFINE(NAME, T, V)                                                                                                                 \
     extern "C" __global__ void linear_add_bias_##NAME(T *y, const float *bias, int64_t rows, int columns, int relu) {                      \
         add_bias<T, V>(y, bias, rows, columns, relu);                                                                                      \
