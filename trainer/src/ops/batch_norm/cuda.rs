@@ -117,12 +117,13 @@ pub fn apply<T: Element>(
     }
     let y = uninitialised::<T>(device, rows * channels)?;
     let (input, more) = (read(device, x), read_optional(device, residual));
-    let packed = packs(channels, &[input, more]);
+    let (stats, affine) = (read(device, stats), read(device, affine));
+    let packed = packs(channels, &[input, more, stats, affine]);
     let tiles = Tiles::new(rows, channels, if packed { T::PACK } else { 1 });
     let arguments = [
         input,
-        read(device, stats),
-        read(device, affine),
+        stats,
+        affine,
         more,
         whole(device, &y),
         Argument::I64(rows as i64),
@@ -153,6 +154,11 @@ impl<T: Element> Forward<'_, T> {
         check_length("the gradient of a batch normalisation", gradient, rows * channels)?;
         check_length("statistics", self.stats.len(), 2 * channels)?;
         check_length("γ and β", self.affine.len(), 2 * channels)
+    }
+
+    /// x, statistics, γ and β.
+    fn arguments(&self, device: &CudaDevice) -> [Argument<'_>; 3] {
+        [read(device, self.x), read(device, self.stats), read(device, self.affine)]
     }
 }
 
@@ -193,16 +199,16 @@ fn partial_sums<T: Element>(
     relu: bool,
 ) -> Result<CudaSlice<f32>> {
     let (rows, channels) = forward.shape;
-    let input = read(device, forward.x);
-    let packed = packs(channels, &[input, y, dy]);
+    let [input, stats, affine] = forward.arguments(device);
+    let packed = packs(channels, &[input, y, dy, stats, affine]);
     let tiles = Tiles::new(rows, channels, if packed { T::PACK } else { 1 });
     let partial = uninitialised::<f32>(device, tiles.chunks * 2 * channels)?;
     let arguments = [
         input,
         y,
         dy,
-        read(device, forward.stats),
-        read(device, forward.affine),
+        stats,
+        affine,
         whole(device, &partial),
         Argument::I64(rows as i64),
         Argument::I32(int("channels", channels)?),
@@ -257,15 +263,15 @@ fn propagate<T: Element>(
 ) -> Result<()> {
     let (rows, channels) = forward.shape;
     check_length("dγ and dβ", sums.len(), 2 * channels)?;
-    let input = read(device, forward.x);
-    let packed = packs(channels, &[input, dy, dx]);
+    let ([input, stats, affine], sums) = (forward.arguments(device), read(device, sums));
+    let packed = packs(channels, &[input, dy, dx, stats, affine, sums]);
     let tiles = Tiles::new(rows, channels, if packed { T::PACK } else { 1 });
     let arguments = [
         input,
         dy,
-        read(device, forward.stats),
-        read(device, forward.affine),
-        read(device, sums),
+        stats,
+        affine,
+        sums,
         dx,
         Argument::I64(rows as i64),
         Argument::I32(int("channels", channels)?),

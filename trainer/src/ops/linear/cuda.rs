@@ -45,12 +45,12 @@ pub fn forward<T: Element>(
     } else if !relu {
         return Ok(y);
     }
-    let output = whole(device, &y);
-    let packed = packs(outputs, &[output]);
+    let (output, bias) = (whole(device, &y), read_optional(device, bias));
+    let packed = packs(outputs, &[output, bias]);
     let tiles = Tiles::new(rows, outputs, if packed { T::PACK } else { 1 });
     let arguments = [
         output,
-        read_optional(device, bias),
+        bias,
         Argument::I64(rows as i64),
         Argument::I32(int("outputs", outputs)?),
         Argument::I32(relu.into()),
