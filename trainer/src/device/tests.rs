@@ -381,9 +381,16 @@ fn pooling_and_casts() {
     }
 }
 
-/// Two segments of 300 parameters: one that decays and adapts, one that does neither.
+/// Two segments of 300 parameters: one that decays, adapts and may have its gradient in bf16, one that does nothing of
+/// that.
 fn segments(device: &CudaDevice) -> optimiser::Segments {
-    let segment = |start, length, weight| Segment { start, length, decays: weight, adapts: weight };
+    let segment = |start, length, weight| Segment {
+        start,
+        length,
+        decays: weight,
+        adapts: weight,
+        half_gradient: weight,
+    };
     optimiser::Segments::new(device, &[segment(0, 200, true), segment(200, 100, false)], 300).unwrap()
 }
 
@@ -395,15 +402,17 @@ fn optimisers_are_their_formulas() {
     let (gradient, g) = numbers::<f32>(&device, 300, 2);
     let copy = |range: std::ops::Range<usize>| upload(&device, &device.clone_dtoh(&state).unwrap()[range]);
     let norm = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
-    for lars in [false, true] {
+    for (lars, halves) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (half_gradient, rounded) = numbers::<bf16>(&device, 300, 2);
+        let g: Vec<f64> = (0..300).map(|k| if halves && k < 200 { rounded[k] } else { g[k] }).collect();
         let mut state = copy(0..600);
         let settings = upload(&device, &optimiser::momentum_settings(0.2, 0.01, 0.9, 0.001));
         let half = device.alloc_zeros::<bf16>(300).unwrap();
         let (gradient, settings) = (gradient.as_view(), settings.as_view());
-        let half_view = half.as_view();
-        let copy = Some(&half_view);
-        optimiser::momentum(&device, &segments, &mut state.as_view_mut(), &gradient, &settings, lars, copy)
-            .unwrap();
+        let (values, half_gradient) = (half.as_view(), half_gradient.as_view());
+        let half_views = halves.then_some(optimiser::HalfViews { values: &values, gradient: &half_gradient });
+        let mut view = state.as_view_mut();
+        optimiser::momentum(&device, &segments, &mut view, &gradient, &settings, lars, half_views).unwrap();
         let scale = 0.001 * norm(&start[..200]) / (norm(&g[..200]) + 0.01 * norm(&start[..200]));
         let v = |k: usize| {
             let update =
@@ -411,7 +420,7 @@ fn optimisers_are_their_formulas() {
             0.9 * start[300 + k] + update
         };
         let weights: Vec<f64> = (0..300).map(|k| start[k] - 0.2 * v(k)).collect();
-        close("weights in bf16", &device, &half, &weights);
+        close("weights in bf16", &device, &half, &if halves { weights.clone() } else { vec![0.0; 300] });
         close("w and v", &device, &state, &weights.into_iter().chain((0..300).map(v)).collect::<Vec<_>>());
     }
     // Second moments are not negative.
@@ -438,7 +447,7 @@ fn optimisers_are_their_formulas() {
 #[test]
 fn segments_that_overlap_or_end_beyond_are_refused() {
     let Some(device) = gpu() else { return };
-    let segment = |start, length| Segment { start, length, decays: true, adapts: true };
+    let segment = |start, length| Segment { start, length, decays: true, adapts: true, half_gradient: false };
     for table in [[segment(0, 5), segment(4, 2)], [segment(0, 5), segment(5, 6)]] {
         let message = optimiser::Segments::new(&device, &table, 10).err().unwrap().to_string();
         assert!(message.contains("segment 1"), "{message}");

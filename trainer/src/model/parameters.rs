@@ -6,6 +6,7 @@
 use super::{Precision, Table};
 use crate::error::{Error, Result};
 use crate::ops::cast;
+use crate::ops::optimiser::Halves;
 use candle_core::{DType, Device, Tensor};
 use measure::rng::normal;
 use rand_chacha::ChaCha8Rng;
@@ -76,8 +77,8 @@ pub struct Parameters {
     state: Tensor,
     gradients: Tensor,
     buffers: Tensor,
-    /// The values in bf16, where activations are bf16.
-    half: Option<Tensor>,
+    /// Values and gradients in bf16, where activations are bf16.
+    half: Option<Halves>,
     /// Embeddings, which have a place of their own: most of their rows have no gradient in a step.
     table: Option<Table>,
 }
@@ -115,7 +116,7 @@ impl Parameters {
     /// The slot lies outside: it belongs to other parameters.
     pub fn value(&self, slot: &Slot) -> Result<Tensor> {
         match &self.half {
-            Some(half) if slot.role == Role::Weight => slot.of(half),
+            Some(half) if slot.role == Role::Weight => slot.of(&half.values),
             _ => slot.of(&self.state),
         }
     }
@@ -124,7 +125,10 @@ impl Parameters {
     pub(super) fn set_precision(&mut self, precision: Precision) -> Result<()> {
         self.half = match precision {
             Precision::F32 => None,
-            Precision::Bf16 => Some(Tensor::zeros(self.trained, DType::BF16, self.device())?),
+            Precision::Bf16 => {
+                let zeros = || Tensor::zeros(self.trained, DType::BF16, self.device());
+                Some(Halves { values: zeros()?, gradient: zeros()? })
+            }
         };
         self.refresh()
     }
@@ -132,11 +136,11 @@ impl Parameters {
     /// Writes the copy in bf16 anew, where there is one. An optimiser's step does so itself.
     pub(super) fn refresh(&self) -> Result<()> {
         let Some(half) = &self.half else { return Ok(()) };
-        Ok(cast::refresh(half, &self.state.narrow(0, 0, self.trained)?)?)
+        Ok(cast::refresh(&half.values, &self.state.narrow(0, 0, self.trained)?)?)
     }
 
-    /// The copy of the values in bf16 \[P\], where there is one: an optimiser writes it with the values.
-    pub(crate) fn half(&self) -> Option<&Tensor> {
+    /// What stands beside values and gradients in bf16, where activations are bf16.
+    pub(crate) fn half(&self) -> Option<&Halves> {
         self.half.as_ref()
     }
 

@@ -51,7 +51,8 @@ impl Optimiser {
             .trained()
             .map(|parameter| {
                 let (start, length) = (parameter.start, parameter.len());
-                Segment { start, length, decays: parameter.role == Role::Weight, adapts: true }
+                let decays = parameter.role == Role::Weight;
+                Segment { start, length, decays, adapts: true, half_gradient: false }
             })
             .collect();
         let inner = optimiser::Optimiser::new(kind.rule(momentum), weight_decay, &segments)?;
