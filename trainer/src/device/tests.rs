@@ -271,6 +271,25 @@ fn convolution_is_its_sum() {
     }
 }
 
+#[test]
+fn dw_in_bf16_is_that_in_f32_rounded() {
+    let Some(device) = gpu() else { return };
+    // By cuDNN, which rounds it to bf16 in either case, or by matrix products; with three channels always by those.
+    for (x, w, stride) in [([3, 8, 8, 8], [16, 3, 3, 8], 2), ([2, 6, 5, 3], [8, 3, 3, 3], 1)] {
+        let shape = conv::Shape::new(x, w, stride, 1).unwrap();
+        let count = |dims: [usize; 4]| dims.iter().product::<usize>();
+        let (x, dy) =
+            (numbers::<bf16>(&device, count(x), 1).0, numbers::<bf16>(&device, count(shape.output()), 2).0);
+        let (x, dy) = (x.as_view(), dy.as_view());
+        let mut single = upload(&device, &vec![f32::NAN; count(w)]);
+        conv::backward_filter(&device, shape, &x, &dy, &mut single.as_view_mut()).unwrap();
+        let mut half = device.alloc_zeros::<bf16>(count(w)).unwrap();
+        conv::backward_filter_in_half(&device, shape, &x, &dy, &mut half.as_view_mut()).unwrap();
+        let single = device.clone_dtoh(&single).unwrap().into_iter().map(bf16::from_f32);
+        assert_eq!(device.clone_dtoh(&half).unwrap(), single.collect::<Vec<_>>());
+    }
+}
+
 fn check_linear<T: Element>(device: &CudaDevice, rows: usize, inputs: usize, outputs: usize, relu: bool) {
     let shape = linear::Shape { rows, inputs, outputs };
     let ((x, xs), (w, ws)) =

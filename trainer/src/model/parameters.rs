@@ -47,6 +47,17 @@ impl Parameter {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Whether its gradient is in bf16 where activations are.
+    pub(crate) fn has_half_gradient(&self) -> bool {
+        is_filter(self.role, &self.shape)
+    }
+}
+
+/// Whether a parameter is the filter of a convolution, \[out, height, width, in\]: cuDNN writes its gradient in the type
+/// of the activations.
+fn is_filter(role: Role, shape: &[usize]) -> bool {
+    role == Role::Weight && shape.len() == 4
 }
 
 /// Where a layer finds one of its parameters.
@@ -77,7 +88,7 @@ pub struct Parameters {
     state: Tensor,
     gradients: Tensor,
     buffers: Tensor,
-    /// Values and gradients in bf16, where activations are bf16.
+    /// The values, and the gradients of filters, in bf16, where activations are bf16.
     half: Option<Halves>,
     /// Embeddings, which have a place of their own: most of their rows have no gradient in a step.
     table: Option<Table>,
@@ -144,12 +155,16 @@ impl Parameters {
         self.half.as_ref()
     }
 
-    /// The gradient behind a slot, a view to be overwritten.
+    /// The gradient behind a slot, a view to be overwritten: that of a filter in the type of the activations, others in
+    /// f32.
     ///
     /// # Errors
     /// The slot lies outside: it belongs to other parameters.
     pub fn gradient(&self, slot: &Slot) -> Result<Tensor> {
-        slot.of(&self.gradients)
+        match &self.half {
+            Some(half) if is_filter(slot.role, &slot.shape) => slot.of(&half.gradient),
+            _ => slot.of(&self.gradients),
+        }
     }
 
     /// The running statistics behind a slot, a view.
@@ -165,8 +180,22 @@ impl Parameters {
         &self.buffers
     }
 
-    /// All gradients \[P\].
-    pub fn gradients(&self) -> &Tensor {
+    /// All gradients in f32 \[P\]: the tensor that layers write, or a copy where activations are bf16.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn gradients(&self) -> Result<Tensor> {
+        let Some(half) = &self.half else { return Ok(self.gradients.clone()) };
+        let all = self.gradients.copy()?;
+        for filter in self.trained().filter(|parameter| parameter.has_half_gradient()) {
+            let gradient = half.gradient.narrow(0, filter.start, filter.len())?;
+            all.slice_set(&cast::cast(&gradient, DType::F32)?, 0, filter.start)?;
+        }
+        Ok(all)
+    }
+
+    /// The gradients that are held in f32 \[P\]: on the CPU all of them.
+    pub(crate) fn single_gradients(&self) -> &Tensor {
         &self.gradients
     }
 

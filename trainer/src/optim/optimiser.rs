@@ -52,7 +52,7 @@ impl Optimiser {
             .map(|parameter| {
                 let (start, length) = (parameter.start, parameter.len());
                 let decays = parameter.role == Role::Weight;
-                Segment { start, length, decays, adapts: true, half_gradient: false }
+                Segment { start, length, decays, adapts: true, half_gradient: parameter.has_half_gradient() }
             })
             .collect();
         let inner = optimiser::Optimiser::new(kind.rule(momentum), weight_decay, &segments)?;
@@ -103,7 +103,7 @@ impl Optimiser {
     /// # Errors
     /// Parameters of another network; no step prepared.
     pub fn apply(&self, parameters: &Parameters) -> Result<()> {
-        self.inner.apply(parameters.flat(), parameters.gradients(), parameters.half())?;
+        self.inner.apply(parameters.flat(), parameters.single_gradients(), parameters.half())?;
         match parameters.table() {
             Some(table) => table.step(&self.inner),
             None => Ok(()),
