@@ -97,7 +97,7 @@ static void one(const char *type, int pack, int64_t rows, int channels, int64_t 
         emulate::launch(tiles.grid, tiles.block, [&] {
             K::reduce(x.data(), y_data, gradient.data(), stats.data(), affine.data(), partial.data(), rows, channels, chunk_rows, relu);
         });
-        emulate::launch({ceil_div(2 * channels, 8)}, {8, 64}, [&] { batch_norm_combine(partial.data(), sums.data(), chunks, 2 * channels); });
+        emulate::launch({ceil_div(2 * channels, 8)}, {8, 64}, [&] { combine_sums(partial.data(), sums.data(), chunks, 2 * channels); });
         compare("batch_norm masked gradient" + suffix, gradient, from_input ? before : g, 0);
         compare("batch_norm parameter gradients" + suffix, sums, sums_reference, 2e-6);
     }
@@ -141,24 +141,6 @@ CHECK(batch_norm) {
 // A mean of 4000 deviations: the textbook sum of squares would keep no digit of the variance.
 CHECK(batch_norm_far_mean) { one<float, Kernels32Vector>("f32, mean 4000", 4, 999, 16, 100, true, true, 4000); }
 
-CHECK(batch_norm_update_running) {
-    const int channels = 70;
-    Buffer<float> running(2 * channels), stats(2 * channels);
-    std::vector<double> reference(2 * channels);
-    for (int c = 0; c < channels; c++) {
-        running[c] = (float)normal();
-        running[channels + c] = (float)(0.1 + uniform());
-        stats[c] = (float)normal();
-        const double variance = 0.01 + uniform();
-        stats[channels + c] = (float)(1 / sqrt(variance + 1e-5));
-        reference[c] = 0.9 * running[c] + 0.1 * stats[c];
-        reference[channels + c] = 0.9 * running[channels + c] + 0.1 * variance * 40 / 39;
-    }
-    emulate::launch({1}, {32},
-                    [&] { batch_norm_update_running(running.data(), stats.data(), channels, 40.f / 39, 1e-5f, 0.1f); });
-    compare("batch_norm update running", running, reference, 1e-6);
-}
-
 CHECK(batch_norm_running_statistics) {
     const int channels = 301;
     Buffer<float> running(2 * channels), stats(2 * channels);
@@ -195,7 +177,7 @@ CHECK(batch_norm_nan) {
             batch_norm_reduce_f32(x.data(), residual ? y.data() : nullptr, dy.data(), stats.data(), affine.data(), partial.data(), rows,
                                   channels, rows, 1);
         });
-        emulate::launch({1}, {8, 64}, [&] { batch_norm_combine(partial.data(), sums.data(), 1, 2 * channels); });
+        emulate::launch({1}, {8, 64}, [&] { combine_sums(partial.data(), sums.data(), 1, 2 * channels); });
         wrong += !isnan(sums[0]) + (sums[1] != 5) + (sums[2] != 5) + (sums[3] != 5) + (dy[4] != 1);
         emulate::launch(tiles.grid, tiles.block, [&] {
             batch_norm_input_gradient_f32(x.data(), dy.data(), stats.data(), affine.data(), sums.data(), dx.data(), rows, channels, !residual);
@@ -203,9 +185,8 @@ CHECK(batch_norm_nan) {
         for (int k = 0; k < rows * channels; k++) wrong += (bool)isnan(dx[k]) != (k % 2 == 0);
         emulate::launch(tiles.grid, tiles.block, [&] { batch_norm_moments_f32(x.data(), partial.data(), rows, channels, rows); });
         emulate::launch({1}, {8, 64}, [&] {
-            batch_norm_statistics(partial.data(), inverse.data(), nullptr, rows, channels, rows, 1, 1e-5f, 0.1f);
+            batch_norm_statistics(partial.data(), inverse.data(), running.data(), rows, channels, rows, 1, 1e-5f, 0.1f);
         });
-        emulate::launch({1}, {32}, [&] { batch_norm_update_running(running.data(), inverse.data(), channels, 1.25f, 1e-5f, 0.1f); });
         for (int k = 0; k < 2 * channels; k++) wrong += ((bool)isnan(inverse[k]) != (k % 2 == 0)) + ((bool)isnan(running[k]) != (k % 2 == 0));
         if (wrong) {
             printf("batch_norm: %d numbers hide or spread a NaN\n", wrong);

@@ -21,3 +21,5 @@ inline __nv_bfloat16 __float2bfloat16(float value) {
     if (value != value) return {0x7fff};
     return {(uint16_t)((wide + 0x7fff + ((wide >> 16) & 1)) >> 16)};
 }
+
+inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 x) { return x.bits; }

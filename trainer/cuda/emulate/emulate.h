@@ -30,6 +30,12 @@
 #define blockDim emulate::block_size
 #define gridDim emulate::grid_size
 
+inline float __uint_as_float(unsigned bits) {
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
 namespace emulate {
 
 struct Index {

@@ -23,7 +23,7 @@ static void one(const std::string &type, Add add, Reduce reduce, int pack, int64
         db[i % columns] += g[i];
     }
     emulate::launch(tiles.grid, tiles.block, [&] { reduce(y.data(), dy.data(), partial.data(), rows, columns, chunk_rows, relu); });
-    emulate::launch({ceil_div(columns, 8)}, {8, 64}, [&] { linear_combine(partial.data(), sums.data(), chunks, columns); });
+    emulate::launch({ceil_div(columns, 8)}, {8, 64}, [&] { combine_sums(partial.data(), sums.data(), chunks, columns); });
     compare("linear masked gradient " + type, dy, g, 0);
     compare("linear bias gradient " + type, sums, db, 2e-6);
 }

@@ -62,6 +62,20 @@ impl Replay {
         }
     }
 
+    /// How many operations a replay makes: kernels, copies, on a GPU also allocations. 0 before the recording.
+    #[cfg(test)]
+    pub(super) fn num_operations(&self) -> usize {
+        let State::Recorded(graph) = &self.state else { return 0 };
+        let mut count = 0;
+        // SAFETY: the graph lives as long as `self`; without an array of nodes the driver writes their number only.
+        #[allow(unsafe_code)] // cudarc has no safe form of it
+        let code = unsafe {
+            cudarc::driver::sys::cuGraphGetNodes(graph.cu_graph(), std::ptr::null_mut(), &mut count)
+        };
+        code.result().expect("the driver counts the nodes of a graph");
+        count
+    }
+
     /// Runs the step once. A warning, given at most once, says why the step is not recorded and runs eagerly instead.
     ///
     /// # Errors

@@ -199,6 +199,9 @@ fn config(grid: (u32, u32), block: (u32, u32)) -> LaunchConfig {
     LaunchConfig { grid_dim: (grid.0, grid.1, 1), block_dim: (block.0, block.1, 1), shared_mem_bytes: 0 }
 }
 
+/// Blocks that suffice to fill a GPU: 3 on each of 128 multiprocessors (`RESIDENT` of `ops/kernel.cuh`).
+const FULL: usize = 384;
+
 /// How \[rows, columns\] is cut: blocks of up to 32 packs of columns by as many rows as fill the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tiles {
@@ -217,13 +220,20 @@ impl Tiles {
         let columns = columns.div_ceil(pack);
         let lanes = columns.next_power_of_two().clamp(1, 32) as u32;
         let grid_columns = columns.div_ceil(lanes as usize) as u32;
-        // At least 8 rows a thread, so that the tree at the end of a block is little beside its sums; at most 512
-        // partial sums.
-        let block_rows = (BLOCK / lanes) as usize;
-        let most = (2048 / grid_columns as usize).clamp(1, 512);
-        let chunks = rows.div_ceil(8 * block_rows).clamp(1, most);
-        let chunk_rows = rows.div_ceil(chunks).max(1);
-        Self { rows, lanes, grid_columns, chunk_rows, chunks: rows.div_ceil(chunk_rows).max(1) }
+        let mut tiles = Self { rows, lanes, grid_columns, chunk_rows: 0, chunks: 0 };
+        // Sums in one wave of blocks, so that no block waits for another to end.
+        let chunks = tiles.runs().min(FULL / grid_columns as usize).max(1);
+        tiles.chunk_rows = rows.div_ceil(chunks).max(1);
+        tiles.chunks = rows.div_ceil(tiles.chunk_rows).max(1);
+        tiles
+    }
+
+    /// Runs of rows for blocks whose threads take 8 rows each, so that a thread's constants and the tree at the end of
+    /// a block are little beside its rows; 4 or 2 where there would be too few blocks to fill a GPU.
+    fn runs(&self) -> usize {
+        let runs = |rows: usize| self.rows.div_ceil(rows * (BLOCK / self.lanes) as usize);
+        let fills = |rows: &usize| runs(*rows) * self.grid_columns as usize >= FULL;
+        runs([8, 4].into_iter().find(fills).unwrap_or(2))
     }
 
     /// The grid of a kernel with one partial sum a chunk of rows.
@@ -233,8 +243,7 @@ impl Tiles {
 
     /// The grid of a kernel that treats each element alone.
     pub fn elements(&self) -> LaunchConfig {
-        let runs = self.rows.div_ceil((BLOCK / self.lanes) as usize);
-        config((self.grid_columns, runs.min(1 << 12) as u32), (self.lanes, BLOCK / self.lanes))
+        config((self.grid_columns, self.runs().min(1 << 12) as u32), (self.lanes, BLOCK / self.lanes))
     }
 }
 
@@ -278,14 +287,23 @@ mod tests {
                         (tiles.chunks - 1) * tiles.chunk_rows < rows
                             && tiles.chunks * tiles.chunk_rows >= rows
                     );
-                    assert!(tiles.chunks <= 512);
                     let (sums, elements) = (tiles.sums(), tiles.elements());
+                    assert!(tiles.chunks == 1 || tiles.chunks * sums.grid_dim.0 as usize <= FULL);
                     assert!(sums.grid_dim.0 as usize * sums.block_dim.0 as usize * pack >= columns);
                     assert_eq!(sums.block_dim.0 * sums.block_dim.1, BLOCK);
                     assert!(elements.grid_dim.1 <= 65_535 && sums.block_dim.1.is_power_of_two());
                 }
             }
         }
+    }
+
+    #[test]
+    fn many_rows_are_shared_out_in_eights_and_few_fill_the_gpu() {
+        // bf16 of ResNet-18: layer 1 at 2048 images, layer 4 at 64, blocks of 32 rows and of 8.
+        let (many, few) = (Tiles::new(2048 * 1024, 64, 8), Tiles::new(64 * 16, 512, 8));
+        assert_eq!((many.chunks, many.elements().grid_dim), (384, (1, 1 << 12, 1)));
+        assert_eq!((few.chunks, few.elements().grid_dim), (64, (2, 64, 1)));
+        assert_eq!(Tiles::new(64 * 1024, 64, 8).elements().grid_dim, (1, 512, 1));
     }
 
     #[test]

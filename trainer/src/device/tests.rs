@@ -6,14 +6,15 @@ use super::DeviceChoice;
 use super::Recording;
 use super::graph::Replay;
 use super::launch::Element;
-use crate::ops::batch_norm::cuda as batch_norm;
+use crate::ops::batch_norm::{self as tensors, cuda as batch_norm};
 use crate::ops::cast::cuda as cast;
 use crate::ops::conv::cuda as conv;
 use crate::ops::info_nce::cuda as info_nce;
 use crate::ops::linear::cuda as linear;
 use crate::ops::optimiser::{Segment, cuda as optimiser};
 use crate::ops::pool::cuda as pool;
-use candle_core::{CudaDevice, Device};
+use crate::ops::sums::cuda as sums;
+use candle_core::{CudaDevice, DType, Device, Tensor};
 use cudarc::driver::CudaSlice;
 use half::bf16;
 use measure::rng::{Purpose, normal, stream};
@@ -63,6 +64,13 @@ fn close<T: Element>(what: &str, device: &CudaDevice, found: &CudaSlice<T>, refe
         let error = ((f.to_f64() - r).abs() - rounding * r.abs()) / largest;
         assert!(error < 5e-6, "{what} {} at {i}: {} instead of {r}", T::NAME, f.to_f64());
     }
+}
+
+/// Partial sums, added over their chunks.
+fn total(device: &CudaDevice, partial: &CudaSlice<f32>, columns: usize) -> CudaSlice<f32> {
+    let mut sums = upload(device, &vec![f32::NAN; columns]);
+    sums::add_chunks(device, &partial.as_view(), &mut sums.as_view_mut()).unwrap();
+    sums
 }
 
 fn check_batch_norm<T: Element>(device: &CudaDevice, rows: usize, channels: usize, relu: bool) {
@@ -128,24 +136,22 @@ fn check_batch_norm<T: Element>(device: &CudaDevice, rows: usize, channels: usiz
     let alone = |i: usize| affines[i % channels] * hat(i) + affines[channels + i % channels];
     let g: Vec<f64> = (0..size).map(|i| if relu && alone(i) <= 0.0 { 0.0 } else { gradients[i] }).collect();
     let expected = sums_of(&g);
-    let sums = batch_norm::reduce(device, forward, &gradient.as_view(), relu).unwrap();
+    let partial = batch_norm::reduce(device, forward, &gradient.as_view(), relu).unwrap();
+    let sums = total(device, &partial, 2 * channels);
     close("parameter gradients", device, &sums, &expected);
     let dx = batch_norm::input_gradient(device, forward, &gradient.as_view(), &sums.as_view(), relu).unwrap();
     close("input gradient", device, &dx, &gradient_of(&g, &expected));
     // With it, from y.
     let g: Vec<f64> = (0..size).map(|i| if ys[i] <= 0.0 { 0.0 } else { gradients[i] }).collect();
     let expected = sums_of(&g);
-    let sums = batch_norm::masked_reduce(device, forward, &output, &mut gradient.as_view_mut()).unwrap();
+    let partial = batch_norm::masked_reduce(device, forward, &output, &mut gradient.as_view_mut()).unwrap();
+    let sums = total(device, &partial, 2 * channels);
     close("masked gradient", device, &gradient, &g);
     close("parameter gradients", device, &sums, &expected);
     let mut view = gradient.as_view_mut();
     batch_norm::input_gradient_in_place(device, forward, &mut view, &sums.as_view(), false).unwrap();
     close("input gradient", device, &gradient, &gradient_of(&g, &expected));
-    // Running statistics from those of the batch.
-    let mut again = upload(device, &vec![0.5; 2 * channels]);
-    batch_norm::update_running(device, &mut again.as_view_mut(), &stats_view, shape, 1e-5, 0.1).unwrap();
-    close("running statistics", device, &again, &moved);
-    let frozen = batch_norm::running_statistics(device, &again.as_view(), channels, 1e-5).unwrap();
+    let frozen = batch_norm::running_statistics(device, &running.as_view(), channels, 1e-5).unwrap();
     let inverse = |v: &f64| 1.0 / (v + 1e-5).sqrt();
     close(
         "frozen",
@@ -162,6 +168,47 @@ fn batch_norm_is_its_formula() {
         check_batch_norm::<f32>(&device, rows, channels, relu);
         check_batch_norm::<bf16>(&device, rows, channels, relu);
     }
+}
+
+/// Operations of a training step of batch normalisation, recorded; only the emulated device counts nothing beside
+/// kernels and copies.
+fn num_batch_norm_operations(device: &CudaDevice, residual: bool) -> usize {
+    let tensor = |shape: &[usize]| {
+        let ones = Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap();
+        ones.to_device(&Device::Cuda(device.clone())).unwrap()
+    };
+    let (x, around, affine) = (tensor(&[40, 16]), tensor(&[40, 16]), tensor(&[2, 16]));
+    let (running, gradient, dy) = (tensor(&[2, 16]), tensor(&[2, 16]), tensor(&[40, 16]));
+    let mut replay = Replay::new(device, true);
+    for _ in 0..3 {
+        let step = || {
+            let statistics = tensors::train_statistics(&x, &running, 1e-5, 0.1)?;
+            let y = tensors::apply(&x, &statistics, &affine, residual.then_some(&around), true)?;
+            let residual_output = residual.then_some(&y);
+            let forward = tensors::Forward {
+                x: &x,
+                statistics: &statistics,
+                affine: &affine,
+                relu: true,
+                residual_output,
+            };
+            tensors::backward(&dy, &forward, &gradient)?;
+            Ok(())
+        };
+        replay.run(step).unwrap();
+    }
+    replay.num_operations()
+}
+
+#[test]
+fn batch_norm_trains_in_six_launches() {
+    let Some(device) = gpu() else { return };
+    if super::gauge::name(&device).unwrap() != "emulated" || std::env::var_os("EMULATE_NO_GRAPHS").is_some() {
+        return;
+    }
+    // Moments, statistics, output; partial sums, sums, gradient of the input. No copy into the gradient's place.
+    assert_eq!(num_batch_norm_operations(&device, false), 6);
+    assert_eq!(num_batch_norm_operations(&device, true), 6);
 }
 
 fn check_conv<T: Element>(device: &CudaDevice, x: [usize; 4], w: [usize; 4], stride: usize, padding: usize) {
@@ -222,6 +269,25 @@ fn convolution_is_its_sum() {
     }
 }
 
+#[test]
+fn dw_in_bf16_is_that_in_f32_rounded() {
+    let Some(device) = gpu() else { return };
+    // By cuDNN, which rounds it to bf16 in either case, or by matrix products; with three channels always by those.
+    for (x, w, stride) in [([3, 8, 8, 8], [16, 3, 3, 8], 2), ([2, 6, 5, 3], [8, 3, 3, 3], 1)] {
+        let shape = conv::Shape::new(x, w, stride, 1).unwrap();
+        let count = |dims: [usize; 4]| dims.iter().product::<usize>();
+        let (x, dy) =
+            (numbers::<bf16>(&device, count(x), 1).0, numbers::<bf16>(&device, count(shape.output()), 2).0);
+        let (x, dy) = (x.as_view(), dy.as_view());
+        let mut single = upload(&device, &vec![f32::NAN; count(w)]);
+        conv::backward_filter(&device, shape, &x, &dy, &mut single.as_view_mut()).unwrap();
+        let mut half = device.alloc_zeros::<bf16>(count(w)).unwrap();
+        conv::backward_filter_in_half(&device, shape, &x, &dy, &mut half.as_view_mut()).unwrap();
+        let single = device.clone_dtoh(&single).unwrap().into_iter().map(bf16::from_f32);
+        assert_eq!(device.clone_dtoh(&half).unwrap(), single.collect::<Vec<_>>());
+    }
+}
+
 fn check_linear<T: Element>(device: &CudaDevice, rows: usize, inputs: usize, outputs: usize, relu: bool) {
     let shape = linear::Shape { rows, inputs, outputs };
     let ((x, xs), (w, ws)) =
@@ -242,12 +308,12 @@ fn check_linear<T: Element>(device: &CudaDevice, rows: usize, inputs: usize, out
     close("linear layer", device, &y, &ys);
     let column =
         |g: &[f64]| (0..outputs).map(|o| g.iter().skip(o).step_by(outputs).sum::<f64>()).collect::<Vec<_>>();
-    let db = linear::column_sums(device, (rows, outputs), &g.as_view()).unwrap();
-    close("bias gradient", device, &db, &column(&gs));
-    let db = linear::masked_sums(device, (rows, outputs), &y.as_view(), &mut g.as_view_mut()).unwrap();
+    let partial = linear::column_sums(device, (rows, outputs), &g.as_view()).unwrap();
+    close("bias gradient", device, &total(device, &partial, outputs), &column(&gs));
+    let partial = linear::masked_sums(device, (rows, outputs), &y.as_view(), &mut g.as_view_mut()).unwrap();
     let gs: Vec<f64> = (0..rows * outputs).map(|i| if ys[i] <= 0.0 { 0.0 } else { gs[i] }).collect();
     close("masked gradient", device, &g, &gs);
-    close("bias gradient", device, &db, &column(&gs));
+    close("bias gradient", device, &total(device, &partial, outputs), &column(&gs));
     let dx = linear::input_gradient(device, shape, &g.as_view(), &w.as_view()).unwrap();
     let of = |i: usize| {
         (0..outputs).map(|o| gs[i / inputs * outputs + o] * ws[o * inputs + i % inputs]).sum::<f64>()
@@ -332,9 +398,16 @@ fn pooling_and_casts() {
     }
 }
 
-/// Two segments of 300 parameters: one that decays and adapts, one that does neither.
+/// Two segments of 300 parameters: one that decays, adapts and may have its gradient in bf16, one that does nothing of
+/// that.
 fn segments(device: &CudaDevice) -> optimiser::Segments {
-    let segment = |start, length, weight| Segment { start, length, decays: weight, adapts: weight };
+    let segment = |start, length, weight| Segment {
+        start,
+        length,
+        decays: weight,
+        adapts: weight,
+        half_gradient: weight,
+    };
     optimiser::Segments::new(device, &[segment(0, 200, true), segment(200, 100, false)], 300).unwrap()
 }
 
@@ -346,15 +419,17 @@ fn optimisers_are_their_formulas() {
     let (gradient, g) = numbers::<f32>(&device, 300, 2);
     let copy = |range: std::ops::Range<usize>| upload(&device, &device.clone_dtoh(&state).unwrap()[range]);
     let norm = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
-    for lars in [false, true] {
+    for (lars, halves) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (half_gradient, rounded) = numbers::<bf16>(&device, 300, 2);
+        let g: Vec<f64> = (0..300).map(|k| if halves && k < 200 { rounded[k] } else { g[k] }).collect();
         let mut state = copy(0..600);
         let settings = upload(&device, &optimiser::momentum_settings(0.2, 0.01, 0.9, 0.001));
         let half = device.alloc_zeros::<bf16>(300).unwrap();
         let (gradient, settings) = (gradient.as_view(), settings.as_view());
-        let half_view = half.as_view();
-        let copy = Some(&half_view);
-        optimiser::momentum(&device, &segments, &mut state.as_view_mut(), &gradient, &settings, lars, copy)
-            .unwrap();
+        let (values, half_gradient) = (half.as_view(), half_gradient.as_view());
+        let half_views = halves.then_some(optimiser::HalfViews { values: &values, gradient: &half_gradient });
+        let mut view = state.as_view_mut();
+        optimiser::momentum(&device, &segments, &mut view, &gradient, &settings, lars, half_views).unwrap();
         let scale = 0.001 * norm(&start[..200]) / (norm(&g[..200]) + 0.01 * norm(&start[..200]));
         let v = |k: usize| {
             let update =
@@ -362,7 +437,7 @@ fn optimisers_are_their_formulas() {
             0.9 * start[300 + k] + update
         };
         let weights: Vec<f64> = (0..300).map(|k| start[k] - 0.2 * v(k)).collect();
-        close("weights in bf16", &device, &half, &weights);
+        close("weights in bf16", &device, &half, &if halves { weights.clone() } else { vec![0.0; 300] });
         close("w and v", &device, &state, &weights.into_iter().chain((0..300).map(v)).collect::<Vec<_>>());
     }
     // Second moments are not negative.
@@ -389,7 +464,7 @@ fn optimisers_are_their_formulas() {
 #[test]
 fn segments_that_overlap_or_end_beyond_are_refused() {
     let Some(device) = gpu() else { return };
-    let segment = |start, length| Segment { start, length, decays: true, adapts: true };
+    let segment = |start, length| Segment { start, length, decays: true, adapts: true, half_gradient: false };
     for table in [[segment(0, 5), segment(4, 2)], [segment(0, 5), segment(5, 6)]] {
         let message = optimiser::Segments::new(&device, &table, 10).err().unwrap().to_string();
         assert!(message.contains("segment 1"), "{message}");

@@ -68,12 +68,7 @@ impl Norm {
     ) -> Result<(Tensor, NormTape)> {
         let (affine, running) = (parameters.value(&self.affine)?, parameters.buffer(&self.running)?);
         let statistics = match mode {
-            Mode::Train => {
-                let statistics = batch_norm::statistics(&x, EPSILON)?;
-                let rows = x.elem_count() / statistics.dim(1)?;
-                batch_norm::update_running(&running, &statistics, rows, EPSILON, MOMENTUM)?;
-                statistics
-            }
+            Mode::Train => batch_norm::train_statistics(&x, &running, EPSILON, MOMENTUM)?,
             Mode::Evaluate => batch_norm::frozen(&running, EPSILON)?,
         };
         let y = batch_norm::apply(&x, &statistics, &affine, residual, relu)?;

@@ -6,6 +6,7 @@
 use super::{Precision, Table};
 use crate::error::{Error, Result};
 use crate::ops::cast;
+use crate::ops::optimiser::Halves;
 use candle_core::{DType, Device, Tensor};
 use measure::rng::normal;
 use rand_chacha::ChaCha8Rng;
@@ -46,6 +47,17 @@ impl Parameter {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Whether its gradient is in bf16 where activations are.
+    pub(crate) fn has_half_gradient(&self) -> bool {
+        is_filter(self.role, &self.shape)
+    }
+}
+
+/// Whether a parameter is the filter of a convolution, \[out, height, width, in\]: cuDNN writes its gradient in the type
+/// of the activations.
+fn is_filter(role: Role, shape: &[usize]) -> bool {
+    role == Role::Weight && shape.len() == 4
 }
 
 /// Where a layer finds one of its parameters.
@@ -76,8 +88,8 @@ pub struct Parameters {
     state: Tensor,
     gradients: Tensor,
     buffers: Tensor,
-    /// The values in bf16, where activations are bf16.
-    half: Option<Tensor>,
+    /// The values, and the gradients of filters, in bf16, where activations are bf16.
+    half: Option<Halves>,
     /// Embeddings, which have a place of their own: most of their rows have no gradient in a step.
     table: Option<Table>,
 }
@@ -115,7 +127,7 @@ impl Parameters {
     /// The slot lies outside: it belongs to other parameters.
     pub fn value(&self, slot: &Slot) -> Result<Tensor> {
         match &self.half {
-            Some(half) if slot.role == Role::Weight => slot.of(half),
+            Some(half) if slot.role == Role::Weight => slot.of(&half.values),
             _ => slot.of(&self.state),
         }
     }
@@ -124,7 +136,10 @@ impl Parameters {
     pub(super) fn set_precision(&mut self, precision: Precision) -> Result<()> {
         self.half = match precision {
             Precision::F32 => None,
-            Precision::Bf16 => Some(Tensor::zeros(self.trained, DType::BF16, self.device())?),
+            Precision::Bf16 => {
+                let zeros = || Tensor::zeros(self.trained, DType::BF16, self.device());
+                Some(Halves { values: zeros()?, gradient: zeros()? })
+            }
         };
         self.refresh()
     }
@@ -132,20 +147,24 @@ impl Parameters {
     /// Writes the copy in bf16 anew, where there is one. An optimiser's step does so itself.
     pub(super) fn refresh(&self) -> Result<()> {
         let Some(half) = &self.half else { return Ok(()) };
-        Ok(cast::refresh(half, &self.state.narrow(0, 0, self.trained)?)?)
+        Ok(cast::refresh(&half.values, &self.state.narrow(0, 0, self.trained)?)?)
     }
 
-    /// The copy of the values in bf16 \[P\], where there is one: an optimiser writes it with the values.
-    pub(crate) fn half(&self) -> Option<&Tensor> {
+    /// What stands beside values and gradients in bf16, where activations are bf16.
+    pub(crate) fn half(&self) -> Option<&Halves> {
         self.half.as_ref()
     }
 
-    /// The gradient behind a slot, a view to be overwritten.
+    /// The gradient behind a slot, a view to be overwritten: that of a filter in the type of the activations, others in
+    /// f32.
     ///
     /// # Errors
     /// The slot lies outside: it belongs to other parameters.
     pub fn gradient(&self, slot: &Slot) -> Result<Tensor> {
-        slot.of(&self.gradients)
+        match &self.half {
+            Some(half) if is_filter(slot.role, &slot.shape) => slot.of(&half.gradient),
+            _ => slot.of(&self.gradients),
+        }
     }
 
     /// The running statistics behind a slot, a view.
@@ -161,8 +180,22 @@ impl Parameters {
         &self.buffers
     }
 
-    /// All gradients \[P\].
-    pub fn gradients(&self) -> &Tensor {
+    /// All gradients in f32 \[P\]: the tensor that layers write, or a copy where activations are bf16.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn gradients(&self) -> Result<Tensor> {
+        let Some(half) = &self.half else { return Ok(self.gradients.clone()) };
+        let all = self.gradients.copy()?;
+        for filter in self.trained().filter(|parameter| parameter.has_half_gradient()) {
+            let gradient = half.gradient.narrow(0, filter.start, filter.len())?;
+            all.slice_set(&cast::cast(&gradient, DType::F32)?, 0, filter.start)?;
+        }
+        Ok(all)
+    }
+
+    /// The gradients that are held in f32 \[P\]: on the CPU all of them.
+    pub(crate) fn single_gradients(&self) -> &Tensor {
         &self.gradients
     }
 

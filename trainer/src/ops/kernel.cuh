@@ -16,9 +16,30 @@ template <typename T> __device__ __forceinline__ T from_float(float x);
 template <> __device__ __forceinline__ float from_float<float>(float x) { return x; }
 template <> __device__ __forceinline__ bf16 from_float<bf16>(float x) { return __float2bfloat16(x); }
 
-// V neighbouring elements; one 16-byte load or store where V elements are 16 bytes.
+// V neighbouring elements; one 16-byte load or store where V elements are 16 bytes. Read by pack[v], written by
+// pack.set(v, x).
 template <typename T, int V> struct alignas(sizeof(T) * V) Pack {
     T value[V];
+    __device__ __forceinline__ float operator[](int v) const { return to_float(value[v]); }
+    __device__ __forceinline__ void set(int v, float x) { value[v] = from_float<T>(x); }
+};
+
+// Two bf16 to a word, taken apart where they are used: an array of them would be taken apart right behind the load,
+// which would wait for it before the next load is issued, and would hold twice as many registers.
+template <int V> struct alignas(2 * V) Pack<bf16, V> {
+    uint32_t word[V / 2];
+    __device__ __forceinline__ float operator[](int v) const {
+        return __uint_as_float(v % 2 ? word[v / 2] & 0xffff0000u : word[v / 2] << 16);
+    }
+    __device__ __forceinline__ void set(int v, float x) {
+        const uint32_t bits = __bfloat16_as_ushort(__float2bfloat16(x));
+        word[v / 2] = v % 2 ? (word[v / 2] & 0xffffu) | bits << 16 : (word[v / 2] & 0xffff0000u) | bits;
+    }
+};
+template <> struct Pack<bf16, 1> {
+    bf16 value;
+    __device__ __forceinline__ float operator[](int) const { return to_float(value); }
+    __device__ __forceinline__ void set(int, float x) { value = __float2bfloat16(x); }
 };
 
 template <typename T, int V> __device__ __forceinline__ Pack<T, V> load(const T *from) {
@@ -27,6 +48,22 @@ template <typename T, int V> __device__ __forceinline__ Pack<T, V> load(const T 
 
 template <typename T, int V> __device__ __forceinline__ void store(T *to, const Pack<T, V> &pack) {
     *reinterpret_cast<Pack<T, V> *>(to) = pack;
+}
+
+// A number of packs or elements that the compiler knows, as an argument.
+template <int N> struct Count {
+    static const int value = N;
+};
+
+// V numbers of one row of coefficients, four at a time where V is a multiple of 4: `from` is then a multiple of 16 bytes.
+template <int V> __device__ __forceinline__ void load_coefficients(const float *from, float (&to)[V]) {
+    const int STEP = V % 4 == 0 ? 4 : 1;
+#pragma unroll
+    for (int v = 0; v < V; v += STEP) {
+        const Pack<float, STEP> pack = load<float, STEP>(from + v);
+#pragma unroll
+        for (int k = 0; k < STEP; k++) to[v + k] = pack[k];
+    }
 }
 
 // Sum of one value of each thread of a block (a power of two of at most BLOCK threads), returned to all of them.
@@ -73,12 +110,17 @@ template <int V, int BLOCK> __device__ __forceinline__ void sum_over_rows(float 
     for (int v = 0; v < V; v++) value[v] = cells[v][threadIdx.x];
 }
 
+// How many blocks of 256 threads share a multiprocessor at least, which leaves each thread 85 registers. The grids of
+// sums in launch.rs count on it.
+const int RESIDENT = 3;
+
 // sums[k] = sum over chunks of partial[chunk, k], k < columns. Block [8 columns, 64 runs of chunks]; grid ceil(columns
 // / 8).
 __device__ __forceinline__ void combine_sums(const float *partial, float *sums, int chunks, int columns) {
     const int column = blockIdx.x * blockDim.x + threadIdx.x;
     float total[1] = {0.f};
     if (column < columns)
+#pragma unroll 4
         for (int chunk = threadIdx.y; chunk < chunks; chunk += blockDim.y) total[0] += partial[(int64_t)chunk * columns + column];
     sum_over_rows<1, 512>(total);
     if (threadIdx.y == 0 && column < columns) sums[column] = total[0];

@@ -27,6 +27,7 @@ mod scratch;
 pub(crate) mod select;
 mod shared;
 pub(crate) mod storage;
+pub(crate) mod sums;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tile;

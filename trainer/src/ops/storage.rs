@@ -84,17 +84,6 @@ pub fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     }
 }
 
-/// Copies a small result into a view of a larger tensor, such as a parameter's place in the flat gradient.
-///
-/// # Errors
-/// Shapes that differ; a view that is not row-major.
-pub fn write(view: &Tensor, result: &Tensor) -> Result<()> {
-    if view.dims() != result.dims() {
-        bail!("a gradient of shape {:?} cannot be written into shape {:?}", result.dims(), view.dims())
-    }
-    view.slice_set(result, 0, 0)
-}
-
 /// Whether two tensors share one buffer, so that writing the one changes the other.
 pub fn share_storage(a: &Tensor, b: &Tensor) -> bool {
     // One lock at a time: a tensor may be compared with itself.
@@ -149,14 +138,5 @@ mod tests {
         let x = Tensor::zeros((4, 6), DType::F32, &Device::Cpu).unwrap();
         assert!(share_storage(&x, &x.narrow(0, 1, 2).unwrap()));
         assert!(!share_storage(&x, &x.copy().unwrap()));
-    }
-
-    #[test]
-    fn a_result_goes_into_its_view_only() {
-        let flat = Tensor::zeros(10, DType::F32, &Device::Cpu).unwrap();
-        let view = flat.narrow(0, 3, 4).unwrap().reshape((2, 2)).unwrap();
-        write(&view, &Tensor::ones((2, 2), DType::F32, &Device::Cpu).unwrap()).unwrap();
-        assert_eq!(flat.to_vec1::<f32>().unwrap(), [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
-        assert!(write(&view, &Tensor::ones(4, DType::F32, &Device::Cpu).unwrap()).is_err());
     }
 }

@@ -51,7 +51,8 @@ impl Optimiser {
             .trained()
             .map(|parameter| {
                 let (start, length) = (parameter.start, parameter.len());
-                Segment { start, length, decays: parameter.role == Role::Weight, adapts: true }
+                let decays = parameter.role == Role::Weight;
+                Segment { start, length, decays, adapts: true, half_gradient: parameter.has_half_gradient() }
             })
             .collect();
         let inner = optimiser::Optimiser::new(kind.rule(momentum), weight_decay, &segments)?;
@@ -102,7 +103,7 @@ impl Optimiser {
     /// # Errors
     /// Parameters of another network; no step prepared.
     pub fn apply(&self, parameters: &Parameters) -> Result<()> {
-        self.inner.apply(parameters.flat(), parameters.gradients(), parameters.half())?;
+        self.inner.apply(parameters.flat(), parameters.single_gradients(), parameters.half())?;
         match parameters.table() {
             Some(table) => table.step(&self.inner),
             None => Ok(()),

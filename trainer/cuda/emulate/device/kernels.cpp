@@ -36,6 +36,9 @@ namespace pool {
 namespace select_ranks {
 #include "../../../src/ops/select/kernel.cu"
 } // namespace select_ranks
+namespace sums {
+#include "../../../src/ops/sums/kernel.cu"
+} // namespace sums
 
 namespace simclr {
 #include "../../../src/augment/simclr/kernel.cu"
@@ -49,15 +52,15 @@ const std::map<std::string, Binder> &kernels() {
     static std::map<std::string, Binder> table = {
         FOUR(batch_norm, batch_norm_moments) FOUR(batch_norm, batch_norm_apply) FOUR(batch_norm, batch_norm_reduce)
         FOUR(batch_norm, batch_norm_input_gradient) ONE(batch_norm, batch_norm_statistics) ONE(batch_norm, batch_norm_running_statistics)
-        ONE(batch_norm, batch_norm_combine) ONE(batch_norm, batch_norm_update_running)
         ONE(cast, cast_f32_bf16) ONE(cast, cast_bf16_f32)
         FOUR(conv, conv_image_to_columns) FOUR(conv, conv_columns_to_image) FOUR(conv, conv_add)
         ONE(info_nce, info_nce_rows) ONE(info_nce, info_nce_mean)
-        FOUR(linear, linear_add_bias) FOUR(linear, linear_reduce) ONE(linear, linear_combine)
+        FOUR(linear, linear_add_bias) FOUR(linear, linear_reduce)
         TWO(normalise, normalise_forward) TWO(normalise, normalise_backward)
         ONE(optimiser, optimiser_set) ONE(optimiser, optimiser_square_sums) ONE(optimiser, optimiser_momentum) ONE(optimiser, optimiser_adamw)
         FOUR(pool, pool_forward) FOUR(pool, pool_backward)
         ONE(select_ranks, select_rows) ONE(select_ranks, select_total)
+        ONE(sums, sums_combine)
         TWO(simclr, augment_simclr)
     };
     static const bool complete = (add_candle_kernels(table), true);

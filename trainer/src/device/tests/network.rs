@@ -74,7 +74,7 @@ impl Run {
         let parameters = self.network.parameters();
         Numbers {
             loss: self.loss.to_vec1().unwrap(),
-            gradients: parameters.gradients().to_vec1().unwrap(),
+            gradients: parameters.gradients().unwrap().to_vec1().unwrap(),
             values: parameters.flat().to_vec1::<f32>().unwrap()[..parameters.num_trained()].to_vec(),
             statistics: parameters.buffers().to_vec1().unwrap(),
         }

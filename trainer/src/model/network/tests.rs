@@ -177,10 +177,10 @@ fn backward_passes_are_directional_derivatives() {
         // A gradient that no layer writes stays NaN.
         let length = parameters.num_trained();
         let nan = Tensor::full(f32::NAN, length, &Device::Cpu).unwrap();
-        parameters.gradients().slice_set(&nan, 0, 0).unwrap();
+        parameters.gradients().unwrap().slice_set(&nan, 0, 0).unwrap();
         let (output, tape) = network.forward_train(&images).unwrap();
         network.backward(tape, nt_xent(&output.head, 0.5).unwrap().gradient).unwrap();
-        let gradient = parameters.gradients().to_vec1::<f32>().unwrap();
+        let gradient = parameters.gradients().unwrap().to_vec1::<f32>().unwrap();
         for parameter in parameters.trained() {
             let gradient = &gradient[parameter.start..parameter.start + parameter.len()];
             assert!(gradient.iter().all(|g| g.is_finite()), "{model:?} {}", parameter.name);

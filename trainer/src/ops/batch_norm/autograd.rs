@@ -1,9 +1,10 @@
 //! Batch normalisation as one operation of candle's autograd; formulas in the parent module.
 
 use super::cpu::{self, Channels};
-use super::op::{Apply, InputGradient, Reduce, Statistics};
-use super::{Forward, residual_sums};
+use super::op::{Apply, InputGradient, Statistics};
+use super::{Forward, partial_sums};
 use crate::ops::storage::{contiguous, expect_shape, rows_and_columns};
+use crate::ops::sums::new_sums;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
@@ -38,18 +39,9 @@ impl BatchNorm {
             relu: self.relu,
             residual_output: y.as_ref(),
         };
-        let (g, sums) = match &y {
-            // The graph may still need dy, so the mask goes over a copy.
-            Some(y) => {
-                let g = dy.force_contiguous()?;
-                let sums = residual_sums(&g, &forward, y)?;
-                (g, sums)
-            }
-            None => {
-                let reduce = Reduce { relu, statistics: statistics.clone(), affine: affine_values.clone() };
-                (dy.clone(), dy.apply_op2_no_bwd(&x, &reduce)?)
-            }
-        };
+        // The graph may still need dy, so a mask goes over a copy.
+        let g = if y.is_some() { dy.force_contiguous()? } else { dy.clone() };
+        let sums = new_sums(&partial_sums(&g, &forward)?)?;
         let dx = InputGradient { relu, statistics, affine: affine_values.clone(), sums: sums.clone() };
         let residual_tracked = residual.is_some_and(|(residual, _)| residual.track_op());
         let dx = x_tracked.then(|| g.apply_op2_no_bwd(&x, &dx)).transpose()?;

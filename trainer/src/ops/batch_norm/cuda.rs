@@ -117,12 +117,13 @@ pub fn apply<T: Element>(
     }
     let y = uninitialised::<T>(device, rows * channels)?;
     let (input, more) = (read(device, x), read_optional(device, residual));
-    let packed = packs(channels, &[input, more]);
+    let (stats, affine) = (read(device, stats), read(device, affine));
+    let packed = packs(channels, &[input, more, stats, affine]);
     let tiles = Tiles::new(rows, channels, if packed { T::PACK } else { 1 });
     let arguments = [
         input,
-        read(device, stats),
-        read(device, affine),
+        stats,
+        affine,
         more,
         whole(device, &y),
         Argument::I64(rows as i64),
@@ -131,34 +132,6 @@ pub fn apply<T: Element>(
     ];
     launch(device, MODULE, &variant::<T>("batch_norm_apply", packed), tiles.elements(), &arguments)?;
     Ok(y)
-}
-
-/// running ← (1 − momentum)·running + momentum·(mean, unbiased variance) from the statistics of `rows` rows.
-///
-/// # Errors
-/// Lengths that do not fit, fewer than two rows, or the launch fails.
-pub fn update_running(
-    device: &CudaDevice,
-    running: &mut CudaViewMut<f32>,
-    stats: &CudaView<f32>,
-    (rows, channels): (usize, usize),
-    epsilon: f32,
-    momentum: f32,
-) -> Result<()> {
-    check_length("running statistics", running.len(), 2 * channels)?;
-    check_length("statistics", stats.len(), 2 * channels)?;
-    if rows < 2 {
-        candle_core::bail!("batch norm: the unbiased variance of {rows} rows does not exist");
-    }
-    let arguments = [
-        write(device, running),
-        read(device, stats),
-        Argument::I32(int("channels", channels)?),
-        Argument::F32((rows as f64 / (rows - 1) as f64) as f32),
-        Argument::F32(epsilon),
-        Argument::F32(momentum),
-    ];
-    launch(device, MODULE, "batch_norm_update_running", linear(channels), &arguments)
 }
 
 /// What the backward pass needs of the forward pass.
@@ -182,9 +155,14 @@ impl<T: Element> Forward<'_, T> {
         check_length("statistics", self.stats.len(), 2 * channels)?;
         check_length("γ and β", self.affine.len(), 2 * channels)
     }
+
+    /// x, statistics, γ and β.
+    fn arguments(&self, device: &CudaDevice) -> [Argument<'_>; 3] {
+        [read(device, self.x), read(device, self.stats), read(device, self.affine)]
+    }
 }
 
-/// dγ = Σ g·x̂ and dβ = Σ g; with `relu`, g = dy where γ·x̂ + β > 0, as it was where no residual was added.
+/// Partial sums \[chunks, 2, channels\] of dγ = Σ g·x̂ and dβ = Σ g; with `relu`, g = dy where γ·x̂ + β > 0, as it was where no residual was added.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or the launch fails.
@@ -195,10 +173,10 @@ pub fn reduce<T: Element>(
     relu: bool,
 ) -> Result<CudaSlice<f32>> {
     forward.check(dy.len())?;
-    sums(device, forward, NULL, read(device, dy), relu)
+    partial_sums(device, forward, NULL, read(device, dy), relu)
 }
 
-/// dγ = Σ g·x̂ and dβ = Σ g of g = dy where y > 0, which is written over dy.
+/// Partial sums \[chunks, 2, channels\] of dγ = Σ g·x̂ and dβ = Σ g, where g = dy where y > 0, which is written over dy.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or the launch fails.
@@ -210,10 +188,10 @@ pub fn masked_reduce<T: Element>(
 ) -> Result<CudaSlice<f32>> {
     forward.check(dy.len())?;
     check_length("y of a batch normalisation", y.len(), dy.len())?;
-    sums(device, forward, read(device, y), write(device, dy), true)
+    partial_sums(device, forward, read(device, y), write(device, dy), true)
 }
 
-fn sums<T: Element>(
+fn partial_sums<T: Element>(
     device: &CudaDevice,
     forward: Forward<T>,
     y: Argument,
@@ -221,16 +199,16 @@ fn sums<T: Element>(
     relu: bool,
 ) -> Result<CudaSlice<f32>> {
     let (rows, channels) = forward.shape;
-    let input = read(device, forward.x);
-    let packed = packs(channels, &[input, y, dy]);
+    let [input, stats, affine] = forward.arguments(device);
+    let packed = packs(channels, &[input, y, dy, stats, affine]);
     let tiles = Tiles::new(rows, channels, if packed { T::PACK } else { 1 });
     let partial = uninitialised::<f32>(device, tiles.chunks * 2 * channels)?;
     let arguments = [
         input,
         y,
         dy,
-        read(device, forward.stats),
-        read(device, forward.affine),
+        stats,
+        affine,
         whole(device, &partial),
         Argument::I64(rows as i64),
         Argument::I32(int("channels", channels)?),
@@ -238,12 +216,7 @@ fn sums<T: Element>(
         Argument::I32(relu.into()),
     ];
     launch(device, MODULE, &variant::<T>("batch_norm_reduce", packed), tiles.sums(), &arguments)?;
-    let sums = uninitialised::<f32>(device, 2 * channels)?;
-    let (chunks, columns) = (int("chunks", tiles.chunks)?, int("channels", 2 * channels)?);
-    let arguments =
-        [whole(device, &partial), whole(device, &sums), Argument::I32(chunks), Argument::I32(columns)];
-    launch(device, MODULE, "batch_norm_combine", combine(2 * channels), &arguments)?;
-    Ok(sums)
+    Ok(partial)
 }
 
 /// dx = γ/√(var+ε) · (g − dβ/R − x̂·dγ/R) from (dγ, dβ); with `relu`, g is dy masked by the sign that x gives, else dy
@@ -290,15 +263,15 @@ fn propagate<T: Element>(
 ) -> Result<()> {
     let (rows, channels) = forward.shape;
     check_length("dγ and dβ", sums.len(), 2 * channels)?;
-    let input = read(device, forward.x);
-    let packed = packs(channels, &[input, dy, dx]);
+    let ([input, stats, affine], sums) = (forward.arguments(device), read(device, sums));
+    let packed = packs(channels, &[input, dy, dx, stats, affine, sums]);
     let tiles = Tiles::new(rows, channels, if packed { T::PACK } else { 1 });
     let arguments = [
         input,
         dy,
-        read(device, forward.stats),
-        read(device, forward.affine),
-        read(device, sums),
+        stats,
+        affine,
+        sums,
         dx,
         Argument::I64(rows as i64),
         Argument::I32(int("channels", channels)?),

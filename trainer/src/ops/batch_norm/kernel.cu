@@ -15,6 +15,30 @@ const int BLOCK = 256;
 // the same reason.
 __device__ __forceinline__ float without_negative(float x) { return x < 0.f ? 0.f : x; }
 
+// by <- by · the row of coefficients that begins at `from`.
+template <int V> __device__ __forceinline__ void multiply_by(const float *from, float (&by)[V]) {
+    float factor[V];
+    load_coefficients<V>(from, factor);
+#pragma unroll
+    for (int v = 0; v < V; v++) by[v] *= factor[v];
+}
+
+// Calls treat(count, place, next) for rows `row`, `row` + blockDim.y, … below `end`: `count.value` of them at a time, the
+// first at element `place`, each `next` elements behind the one before, so that all are loaded before one is stored or
+// added. From ROWS rows to the next ROWS it is `step` rows.
+template <int ROWS, typename Treat>
+__device__ __forceinline__ void for_rows(int64_t row, int64_t end, int64_t step, int channels, int channel, const Treat &treat) {
+    const int64_t next = (int64_t)blockDim.y * channels;
+    for (; row < end; row += step) {
+        if (row + (ROWS - 1) * blockDim.y < end) treat(Count<ROWS>(), row * channels + channel, next);
+        else
+            for (int64_t last = row; last < end; last += blockDim.y) treat(Count<1>(), last * channels + channel, next);
+    }
+}
+
+// Rows that a thread loads at a time: loads in flight.
+const int MOMENTS_ROWS = 4, ROWS = 2;
+
 // Count, mean and sum of squared deviations of a set, updated by Welford and merged by Chan: no cancellation wherever
 // the mean lies, where sum x^2 - (sum x)^2 / R loses every digit once |mean| exceeds 3000 standard deviations.
 struct Moments {
@@ -32,21 +56,22 @@ __device__ __forceinline__ Moments merge(Moments a, Moments b) {
     return both;
 }
 
-// Merges the moments of the threads that share threadIdx.x, one channel at a time; the result is in the threads of
+// Merges the moments of the threads that share threadIdx.x, channel by channel; the result is in the threads of
 // threadIdx.y = 0.
 template <int V, int CELLS> __device__ __forceinline__ void merge_over_rows(Moments (&moments)[V]) {
-    __shared__ Moments cells[CELLS];
+    __shared__ Moments cells[V][CELLS];
     const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
-    for (int v = 0; v < V; v++) {
+#pragma unroll
+    for (int v = 0; v < V; v++) cells[v][thread] = moments[v];
+    __syncthreads();
+    for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
+        if (threadIdx.y < half)
+#pragma unroll
+            for (int v = 0; v < V; v++) cells[v][thread] = merge(cells[v][thread], cells[v][thread + half * blockDim.x]);
         __syncthreads();
-        cells[thread] = moments[v];
-        __syncthreads();
-        for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
-            if (threadIdx.y < half) cells[thread] = merge(cells[thread], cells[thread + half * blockDim.x]);
-            __syncthreads();
-        }
-        moments[v] = cells[threadIdx.x];
     }
+#pragma unroll
+    for (int v = 0; v < V; v++) moments[v] = cells[v][threadIdx.x];
 }
 
 // partial[chunk] = (mean, squares) [2, C] of the rows of the chunk; its count is known from its place.
@@ -57,19 +82,21 @@ __device__ __forceinline__ void moments_of_chunk(const T *x, float *partial, int
     const int64_t end = first + chunk_rows < rows ? first + chunk_rows : rows;
     Moments moments[V] = {};
     float count = 0.f, mean[V] = {}, squares[V] = {};
-    if (channel < channels) {
-#pragma unroll 4
-        for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
-            const Pack<T, V> pack = load<T, V>(x + row * channels + channel);
-            count += 1.f;
-            const float share = 1.f / count;
-            for (int v = 0; v < V; v++) {
-                const float value = to_float(pack.value[v]), distance = value - mean[v];
-                mean[v] += distance * share;
-                squares[v] += distance * (value - mean[v]);
+    if (channel < channels)
+        for_rows<MOMENTS_ROWS>(first + threadIdx.y, end, MOMENTS_ROWS * blockDim.y, channels, channel,
+                               [&](auto number, int64_t place, int64_t next) {
+            Pack<T, V> pack[number.value];
+            for (int k = 0; k < number.value; k++) pack[k] = load<T, V>(x + place + k * next);
+            for (int k = 0; k < number.value; k++) {
+                count += 1.f;
+                const float share = 1.f / count;
+                for (int v = 0; v < V; v++) {
+                    const float value = pack[k][v], distance = value - mean[v];
+                    mean[v] += distance * share;
+                    squares[v] += distance * (value - mean[v]);
+                }
             }
-        }
-    }
+        });
     for (int v = 0; v < V; v++) moments[v] = {count, mean[v], squares[v]};
     merge_over_rows<V, BLOCK>(moments);
     if (threadIdx.y == 0 && channel < channels) {
@@ -108,18 +135,6 @@ extern "C" __global__ void batch_norm_statistics(const float *partial, float *st
     }
 }
 
-// running <- (1 - momentum)·running + momentum·(mean, var·R/(R-1)), with var = 1/inverse^2 - eps from stats; unbias =
-// R/(R-1).
-extern "C" __global__ void batch_norm_update_running(float *running, const float *stats, int channels, float unbias, float epsilon,
-                                                     float momentum) {
-    for (int channel = blockIdx.x * blockDim.x + threadIdx.x; channel < channels; channel += gridDim.x * blockDim.x) {
-        const float inverse = stats[channels + channel];
-        const float variance = without_negative(1.f / (inverse * inverse) - epsilon) * unbias;
-        running[channel] += momentum * (stats[channel] - running[channel]);
-        running[channels + channel] += momentum * (variance - running[channels + channel]);
-    }
-}
-
 // stats of evaluation: (mean, 1/sqrt(var + eps)) of the running buffers.
 extern "C" __global__ void batch_norm_running_statistics(const float *running, float *stats, int channels, float epsilon) {
     for (int channel = blockIdx.x * blockDim.x + threadIdx.x; channel < channels; channel += gridDim.x * blockDim.x) {
@@ -134,24 +149,25 @@ __device__ __forceinline__ void apply(const T *x, const float *stats, const floa
     const int channel = (blockIdx.x * blockDim.x + threadIdx.x) * V;
     if (channel >= channels) return;
     float mean[V], scale[V], shift[V];
-    for (int v = 0; v < V; v++) {
-        mean[v] = stats[channel + v];
-        scale[v] = affine[channel + v] * stats[channels + channel + v];
-        shift[v] = affine[channels + channel + v];
-    }
-    for (int64_t row = (int64_t)blockIdx.y * blockDim.y + threadIdx.y; row < rows; row += (int64_t)gridDim.y * blockDim.y) {
-        const int64_t place = row * channels + channel;
-        const Pack<T, V> pack = load<T, V>(x + place);
-        Pack<T, V> more, out;
-        if (residual) more = load<T, V>(residual + place);
-        for (int v = 0; v < V; v++) {
-            float value = (to_float(pack.value[v]) - mean[v]) * scale[v] + shift[v];
-            if (residual) value += to_float(more.value[v]);
-            if (relu) value = without_negative(value);
-            out.value[v] = from_float<T>(value);
+    load_coefficients<V>(stats + channel, mean);
+    load_coefficients<V>(affine + channel, scale);
+    load_coefficients<V>(affine + channels + channel, shift);
+    multiply_by<V>(stats + channels + channel, scale);
+    const int64_t run = ROWS * blockDim.y;
+    for_rows<ROWS>(blockIdx.y * run + threadIdx.y, rows, gridDim.y * run, channels, channel, [&](auto count, int64_t place, int64_t next) {
+        Pack<T, V> pack[count.value], more[count.value];
+        for (int k = 0; k < count.value; k++) pack[k] = load<T, V>(x + place + k * next);
+        if (residual)
+            for (int k = 0; k < count.value; k++) more[k] = load<T, V>(residual + place + k * next);
+        for (int k = 0; k < count.value; k++) {
+            for (int v = 0; v < V; v++) {
+                float value = (pack[k][v] - mean[v]) * scale[v] + shift[v];
+                if (residual) value += more[k][v];
+                pack[k].set(v, relu ? without_negative(value) : value);
+            }
+            store<T, V>(y + place + k * next, pack[k]);
         }
-        store<T, V>(y + place, out);
-    }
+    });
 }
 
 // Partial sums (g·xhat, g) [chunks, 2, C]. With relu the sign of y decides: read from y where it is given (a residual
@@ -162,33 +178,49 @@ __device__ __forceinline__ void reduce_gradient(const T *x, const T *y, T *gradi
     const int channel = (blockIdx.x * blockDim.x + threadIdx.x) * V;
     const int64_t first = blockIdx.y * chunk_rows;
     const int64_t end = first + chunk_rows < rows ? first + chunk_rows : rows;
-    float with_input[V] = {}, alone[V] = {}, mean[V] = {}, scale[V] = {}, shift[V] = {};
+    float with_input[V] = {}, alone[V] = {}, mean[V];
     if (channel < channels) {
-        for (int v = 0; v < V; v++) {
-            mean[v] = stats[channel + v];
-            scale[v] = affine[channel + v] * stats[channels + channel + v];
-            shift[v] = affine[channels + channel + v];
+        load_coefficients<V>(stats + channel, mean);
+        const auto add = [&](int v, float distance, float g) {
+            alone[v] += g;
+            with_input[v] += g * distance;
+        };
+        const int64_t row = first + threadIdx.y, step = ROWS * blockDim.y;
+        if (relu && !y) {
+            float scale[V], shift[V];
+            load_coefficients<V>(affine + channel, scale);
+            load_coefficients<V>(affine + channels + channel, shift);
+            multiply_by<V>(stats + channels + channel, scale);
+            for_rows<ROWS>(row, end, step, channels, channel, [&](auto count, int64_t place, int64_t next) {
+                Pack<T, V> input[count.value], pack[count.value];
+                for (int k = 0; k < count.value; k++) {
+                    input[k] = load<T, V>(x + place + k * next);
+                    pack[k] = load<T, V>(gradient + place + k * next);
+                }
+                for (int k = 0; k < count.value; k++)
+                    for (int v = 0; v < V; v++) {
+                        const float distance = input[k][v] - mean[v];
+                        add(v, distance, distance * scale[v] + shift[v] <= 0.f ? 0.f : pack[k][v]);
+                    }
+            });
+        } else {
+            for_rows<ROWS>(row, end, step, channels, channel, [&](auto count, int64_t place, int64_t next) {
+                Pack<T, V> input[count.value], pack[count.value], output[count.value];
+                for (int k = 0; k < count.value; k++) {
+                    input[k] = load<T, V>(x + place + k * next);
+                    pack[k] = load<T, V>(gradient + place + k * next);
+                    if (relu) output[k] = load<T, V>(y + place + k * next);
+                }
+                for (int k = 0; k < count.value; k++) {
+                    if (relu) {
+                        for (int v = 0; v < V; v++) pack[k].set(v, output[k][v] <= 0.f ? 0.f : pack[k][v]);
+                        store<T, V>(gradient + place + k * next, pack[k]);
+                    }
+                    for (int v = 0; v < V; v++) add(v, input[k][v] - mean[v], pack[k][v]);
+                }
+            });
         }
-#pragma unroll 2
-        for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
-            const int64_t place = row * channels + channel;
-            const Pack<T, V> input = load<T, V>(x + place);
-            Pack<T, V> pack = load<T, V>(gradient + place);
-            if (relu && y) {
-                const Pack<T, V> output = load<T, V>(y + place);
-                for (int v = 0; v < V; v++)
-                    if (to_float(output.value[v]) <= 0.f) pack.value[v] = from_float<T>(0.f);
-                store<T, V>(gradient + place, pack);
-            }
-            for (int v = 0; v < V; v++) {
-                const float distance = to_float(input.value[v]) - mean[v];
-                float g = to_float(pack.value[v]);
-                if (relu && !y && distance * scale[v] + shift[v] <= 0.f) g = 0.f;
-                alone[v] += g;
-                with_input[v] += g * distance;
-            }
-        }
-        for (int v = 0; v < V; v++) with_input[v] *= stats[channels + channel + v];
+        multiply_by<V>(stats + channels + channel, with_input);
     }
     sum_over_rows<V, BLOCK>(with_input);
     sum_over_rows<V, BLOCK>(alone);
@@ -201,10 +233,6 @@ __device__ __forceinline__ void reduce_gradient(const T *x, const T *y, T *gradi
     }
 }
 
-extern "C" __global__ void batch_norm_combine(const float *partial, float *sums, int chunks, int columns) {
-    combine_sums(partial, sums, chunks, columns);
-}
-
 // dx may be dy itself. With relu the mask is computed again from x.
 template <typename T, int V>
 __device__ __forceinline__ void input_gradient(const T *x, const T *gradient, const float *stats, const float *affine, const float *sums,
@@ -212,41 +240,48 @@ __device__ __forceinline__ void input_gradient(const T *x, const T *gradient, co
     const int channel = (blockIdx.x * blockDim.x + threadIdx.x) * V;
     if (channel >= channels) return;
     float mean[V], scale[V], shift[V], slope[V], offset[V];
+    load_coefficients<V>(stats + channel, mean);
+    load_coefficients<V>(affine + channel, scale);
+    load_coefficients<V>(affine + channels + channel, shift);
+    load_coefficients<V>(sums + channel, slope);
+    load_coefficients<V>(sums + channels + channel, offset);
+    multiply_by<V>(stats + channels + channel, scale);
+    multiply_by<V>(stats + channels + channel, slope);
     for (int v = 0; v < V; v++) {
-        const float inverse = stats[channels + channel + v];
-        mean[v] = stats[channel + v];
-        scale[v] = affine[channel + v] * inverse;
-        shift[v] = affine[channels + channel + v];
-        slope[v] = inverse * sums[channel + v] / (float)rows;
-        offset[v] = sums[channels + channel + v] / (float)rows;
+        slope[v] /= (float)rows;
+        offset[v] /= (float)rows;
     }
-    for (int64_t row = (int64_t)blockIdx.y * blockDim.y + threadIdx.y; row < rows; row += (int64_t)gridDim.y * blockDim.y) {
-        const int64_t place = row * channels + channel;
-        const Pack<T, V> input = load<T, V>(x + place), pack = load<T, V>(gradient + place);
-        Pack<T, V> out;
-        for (int v = 0; v < V; v++) {
-            const float distance = to_float(input.value[v]) - mean[v];
-            float g = to_float(pack.value[v]);
-            if (relu && distance * scale[v] + shift[v] <= 0.f) g = 0.f;
-            out.value[v] = from_float<T>(scale[v] * (g - offset[v] - distance * slope[v]));
+    const int64_t run = ROWS * blockDim.y;
+    for_rows<ROWS>(blockIdx.y * run + threadIdx.y, rows, gridDim.y * run, channels, channel, [&](auto count, int64_t place, int64_t next) {
+        Pack<T, V> input[count.value], pack[count.value];
+        for (int k = 0; k < count.value; k++) {
+            input[k] = load<T, V>(x + place + k * next);
+            pack[k] = load<T, V>(gradient + place + k * next);
         }
-        store<T, V>(dx + place, out);
-    }
+        for (int k = 0; k < count.value; k++) {
+            for (int v = 0; v < V; v++) {
+                const float distance = input[k][v] - mean[v];
+                const float g = relu && distance * scale[v] + shift[v] <= 0.f ? 0.f : pack[k][v];
+                pack[k].set(v, scale[v] * (g - offset[v] - distance * slope[v]));
+            }
+            store<T, V>(dx + place + k * next, pack[k]);
+        }
+    });
 }
 
 #define DEFINE(NAME, T, V)                                                                                                                 \
-    extern "C" __global__ void batch_norm_moments_##NAME(const T *x, float *partial, int64_t rows, int channels, int64_t chunk_rows) {     \
+    extern "C" __global__ void __launch_bounds__(BLOCK, RESIDENT) batch_norm_moments_##NAME(const T *x, float *partial, int64_t rows, int channels, int64_t chunk_rows) {     \
         moments_of_chunk<T, V>(x, partial, rows, channels, chunk_rows);                                                                    \
     }                                                                                                                                      \
-    extern "C" __global__ void batch_norm_apply_##NAME(const T *x, const float *stats, const float *affine, const T *residual, T *y,       \
+    extern "C" __global__ void __launch_bounds__(BLOCK, RESIDENT) batch_norm_apply_##NAME(const T *x, const float *stats, const float *affine, const T *residual, T *y,       \
                                                        int64_t rows, int channels, int relu) {                                             \
         apply<T, V>(x, stats, affine, residual, y, rows, channels, relu);                                                                  \
     }                                                                                                                                      \
-    extern "C" __global__ void batch_norm_reduce_##NAME(const T *x, const T *y, T *gradient, const float *stats, const float *affine,      \
+    extern "C" __global__ void __launch_bounds__(BLOCK, RESIDENT) batch_norm_reduce_##NAME(const T *x, const T *y, T *gradient, const float *stats, const float *affine,      \
                                                         float *partial, int64_t rows, int channels, int64_t chunk_rows, int relu) {        \
         reduce_gradient<T, V>(x, y, gradient, stats, affine, partial, rows, channels, chunk_rows, relu);                                   \
     }                                                                                                                                      \
-    extern "C" __global__ void batch_norm_input_gradient_##NAME(const T *x, const T *gradient, const float *stats, const float *affine,    \
+    extern "C" __global__ void __launch_bounds__(BLOCK, RESIDENT) batch_norm_input_gradient_##NAME(const T *x, const T *gradient, const float *stats, const float *affine,    \
                                                                 const float *sums, T *dx, int64_t rows, int channels, int relu) {          \
         input_gradient<T, V>(x, gradient, stats, affine, sums, dx, rows, channels, relu);                                                  \
     }

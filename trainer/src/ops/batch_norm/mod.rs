@@ -21,9 +21,10 @@ mod tests;
 
 pub use autograd::BatchNorm;
 
-use super::storage::{share_storage, write};
+use super::storage::share_storage;
+use super::sums::add_chunks;
 use candle_core::{Result, Tensor, bail};
-use op::{Apply, Frozen, InputGradient, MaskedReduce, Reduce, Statistics, UpdateRunning};
+use op::{Apply, Frozen, InputGradient, MaskedReduce, Reduce, Statistics, TrainStatistics};
 use std::sync::Mutex;
 
 /// Mean and 1/√(var + ε) per channel: x \[…, C\] -> \[2, C\].
@@ -46,20 +47,28 @@ pub fn statistics(x: &Tensor, epsilon: f64) -> Result<Tensor> {
     x.apply_op1_no_bwd(&Statistics { epsilon })
 }
 
-/// running ← (1 − momentum)·running + momentum·(mean, unbiased variance of `rows` rows), in place over \[2, C\].
+/// The [`statistics`] of x, towards which `running` \[2, C\] moves in place:
+/// running ← (1 − momentum)·running + momentum·(mean, unbiased variance).
 ///
-/// The variance is recovered from inv_std, so it is exact to about 1e-7·(var + ε).
+/// On the CPU the variance is recovered from inv_std, so it is exact to about 1e-7·(var + ε).
 ///
 /// # Errors
-/// Other shapes; fewer than two rows.
-pub fn update_running(
-    running: &Tensor,
-    statistics: &Tensor,
-    rows: usize,
-    epsilon: f64,
-    momentum: f64,
-) -> Result<()> {
-    running.inplace_op2(statistics, &UpdateRunning { rows, epsilon, momentum })
+/// As [`statistics`]; running statistics of another shape.
+///
+/// # Examples
+/// ```
+/// # use {candle_core::{Device, Tensor}, trainer::ops::batch_norm};
+/// // 1 and 3 have mean 2 and unbiased variance 2: from (0; 1) with momentum 1/2 to (1; 3/2).
+/// let x = Tensor::new(&[[1f32], [3.0]], &Device::Cpu)?;
+/// let running = Tensor::new(&[[0f32], [1.0]], &Device::Cpu)?;
+/// batch_norm::train_statistics(&x, &running, 0.0, 0.5)?;
+/// assert_eq!(running.to_vec2::<f32>()?, [[1.0], [1.5]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn train_statistics(x: &Tensor, running: &Tensor, epsilon: f64, momentum: f64) -> Result<Tensor> {
+    let train = TrainStatistics { epsilon, momentum, statistics: Mutex::new(None) };
+    running.inplace_op2(x, &train)?;
+    second_output(train.statistics)
 }
 
 /// The statistics that evaluation applies: running \[2, C\] (mean; variance) -> (mean; 1/√(variance + ε)).
@@ -128,28 +137,32 @@ pub fn backward(dy: &Tensor, forward: &Forward, gradient: &Tensor) -> Result<Ten
         }
     }
     let (statistics, affine) = (forward.statistics.clone(), forward.affine.clone());
-    let Some(y) = forward.residual_output else {
-        let reduce = Reduce { relu: forward.relu, statistics: statistics.clone(), affine: affine.clone() };
-        let sums = dy.apply_op2_no_bwd(forward.x, &reduce)?;
-        write(gradient, &sums)?;
-        dy.inplace_op2(forward.x, &InputGradient { relu: forward.relu, statistics, affine, sums })?;
-        return Ok(dy.clone());
-    };
-    let sums = residual_sums(dy, forward, y)?;
-    write(gradient, &sums)?;
-    dy.apply_op2_no_bwd(forward.x, &InputGradient { relu: false, statistics, affine, sums })
+    add_chunks(gradient, &partial_sums(dy, forward)?)?;
+    let sums = gradient.clone();
+    if forward.residual_output.is_some() {
+        return dy.apply_op2_no_bwd(forward.x, &InputGradient { relu: false, statistics, affine, sums });
+    }
+    dy.inplace_op2(forward.x, &InputGradient { relu: forward.relu, statistics, affine, sums })?;
+    Ok(dy.clone())
 }
 
-/// \[2, C\] sums where a residual was added; masks `dy` in place if a ReLU followed.
-fn residual_sums(dy: &Tensor, forward: &Forward, y: &Tensor) -> Result<Tensor> {
+/// Partial sums of (dγ; dβ), \[chunks, 2, C\]; masks `dy` in place where a ReLU followed a residual.
+fn partial_sums(dy: &Tensor, forward: &Forward) -> Result<Tensor> {
     let (statistics, affine) = (forward.statistics.clone(), forward.affine.clone());
-    if !forward.relu {
-        return dy.apply_op2_no_bwd(forward.x, &Reduce { relu: false, statistics, affine });
+    match forward.residual_output {
+        Some(y) if forward.relu => {
+            let reduce = MaskedReduce { statistics, affine, partial: Mutex::new(None) };
+            dy.inplace_op3(forward.x, y, &reduce)?;
+            second_output(reduce.partial)
+        }
+        _ => dy.apply_op2_no_bwd(forward.x, &Reduce { relu: forward.relu, statistics, affine }),
     }
-    let reduce = MaskedReduce { statistics, affine, sums: Mutex::new(None) };
-    dy.inplace_op3(forward.x, y, &reduce)?;
-    match reduce.sums.into_inner() {
-        Ok(Some(sums)) => Ok(sums),
-        _ => bail!("batch norm backward: the device computed no sums"),
+}
+
+/// What an in-place operation left beside the tensor it wrote.
+fn second_output(output: Mutex<Option<Tensor>>) -> Result<Tensor> {
+    match output.into_inner() {
+        Ok(Some(output)) => Ok(output),
+        _ => bail!("batch norm: the device computed nothing"),
     }
 }

@@ -15,15 +15,13 @@ pub(super) struct Statistics {
     pub epsilon: f64,
 }
 
-impl Statistics {
-    /// Rows and channels of x.
-    fn sizes(&self, layout: &Layout) -> Result<(usize, usize)> {
-        let (rows, channels) = rows_and_columns(self.name(), layout)?;
-        if rows < 2 {
-            bail!("batch norm: training needs at least two rows per channel, not shape {:?}", layout.dims())
-        }
-        Ok((rows, channels))
+/// Rows and channels of x in training.
+fn training_sizes(name: &str, x: &Layout) -> Result<(usize, usize)> {
+    let (rows, channels) = rows_and_columns(name, x)?;
+    if rows < 2 {
+        bail!("batch norm: training needs at least two rows per channel, not shape {:?}", x.dims())
     }
+    Ok((rows, channels))
 }
 
 impl CustomOp1 for Statistics {
@@ -32,60 +30,61 @@ impl CustomOp1 for Statistics {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, channels) = self.sizes(layout)?;
+        let (_, channels) = training_sizes(self.name(), layout)?;
         let statistics = cpu::statistics(&contiguous(storage, layout)?, channels, self.epsilon);
         Ok((CpuStorage::F32(statistics), (2, channels).into()))
     }
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        let sizes = self.sizes(layout)?;
+        let sizes = training_sizes(self.name(), layout)?;
         Ok((super::cuda::op::statistics((storage, layout), sizes, self.epsilon)?, (2, sizes.1).into()))
     }
 }
 
-/// running \[2, C\] <- statistics \[2, C\].
-pub(super) struct UpdateRunning {
-    pub rows: usize,
+/// running \[2, C\] <- running moved towards the batch, with source x; leaves the batch's \[2, C\] in `statistics`.
+pub(super) struct TrainStatistics {
     pub epsilon: f64,
     pub momentum: f64,
+    /// Second output: an in-place operation may write one tensor only.
+    pub statistics: Mutex<Option<Tensor>>,
 }
 
-impl UpdateRunning {
-    /// Channels of both.
-    fn channels(&self, running: &Layout, statistics: &Layout) -> Result<usize> {
-        let (_, channels) = rows_and_columns(self.name(), statistics)?;
-        expect_shape(self.name(), "statistics", statistics.dims(), &[2, channels])?;
+impl TrainStatistics {
+    /// Rows and channels of x.
+    fn sizes(&self, running: &Layout, x: &Layout) -> Result<(usize, usize)> {
+        let (rows, channels) = training_sizes(self.name(), x)?;
         expect_shape(self.name(), "running", running.dims(), &[2, channels])?;
-        if self.rows < 2 {
-            bail!("batch norm: the unbiased variance of {} rows does not exist", self.rows)
+        Ok((rows, channels))
+    }
+
+    fn leave(&self, statistics: Tensor) {
+        if let Ok(mut slot) = self.statistics.lock() {
+            *slot = Some(statistics);
         }
-        Ok(channels)
     }
 }
 
-impl InplaceOp2 for UpdateRunning {
+impl InplaceOp2 for TrainStatistics {
     fn name(&self) -> &'static str {
-        "batch-norm-update-running"
+        "batch-norm-train-statistics"
     }
 
     fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
-        self.channels(l1, l2)?;
+        let (rows, channels) = self.sizes(l1, l2)?;
         let running = contiguous_mut(self.name(), s1, l1)?;
-        cpu::update_running(running, &contiguous(s2, l2)?, self.rows, self.epsilon, self.momentum);
+        let statistics = cpu::statistics(&contiguous(s2, l2)?, channels, self.epsilon);
+        cpu::update_running(running, &statistics, rows, self.epsilon, self.momentum);
+        self.leave(Tensor::from_vec(statistics, (2, channels), &Device::Cpu)?);
         Ok(())
     }
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, s1: &mut CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<()> {
-        let channels = self.channels(l1, l2)?;
-        super::cuda::op::update_running(
-            (s1, l1),
-            (s2, l2),
-            (self.rows, channels),
-            self.epsilon,
-            self.momentum,
-        )
+        let sizes = self.sizes(l1, l2)?;
+        let (running, x) = ((s1, l1), (s2, l2));
+        self.leave(super::cuda::op::train_statistics(running, x, sizes, self.epsilon, self.momentum)?);
+        Ok(())
     }
 }
 
@@ -193,7 +192,8 @@ fn channels_of(name: &str, x: &Layout, statistics: &Tensor, affine: &Tensor) -> 
     Ok((rows, Channels::new(&values(statistics)?, &values(affine)?)))
 }
 
-/// (dy, x) -> (dγ; dβ), with the ReLU's mask recomputed from x.
+/// (dy, x) -> partial sums of (dγ; dβ) \[chunks, 2, C\], with the ReLU's mask recomputed from x. The CPU adds its chunks
+/// itself and leaves one.
 pub(super) struct Reduce {
     pub relu: bool,
     pub statistics: Tensor,
@@ -215,7 +215,7 @@ impl CustomOp2 for Reduce {
         expect_shape(self.name(), "dy", l1.dims(), l2.dims())?;
         let (_, channels) = channels_of(self.name(), l2, &self.statistics, &self.affine)?;
         let sums = cpu::reduce(&contiguous(s1, l1)?, &contiguous(s2, l2)?, &channels, self.relu);
-        Ok((CpuStorage::F32(sums), (2, channels.mean.len()).into()))
+        Ok((CpuStorage::F32(sums), (1, 2, channels.mean.len()).into()))
     }
 
     #[cfg(feature = "cuda")]
@@ -229,16 +229,17 @@ impl CustomOp2 for Reduce {
         expect_shape(self.name(), "dy", l1.dims(), l2.dims())?;
         let sizes = sizes(self.name(), l2, &self.statistics, &self.affine)?;
         let forward = ((s2, l2), sizes, &self.statistics, &self.affine);
-        Ok((super::cuda::op::reduce(forward, (s1, l1), self.relu)?, (2, sizes.1).into()))
+        let (partial, chunks) = super::cuda::op::reduce(forward, (s1, l1), self.relu)?;
+        Ok((partial, (chunks, 2, sizes.1).into()))
     }
 }
 
-/// dy <- g by the sign of y, with sources x and y; leaves (dγ; dβ) in `sums`.
+/// dy <- g by the sign of y, with sources x and y; leaves the partial sums of [`Reduce`] in `partial`.
 pub(super) struct MaskedReduce {
     pub statistics: Tensor,
     pub affine: Tensor,
     /// Second output: an in-place operation may write one tensor only.
-    pub sums: Mutex<Option<Tensor>>,
+    pub partial: Mutex<Option<Tensor>>,
 }
 
 impl InplaceOp3 for MaskedReduce {
@@ -260,8 +261,8 @@ impl InplaceOp3 for MaskedReduce {
         let (_, channels) = channels_of(self.name(), l2, &self.statistics, &self.affine)?;
         let dy = contiguous_mut(self.name(), s1, l1)?;
         let sums = cpu::masked_reduce(dy, &contiguous(s2, l2)?, &contiguous(s3, l3)?, &channels);
-        let sums = Tensor::from_vec(sums, (2, channels.mean.len()), &Device::Cpu)?;
-        if let Ok(mut slot) = self.sums.lock() {
+        let sums = Tensor::from_vec(sums, (1, 2, channels.mean.len()), &Device::Cpu)?;
+        if let Ok(mut slot) = self.partial.lock() {
             *slot = Some(sums);
         }
         Ok(())
@@ -281,9 +282,9 @@ impl InplaceOp3 for MaskedReduce {
         expect_shape(self.name(), "y", l3.dims(), l2.dims())?;
         let sizes = sizes(self.name(), l2, &self.statistics, &self.affine)?;
         let forward = ((s2, l2), sizes, &self.statistics, &self.affine);
-        let sums = super::cuda::op::masked_reduce(forward, (s3, l3), (s1, l1))?;
-        if let Ok(mut slot) = self.sums.lock() {
-            *slot = Some(sums);
+        let partial = super::cuda::op::masked_reduce(forward, (s3, l3), (s1, l1))?;
+        if let Ok(mut slot) = self.partial.lock() {
+            *slot = Some(partial);
         }
         Ok(())
     }

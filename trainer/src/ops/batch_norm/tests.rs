@@ -236,7 +236,8 @@ fn running_statistics_move_as_in_torch() {
     // x = 1, 3: mean 2, unbiased variance 2; from (0; 1) with momentum 0.1: 0.2 and 1.1.
     let x = Tensor::new(&[[1f32], [3.0]], &Device::Cpu).unwrap();
     let running = Tensor::new(&[[0f32], [1.0]], &Device::Cpu).unwrap();
-    update_running(&running, &statistics(&x, EPSILON).unwrap(), 2, EPSILON, 0.1).unwrap();
+    let found = train_statistics(&x, &running, EPSILON, 0.1).unwrap();
+    assert_eq!(flat(&found), flat(&statistics(&x, EPSILON).unwrap()));
     assert_close(&flat(&running), &[0.2, 1.1], 1e-6, "running");
     let applied = apply(
         &x,
@@ -274,11 +275,10 @@ fn refusals_name_the_shape() {
 fn a_nan_stays_visible() {
     let x = Tensor::new(&[[1f32, 1.0], [f32::NAN, 2.0], [3.0, 4.0]], &Device::Cpu).unwrap();
     // Statistics, and the running ones: the channel with a NaN has neither mean nor variance.
-    let of_x = statistics(&x, EPSILON).unwrap();
+    let running = Tensor::ones((2, 2), DType::F32, &Device::Cpu).unwrap();
+    let of_x = train_statistics(&x, &running, EPSILON, 0.1).unwrap();
     let nans = |t: &Tensor| flat(t).iter().map(|v| v.is_nan()).collect::<Vec<bool>>();
     assert_eq!(nans(&of_x), [true, false, true, false]);
-    let running = Tensor::ones((2, 2), DType::F32, &Device::Cpu).unwrap();
-    update_running(&running, &of_x, 3, EPSILON, 0.1).unwrap();
     assert_eq!(nans(&running), [true, false, true, false]);
     // A NaN output, and a gradient that ReLU's mask must not turn into 0.
     let good = Tensor::new(&[[0f32, 0.0], [1.0, 1.0]], &Device::Cpu).unwrap();

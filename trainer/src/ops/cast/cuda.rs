@@ -44,6 +44,15 @@ pub fn widen_into<T: Element>(
     convert::<T, f32>(device, x, write(device, out))
 }
 
+/// Writes the nearest bf16 of each number over what `out` holds.
+///
+/// # Errors
+/// Lengths that differ, or the launch fails.
+pub fn narrow_into(device: &CudaDevice, x: &CudaView<f32>, out: &mut CudaViewMut<bf16>) -> Result<()> {
+    check_length("numbers to be narrowed", x.len(), out.len())?;
+    convert::<f32, bf16>(device, x, write(device, out))
+}
+
 /// One launch of the kernel between two different types.
 fn convert<T: Element, U: Element>(device: &CudaDevice, x: &CudaView<T>, out: Argument) -> Result<()> {
     let arguments = [read(device, x), out, Argument::I64(x.len() as i64)];
@@ -68,5 +77,5 @@ pub(super) fn cast(x: Source, dtype: DType) -> Result<CudaStorage> {
 pub(super) fn refresh(copy: &mut CudaStorage, layout: &Layout, x: Source) -> Result<()> {
     let device = x.0.device().clone();
     let mut out = operand::overwritten::<bf16>("refresh", copy, layout)?;
-    convert::<f32, bf16>(&device, &Operand::new(x)?.view()?, write(&device, &mut out))
+    narrow_into(&device, &Operand::new(x)?.view()?, &mut out)
 }

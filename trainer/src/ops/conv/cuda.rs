@@ -12,8 +12,9 @@ use crate::device::launch::{
 use crate::device::operand::{self, Operand, Source, for_element};
 use crate::ops::cast::cuda as cast;
 use candle_core::backend::BackendStorage;
-use candle_core::{CudaDevice, CudaStorage, Layout, Result};
+use candle_core::{CudaDevice, CudaStorage, DType, Layout, Result};
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut};
+use half::bf16;
 
 const MODULE: Module = Module { name: "conv", ptx: include_str!(concat!(env!("OUT_DIR"), "/conv.ptx")) };
 /// Elements of the columns that the fallback holds at a time: 64 Mi, so 256 MiB in f32.
@@ -240,6 +241,27 @@ pub fn backward_filter<T: Element>(
     Ok(())
 }
 
+/// As [`backward_filter`], in bf16: no more than cuDNN keeps of it anyway.
+///
+/// # Errors
+/// As [`backward_filter`].
+pub fn backward_filter_in_half(
+    device: &CudaDevice,
+    shape: Shape,
+    x: &CudaView<bf16>,
+    dy: &CudaView<bf16>,
+    dw: &mut CudaViewMut<bf16>,
+) -> Result<()> {
+    shape.check(Some(x), None, Some(dy))?;
+    check_length("dw of a convolution", dw.len(), shape.out_channels * shape.taps())?;
+    if cudnn::backward_filter(device, shape.geometry, shape.out_channels, x, dy, dw)? {
+        return Ok(());
+    }
+    let mut wide = uninitialised::<f32>(device, dw.len())?;
+    backward_filter(device, shape, x, dy, &mut wide.as_view_mut())?;
+    cast::narrow_into(device, &wide.as_view(), dw)
+}
+
 /// dw by cuDNN, which writes it in the type of x; false where it cannot.
 fn filter_by_cudnn<T: Element>(
     device: &CudaDevice,
@@ -249,7 +271,7 @@ fn filter_by_cudnn<T: Element>(
     dw: &mut CudaViewMut<f32>,
 ) -> Result<bool> {
     let length = dw.len();
-    if T::DTYPE == candle_core::DType::F32 {
+    if T::DTYPE == DType::F32 {
         // SAFETY: T is f32.
         #[allow(unsafe_code)] // the compiler does not know it
         let Some(mut place) = (unsafe { dw.transmute_mut::<T>(length) }) else { return Ok(false) };
@@ -358,11 +380,16 @@ pub(super) fn weight_gradient(
     dy: Source,
 ) -> Result<()> {
     let device = x.0.device();
-    let mut dw = operand::overwritten("convolution", dw, layout)?;
-    for_element!(x.0, T => {
-        let (x, dy) = (Operand::<T>::new(x)?, Operand::new(dy)?);
-        backward_filter(device, Shape::of(geometry)?, &x.view()?, &dy.view()?, &mut dw)
-    })
+    if dw.dtype() == DType::F32 {
+        let mut dw = operand::overwritten("convolution", dw, layout)?;
+        return for_element!(x.0, T => {
+            let (x, dy) = (Operand::<T>::new(x)?, Operand::new(dy)?);
+            backward_filter(device, Shape::of(geometry)?, &x.view()?, &dy.view()?, &mut dw)
+        });
+    }
+    let mut dw = operand::overwritten::<bf16>("convolution", dw, layout)?;
+    let (x, dy) = (Operand::<bf16>::new(x)?, Operand::new(dy)?);
+    backward_filter_in_half(device, Shape::of(geometry)?, &x.view()?, &dy.view()?, &mut dw)
 }
 
 #[cfg(test)]

@@ -27,12 +27,9 @@ template <typename T, int V> __device__ __forceinline__ void image_to_columns(co
         const int p = (int)(rest % g.out_height);
         const int64_t image = rest / g.out_height;
         const int h = p * g.stride + i - g.padding, w = q * g.stride + j - g.padding;
-        Pack<T, V> pack;
-        if (h >= 0 && h < g.height && w >= 0 && w < g.width) {
+        Pack<T, V> pack = {};
+        if (h >= 0 && h < g.height && w >= 0 && w < g.width)
             pack = load<T, V>(x + ((image * g.height + h) * g.width + w) * g.channels + channel);
-        } else {
-            for (int v = 0; v < V; v++) pack.value[v] = from_float<T>(0.f);
-        }
         store<T, V>(column + index * V, pack);
     }
 }
@@ -50,7 +47,7 @@ template <typename T, int V> __device__ __forceinline__ void columns_to_image(co
         float sum[V] = {};
         if (add) {
             const Pack<T, V> before = load<T, V>(dx + index * V);
-            for (int v = 0; v < V; v++) sum[v] = to_float(before.value[v]);
+            for (int v = 0; v < V; v++) sum[v] = before[v];
         }
         for (int i = 0; i < g.kernel_height; i++) {
             const int down = h + g.padding - i, p = down / g.stride;
@@ -60,11 +57,11 @@ template <typename T, int V> __device__ __forceinline__ void columns_to_image(co
                 if (right < 0 || right % g.stride != 0 || q >= g.out_width) continue;
                 const int64_t place = (((image * g.out_height + p) * g.out_width + q) * g.kernel_height + i) * g.kernel_width + j;
                 const Pack<T, V> pack = load<T, V>(column + place * g.channels + channel);
-                for (int v = 0; v < V; v++) sum[v] += to_float(pack.value[v]);
+                for (int v = 0; v < V; v++) sum[v] += pack[v];
             }
         }
-        Pack<T, V> out;
-        for (int v = 0; v < V; v++) out.value[v] = from_float<T>(sum[v]);
+        Pack<T, V> out = {};
+        for (int v = 0; v < V; v++) out.set(v, sum[v]);
         store<T, V>(dx + index * V, out);
     }
 }

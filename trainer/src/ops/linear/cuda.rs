@@ -2,7 +2,7 @@
 
 use crate::device::gemm::{Matrix, gemm};
 use crate::device::launch::{
-    Argument, Element, Module, NULL, Tiles, check_length, combine, int, launch, packs, read, read_optional,
+    Argument, Element, Module, NULL, Tiles, check_length, int, launch, packs, read, read_optional,
     uninitialised, variant, whole, write,
 };
 use crate::device::operand::{self, Operand, Source, for_element};
@@ -45,12 +45,12 @@ pub fn forward<T: Element>(
     } else if !relu {
         return Ok(y);
     }
-    let output = whole(device, &y);
-    let packed = packs(outputs, &[output]);
+    let (output, bias) = (whole(device, &y), read_optional(device, bias));
+    let packed = packs(outputs, &[output, bias]);
     let tiles = Tiles::new(rows, outputs, if packed { T::PACK } else { 1 });
     let arguments = [
         output,
-        read_optional(device, bias),
+        bias,
         Argument::I64(rows as i64),
         Argument::I32(int("outputs", outputs)?),
         Argument::I32(relu.into()),
@@ -59,7 +59,7 @@ pub fn forward<T: Element>(
     Ok(y)
 }
 
-/// db = Σ g \[outputs\].
+/// Partial sums \[chunks, outputs\] of db = Σ g.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or the launch fails.
@@ -69,10 +69,10 @@ pub fn column_sums<T: Element>(
     g: &CudaView<T>,
 ) -> Result<CudaSlice<f32>> {
     check_length("the gradient of a linear layer", g.len(), shape.0 * shape.1)?;
-    sums::<T>(device, shape, NULL, read(device, g))
+    partial_sums::<T>(device, shape, NULL, read(device, g))
 }
 
-/// g = dy where y > 0, written over dy, and db = Σ g \[outputs\].
+/// g = dy where y > 0, written over dy, and partial sums \[chunks, outputs\] of db = Σ g.
 ///
 /// # Errors
 /// Lengths that do not fit the shape, or the launch fails.
@@ -84,11 +84,11 @@ pub fn masked_sums<T: Element>(
 ) -> Result<CudaSlice<f32>> {
     check_length("the gradient of a linear layer", dy.len(), shape.0 * shape.1)?;
     check_length("y of a linear layer", y.len(), dy.len())?;
-    sums::<T>(device, shape, read(device, y), write(device, dy))
+    partial_sums::<T>(device, shape, read(device, y), write(device, dy))
 }
 
-/// Column sums; where y is not null dy is masked first.
-fn sums<T: Element>(
+/// Partial column sums; where y is not null dy is masked first.
+fn partial_sums<T: Element>(
     device: &CudaDevice,
     (rows, outputs): (usize, usize),
     y: Argument,
@@ -109,11 +109,7 @@ fn sums<T: Element>(
         Argument::I32(masked.into()),
     ];
     launch(device, MODULE, &variant::<T>("linear_reduce", packed), tiles.sums(), &arguments)?;
-    let sums = uninitialised::<f32>(device, outputs)?;
-    let arguments =
-        [whole(device, &partial), whole(device, &sums), Argument::I32(int("chunks", tiles.chunks)?), columns];
-    launch(device, MODULE, "linear_combine", combine(outputs), &arguments)?;
-    Ok(sums)
+    Ok(partial)
 }
 
 /// dx = g·W \[rows, inputs\].
@@ -197,15 +193,17 @@ pub(super) fn weight_gradient_into(
     })
 }
 
-/// db of a tensor.
-pub(super) fn bias_gradient(shape: (usize, usize), g: Source) -> Result<CudaStorage> {
+/// Partial sums of db of a tensor, and how many.
+pub(super) fn bias_gradient(shape: (usize, usize), g: Source) -> Result<(CudaStorage, usize)> {
     let device = g.0.device();
     for_element!(g.0, T => {
-        Ok(operand::result(device, column_sums(device, shape, &Operand::<T>::new(g)?.view()?)?))
+        let partial = column_sums(device, shape, &Operand::<T>::new(g)?.view()?)?;
+        let chunks = partial.len() / shape.1;
+        Ok((operand::result(device, partial), chunks))
     })
 }
 
-/// dy <- dy·\[y > 0\]; its column sums.
+/// dy <- dy·\[y > 0\]; partial sums of its columns \[chunks, outputs\].
 pub(super) fn mask(
     shape: (usize, usize),
     (dy, layout): (&mut CudaStorage, &Layout),
@@ -215,7 +213,8 @@ pub(super) fn mask(
     for_element!(y.0, T => {
         let y = Operand::<T>::new(y)?;
         let mut dy = operand::overwritten::<T>("linear-mask", dy, layout)?;
-        let sums = masked_sums(device, shape, &y.view()?, &mut dy)?;
-        Ok(operand::tensor(device, sums, shape.1))
+        let partial = masked_sums(device, shape, &y.view()?, &mut dy)?;
+        let chunks = partial.len() / shape.1;
+        Ok(operand::tensor(device, partial, (chunks, shape.1)))
     })
 }

@@ -9,13 +9,13 @@
 template <typename T, int V> __device__ __forceinline__ void add_bias(T *y, const float *bias, int64_t rows, int columns, int relu) {
     const int column = (blockIdx.x * blockDim.x + threadIdx.x) * V;
     if (column >= columns) return;
-    float shift[V];
-    for (int v = 0; v < V; v++) shift[v] = bias ? bias[column + v] : 0.f;
+    float shift[V] = {};
+    if (bias) load_coefficients<V>(bias + column, shift);
     for (int64_t row = (int64_t)blockIdx.y * blockDim.y + threadIdx.y; row < rows; row += (int64_t)gridDim.y * blockDim.y) {
         Pack<T, V> pack = load<T, V>(y + row * columns + column);
         for (int v = 0; v < V; v++) {
-            const float value = to_float(pack.value[v]) + shift[v];
-            pack.value[v] = from_float<T>(relu && value < 0.f ? 0.f : value);
+            const float value = pack[v] + shift[v];
+            pack.set(v, relu && value < 0.f ? 0.f : value);
         }
         store<T, V>(y + row * columns + column, pack);
     }
@@ -37,19 +37,15 @@ __device__ __forceinline__ void reduce_gradient(const T *y, T *gradient, float *
             if (relu) {
                 const Pack<T, V> output = load<T, V>(y + place);
                 for (int v = 0; v < V; v++)
-                    if (to_float(output.value[v]) <= 0.f) pack.value[v] = from_float<T>(0.f);
+                    if (output[v] <= 0.f) pack.set(v, 0.f);
                 store<T, V>(gradient + place, pack);
             }
-            for (int v = 0; v < V; v++) sum[v] += to_float(pack.value[v]);
+            for (int v = 0; v < V; v++) sum[v] += pack[v];
         }
     }
     sum_over_rows<V, 256>(sum);
     if (threadIdx.y == 0 && column < columns)
         for (int v = 0; v < V; v++) partial[(int64_t)blockIdx.y * columns + column + v] = sum[v];
-}
-
-extern "C" __global__ void linear_combine(const float *partial, float *sums, int chunks, int columns) {
-    combine_sums(partial, sums, chunks, columns);
 }
 
 #define DEFINE(NAME, T, V)                                                                                                                 \

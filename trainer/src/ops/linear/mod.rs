@@ -12,7 +12,8 @@ mod tests;
 
 pub use op::Linear;
 
-use super::storage::{share_storage, write};
+use super::storage::share_storage;
+use super::sums::add_chunks;
 use candle_core::{Result, Tensor, bail};
 use op::{ColumnSums, InputGradient, Mask, WeightGradient};
 use std::sync::Mutex;
@@ -64,31 +65,27 @@ pub fn backward(
     bias_gradient: Option<&Tensor>,
     input: bool,
 ) -> Result<Option<Tensor>> {
-    match (forward.rectified_output, bias_gradient) {
-        (Some(y), _) => {
-            let sums = masked_sums(dy, y)?;
-            bias_gradient.map_or(Ok(()), |gradient| write_checked(dy, gradient, &sums))?;
+    let partial = match (forward.rectified_output, bias_gradient) {
+        (Some(y), _) => Some(masked_sums(dy, y)?),
+        (None, Some(_)) => Some(dy.apply_op1_no_bwd(&ColumnSums)?),
+        (None, None) => None,
+    };
+    if let (Some(gradient), Some(partial)) = (bias_gradient, partial) {
+        if share_storage(dy, gradient) {
+            bail!("linear backward: dy shares its buffer with the bias gradient")
         }
-        (None, Some(gradient)) => write_checked(dy, gradient, &dy.apply_op1_no_bwd(&ColumnSums)?)?,
-        (None, None) => {}
+        add_chunks(gradient, &partial)?;
     }
     weight_gradient.inplace_op3(dy, forward.x, &WeightGradient)?;
     input.then(|| dy.apply_op2_no_bwd(forward.weight, &InputGradient)).transpose()
 }
 
-fn write_checked(dy: &Tensor, gradient: &Tensor, sums: &Tensor) -> Result<()> {
-    if share_storage(dy, gradient) {
-        bail!("linear backward: dy shares its buffer with the bias gradient")
-    }
-    write(gradient, sums)
-}
-
-/// dy ← dy·\[y > 0\] in place; its column sums.
+/// dy ← dy·\[y > 0\] in place; partial sums of its columns \[chunks, out\].
 fn masked_sums(dy: &Tensor, y: &Tensor) -> Result<Tensor> {
-    let mask = Mask { sums: Mutex::new(None) };
+    let mask = Mask { partial: Mutex::new(None) };
     dy.inplace_op2(y, &mask)?;
-    match mask.sums.into_inner() {
-        Ok(Some(sums)) => Ok(sums),
+    match mask.partial.into_inner() {
+        Ok(Some(partial)) => Ok(partial),
         _ => bail!("linear backward: the device computed no sums"),
     }
 }

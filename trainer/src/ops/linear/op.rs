@@ -4,6 +4,7 @@
 use super::cuda;
 use super::{cpu, masked_sums};
 use crate::ops::storage::{contiguous, contiguous_mut, expect_shape, overwritten, rows_and_columns};
+use crate::ops::sums::new_sums;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{
@@ -69,11 +70,11 @@ impl Linear {
         y: &Tensor,
         dy: &Tensor,
     ) -> Result<[Option<Tensor>; 3]> {
-        let (g, sums) = if self.relu {
+        let (g, partial) = if self.relu {
             // The graph may still need dy, so the mask goes over a copy.
             let g = dy.force_contiguous()?.detach();
-            let sums = masked_sums(&g, &y.detach())?;
-            (g, Some(sums))
+            let partial = masked_sums(&g, &y.detach())?;
+            (g, Some(partial))
         } else {
             (dy.detach(), None)
         };
@@ -83,9 +84,9 @@ impl Linear {
             dw.inplace_op3(&g, &x.detach(), &WeightGradient)?;
             Ok::<_, candle_core::Error>(dw)
         });
-        let db = bias.filter(|bias| bias.track_op()).map(|_| match sums {
-            Some(sums) => Ok(sums),
-            None => g.apply_op1_no_bwd(&ColumnSums),
+        let db = bias.filter(|bias| bias.track_op()).map(|_| match partial {
+            Some(partial) => new_sums(&partial),
+            None => new_sums(&g.apply_op1_no_bwd(&ColumnSums)?),
         });
         Ok([dx, dw.transpose()?, db.transpose()?])
     }
@@ -258,7 +259,7 @@ impl InplaceOp3 for WeightGradient {
     }
 }
 
-/// g \[…, out\] -> Σ_rows g.
+/// g \[…, out\] -> partial sums of its columns \[chunks, out\]. The CPU adds its chunks itself and leaves one.
 pub(super) struct ColumnSums;
 
 impl CustomOp1 for ColumnSums {
@@ -268,20 +269,21 @@ impl CustomOp1 for ColumnSums {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (_, columns) = rows_and_columns(self.name(), layout)?;
-        Ok((CpuStorage::F32(cpu::column_sums(&contiguous(storage, layout)?, columns)), columns.into()))
+        Ok((CpuStorage::F32(cpu::column_sums(&contiguous(storage, layout)?, columns)), (1, columns).into()))
     }
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         let sizes = rows_and_columns(self.name(), layout)?;
-        Ok((cuda::bias_gradient(sizes, (storage, layout))?, sizes.1.into()))
+        let (partial, chunks) = cuda::bias_gradient(sizes, (storage, layout))?;
+        Ok((partial, (chunks, sizes.1).into()))
     }
 }
 
-/// dy <- dy·\[y > 0\] with source y; leaves the column sums in `sums`.
+/// dy <- dy·\[y > 0\] with source y; leaves the partial sums of [`ColumnSums`] in `partial`.
 pub(super) struct Mask {
     /// Second output: an in-place operation may write one tensor only.
-    pub sums: Mutex<Option<Tensor>>,
+    pub partial: Mutex<Option<Tensor>>,
 }
 
 impl InplaceOp2 for Mask {
@@ -293,8 +295,8 @@ impl InplaceOp2 for Mask {
         expect_shape(self.name(), "dy", l1.dims(), l2.dims())?;
         let (_, columns) = rows_and_columns(self.name(), l1)?;
         let sums = cpu::mask(contiguous_mut(self.name(), s1, l1)?, &contiguous(s2, l2)?, columns);
-        if let Ok(mut slot) = self.sums.lock() {
-            *slot = Some(Tensor::from_vec(sums, columns, &Device::Cpu)?);
+        if let Ok(mut slot) = self.partial.lock() {
+            *slot = Some(Tensor::from_vec(sums, (1, columns), &Device::Cpu)?);
         }
         Ok(())
     }
@@ -302,9 +304,9 @@ impl InplaceOp2 for Mask {
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, s1: &mut CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<()> {
         expect_shape(self.name(), "dy", l1.dims(), l2.dims())?;
-        let sums = cuda::mask(rows_and_columns(self.name(), l1)?, (s1, l1), (s2, l2))?;
-        if let Ok(mut slot) = self.sums.lock() {
-            *slot = Some(sums);
+        let partial = cuda::mask(rows_and_columns(self.name(), l1)?, (s1, l1), (s2, l2))?;
+        if let Ok(mut slot) = self.partial.lock() {
+            *slot = Some(partial);
         }
         Ok(())
     }

@@ -4,14 +4,14 @@
 //! and the like are read from a buffer on the device, made by [`momentum_settings`] or [`adamw_settings`] and rewritten
 //! before each step by [`set`], a kernel that carries them as arguments: nothing waits for a copy from the host.
 
-use super::{Optimiser, Rule, Segment};
+use super::{Halves, Optimiser, Rule, Segment};
 use crate::device::launch::{
     Argument, BLOCK, Module, NULL, check_length, int, launch, read, read_optional, uninitialised, whole,
     write,
 };
-use crate::device::operand::{self, Operand, Source};
+use crate::device::operand::{self, Operand, Source, with};
 use candle_core::backend::BackendStorage;
-use candle_core::{CudaDevice, CudaStorage, Layout, Result, Storage, Tensor, bail};
+use candle_core::{CudaDevice, CudaStorage, Layout, Result, bail};
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut, LaunchConfig};
 use half::bf16;
 use std::sync::PoisonError;
@@ -22,13 +22,22 @@ const MODULE: Module =
 /// Numbers in a buffer of settings.
 pub const SETTINGS: usize = 9;
 
-/// The segments of a parameter vector, on the device.
+/// Elements of a block that has enough of them: 4 packs of 4 a thread.
+const BLOCK_ELEMENTS: usize = 16 * BLOCK as usize;
+/// Blocks of a segment, at most: each of them adds the partial sums of all.
+const SEGMENT_BLOCKS: usize = 256;
+
+/// The segments of a parameter vector, and how blocks share them out, on the device.
 #[derive(Debug)]
 pub struct Segments {
+    /// \[S, 6\]: start, length, flags, first block, number of blocks, elements of a block.
     table: CudaSlice<u64>,
+    /// \[B\]: the segment of each block.
+    blocks: CudaSlice<u32>,
+    /// B.
     count: usize,
+    /// P.
     parameters: usize,
-    blocks: u32,
 }
 
 impl Segments {
@@ -38,6 +47,7 @@ impl Segments {
     /// A segment that ends beyond the vector or overlaps an earlier one, or no memory.
     pub fn new(device: &CudaDevice, segments: &[Segment], parameters: usize) -> Result<Self> {
         let mut end = 0;
+        let (mut table, mut blocks) = (Vec::new(), Vec::new());
         for (index, segment) in segments.iter().enumerate() {
             if segment.start < end || segment.start + segment.length > parameters {
                 candle_core::bail!(
@@ -45,24 +55,26 @@ impl Segments {
                 );
             }
             end = segment.start + segment.length;
+            let elements = segment.length.div_ceil(SEGMENT_BLOCKS).next_multiple_of(4).max(BLOCK_ELEMENTS);
+            let count = segment.length.div_ceil(elements);
+            let flags = u64::from(segment.decays)
+                | u64::from(segment.adapts) << 1
+                | u64::from(segment.half_gradient) << 2;
+            let sizes = [segment.start, segment.length, blocks.len(), count, elements].map(|n| n as u64);
+            table.extend([sizes[0], sizes[1], flags, sizes[2], sizes[3], sizes[4]]);
+            blocks.extend(std::iter::repeat_n(index as u32, count));
         }
-        int("segments", segments.len())?;
-        let row =
-            |s: &Segment| [s.start as u64, s.length as u64, u64::from(s.decays) | u64::from(s.adapts) << 1];
-        let table: Vec<u64> = segments.iter().flat_map(row).collect();
-        let longest = segments.iter().map(|s| s.length).max().unwrap_or(0);
-        // 4 elements a thread, at most 128 blocks a segment.
-        let blocks = longest.div_ceil(4 * BLOCK as usize).clamp(1, 128) as u32;
-        let table = device.clone_htod(&table)?;
-        Ok(Self { table, count: segments.len(), parameters, blocks })
+        int("blocks of an optimiser", blocks.len())?;
+        // A block of no segment is never launched, but CUDA has no empty allocation.
+        table.resize(table.len().max(6), 0);
+        let count = blocks.len();
+        blocks.resize(count.max(1), 0);
+        let (table, blocks) = (device.clone_htod(&table)?, device.clone_htod(&blocks)?);
+        Ok(Self { table, blocks, count, parameters })
     }
 
     fn config(&self) -> LaunchConfig {
-        LaunchConfig {
-            grid_dim: (self.blocks, self.count as u32, 1),
-            block_dim: (BLOCK, 1, 1),
-            shared_mem_bytes: 0,
-        }
+        LaunchConfig { grid_dim: (self.count as u32, 1, 1), block_dim: (BLOCK, 1, 1), shared_mem_bytes: 0 }
     }
 }
 
@@ -100,22 +112,33 @@ pub fn set(device: &CudaDevice, buffer: &mut CudaViewMut<f32>, settings: [f32; S
     launch(device, MODULE, "optimiser_set", one, &arguments)
 }
 
+/// What a step reads and writes in bf16, \[P\] each: the values receive w (a view for reading, since the kernel's write is
+/// all there is); the gradient is that of the segments that say so.
+#[derive(Clone, Copy)]
+pub struct HalfViews<'a> {
+    /// w.
+    pub values: &'a CudaView<'a, bf16>,
+    /// The gradient.
+    pub gradient: &'a CudaView<'a, bf16>,
+}
+
 fn check(
     segments: &Segments,
     state: usize,
     parts: usize,
     gradient: usize,
     settings: usize,
-    half: Option<usize>,
+    half: Option<HalfViews>,
 ) -> Result<()> {
     check_length("the state of an optimiser", state, parts * segments.parameters)?;
     check_length("the gradient of an optimiser", gradient, segments.parameters)?;
     check_length("the settings of an optimiser", settings, SETTINGS)?;
-    half.map_or(Ok(()), |half| check_length("the bf16 parameters", half, segments.parameters))
+    let Some(half) = half else { return Ok(()) };
+    check_length("the bf16 parameters", half.values.len(), segments.parameters)?;
+    check_length("the bf16 gradient", half.gradient.len(), segments.parameters)
 }
 
-/// SGD with momentum, or LARS, on \[w | v\]; `half` receives w in bf16 (a view for reading, since the kernel's write is
-/// all there is).
+/// SGD with momentum, or LARS, on \[w | v\].
 ///
 /// # Errors
 /// Lengths that do not fit, or a launch fails.
@@ -126,29 +149,38 @@ pub fn momentum(
     gradient: &CudaView<f32>,
     settings: &CudaView<f32>,
     lars: bool,
-    half: Option<&CudaView<bf16>>,
+    half: Option<HalfViews>,
 ) -> Result<()> {
-    check(segments, state.len(), 2, gradient.len(), settings.len(), half.map(CudaView::len))?;
-    let table = whole(device, &segments.table);
+    check(segments, state.len(), 2, gradient.len(), settings.len(), half)?;
+    let (table, blocks) = (whole(device, &segments.table), whole(device, &segments.blocks));
     let gradient = read(device, gradient);
+    let half_gradient = read_optional(device, half.map(|half| half.gradient));
     let (mut weights, mut velocity) = state.split_at_mut(segments.parameters);
     let weights = write(device, &mut weights);
     let partial = if lars {
-        let partial = uninitialised::<f32>(device, 2 * segments.count * segments.blocks as usize)?;
-        let arguments = [weights, gradient, table, whole(device, &partial)];
+        let partial = uninitialised::<f32>(device, 2 * segments.blocks.len())?;
+        let arguments = [weights, gradient, half_gradient, table, blocks, whole(device, &partial)];
         launch(device, MODULE, "optimiser_square_sums", segments.config(), &arguments)?;
         Some(partial)
     } else {
         None
     };
     let partial_sums = partial.as_ref().map_or(NULL, |partial| whole(device, partial));
-    let half = read_optional(device, half);
-    let arguments =
-        [weights, write(device, &mut velocity), gradient, table, read(device, settings), partial_sums, half];
+    let arguments = [
+        weights,
+        write(device, &mut velocity),
+        gradient,
+        half_gradient,
+        table,
+        blocks,
+        read(device, settings),
+        partial_sums,
+        read_optional(device, half.map(|half| half.values)),
+    ];
     launch(device, MODULE, "optimiser_momentum", segments.config(), &arguments)
 }
 
-/// AdamW on \[w | m | v\]; `half` receives w in bf16.
+/// AdamW on \[w | m | v\].
 ///
 /// # Errors
 /// Lengths that do not fit, or the launch fails.
@@ -158,9 +190,9 @@ pub fn adamw(
     state: &mut CudaViewMut<f32>,
     gradient: &CudaView<f32>,
     settings: &CudaView<f32>,
-    half: Option<&CudaView<bf16>>,
+    half: Option<HalfViews>,
 ) -> Result<()> {
-    check(segments, state.len(), 3, gradient.len(), settings.len(), half.map(CudaView::len))?;
+    check(segments, state.len(), 3, gradient.len(), settings.len(), half)?;
     let (mut weights, mut moments) = state.split_at_mut(segments.parameters);
     let (mut first, mut second) = moments.split_at_mut(segments.parameters);
     let arguments = [
@@ -168,9 +200,11 @@ pub fn adamw(
         write(device, &mut first),
         write(device, &mut second),
         read(device, gradient),
+        read_optional(device, half.map(|half| half.gradient)),
         whole(device, &segments.table),
+        whole(device, &segments.blocks),
         read(device, settings),
-        read_optional(device, half),
+        read_optional(device, half.map(|half| half.values)),
     ];
     launch(device, MODULE, "optimiser_adamw", segments.config(), &arguments)
 }
@@ -204,7 +238,7 @@ impl Optimiser {
         &self,
         (state, layout): (&mut CudaStorage, &Layout),
         gradient: Source,
-        half: Option<&Tensor>,
+        half: Option<&Halves>,
     ) -> Result<()> {
         let device = gradient.0.device();
         let gradient = Operand::new(gradient)?;
@@ -219,16 +253,15 @@ impl Optimiser {
             none => none.insert(Segments::new(device, &self.segments, gradient.len())?),
         };
         let settings = settings.as_view();
-        let mut step = |half: Option<&CudaView<bf16>>| match self.rule {
+        let mut step = |half: Option<HalfViews>| match self.rule {
             Rule::AdamW { .. } => adamw(device, segments, &mut state, &gradient, &settings, half),
             Rule::Lars { .. } => momentum(device, segments, &mut state, &gradient, &settings, true, half),
             Rule::Sgd { .. } => momentum(device, segments, &mut state, &gradient, &settings, false, half),
         };
-        let Some(half) = half else { return step(None) };
-        let (storage, layout) = half.storage_and_layout();
-        let (Storage::Cuda(storage), true) = (&*storage, layout.is_contiguous()) else {
-            bail!("optimiser: the copy in bf16 must be contiguous on the GPU of the parameters")
-        };
-        step(Some(&Operand::new((storage, layout))?.view()?))
+        let Some(Halves { values, gradient }) = half else { return step(None) };
+        if !values.is_contiguous() {
+            bail!("optimiser: the parameters in bf16 must be contiguous")
+        }
+        with(values, |values| with(gradient, |gradient| step(Some(HalfViews { values, gradient }))))
     }
 }

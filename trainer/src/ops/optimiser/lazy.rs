@@ -297,7 +297,7 @@ pub fn dense(
             None => bail!("optimiser: row {row} is outside a table of {} rows", length / columns.max(1)),
         }
     }
-    let segment = Segment { start: 0, length, decays: true, adapts: true };
+    let segment = Segment { start: 0, length, decays: true, adapts: true, half_gradient: false };
     cpu::step(state, &all, &[segment], rule, decay, rate, step);
     Ok(())
 }

@@ -70,6 +70,17 @@ pub struct Segment {
     pub decays: bool,
     /// Whether LARS adapts the rate.
     pub adapts: bool,
+    /// Whether its gradient lies in [`Halves`], where a step is given those.
+    pub half_gradient: bool,
+}
+
+/// What stands beside the state and the gradient where activations are bf16: two tensors of bf16 on the same GPU.
+#[derive(Debug, Clone)]
+pub struct Halves {
+    /// \[P\]: a step writes the parameters here too.
+    pub values: Tensor,
+    /// \[P\]: the gradient of the segments with `half_gradient`; the rest is not read.
+    pub gradient: Tensor,
 }
 
 /// A rule over the segments of one flat tensor; parameters outside every segment stay.
@@ -136,7 +147,7 @@ impl Optimiser {
     /// ```
     /// # use {candle_core::{Device, Tensor}, trainer::ops::optimiser::{Optimiser, Rule, Segment}};
     /// // SGD with momentum 1/2 at rate 1/4 from w = 1, v = 0 with gradient 2: v = 2, w = 1/2; then v = 3, w = −1/4.
-    /// let segment = Segment { start: 0, length: 1, decays: true, adapts: true };
+    /// let segment = Segment { start: 0, length: 1, decays: true, adapts: true, half_gradient: false };
     /// let sgd = Optimiser::new(Rule::Sgd { momentum: 0.5 }, 0.0, &[segment])?;
     /// let (state, gradient) = (Tensor::new(&[1f32, 0.0], &Device::Cpu)?, Tensor::new(&[2f32], &Device::Cpu)?);
     /// sgd.step(&state, &gradient, 0.25, 1)?;
@@ -199,11 +210,11 @@ impl Optimiser {
         }
     }
 
-    /// The step that was prepared; on a GPU `half` \[P\], where given, receives the parameters in bf16.
+    /// The step that was prepared; `half` on a GPU only.
     ///
     /// # Errors
-    /// As [`step`](Self::step); a copy in bf16 on the CPU, or of another length; no step prepared.
-    pub fn apply(&self, state: &Tensor, gradient: &Tensor, half: Option<&Tensor>) -> Result<()> {
+    /// As [`step`](Self::step); tensors in bf16 on the CPU, or of another length; no step prepared.
+    pub fn apply(&self, state: &Tensor, gradient: &Tensor, half: Option<&Halves>) -> Result<()> {
         state.inplace_op2(gradient, &Step { optimiser: self, half })
     }
 }
@@ -211,7 +222,7 @@ impl Optimiser {
 /// state <- one step, with source gradient.
 struct Step<'a> {
     optimiser: &'a Optimiser,
-    half: Option<&'a Tensor>,
+    half: Option<&'a Halves>,
 }
 
 impl Step<'_> {
@@ -235,7 +246,7 @@ impl InplaceOp2 for Step<'_> {
     fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
         self.check(l1, l2)?;
         if self.half.is_some() {
-            bail!("optimiser: a copy of the parameters in bf16 needs a GPU")
+            bail!("optimiser: tensors in bf16 need a GPU")
         }
         let Optimiser { rule, weight_decay, segments, next, .. } = self.optimiser;
         let (rate, step) = *next.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,7 +12,8 @@ const ADAM: Rule = Rule::AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
 
 /// Lengths that put several segments into a chunk, and one across three; numbers 40 and 41 belong to none.
 fn segments() -> Vec<Segment> {
-    let segment = |start, length, decays, adapts| Segment { start, length, decays, adapts };
+    let segment =
+        |start, length, decays, adapts| Segment { start, length, decays, adapts, half_gradient: false };
     vec![
         segment(0, 33, true, true),
         segment(33, 7, false, false),
@@ -113,7 +114,7 @@ fn adamw_agrees_with_candle() {
     let mut theirs = candle_nn::AdamW::new(vec![var.clone()], params).unwrap();
     let zeros = Tensor::zeros(2 * LENGTH, DType::F32, &Device::Cpu).unwrap();
     let state = Tensor::cat(&[&start, &zeros], 0).unwrap();
-    let whole = [Segment { start: 0, length: LENGTH, decays: true, adapts: false }];
+    let whole = [Segment { start: 0, length: LENGTH, decays: true, adapts: false, half_gradient: false }];
     let ours = Optimiser::new(ADAM, 0.05, &whole).unwrap();
     for (k, gradient) in gradients.iter().enumerate() {
         theirs.backward_step(&(var.as_tensor() * gradient).unwrap().sum_all().unwrap()).unwrap();
@@ -124,7 +125,7 @@ fn adamw_agrees_with_candle() {
 
 #[test]
 fn lars_is_apexs_larc_at_zero_and_tiny_norms() {
-    let segment = [Segment { start: 0, length: 2, decays: true, adapts: true }];
+    let segment = [Segment { start: 0, length: 2, decays: true, adapts: true, half_gradient: false }];
     let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
     let norm = |x: &[f32]| x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
     // Zero weights; zero gradient, where the weights stay without decay; both; a gradient of the order of eps.
@@ -151,7 +152,7 @@ fn lars_is_apexs_larc_at_zero_and_tiny_norms() {
 #[test]
 fn lars_shows_a_nan() {
     // A norm that is NaN is not 0: every weight of the segment becomes NaN, as in apex.
-    let segment = [Segment { start: 0, length: 2, decays: true, adapts: true }];
+    let segment = [Segment { start: 0, length: 2, decays: true, adapts: true, half_gradient: false }];
     let optimiser = Optimiser::new(LARS, 0.0, &segment).unwrap();
     let state = Tensor::new(&[2f32, 4.0, 0.0, 0.0], &Device::Cpu).unwrap();
     optimiser.step(&state, &Tensor::new(&[1f32, f32::NAN], &Device::Cpu).unwrap(), 0.5, 1).unwrap();

@@ -9,10 +9,10 @@ template <typename T, int V> __device__ __forceinline__ void forward(const T *x,
         float sum[V] = {};
         for (int p = 0; p < positions; p++) {
             const Pack<T, V> pack = load<T, V>(from + (int64_t)p * channels);
-            for (int v = 0; v < V; v++) sum[v] += to_float(pack.value[v]);
+            for (int v = 0; v < V; v++) sum[v] += pack[v];
         }
-        Pack<T, V> out;
-        for (int v = 0; v < V; v++) out.value[v] = from_float<T>(sum[v] / (float)positions);
+        Pack<T, V> out = {};
+        for (int v = 0; v < V; v++) out.set(v, sum[v] / (float)positions);
         store<T, V>(y + index * V, out);
     }
 }
@@ -22,7 +22,7 @@ template <typename T, int V> __device__ __forceinline__ void backward(const T *d
     for (int64_t index = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; index < total; index += (int64_t)gridDim.x * blockDim.x) {
         const int64_t image = index / packs / positions;
         Pack<T, V> pack = load<T, V>(dy + image * channels + (index % packs) * V);
-        for (int v = 0; v < V; v++) pack.value[v] = from_float<T>(to_float(pack.value[v]) / (float)positions);
+        for (int v = 0; v < V; v++) pack.set(v, pack[v] / (float)positions);
         store<T, V>(dx + index * V, pack);
     }
 }

@@ -266,7 +266,7 @@ impl<'a> Run<'a> {
             }
             sum += value;
         }
-        if !all_finite_here(self.network.parameters().gradients()) {
+        if !all_finite_here(self.network.parameters().single_gradients()) {
             return Err(bad("the gradient is not finite".into(), self.position.step));
         }
         Ok(sum)

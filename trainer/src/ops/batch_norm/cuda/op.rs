@@ -20,18 +20,22 @@ pub fn statistics(x: Source, sizes: (usize, usize), epsilon: f64) -> Result<Cuda
     })
 }
 
-/// running <- statistics.
-pub fn update_running(
+/// running <- running moved towards the batch x, whose statistics are returned.
+pub fn train_statistics(
     running: Target,
-    statistics: Source,
+    x: Source,
     sizes: (usize, usize),
     epsilon: f64,
     momentum: f64,
-) -> Result<()> {
-    let (device, statistics) = (statistics.0.device(), Operand::new(statistics)?);
-    let mut running = operand::overwritten("batch-norm-update-running", running.0, running.1)?;
+) -> Result<Tensor> {
+    let device = x.0.device();
+    let mut running = operand::overwritten("batch-norm-train-statistics", running.0, running.1)?;
     let (epsilon, momentum) = (epsilon as f32, momentum as f32);
-    super::update_running(device, &mut running, &statistics.view()?, sizes, epsilon, momentum)
+    for_element!(x.0, T => {
+        let x = Operand::<T>::new(x)?;
+        let statistics = super::statistics(device, &x.view()?, sizes, Some(&mut running), epsilon, momentum)?;
+        Ok(operand::tensor(device, statistics, (2, sizes.1)))
+    })
 }
 
 /// running -> statistics.
@@ -78,19 +82,21 @@ pub fn apply_with(
     })
 }
 
-/// (dy, x) -> (dγ; dβ).
-pub fn reduce((x, shape, stats, affine): Before, dy: Source, relu: bool) -> Result<CudaStorage> {
+/// (dy, x) -> partial sums of (dγ; dβ), and how many.
+pub fn reduce((x, shape, stats, affine): Before, dy: Source, relu: bool) -> Result<(CudaStorage, usize)> {
     let device = x.0.device();
     for_element!(x.0, T => {
         let (x, dy) = (Operand::<T>::new(x)?, Operand::<T>::new(dy)?);
         with(stats, |stats| with(affine, |affine| {
             let forward = Forward { x: &x.view()?, shape, stats, affine };
-            Ok(operand::result(device, super::reduce(device, forward, &dy.view()?, relu)?))
+            let partial = super::reduce(device, forward, &dy.view()?, relu)?;
+            let chunks = partial.len() / (2 * shape.1);
+            Ok((operand::result(device, partial), chunks))
         }))
     })
 }
 
-/// dy <- g by the sign of y; (dγ; dβ).
+/// dy <- g by the sign of y; partial sums of (dγ; dβ) \[chunks, 2, channels\].
 pub fn masked_reduce((x, shape, stats, affine): Before, y: Source, dy: Target) -> Result<Tensor> {
     let device = x.0.device();
     for_element!(x.0, T => {
@@ -98,8 +104,9 @@ pub fn masked_reduce((x, shape, stats, affine): Before, y: Source, dy: Target) -
         let mut dy = operand::overwritten::<T>("batch-norm-masked-reduce", dy.0, dy.1)?;
         with(stats, |stats| with(affine, |affine| {
             let forward = Forward { x: &x.view()?, shape, stats, affine };
-            let sums = super::masked_reduce(device, forward, &y.view()?, &mut dy)?;
-            Ok(operand::tensor(device, sums, (2, shape.1)))
+            let partial = super::masked_reduce(device, forward, &y.view()?, &mut dy)?;
+            let chunks = partial.len() / (2 * shape.1);
+            Ok(operand::tensor(device, partial, (chunks, 2, shape.1)))
         }))
     })
 }
