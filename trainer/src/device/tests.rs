@@ -17,6 +17,7 @@ use cudarc::driver::CudaSlice;
 use half::bf16;
 use measure::rng::{Purpose, normal, stream};
 
+mod autograd;
 mod losses;
 mod network;
 mod runs;
