@@ -99,7 +99,7 @@ fn run(command: &mut Command) -> Result<String, String> {
     let program = Path::new(command.get_program()).display();
     let result = result.map_err(|e| {
         format!(
-            "{program}: {e}; the feature cuda needs nvcc of CUDA 13.0: run trainer/cuda/build.sh, or set NVCC or CUDA_HOME"
+            "{program}: {e}; the feature cuda needs nvcc: run trainer/cuda/build.sh, or set NVCC or CUDA_HOME"
         )
     })?;
     if !result.status.success() {

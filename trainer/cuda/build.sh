@@ -36,7 +36,7 @@ cudarc="$(cd "$workspace" && cargo metadata --format-version 1 --locked --featur
     python3 -c 'import json, os, sys; print(next(os.path.dirname(p["manifest_path"]) for p in json.load(sys.stdin)["packages"] if p["name"] == "cudarc"))')"
 python3 "$here/trampolines.py" "$cudarc/src" "$home/lib" "$toolkit/lib/libcudart_static.a" >&2
 
-# 4. The build. cudarc is to ask for no function that the driver of CUDA 12.4 lacks; what it then asks for, a later one has too.
+# 4. The build. cudarc is to ask for no function that the driver of CUDA 12.4 lacks.
 settings=(
     "CUDA_HOME=$home" "NVCC=$here/nvcc-trainer" "TRAINER_REAL_NVCC=$home/bin/nvcc" "CUDARC_CUDA_VERSION=12040"
     "CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80}" "CUDAFORGE_THREADS=${CUDAFORGE_THREADS:-$(nproc)}"

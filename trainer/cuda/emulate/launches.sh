@@ -11,12 +11,12 @@ libraries="$(cd "$libraries" && pwd)"
 g++ -std=c++17 -O2 -ffp-contract=off -fPIC -shared -Wall -Wno-unknown-pragmas -Wno-unused-function -Wno-maybe-uninitialized -U_FORTIFY_SOURCE \
     "-I$here" -o "$libraries/libdevice.so" "$here"/device/*.cpp
 # One file under every name: the loader then opens it once.
-for folder in with-cudnn without-cudnn without-cublas without-curand; do
+for folder in with-cudnn without-cudnn without-cublas without-cublas-12 without-curand; do
     mkdir -p "$libraries/$folder"
     for name in libcuda.so.1 lib{cublas,cublasLt}.so.1{2,3} libcurand.so.10; do ln -sf ../libdevice.so "$libraries/$folder/$name"; done
 done
 ln -sf ../libdevice.so "$libraries/with-cudnn/libcudnn.so.9"
-rm "$libraries/without-cublas/"libcublas.so.* "$libraries/without-curand/"libcurand.so.*
+rm "$libraries/without-cublas/"libcublas.so.* "$libraries/without-cublas-12/"libcublas.so.12 "$libraries/without-curand/"libcurand.so.*
 export TRAINER_REQUIRE_CUDA=1
 # Convolutions by cuDNN, then as matrix products; then a driver that cannot record graphs.
 run() { LD_LIBRARY_PATH="$libraries/$1" "$here/../build.sh" test --lib "${@:2}" -- --test-threads 1 "${filters[@]}"; }
@@ -52,7 +52,11 @@ EMULATE_DEVICES=2 ends 2 'error: there is no GPU 2: the driver shows 2' with-cud
 EMULATE_DEVICES=2 ends 0 '' with-cudnn cuda:1
 EMULATE_NO_POOLS=1 ends 0 'warning: the driver has no memory pools on this GPU' with-cudnn cuda
 ends 2 'error: cuBLAS could not be loaded: put libcublas.so.13' without-cublas cuda
+EMULATE_DRIVER=12040 ends 2 'error: cuBLAS could not be loaded: put libcublas.so.12' without-cublas-12 cuda
 ends 2 'error: cuRAND could not be loaded: put libcurand.so.10' without-curand cuda
 # auto falls back to the CPU with that line.
 warned="$(dtype=f32 EMULATE_DRIVER=11080 LD_LIBRARY_PATH="$libraries/with-cudnn" bench auto 2>&1 >/dev/null)"
 grep '^warning: computing on the CPU: the NVIDIA driver serves CUDA 11.8' <<<"$warned"
+# CUDA_LIB_DIRS comes before the loader's path.
+CUDA_LIB_DIRS="$libraries/with-cudnn" LD_LIBRARY_PATH="$libraries/without-cudnn" TRAINER_CUDA_DEBUG=1 \
+    "$libraries/../../$profile/trainer" --version 2>&1 | grep "^libcuda.so.1: $libraries/with-cudnn/libcuda.so.1"

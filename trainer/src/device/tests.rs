@@ -19,6 +19,7 @@ use cudarc::driver::CudaSlice;
 use half::bf16;
 use measure::rng::{Purpose, normal, stream};
 
+mod autograd;
 mod convolution;
 mod losses;
 mod network;

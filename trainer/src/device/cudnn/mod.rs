@@ -21,8 +21,8 @@ use cudarc::cudnn::{CudnnError, result, sys};
 use cudarc::driver::sys::CUstreamCaptureStatus;
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut};
 use plan::{Addresses, Candidate, Key, Pass, Problem};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -58,6 +58,8 @@ struct Session {
     plans: HashMap<Key, (Option<Plan>, PlanRecord)>,
     /// How a run that goes on computed before.
     preferred: Vec<PlanRecord>,
+    /// Reasons for which shapes were refused.
+    said: HashSet<String>,
     workspace: Option<CudaSlice<u8>>,
     /// Outgrown workspaces: a recorded CUDA graph may still name them. Sizes are powers of two, so together they are
     /// smaller than the one in use.
@@ -132,8 +134,8 @@ fn open(device: &CudaDevice) -> std::result::Result<Session, String> {
     #[allow(unsafe_code)] // the handle must work on the device's stream
     unsafe { result::set_stream(handle, stream.cu_stream() as *mut _) }
         .map_err(|e| format!("cuDNN takes no stream: {e}"))?;
-    let (plans, preferred, outgrown) = (HashMap::new(), Vec::new(), Vec::new());
-    Ok(Session { handle, plans, preferred, workspace: None, outgrown })
+    let (plans, preferred, said) = (HashMap::new(), Vec::new(), HashSet::new());
+    Ok(Session { handle, plans, preferred, said, workspace: None, outgrown: Vec::new() })
 }
 
 /// As `cudnnGetVersion` counts: 91002 is 9.10.2, and 8907 is 8.9.7.
@@ -239,6 +241,14 @@ fn run<T: Element>(
     let operands = [first, second].map(|view| view.device_ptr(&stream).0);
     let length = out.len();
     let to = out.device_ptr_mut(&stream).0;
+    // cuDNN loads 16 bytes at a time; a plan is one for all addresses.
+    if operands.iter().chain([&to]).any(|address| !address.is_multiple_of(16)) {
+        let why = "an operand that does not begin at a multiple of 16 bytes";
+        if session.said.insert(why.to_owned()) {
+            warn(&format!("a convolution is a matrix product by cuBLAS, which is slower: {why}"));
+        }
+        return Ok(Product::Refused);
+    }
     let plan = match session.plans.get(&key) {
         Some((plan, _)) => *plan,
         None => session.settle::<T>(device, key, operands, (to, length))?,
@@ -332,11 +342,14 @@ impl Session {
             }
             if plan.is_none() {
                 let why = record.refused.last().map_or("it lists no deterministic algorithm", String::as_str);
-                warn(&format!(
-                    "cuDNN computes no {:?} pass of x {:?} with w {:?}, stride {} in {}: a matrix product by cuBLAS \
-                     does, which is slower ({why})",
-                    key.pass, record.input, record.kernel, record.stride, record.dtype
-                ));
+                // Once for a reason: a missing part of the library refuses every shape.
+                if self.said.insert(why.to_owned()) {
+                    warn(&format!(
+                        "cuDNN computes no {:?} pass of x {:?} with w {:?}, stride {} in {}: a matrix product by \
+                         cuBLAS does, which is slower ({why}); `bench` lists all shapes",
+                        key.pass, record.input, record.kernel, record.stride, record.dtype
+                    ));
+                }
             }
         }
         self.plans.insert(key, (plan, record));

@@ -254,7 +254,8 @@ pub fn backward_filter_in_half(
 ) -> Result<()> {
     shape.check(Some(x), None, Some(dy))?;
     check_length("dw of a convolution", dw.len(), shape.out_channels * shape.taps())?;
-    if cudnn::backward_filter(device, shape.geometry, shape.out_channels, x, dy, dw)? {
+    let done = cudnn::backward_filter(device, shape.geometry, shape.out_channels, x, dy, dw)?;
+    if let Product::Written = done {
         return Ok(());
     }
     let mut wide = uninitialised::<f32>(device, dw.len())?;
