@@ -180,7 +180,7 @@ fn num_batch_norm_operations(device: &CudaDevice, residual: bool) -> usize {
     };
     let (x, around, affine) = (tensor(&[40, 16]), tensor(&[40, 16]), tensor(&[2, 16]));
     let (running, gradient, dy) = (tensor(&[2, 16]), tensor(&[2, 16]), tensor(&[40, 16]));
-    let mut replay = Replay::new(device, true);
+    let mut replay = Replay::new(device, Recording::Always);
     for _ in 0..3 {
         let step = || {
             let statistics = tensors::train_statistics(&x, &running, 1e-5, 0.1)?;

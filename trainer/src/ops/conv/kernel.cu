@@ -70,8 +70,8 @@ template <typename T, int V> __device__ __forceinline__ void columns_to_image(co
 template <typename T, int V> __device__ __forceinline__ void add(T *sum, const T *more, int64_t packs) {
     for (int64_t index = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; index < packs; index += (int64_t)gridDim.x * blockDim.x) {
         const Pack<T, V> a = load<T, V>(sum + index * V), b = load<T, V>(more + index * V);
-        Pack<T, V> out;
-        for (int v = 0; v < V; v++) out.value[v] = from_float<T>(to_float(a.value[v]) + to_float(b.value[v]));
+        Pack<T, V> out = {};
+        for (int v = 0; v < V; v++) out.set(v, a[v] + b[v]);
         store<T, V>(sum + index * V, out);
     }
 }
