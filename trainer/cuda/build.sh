@@ -47,7 +47,10 @@ if [ "${1:-}" = --env ]; then
 fi
 cd "$workspace"
 # candle's PTX from before it was lowered: its build script would keep it.
-if grep -qs '^\.version 9' "$target"/*/build/candle-kernels-*/out/*.ptx; then cargo clean -q -p candle-kernels; fi
+for profile in dev release; do
+    folder="$target/${profile/dev/debug}/build"
+    if grep -qs '^\.version 9' "$folder"/candle-kernels-*/out/*.ptx; then cargo clean -q --profile "$profile" -p candle-kernels; fi
+done
 [ $# -gt 0 ] || set -- build --release --locked
 command="$1"
 shift

@@ -30,7 +30,7 @@ pub enum DeviceChoice {
 pub struct Opened {
     /// The device.
     pub device: Device,
-    /// Why it is not the one that was hoped for.
+    /// Why it is not the one that was hoped for, or what it does without.
     pub warning: Option<String>,
 }
 
@@ -67,8 +67,9 @@ impl DeviceChoice {
     /// Opens the device.
     ///
     /// A GPU gets one stream of its own (the default stream cannot be captured into a CUDA graph), and none of the
-    /// events by which cudarc orders several streams: they cost two calls of the driver for each operation. `Auto` in a
-    /// build with CUDA that finds no usable GPU gives the CPU with a warning.
+    /// events by which cudarc orders several streams: they cost two calls of the driver for each operation. cuBLAS gets a
+    /// workspace of 32 MiB. `Auto` in a build with CUDA that finds no usable GPU gives the CPU with a warning; a GPU
+    /// without memory pools is given with one.
     ///
     /// # Errors
     /// For [`DeviceChoice::Cuda`]. [`Error::Argument`]: a build without CUDA, or a GPU, a driver or a library that cannot

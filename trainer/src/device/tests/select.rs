@@ -103,7 +103,7 @@ fn cosines(values: usize, (rows, columns): (usize, usize)) -> Tensor {
             1 => (2.0 * x).round() / 2.0,
             2 => [0.0, -0.0, -0.0][k % 3],
             3 if k % (2 * columns) == columns - 1 => f32::NAN,
-            3 if k % (3 * columns) == 0 => -f32::NAN,
+            3 if k.is_multiple_of(3 * columns) => -f32::NAN,
             _ => x,
         }
     };
