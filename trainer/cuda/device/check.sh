@@ -34,7 +34,8 @@ tests() {
     return $failed
 }
 
-bench() { "$TRAINER" bench --device cuda --dtype bf16 --net "$1" --batch "$2" --steps "$3" | tee -a "$OUT/bench.jsonl"; }
+# bench NET BATCH STEPS [more]
+bench() { "$TRAINER" bench --device cuda --dtype bf16 --net "$1" --batch "$2" --steps "$3" "${@:4}" | tee -a "$OUT/bench.jsonl"; }
 
 epochs_of() { if [ -e "$1/metrics.jsonl" ]; then wc -l <"$1/metrics.jsonl"; else echo 0; fi; }
 
@@ -63,9 +64,12 @@ run_phase() {
         python3 "$here/benches/against_torch.py" --trainer "$TRAINER" --device cuda --dtype bf16 --net "$NET" --rounds 2 --save "$OUT/runs.jsonl"
         ;;
     train)
-        local command=("$TRAINER" train "${settings[@]}" ${DATA:+--data "$DATA"} --device cuda --dtype bf16 --checkpoint-every 1)
+        local command=("$TRAINER" train "${settings[@]}" ${DATA:+--data "$DATA"} --device cuda --dtype bf16)
         "${command[@]}" --out "$WORK/whole" || return 1
-        "${command[@]}" --out "$WORK/halves" &
+        python3 "$here/summary.py" rate "$OUT/check.jsonl" "$WORK/whole" "$IMAGES"
+        # The same step alone.
+        if [ -n "$DATA" ]; then bench "$NET" "$IMAGES" "$STEPS" --image 28x28x1; fi
+        "${command[@]}" --checkpoint-every 1 --out "$WORK/halves" &
         local process=$! status=0
         while kill -0 $process 2>/dev/null && [ "$(epochs_of "$WORK/halves")" -lt 1 ]; do sleep 0.05; done
         kill -TERM $process
@@ -130,17 +134,17 @@ if [ -n "$packages" ]; then : "${CUDA_LIB_DIRS:=$(printf '%s:' "$packages"/*/lib
 CUDA_LIB_DIRS="${CUDA_LIB_DIRS:-}"
 WITHOUT_CUDNN="$(tr : '\n' <<<"$CUDA_LIB_DIRS" | grep -v cudnn | paste -sd :)"
 TRAINER_REQUIRE_CUDA=1 NET=resnet18 FEW=64 BATCHES="64 256 1024" STEPS=10
-ONLY=. DATA= patience=1 SETTINGS="--preset digits"
+ONLY=. DATA= IMAGES=512 patience=1 SETTINGS="--preset digits --set batch_size=256"
 if [ -d "$here/data/fashion-mnist" ]; then
     DATA="$here/data"
     SETTINGS="--preset fashion-mnist --set encoder=resnet18 --set epochs=6 --set warmup_epochs=1 --set mean_views=2 --set fbar_views=2 --set passes=2"
 fi
 if [ "${1:-}" = --rehearse ]; then
-    NET=mlp FEW=4 BATCHES=4 STEPS=1 DATA= patience=4
+    NET=mlp FEW=4 BATCHES=4 STEPS=1 DATA= IMAGES=64 patience=4
     SETTINGS="--preset digits-quick --set epochs=3 --set train_samples=192 --set batch_size=32 --set mean_views=2 --set fbar_views=2"
     ONLY='pooling|optimisers_are|convolution_is|a_replayed_step_is_the_step|views_have'
 fi
-export OUT WORK TRAINER TESTS CUDA_LIB_DIRS WITHOUT_CUDNN TRAINER_REQUIRE_CUDA NET FEW BATCHES STEPS ONLY DATA SETTINGS
+export OUT WORK TRAINER TESTS CUDA_LIB_DIRS WITHOUT_CUDNN TRAINER_REQUIRE_CUDA NET FEW BATCHES STEPS ONLY DATA IMAGES SETTINGS
 for phase in "${phases[@]}"; do
     name="${phase%:*}" limit=$((${phase#*:} * patience)) began=$SECONDS status=0
     printf '\n== %s, at most %s s\n' "$name" "$limit" >>"$OUT/check.log"

@@ -3,6 +3,7 @@
 
   summary.py probe FILE             versions of PyTorch and cuDNN; what the driver says of memory pools; one JSON line more
   summary.py compare FILE RUN RUN   whether two runs are equal: parameters byte for byte, losses of every epoch; one JSON line more
+  summary.py rate FILE RUN IMAGES   images/s of a run whose steps have this many images: median of its epochs after the first two
   summary.py summary FOLDER         prints the summary of a folder of results, exit code 1 where something failed
   summary.py test                   checks itself on a sample
 """
@@ -13,6 +14,7 @@ import io
 import json
 import pathlib
 import statistics
+import struct
 import sys
 
 COSTLIEST = 10
@@ -65,6 +67,33 @@ def compare(path, first, second):
     record = {"resumed_model_equals_whole": models[0] == models[1], "resumed_losses_equal_whole": losses(first) == losses(second)}
     append(path, record)
     sys.exit(not all(record.values()))
+
+
+def recorded_at(run):
+    """[step, time] of each recorded epoch, by the events for TensorBoard: length, checksum, event (1: double time, 2: step), checksum."""
+    found = []
+    for path in sorted(run.glob("events.out.tfevents.*")):
+        data, at = path.read_bytes(), 0
+        while at + 12 <= len(data):
+            (length,) = struct.unpack_from("<Q", data, at)
+            event = data[at + 12 : at + 12 + length]
+            at += 12 + length + 4
+            if len(event) > 10 and event[0] == 0x09 and event[9] == 0x10:
+                step, shift = 0, 0
+                for byte in event[10:]:
+                    step |= (byte & 0x7F) << shift
+                    shift += 7
+                    if byte < 0x80:
+                        break
+                found.append((step, struct.unpack_from("<d", event, 1)[0]))
+    return [(step, time) for step, time in found if step > 0]
+
+
+def rate(path, run, images):
+    epochs = recorded_at(run)[1:]
+    rates = [images * (b[0] - a[0]) / (b[1] - a[1]) for a, b in zip(epochs, epochs[1:]) if b[1] > a[1]]
+    append(path, {"training_images_per_s": statistics.median(rates) if rates else None, "images_per_step": images})
+    sys.exit(not rates)
 
 
 def kernels(text):
@@ -129,6 +158,12 @@ def summary(folder):
             f" (ratio {record['ratio_' + memory]:.2f})"
         )
         more.append({"peers": record})
+    for record in records:
+        if record.get("training_images_per_s"):
+            own, images = record["training_images_per_s"], record["images_per_step"]
+            alike = [bench["images_per_s"] for bench in lines(folder / "bench.jsonl") if bench.get("image") == "28x28x1" and bench["batch"] == images]
+            ratio = f", {own / alike[-1]:.3f} of bench's {alike[-1]:.0f}" if alike else ""
+            text.append(f"training {own:.0f} images/s in steps of {images}{ratio}")
     if (folder / "ncu.csv").is_file():
         for name, milliseconds, gigabytes, launches in kernels((folder / "ncu.csv").read_text(errors="replace")):
             text.append(f"kernel   {milliseconds:8.3f} ms {gigabytes:7.3f} GB {launches:4} × {name[:90]}")
@@ -168,6 +203,10 @@ def test():
         (folder / "ncu.csv").write_text(ncu)
         text, more, failed = summary(folder)
         assert not failed and len(more) == 3 and "         pass=forward algorithm=1" in text, (text, more)
+        events = [b"\x09" + struct.pack("<d", time) + b"\x10" + step for time, step in ((0, b"\x00"), (1, b"\xac\x02"), (3, b"\xd8\x04"))]
+        framed = b"".join(struct.pack("<Q", len(event)) + bytes(4) + event + bytes(4) for event in events)
+        (folder / "events.out.tfevents.1.trainer").write_bytes(framed)
+        assert recorded_at(folder) == [(300, 1.0), (600, 3.0)], recorded_at(folder)
         append(folder / "check.jsonl", {"test": "b", "status": 101})
         text, _, failed = summary(folder)
         assert failed and "FAIL (101) b" in text, text
@@ -180,6 +219,8 @@ def main():
             probe(*arguments)
         case ["compare"], 3:
             compare(*arguments)
+        case ["rate"], 3:
+            rate(arguments[0], arguments[1], int(str(arguments[2])))
         case ["test"], 0:
             test()
         case ["summary"], 1:

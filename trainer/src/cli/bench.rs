@@ -26,10 +26,10 @@ use trainer::model::{Architecture, Input, Network, Precision};
 use trainer::optim::{Optimiser, OptimiserKind};
 use trainer::run;
 
-/// A network of the benchmark, for 32×32×3 images.
+/// A network of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Net {
-    /// Linear layers 3072-1024-512-512-128.
+    /// Linear layers, for images of 32×32×3 3072-1024-512-512-128.
     Mlp,
     /// Convolutions 32-64-128-256.
     Small,
@@ -74,9 +74,12 @@ impl Dtype {
 
 #[derive(Args)]
 pub(super) struct BenchArgs {
-    /// Network for 32×32×3 images, with its projection head to 128 features
+    /// Network, with its projection head to 128 features
     #[arg(long, value_enum)]
     net: Net,
+    /// Height, width and channels of the images: 28x28x1 are those of Fashion-MNIST
+    #[arg(long, value_name = "HxWxC", default_value = "32x32x3", value_parser = image)]
+    image: Image,
     /// Images per step, both views counted: 64 is 32 pairs
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u64).range(2..=65536))]
     batch: u64,
@@ -97,6 +100,22 @@ pub(super) struct BenchArgs {
     format: Format,
 }
 
+/// Height, width, channels.
+type Image = [usize; 3];
+
+/// An image as it is written: `28x28x1`.
+fn image(text: &str) -> std::result::Result<Image, String> {
+    let sides: Option<Vec<usize>> = text.split('x').map(|part| part.parse().ok()).collect();
+    match sides.as_deref() {
+        Some(&[height, width, channels])
+            if height == width && (8..=512).contains(&height) && [1, 3].contains(&channels) =>
+        {
+            Ok([height, width, channels])
+        }
+        _ => Err("an image is square, of 8 to 512 pixels a side, with 1 or 3 channels, such as 28x28x1".into()),
+    }
+}
+
 impl BenchArgs {
     pub(super) fn threads(&self) -> usize {
         self.threads.map_or_else(run::available_threads, |t| t as usize)
@@ -107,6 +126,8 @@ impl BenchArgs {
 #[derive(Serialize)]
 struct Report {
     net: String,
+    /// As it is written: `32x32x3`.
+    image: String,
     batch: usize,
     device: &'static str,
     device_name: Option<String>,
@@ -169,13 +190,13 @@ struct Step {
 type Stages = [f64; 3];
 
 impl Step {
-    fn new(net: Net, batch: usize, device: &Device, precision: Precision) -> Result<Self> {
-        let image = [32, 32, 3];
+    fn new(net: Net, image: Image, batch: usize, device: &Device, precision: Precision) -> Result<Self> {
         let mut network = Network::new(net.architecture(), image, 7, device)?.in_precision(precision)?;
         let optimiser = Optimiser::new(OptimiserKind::AdamW, 0.0, 0.01, network.parameters_mut())?;
         let mut rng = stream(7, Purpose::Augmentation, 0);
-        let pixels: Vec<f32> = (0..batch * 32 * 32 * 3).map(|_| normal(&mut rng)).collect();
-        let images = Input::Images(Tensor::from_vec(pixels, (batch, 32, 32, 3), device)?);
+        let [height, width, channels] = image;
+        let pixels: Vec<f32> = (0..batch * height * width * channels).map(|_| normal(&mut rng)).collect();
+        let images = Input::Images(Tensor::from_vec(pixels, (batch, height, width, channels), device)?);
         Ok(Self { network, optimiser, images })
     }
 
@@ -264,13 +285,21 @@ impl Runner {
 
 /// Milliseconds to make two random views of half a batch of images: the median of rounds, on a GPU of many launches
 /// each.
-fn augment_ms(batch: usize, steps: u64, device: &Device, dtype: DType) -> Result<f64> {
+fn augment_ms(
+    [height, width, channels]: Image,
+    batch: usize,
+    steps: u64,
+    device: &Device,
+    dtype: DType,
+) -> Result<f64> {
     let count = batch / 2;
-    let pixels: Vec<u8> = (0..count * 32 * 32 * 3).map(|i| (i * 7919 % 251) as u8).collect();
-    let images = Tensor::from_vec(pixels, (count, 32, 32, 3), device)?;
+    let pixels: Vec<u8> =
+        (0..count * height * width * channels).map(|i| (i * 7919 % 251) as u8).collect();
+    let images = Tensor::from_vec(pixels, (count, height, width, channels), device)?;
     let indices = Tensor::arange(0u32, count as u32, &Device::Cpu)?.to_device(device)?;
-    let sampler = Sampler::new(&Augmentation::default(), 32, 32)?;
-    let views = Tensor::zeros((2 * count, 32, 32, 3), dtype, device)?;
+    let augmentation = Augmentation { size: height, ..Augmentation::default() };
+    let sampler = Sampler::new(&augmentation, height, width)?.with_channels(channels)?;
+    let views = Tensor::zeros((2 * count, height, width, channels), dtype, device)?;
     let launches = if device.is_cpu() { 1 } else { steps.clamp(1, 100) as u32 };
     let mut times = Vec::new();
     for round in 0..if device.is_cpu() { steps as u32 + 1 } else { 6 } {
@@ -382,7 +411,7 @@ fn measure(args: &BenchArgs, threads: usize) -> Result<(Report, serde_json::Valu
     let tf32 = !device.is_cpu() && precision == Precision::F32;
     #[cfg(feature = "cuda")]
     candle_core::cuda::set_gemm_reduced_precision_f32(tf32);
-    let mut step = Step::new(args.net, batch, &device, precision)?;
+    let mut step = Step::new(args.net, args.image, batch, &device, precision)?;
     let mut runner = Runner::new(&device);
     for _ in 0..3 {
         runner.run(&mut step)?;
@@ -411,12 +440,13 @@ fn measure(args: &BenchArgs, threads: usize) -> Result<(Report, serde_json::Valu
     let flops = 2.0 * step.network.multiplications_per_image()? * batch as f64;
     // The graph's memory and the network's make room for the matrices of the next two measurements.
     drop((runner, step));
-    let augment_ms = augment_ms(batch, args.steps, &device, precision.dtype())?;
+    let augment_ms = augment_ms(args.image, batch, args.steps, &device, precision.dtype())?;
     let (wall, gemm) = (median(walls), gemm_flops(&device, precision.dtype())?);
     let name = args.net.to_possible_value().map_or(String::new(), |v| v.get_name().to_string());
     let (cudnn_version, plans) = convolutions(&device)?;
     let report = Report {
         net: name,
+        image: args.image.map(|side| side.to_string()).join("x"),
         batch,
         device: if device.is_cpu() { "cpu" } else { "cuda" },
         device_name: device_name(&device)?,
@@ -443,9 +473,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn images_are_read_as_they_are_written() {
+        assert_eq!(image("28x28x1"), Ok([28, 28, 1]));
+        for text in ["", "28", "28x28", "28x28x2", "28x30x1", "4x4x1", "28x28x1x1", "1024x1024x3", "-8x-8x3"] {
+            assert!(image(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_table_has_the_fields_of_the_object() {
         let report = Report {
             net: "mlp".into(),
+            image: "28x28x1".into(),
             batch: 4,
             device: "cpu",
             device_name: None,
@@ -469,7 +508,7 @@ mod tests {
         assert_eq!(table.headers().len(), object.as_object().unwrap().len());
         assert!(table.headers().iter().all(|name| object.get(name).is_some()));
         let csv = table.to_text(Format::Csv);
-        let values = "mlp,4,cpu,,f32,false,false,2,12.5,6.25,0.5,1.0,2.0,0.25,1073741824,,0.75,100.0";
+        let values = "mlp,28x28x1,4,cpu,,f32,false,false,2,12.5,6.25,0.5,1.0,2.0,0.25,1073741824,,0.75,100.0";
         assert_eq!(csv.lines().nth(1), Some(values), "{csv}");
     }
 }
