@@ -35,9 +35,11 @@ def hardware():
 
 
 def run(command):
+    """The report of a program; none where it fails, which is said."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr.strip()}")
+        print(f"{' '.join(map(str, command))}\n{done.stderr.strip()}", file=sys.stderr)
+        return None
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -56,7 +58,7 @@ def main():
     if args.batch is not None and (args.batch < 2 or args.batch % 2):
         parser.error(f"--batch {args.batch}: both views count, so it is even and at least 2")
     on_gpu = args.device.startswith("cuda")
-    records = []
+    failed = False
     head = f"{'net':9} {'batch':>5}  {'program':24} {'images/s':>10} {'per CPU-s':>10} {'forward':>8} {'backward':>8} {'update':>7} {'memory':>8}"
     print(f"{hardware()}; {args.threads} threads, {args.device}, {args.dtype}; {args.rounds} rounds; ms, MB\n{head}")
     for net, batch, steps in GPU if on_gpu else CPU:
@@ -75,11 +77,16 @@ def main():
         for _ in range(args.rounds):
             for name, command in variants.items():
                 report = run(command)
+                if report is None:
+                    failed = True
+                    continue
                 runs[name].append(report)
-                today = datetime.date.today().isoformat()
-                records.append({"date": today, "hardware": hardware(), "variant": name, **report})
+                if args.save:  # at once: what comes later may fail, or be stopped
+                    record = {"date": datetime.date.today().isoformat(), "hardware": hardware(), "variant": name, **report}
+                    with args.save.open("a") as file:
+                        file.write(json.dumps(record) + "\n")
         middle = {
-            name: {key: statistics.median(r[key] for r in reports) for key in KEYS} for name, reports in runs.items()
+            name: {key: statistics.median(r[key] for r in reports) for key in KEYS} for name, reports in runs.items() if reports
         }
         for name, values in middle.items():
             speed = values["images_per_s"]
@@ -88,16 +95,14 @@ def main():
                 f" {values['backward_ms']:8.1f} {values['optimiser_ms']:7.2f} {values['peak_memory_bytes'] / 1e6:8.0f}"
             )
         for name, values in middle.items():
-            if name != "ours":
+            if name != "ours" and "ours" in middle:
                 ours = middle["ours"]
                 print(
                     f"{'':16} ours / {name}: {ours['images_per_s'] / values['images_per_s']:.2f} in images/s,"
                     f" {ours['images_per_cpu_s'] / values['images_per_cpu_s']:.2f} per CPU-second,"
                     f" {ours['peak_memory_bytes'] / values['peak_memory_bytes']:.2f} of the memory"
                 )
-    if args.save:
-        with args.save.open("a") as file:
-            file.writelines(json.dumps(record) + "\n" for record in records)
+    sys.exit(failed)
 
 
 KEYS = ["images_per_s", "images_per_cpu_s", "forward_ms", "backward_ms", "optimiser_ms", "peak_memory_bytes"]

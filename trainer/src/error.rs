@@ -37,6 +37,9 @@ pub enum Error {
     /// Every address of a file failed; the message names them.
     #[error("{0}")]
     Network(String),
+    /// A device, its driver or one of its libraries that cannot be used; one line that says what to do.
+    #[error("{0}")]
+    Device(String),
     /// An error of the tensor library.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -145,6 +145,9 @@ def summary(folder):
         memory = (record["peak_memory_bytes"] or 0) / 1e6
         graph = "graph" if record["cuda_graph"] else "eager"
         text.append(f"bench    {record['net']} {record['batch']}: {record['images_per_s']:.0f} images/s, {share}, {memory:.0f} MB, {graph}")
+        if record.get("augment_ms"):
+            views, step = 1e3 * record["batch"] / record["augment_ms"], 1e3 * record["batch"] / record["images_per_s"]
+            text.append(f"         augmentation {views:.0f} images/s, {100 * record['augment_ms'] / step:.1f} % of a step")
         if "cudnn_version" in record:
             text.append(f"         cuDNN {record['cudnn_version']}")
         for plan in record.get("plans") or []:

@@ -45,15 +45,15 @@ ends() {
     [ "$status" = "$1" ] && [[ "$found" == "$2"* && "$found" != *$'\n'* ]]
 }
 EMULATE_MEMORY=50000000 ends 1 'error: the GPU is out of memory' with-cudnn cuda
-EMULATE_DRIVER=12030 ends 2 'error: the NVIDIA driver serves CUDA 12.3, and this build needs 12.4' with-cudnn cuda
-EMULATE_CAPABILITY=75 ends 2 'error: GPU 0 has compute capability 7.5, and this build needs 8.0' with-cudnn cuda
-EMULATE_DEVICES=0 ends 2 'error: no usable GPU' with-cudnn cuda
+EMULATE_DRIVER=12030 ends 1 'error: the NVIDIA driver serves CUDA 12.3, and this build needs 12.4' with-cudnn cuda
+EMULATE_CAPABILITY=75 ends 1 'error: GPU 0 has compute capability 7.5, and this build needs 8.0' with-cudnn cuda
+EMULATE_DEVICES=0 ends 1 'error: no usable GPU' with-cudnn cuda
 EMULATE_DEVICES=2 ends 2 'error: there is no GPU 2: the driver shows 2' with-cudnn cuda:2
 EMULATE_DEVICES=2 ends 0 '' with-cudnn cuda:1
 EMULATE_NO_POOLS=1 ends 0 'warning: the driver has no memory pools on this GPU' with-cudnn cuda
-ends 2 'error: cuBLAS could not be loaded: put libcublas.so.13' without-cublas cuda
-EMULATE_DRIVER=12040 ends 2 'error: cuBLAS could not be loaded: put libcublas.so.12' without-cublas-12 cuda
-ends 2 'error: cuRAND could not be loaded: put libcurand.so.10' without-curand cuda
+ends 1 'error: cuBLAS could not be loaded: put libcublas.so.13' without-cublas cuda
+EMULATE_DRIVER=12040 ends 1 'error: cuBLAS could not be loaded: put libcublas.so.12' without-cublas-12 cuda
+ends 1 'error: cuRAND could not be loaded: put libcurand.so.10' without-curand cuda
 # auto falls back to the CPU with that line.
 warned="$(dtype=f32 EMULATE_DRIVER=11080 LD_LIBRARY_PATH="$libraries/with-cudnn" bench auto 2>&1 >/dev/null)"
 grep '^warning: computing on the CPU: the NVIDIA driver serves CUDA 11.8' <<<"$warned"

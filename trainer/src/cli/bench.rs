@@ -112,7 +112,9 @@ fn image(text: &str) -> std::result::Result<Image, String> {
         {
             Ok([height, width, channels])
         }
-        _ => Err("an image is square, of 8 to 512 pixels a side, with 1 or 3 channels, such as 28x28x1".into()),
+        _ => {
+            Err("an image is square, of 8 to 512 pixels a side, with 1 or 3 channels, such as 28x28x1".into())
+        }
     }
 }
 
@@ -293,8 +295,7 @@ fn augment_ms(
     dtype: DType,
 ) -> Result<f64> {
     let count = batch / 2;
-    let pixels: Vec<u8> =
-        (0..count * height * width * channels).map(|i| (i * 7919 % 251) as u8).collect();
+    let pixels: Vec<u8> = (0..count * height * width * channels).map(|i| (i * 7919 % 251) as u8).collect();
     let images = Tensor::from_vec(pixels, (count, height, width, channels), device)?;
     let indices = Tensor::arange(0u32, count as u32, &Device::Cpu)?.to_device(device)?;
     let augmentation = Augmentation { size: height, ..Augmentation::default() };
@@ -475,7 +476,8 @@ mod tests {
     #[test]
     fn images_are_read_as_they_are_written() {
         assert_eq!(image("28x28x1"), Ok([28, 28, 1]));
-        for text in ["", "28", "28x28", "28x28x2", "28x30x1", "4x4x1", "28x28x1x1", "1024x1024x3", "-8x-8x3"] {
+        for text in ["", "28", "28x28", "28x28x2", "28x30x1", "4x4x1", "28x28x1x1", "1024x1024x3", "-8x-8x3"]
+        {
             assert!(image(text).is_err(), "{text}");
         }
     }

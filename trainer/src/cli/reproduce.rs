@@ -7,7 +7,8 @@ use clap::Args;
 use std::path::PathBuf;
 use theory::report::Format;
 use trainer::data;
-use trainer::run::{self, Interrupt, Plan, Preset, Progress};
+use trainer::device::Recording;
+use trainer::run::{self, Interrupt, Plan, Preset, Progress, Session};
 
 #[derive(Args)]
 pub(super) struct ReproduceArgs {
@@ -103,6 +104,9 @@ pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
     let interrupt = Interrupt::install()?;
     let stop = || interrupt.requested();
     let session = args.session.session(&device, true, &stop);
+    // Runs side by side share the stream of a GPU: while one records, the work of the others would be recorded with it.
+    let recording = if jobs == 1 { session.recording } else { Recording::Never };
+    let session = Session { recording, ..session };
     let (runs, report) = match plan.zip(split) {
         Some(((_, plan), split)) => {
             let done = run::reproduce(&plan, &split, &out, jobs, &session, &progress)?;

@@ -72,8 +72,9 @@ impl DeviceChoice {
     /// without memory pools is given with one.
     ///
     /// # Errors
-    /// For [`DeviceChoice::Cuda`]. [`Error::Argument`]: a build without CUDA, or a GPU, a driver or a library that cannot
-    /// be used; one line that says what to do. [`Error::Tensor`]: the driver fails.
+    /// For [`DeviceChoice::Cuda`]. [`Error::Argument`]: a build without CUDA, or an index that no GPU has.
+    /// [`Error::Device`]: a GPU, a driver or a library that cannot be used. Each is one line that says what to do.
+    /// [`Error::Tensor`]: the driver fails.
     pub fn open(self) -> Result<Opened> {
         match self {
             Self::Cpu => Ok(Opened { device: Device::Cpu, warning: None }),
@@ -182,11 +183,11 @@ fn check_driver() -> Result<i32> {
     #[allow(unsafe_code)] // cudarc has no safe form of it
     let status = unsafe { cudarc::driver::sys::cuDriverGetVersion(&mut version) };
     if status != cudarc::driver::sys::CUresult::CUDA_SUCCESS {
-        return Err(Error::argument(NO_GPU));
+        return Err(Error::Device(NO_GPU.to_owned()));
     }
     if version < NEEDED_DRIVER {
         let text = |version: i32| format!("{}.{}", version / 1000, version % 1000 / 10);
-        return Err(Error::argument(format!(
+        return Err(Error::Device(format!(
             "the NVIDIA driver serves CUDA {}, and this build needs {} or later: update it, or use --device cpu",
             text(version),
             text(NEEDED_DRIVER)
@@ -201,7 +202,7 @@ fn check_gpu(index: usize) -> Result<()> {
     use cudarc::driver::{result, sys::CUdevice_attribute};
     let count = result::init().and_then(|()| result::device::get_count()).unwrap_or(0);
     if count < 1 {
-        return Err(Error::argument(NO_GPU));
+        return Err(Error::Device(NO_GPU.to_owned()));
     }
     let ordinal = i32::try_from(index).ok().filter(|&ordinal| ordinal < count);
     let Some(ordinal) = ordinal else {
@@ -220,7 +221,7 @@ fn check_gpu(index: usize) -> Result<()> {
     let major = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
     let minor = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
     if major < 8 {
-        return Err(Error::argument(format!(
+        return Err(Error::Device(format!(
             "GPU {index} has compute capability {major}.{minor}, and this build needs 8.0 (Ampere) or later: use \
              --device cpu"
         )));
@@ -244,7 +245,7 @@ fn check_libraries(driver: i32) -> Result<()> {
         )
     };
     let missing = |name: &str, files: &str| {
-        Err(Error::argument(format!(
+        Err(Error::Device(format!(
             "{name} could not be loaded: put {files} on LD_LIBRARY_PATH or name the folder in CUDA_LIB_DIRS, or use \
              --device cpu"
         )))

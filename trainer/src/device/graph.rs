@@ -6,13 +6,13 @@ use crate::error::Result;
 use candle_core::CudaDevice;
 use cudarc::driver::CudaGraph;
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Eager runs before anything else: they load the modules, choose the convolutions' algorithms and grow the workspaces,
 /// none of which may happen while recording.
 const EAGER_RUNS: usize = 2;
 
-/// Runs that are timed together, eager ones and replays.
+/// Eager runs and replays that are timed, each by itself, so that what happens between two runs does not count.
 const TIMED_RUNS: usize = 8;
 
 /// A step that is run eagerly at first, then recorded and replayed.
@@ -25,10 +25,8 @@ pub struct Replay {
     recording: Recording,
     runs: usize,
     state: State,
-    /// Where the timed runs began.
-    start: Instant,
-    /// What the timed eager runs took.
-    eager: Duration,
+    /// Seconds of the timed eager runs, and of the timed replays.
+    times: [Vec<f64>; 2],
 }
 
 enum State {
@@ -43,8 +41,7 @@ impl Replay {
     pub fn new(device: &CudaDevice, recording: Recording) -> Self {
         let device = device.clone();
         let recording = if super::has_memory_pools(&device) { recording } else { Recording::Never };
-        let (state, start, eager) = (State::Eager, Instant::now(), Duration::ZERO);
-        Self { device, recording, runs: 0, state, start, eager }
+        Self { device, recording, runs: 0, state: State::Eager, times: Default::default() }
     }
 
     /// Whether runs are replays.
@@ -57,7 +54,7 @@ impl Replay {
         match (&self.state, self.recording) {
             (State::Refused, _) | (State::Eager, Recording::Never) => true,
             (State::Eager, _) => false,
-            (State::Recorded(_), Recording::WhereFaster) => self.runs > EAGER_RUNS + 2 * TIMED_RUNS,
+            (State::Recorded(_), Recording::WhereFaster) => self.times[1].len() == TIMED_RUNS,
             (State::Recorded(_), _) => true,
         }
     }
@@ -84,62 +81,73 @@ impl Replay {
         self.runs += 1;
         let timed = if self.recording == Recording::WhereFaster { TIMED_RUNS } else { 0 };
         if let State::Recorded(graph) = &self.state {
-            graph.launch().map_err(candle_core::Error::wrap)?;
-            // The recorded run itself uploads the graph and is not timed.
-            if timed > 0 && self.runs == EAGER_RUNS + 2 * timed + 1 {
-                self.wait()?;
-                if self.start.elapsed() >= self.eager {
-                    self.state = State::Refused;
-                    super::gauge::trim_graphs(&self.device);
-                }
+            let replay = || Ok(graph.launch().map_err(candle_core::Error::wrap)?);
+            if self.times[1].len() == timed {
+                replay()?;
+                return Ok(None);
+            }
+            let seconds = self.time(replay)?;
+            self.times[1].push(seconds);
+            if self.times[1].len() == timed && median(&self.times[1]) >= median(&self.times[0]) {
+                self.refuse();
             }
             return Ok(None);
         }
         let last_eager = EAGER_RUNS + timed;
-        if self.recording == Recording::Never
-            || matches!(self.state, State::Refused)
-            || self.runs < last_eager
-        {
-            if timed > 0 && self.runs == EAGER_RUNS + 1 && matches!(self.state, State::Eager) {
-                self.wait()?;
-                self.start = Instant::now();
-            }
+        if self.recording == Recording::Never || matches!(self.state, State::Refused) {
             step()?;
             return Ok(None);
         }
-        // Strides that candle's own kernels need on the device: uploaded in the last eager run, found in this cache
-        // while recording. At other times it would keep every small upload for ever.
-        let _uploads = self.device.enable_cuda_graph_htod_cache();
-        if self.runs == last_eager {
+        // Strides that candle's own kernels need on the device: uploaded in an eager run, found in this cache while
+        // recording. At other times it would keep every small upload for ever.
+        let _uploads = (self.runs == EAGER_RUNS || self.runs > last_eager)
+            .then(|| self.device.enable_cuda_graph_htod_cache());
+        if self.runs <= EAGER_RUNS {
             step()?;
-            self.wait()?;
-            self.eager = self.start.elapsed();
+            return Ok(None);
+        }
+        if self.runs <= last_eager {
+            let seconds = self.time(&mut step)?;
+            self.times[0].push(seconds);
             return Ok(None);
         }
         match self.record(&mut step) {
             Ok(graph) => {
-                graph.launch().map_err(candle_core::Error::wrap)?;
                 self.state = State::Recorded(graph);
-                self.wait()?;
-                self.start = Instant::now();
                 Ok(None)
             }
             Err(reason) => {
                 // Nothing of the recording was executed, so the step is still to be done.
-                self.state = State::Refused;
-                // Errors of drops in the refused recording are not this run's.
-                let _ = self.device.cuda_stream().context().check_err();
+                self.refuse();
                 step()?;
                 Ok(Some(format!("the step runs without a CUDA graph: {reason}")))
             }
         }
     }
 
+    /// Seconds of one run with nothing before and nothing behind it.
+    fn time(&self, run: impl FnOnce() -> Result<()>) -> Result<f64> {
+        self.wait()?;
+        let start = Instant::now();
+        run()?;
+        self.wait()?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Gives up the recording, and its memory.
+    fn refuse(&mut self) {
+        // Errors of drops in a refused recording are nobody's; the graph must have ended before its memory goes.
+        let _ = self.device.cuda_stream().context().check_err();
+        let _ = self.wait();
+        self.state = State::Refused;
+        super::gauge::trim_graphs(&self.device);
+    }
+
     fn wait(&self) -> Result<()> {
         Ok(self.device.cuda_stream().synchronize().map_err(candle_core::Error::wrap)?)
     }
 
-    /// Records the step without executing it.
+    /// Records the step and executes it by a first replay.
     fn record(&self, step: &mut impl FnMut() -> Result<()>) -> std::result::Result<CudaGraph, String> {
         let stream = self.device.cuda_stream();
         let text = |e: &dyn std::fmt::Debug| format!("{e:?}");
@@ -150,17 +158,34 @@ impl Replay {
             .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
             .map_err(|e| text(&e))?;
         let outcome = step();
-        // The capture must end whatever the step said, or the stream stays unusable.
+        // Memory that was freed in a capture which had failed left an error behind, by which cudarc would refuse to end
+        // the capture; and it must end whatever the step said, or the stream stays unusable.
+        let dropped = stream.context().check_err();
         let graph =
             stream.end_capture(CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH);
         if let Err(e) = outcome {
             let e = e.to_string();
             return Err(explain(&e).unwrap_or(e));
         }
-        match graph {
-            Ok(Some(graph)) => Ok(graph),
-            Ok(None) => Err("the driver recorded nothing".to_owned()),
-            Err(e) => Err(text(&e)),
+        dropped.map_err(|e| text(&e))?;
+        let graph = graph.map_err(|e| text(&e))?.ok_or_else(|| "the driver recorded nothing".to_owned())?;
+        // Its memory is had at the first launch.
+        graph.launch().map_err(|e| explain(&text(&e)).unwrap_or_else(|| text(&e)))?;
+        Ok(graph)
+    }
+}
+
+impl Drop for Replay {
+    /// The memory of a graph serves nothing else until it is given back.
+    fn drop(&mut self) {
+        if self.is_recorded() {
+            self.refuse();
         }
     }
+}
+
+fn median(times: &[f64]) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::INFINITY)
 }

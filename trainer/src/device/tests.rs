@@ -553,3 +553,71 @@ fn a_step_that_frees_older_memory_is_not_recorded_and_the_device_stays_usable() 
     assert_eq!(device.clone_dtoh(&upload(&device, &[3.0])).unwrap(), [3.0]);
     drop(older);
 }
+
+/// What is freed last leaves an error behind, by which cudarc would not end the recording.
+#[test]
+fn a_recording_that_ends_with_a_fault_is_replaced_by_the_eager_step() {
+    let Some(device) = gpu() else { return };
+    let mut older = Some(upload(&device, &[1.0]));
+    let mut replay = Replay::new(&device, Recording::Always);
+    let mut warnings = Vec::new();
+    for run in 0..5 {
+        warnings.extend(
+            replay
+                .run(|| {
+                    device.alloc_zeros::<f32>(4)?;
+                    // Freed while recording, behind everything else.
+                    if run == 2 {
+                        older = None;
+                    }
+                    Ok(())
+                })
+                .unwrap(),
+        );
+    }
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(!replay.is_recorded() && replay.is_settled());
+    assert_eq!(device.clone_dtoh(&upload(&device, &[3.0])).unwrap(), [3.0]);
+}
+
+/// The memory of a graph is had at its first launch, and may not be there.
+#[test]
+fn a_recorded_step_that_cannot_be_launched_runs_eagerly() {
+    let Some(device) = gpu().filter(is_emulated) else { return };
+    let _fault = convolution::Faults::set(&[("EMULATE_NO_LAUNCHES", "1")]);
+    let (mut replay, mut runs) = (Replay::new(&device, Recording::Always), 0);
+    let mut warnings = Vec::new();
+    for _ in 0..4 {
+        warnings.extend(
+            replay
+                .run(|| {
+                    runs += 1;
+                    device.alloc_zeros::<f32>(4)?;
+                    Ok(())
+                })
+                .unwrap(),
+        );
+    }
+    // Recorded once, and then done anew.
+    assert_eq!((runs, warnings.len()), (5, 1), "{warnings:?}");
+}
+
+/// Both ways are timed, and one of them stays.
+#[test]
+fn the_faster_way_is_kept() {
+    let Some(device) = gpu() else { return };
+    let mut replay = Replay::new(&device, Recording::WhereFaster);
+    let mut runs = 0;
+    while !replay.is_settled() {
+        replay
+            .run(|| {
+                device.alloc_zeros::<f32>(4)?;
+                Ok(())
+            })
+            .unwrap();
+        runs += 1;
+        assert!(runs < 40);
+    }
+    let records = std::env::var_os("EMULATE_NO_GRAPHS").is_none();
+    assert_eq!(runs, if records { 2 + 8 + 1 + 8 } else { 2 + 8 + 1 });
+}

@@ -8,7 +8,7 @@
 
 namespace {
 
-enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, NOT_FOUND = 500, NOT_SUPPORTED = 801, NOT_WHILE_CAPTURING = 900 };
+enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, NOT_FOUND = 500, NOT_SUPPORTED = 801, NOT_WHILE_CAPTURING = 900, CAPTURE_INVALIDATED = 901 };
 const size_t FENCE = 256;
 
 // Never destroyed: a thread may free memory while the program ends.
@@ -17,6 +17,7 @@ std::map<uint64_t, size_t> &allocations = *new std::map<uint64_t, size_t>;
 std::map<uint64_t, bool> &recorded = *new std::map<uint64_t, bool>; // allocations made while recording
 uint64_t in_use = 0, most = 0, in_graphs = 0; // memory that a graph allocates is no part of the pool
 bool capturing = false;
+bool broken = false; // the recording: it must still be ended
 std::vector<Bound> *recording = nullptr;
 bool cublas_has_workspace = false;
 
@@ -39,7 +40,8 @@ int release(uint64_t address) {
     std::lock_guard<std::recursive_mutex> hold(gate);
     auto found = allocations.find(address);
     if (found == allocations.end()) return INVALID_VALUE;
-    if (capturing && !recorded[address]) return INVALID_VALUE; // as the driver: only a graph's own memory is freed in a graph
+    // As the driver: only a graph's own memory is freed in a graph, and what is forbidden spoils the recording.
+    if (capturing && !recorded[address]) return broken = true, INVALID_VALUE;
     const unsigned char *start = (unsigned char *)address - FENCE, *end = (unsigned char *)address + found->second;
     for (size_t i = 0; i < FENCE; i++)
         if (start[i] != 0xff || end[i] != 0xff) {
@@ -91,7 +93,7 @@ int cuGetErrorString(int, const char **text) { return *text = "error of the emul
 
 int cuStreamCreate(void **stream, unsigned) { return *stream = (void *)32, SUCCESS; }
 int cuStreamDestroy_v2(void *) { return SUCCESS; }
-int cuStreamSynchronize(void *) { return capturing ? NOT_WHILE_CAPTURING : SUCCESS; }
+int cuStreamSynchronize(void *) { return capturing ? (broken = true, NOT_WHILE_CAPTURING) : SUCCESS; }
 int cuStreamWaitEvent(void *, void *, unsigned) { return SUCCESS; }
 int cuEventCreate(void **event, unsigned) { return *event = (void *)48, SUCCESS; }
 int cuEventRecord(void *, void *) { return SUCCESS; }
@@ -123,11 +125,11 @@ int cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, void *)
     return submit([=] { memcpy((void *)to, (void *)from, bytes); }), SUCCESS;
 }
 int cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, void *) {
-    if (capturing) return NOT_WHILE_CAPTURING;
+    if (capturing) return broken = true, NOT_WHILE_CAPTURING;
     return memcpy((void *)to, from, bytes), SUCCESS;
 }
 int cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, void *) {
-    if (capturing) return NOT_WHILE_CAPTURING;
+    if (capturing) return broken = true, NOT_WHILE_CAPTURING;
     return memcpy(to, (void *)from, bytes), SUCCESS;
 }
 
@@ -150,14 +152,19 @@ int cuStreamIsCapturing(void *, int *status) { return *status = capturing, SUCCE
 int cuStreamBeginCapture_v2(void *, int) {
     if (is_set("EMULATE_NO_GRAPHS")) return NOT_SUPPORTED;
     recording = new std::vector<Bound>;
-    return capturing = true, SUCCESS;
+    return capturing = true, broken = false, SUCCESS;
 }
-int cuStreamEndCapture(void *, std::vector<Bound> **graph) { return capturing = false, *graph = recording, SUCCESS; }
+int cuStreamEndCapture(void *, std::vector<Bound> **graph) {
+    capturing = false;
+    if (broken) return delete recording, *graph = nullptr, CAPTURE_INVALIDATED;
+    return *graph = recording, SUCCESS;
+}
 int cuGraphInstantiateWithFlags(std::vector<Bound> **executable, std::vector<Bound> *graph, unsigned long long) {
     return *executable = graph, SUCCESS;
 }
 int cuGraphGetNodes(std::vector<Bound> *graph, void *, size_t *count) { return *count = graph->size(), SUCCESS; }
 int cuGraphLaunch(std::vector<Bound> *graph, void *) {
+    if (is_set("EMULATE_NO_LAUNCHES")) return OUT_OF_MEMORY;
     for (const Bound &work : *graph) work();
     return SUCCESS;
 }

@@ -28,6 +28,8 @@ use std::time::Instant;
 
 /// Timed calls of an algorithm.
 const TIMED_CALLS: usize = 3;
+/// A later algorithm of the list takes the place of an earlier one where its time is below this share of the other's.
+const MARGIN: f64 = 0.9;
 /// An algorithm whose first call takes this many times the best is not called again.
 const HOPELESS: f64 = 2.0;
 
@@ -73,6 +75,11 @@ unsafe impl Send for Session {}
 
 type Shared = std::result::Result<Arc<Mutex<Session>>, String>;
 
+fn sessions() -> &'static Mutex<HashMap<DeviceId, Shared>> {
+    static SESSIONS: OnceLock<Mutex<HashMap<DeviceId, Shared>>> = OnceLock::new();
+    SESSIONS.get_or_init(Mutex::default)
+}
+
 /// The session of a device, or why there is none, which is also said once on standard error. Sessions live as long as
 /// the program, as devices do.
 fn session(device: &CudaDevice) -> Shared {
@@ -80,8 +87,7 @@ fn session(device: &CudaDevice) -> Shared {
     if BYPASSED.get() {
         return Err("it is bypassed".to_owned());
     }
-    static SESSIONS: OnceLock<Mutex<HashMap<DeviceId, Shared>>> = OnceLock::new();
-    let mut sessions = lock(SESSIONS.get_or_init(Mutex::default));
+    let mut sessions = lock(sessions());
     let entry = sessions.entry(device.id());
     let is_new = matches!(entry, Entry::Vacant(_));
     let found = entry.or_insert_with(|| open(device).map(|session| Arc::new(Mutex::new(session)))).clone();
@@ -159,7 +165,8 @@ pub fn availability(device: &CudaDevice) -> std::result::Result<String, String> 
 
 /// How each convolution so far is computed, in an order that depends on nothing but them.
 pub fn records(device: &CudaDevice) -> Vec<PlanRecord> {
-    let Ok(session) = session(device) else { return Vec::new() };
+    // None was computed before the library was opened.
+    let Some(Ok(session)) = lock(sessions()).get(&device.id()).cloned() else { return Vec::new() };
     let mut records: Vec<PlanRecord> =
         lock(&session).plans.values().map(|(_, record)| record.clone()).collect();
     records.sort_by_key(|r| (r.pass as u8, r.adds, r.input, r.kernel, r.stride, r.padding, r.dtype.clone()));
@@ -260,9 +267,10 @@ fn run<T: Element>(
     };
     let target = product.as_ref().map_or(to, |product| product.device_ptr(&stream).0);
     let beta = if adds && !apart { 1.0 } else { 0.0 };
-    session
-        .call(device, &problem, &candidate, (operands, target), beta)?
-        .map_err(candle_core::Error::wrap)?;
+    session.grow(device, candidate.workspace)?;
+    let workspace = session.workspace.as_ref().map_or(0, |space| space.device_ptr(&stream).0);
+    let at = Addresses { operands, out: target, workspace };
+    session.call(&problem, &candidate, at, beta).map_err(candle_core::Error::wrap)?;
     Ok(product.map_or(Product::Written, Product::Apart))
 }
 
@@ -278,22 +286,43 @@ impl Session {
         Ok(())
     }
 
-    /// out ← product + β·out; the inner error is cuDNN's.
+    /// out ← product + β·out.
     fn call(
-        &mut self,
+        &self,
+        problem: &Problem,
+        candidate: &Candidate,
+        at: Addresses,
+        beta: f32,
+    ) -> std::result::Result<(), CudnnError> {
+        // SAFETY: `run` passes operands and outputs that the callers in `ops/conv/cuda.rs` checked against the
+        // geometry; it and `try_once` pass a workspace as large as the candidate asked for.
+        #[allow(unsafe_code)] // cudarc's safe form makes descriptors at every call
+        unsafe {
+            problem.execute(self.handle, candidate, at, beta)
+        }
+    }
+
+    /// Milliseconds of a call with a workspace that is given back afterwards, or why it fails: a failure speaks against
+    /// the algorithm, not against the run.
+    fn try_once(
+        &self,
         device: &CudaDevice,
         problem: &Problem,
         candidate: &Candidate,
         (operands, out): ([u64; 2], u64),
         beta: f32,
-    ) -> Result<std::result::Result<(), CudnnError>> {
-        self.grow(device, candidate.workspace)?;
+    ) -> std::result::Result<f64, String> {
         let stream = device.cuda_stream();
-        let workspace = self.workspace.as_ref().map_or(0, |space| space.device_ptr(&stream).0);
-        // SAFETY: `run` passes operands and outputs that the callers in `ops/conv/cuda.rs` checked against the
-        // geometry; the workspace is as large as the candidate asked for.
-        #[allow(unsafe_code)] // cudarc's safe form makes descriptors at every call
-        Ok(unsafe { problem.execute(self.handle, candidate, Addresses { operands, out, workspace }, beta) })
+        let space = super::launch::uninitialised::<f32>(device, candidate.workspace.div_ceil(4).max(1))
+            .map_err(|e| e.to_string())?;
+        let at = Addresses { operands, out, workspace: space.device_ptr(&stream).0 };
+        let wait = || stream.synchronize().map_err(|e| format!("{e:?}"));
+        wait()?;
+        let start = Instant::now();
+        self.call(problem, candidate, at, beta).map_err(|e| e.to_string())?;
+        // A kernel that fails says so here, and not to whoever waits next.
+        wait()?;
+        Ok(1e3 * start.elapsed().as_secs_f64())
     }
 
     /// Chooses how a new key is computed, and remembers it.
@@ -325,9 +354,7 @@ impl Session {
             for apart in if key.adds { &[false, true][..] } else { &[false] } {
                 let beta = if key.adds && !apart { 1.0 } else { 0.0 };
                 let choice = match &problem {
-                    Ok(problem) => {
-                        self.choose(device, &key, problem, before.as_ref(), (operands, to), beta)?
-                    }
+                    Ok(problem) => self.choose(device, &key, problem, before.as_ref(), (operands, to), beta),
                     Err(e) => Choice { refused: vec![e.to_string()], ..Choice::default() },
                 };
                 record.refused.extend(choice.refused);
@@ -352,77 +379,85 @@ impl Session {
                 }
             }
         }
+        if let Some(before) = before.filter(|before| !before.computes_as(&record)) {
+            warn(&format!(
+                "the {:?} pass of x {:?} with w {:?}, stride {}, is no longer computed by {}: the last bits of what \
+                 follows may differ",
+                key.pass,
+                record.input,
+                record.kernel,
+                record.stride,
+                before.algorithm.as_deref().unwrap_or("a matrix product")
+            ));
+        }
         self.plans.insert(key, (plan, record));
         Ok(plan)
     }
 
     /// Tries the candidates, and takes the fastest of those that work.
     fn choose(
-        &mut self,
+        &self,
         device: &CudaDevice,
         key: &Key,
         problem: &Problem,
         before: Option<&PlanRecord>,
         at: ([u64; 2], u64),
         beta: f32,
-    ) -> Result<Choice> {
+    ) -> Choice {
         let mut choice = Choice::default();
         let candidates = match problem.candidates(self.handle, key) {
             Ok(candidates) => candidates,
             Err(e) => {
                 choice.refused.push(e.to_string());
-                return Ok(choice);
+                return choice;
             }
         };
-        let stream = device.cuda_stream();
-        let wait = || stream.synchronize().map_err(candle_core::Error::wrap);
         let is_before = |candidate: &Candidate| {
             let [algorithm, math] = candidate.names();
             before.is_some_and(|b| (&b.algorithm, &b.math) == (&Some(algorithm), &Some(math)))
         };
+        let refused = |candidate: &Candidate, why: String| {
+            let [algorithm, math] = candidate.names();
+            let sum = if beta == 0.0 { "" } else { ", adding" };
+            format!("{algorithm} ({math}{sum}): {why}")
+        };
         let mut working = Vec::new();
         let (first, rest): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_before);
         for candidate in first.into_iter().chain(rest) {
-            // No memory for its workspace speaks against the algorithm, not against the run.
-            let outcome = match self.call(device, problem, &candidate, at, beta) {
-                Ok(outcome) => outcome.map_err(|e| e.to_string()),
-                Err(e) => Err(e.to_string()),
-            };
-            match outcome {
+            match self.try_once(device, problem, &candidate, at, beta) {
                 // As before: nothing to be timed.
-                Ok(()) if is_before(&candidate) => {
+                Ok(_) if is_before(&candidate) => {
                     choice.candidate = Some(candidate);
-                    return Ok(choice);
+                    return choice;
                 }
-                Ok(()) => working.push(candidate),
-                Err(e) => {
-                    let [algorithm, math] = candidate.names();
-                    let sum = if beta == 0.0 { "" } else { ", adding" };
-                    choice.refused.push(format!("{algorithm} ({math}{sum}): {e}"));
-                }
+                Ok(_) => working.push(candidate),
+                Err(why) => choice.refused.push(refused(&candidate, why)),
             }
         }
         if let [only] = working[..] {
             choice.candidate = Some(only);
-            return Ok(choice);
+            return choice;
         }
-        for candidate in working {
+        'candidates: for candidate in working {
             let mut fastest = f64::INFINITY;
             for _ in 0..TIMED_CALLS {
-                wait()?;
-                let start = Instant::now();
-                self.call(device, problem, &candidate, at, beta)?.map_err(candle_core::Error::wrap)?;
-                wait()?;
-                fastest = fastest.min(1e3 * start.elapsed().as_secs_f64());
+                match self.try_once(device, problem, &candidate, at, beta) {
+                    Ok(milliseconds) => fastest = fastest.min(milliseconds),
+                    Err(why) => {
+                        choice.refused.push(refused(&candidate, why));
+                        continue 'candidates;
+                    }
+                }
                 if choice.milliseconds.is_some_and(|best| fastest > HOPELESS * best) {
                     break;
                 }
             }
-            if choice.milliseconds.is_none_or(|best| fastest < best) {
+            // The order of the list decides where the clock does not.
+            if choice.milliseconds.is_none_or(|best| fastest < MARGIN * best) {
                 (choice.candidate, choice.milliseconds) = (Some(candidate), Some(fastest));
             }
         }
-        Ok(choice)
+        choice
     }
 }
 

@@ -9,10 +9,10 @@ use cudarc::driver::CudaSlice;
 use half::bf16;
 
 /// Sets variables of the emulated device while it lives.
-struct Faults(Vec<&'static str>);
+pub(super) struct Faults(Vec<&'static str>);
 
 impl Faults {
-    fn set(variables: &[(&'static str, &str)]) -> Self {
+    pub(super) fn set(variables: &[(&'static str, &str)]) -> Self {
         for (name, value) in variables {
             // SAFETY: these tests run in one thread, as launches.sh has them; the emulated device reads at each call.
             #[allow(unsafe_code)] // the only way to set one

@@ -1,6 +1,6 @@
 //! How the convolutions of a run on a GPU are computed, beside its checkpoint: another algorithm has other last bits.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use candle_core::Device;
 use std::path::Path;
 
@@ -12,6 +12,7 @@ mod kept {
     use super::*;
     use crate::device::cudnn::{self, PlanRecord};
     use crate::device::{gauge, warn};
+    use crate::error::Error;
     use serde::{Deserialize, Serialize};
 
     /// What the file holds.
@@ -23,26 +24,27 @@ mod kept {
     }
 
     impl Plans {
-        /// Of a GPU with cuDNN that has computed a convolution.
+        /// Of a GPU with cuDNN.
         fn of(device: &Device) -> Result<Option<Self>> {
             let Device::Cuda(device) = device else { return Ok(None) };
-            let (plans, Ok(cudnn_version)) = (cudnn::records(device), cudnn::availability(device)) else {
-                return Ok(None);
-            };
+            let Ok(cudnn_version) = cudnn::availability(device) else { return Ok(None) };
+            let plans = cudnn::records(device);
             Ok(Some(Self { device_name: gauge::name(device)?, cudnn_version, plans }))
         }
     }
 
     pub(in crate::run::train) fn save(path: &Path, device: &Device) -> Result<()> {
-        let Some(plans) = Plans::of(device)?.filter(|plans| !plans.plans.is_empty()) else { return Ok(()) };
+        // A network without convolutions does not open cuDNN.
+        let computed = matches!(device, Device::Cuda(device) if !cudnn::records(device).is_empty());
+        let Some(plans) = computed.then(|| Plans::of(device)).transpose()?.flatten() else { return Ok(()) };
         let text = serde_json::to_string_pretty(&plans)
             .map_err(|e| Error::data(path, format!("cannot be written: {e}")))?;
         Ok(theory::files::write_atomically(path, format!("{text}\n").as_bytes())?)
     }
 
     pub(in crate::run::train) fn restore(path: &Path, device: &Device) -> Result<()> {
-        let Device::Cuda(gpu) = device else { return Ok(()) };
-        let Some(now) = Plans::of(device)?.filter(|_| path.exists()) else { return Ok(()) };
+        let (Device::Cuda(gpu), true) = (device, path.exists()) else { return Ok(()) };
+        let Some(now) = Plans::of(device)? else { return Ok(()) };
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         let before: Plans = serde_json::from_str(&text)
             .map_err(|e| Error::data(path, format!("is no list of plans of convolutions: {e}")))?;
