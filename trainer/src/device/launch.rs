@@ -3,7 +3,6 @@
 //! Every grid depends on shapes only, never on the GPU, and a sum's partial results are combined in a fixed order: the
 //! same input gives the same bits on the same GPU.
 
-use crate::ops::select::cuda::Rules;
 use candle_core::cuda_backend::{CudaDType, WrapErr};
 use candle_core::{CudaDevice, Result, WithDType};
 use cudarc::driver::ValidAsZeroBits;
@@ -91,6 +90,31 @@ pub struct Geometry {
 // SAFETY: ten 32-bit integers in C order, as the kernel declares them.
 #[allow(unsafe_code)] // a kernel takes it by value
 unsafe impl DeviceRepr for Geometry {}
+
+/// Kept parts of a selection at most.
+pub const MOST_PARTS: usize = 8;
+
+/// `struct Rules` of `ops/select/kernel.cu`, where the fields are explained.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub struct Rules {
+    pub key: [u32; 2],
+    pub purpose: u32,
+    pub rows: i32,
+    pub columns: i32,
+    pub samples: i32,
+    pub from_queue: i32,
+    pub num_sampled: i32,
+    pub other_classes: i32,
+    pub by_words: i32,
+    pub num_parts: i32,
+    pub parts: [[u32; 2]; MOST_PARTS],
+}
+
+// SAFETY: 27 32-bit integers in C order, as the kernel declares them.
+#[allow(unsafe_code)] // a kernel takes it by value
+unsafe impl DeviceRepr for Rules {}
 
 /// Where a tensor that a kernel reads begins.
 pub fn read<'a, T>(device: &CudaDevice, view: &'a CudaView<T>) -> Argument<'a> {

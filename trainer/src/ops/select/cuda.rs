@@ -1,42 +1,22 @@
 //! On an NVIDIA GPU: one launch decides which candidates of every anchor count, a second adds up their classes.
 
-use crate::device::launch::{Argument, Module, NULL, int, launch, read, read_optional, uninitialised, whole};
+use crate::device::launch::{
+    Argument, MOST_PARTS, Module, NULL, Rules, int, launch, read, read_optional, uninitialised, whole,
+};
 use crate::device::operand;
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::CudaDType;
 use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, Layout, Result, Storage, Tensor, bail};
-use cudarc::driver::{CudaView, DeviceRepr, LaunchConfig};
+use cudarc::driver::{CudaView, LaunchConfig};
 use measure::rng::philox::Counter;
 
 const MODULE: Module = Module { name: "select", ptx: include_str!(concat!(env!("OUT_DIR"), "/select.ptx")) };
 
-/// `THREADS` and `MOST_PARTS` of kernel.cu.
+/// `THREADS` of kernel.cu.
 const THREADS: u32 = 512;
-const MOST_PARTS: usize = 8;
 /// Candidates of an anchor: a thread's next index stays an `int`.
 const MOST_COLUMNS: usize = 1 << 30;
-
-/// `struct Rules` of kernel.cu.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    key: [u32; 2],
-    purpose: u32,
-    rows: i32,
-    columns: i32,
-    samples: i32,
-    from_queue: i32,
-    num_sampled: i32,
-    other_classes: i32,
-    by_words: i32,
-    num_parts: i32,
-    parts: [[u32; 2]; MOST_PARTS],
-}
-
-// SAFETY: 27 32-bit integers in C order, as the kernel declares them.
-#[allow(unsafe_code)] // a kernel takes it by value
-unsafe impl DeviceRepr for Rules {}
 
 /// What decides, by the rules of [`super`].
 pub struct Selecting<'a> {
