@@ -525,8 +525,10 @@ fn a_step_that_cannot_be_recorded_runs_eagerly_with_one_warning() {
                 .unwrap(),
         );
     }
-    assert_eq!((runs, warnings.len()), (5, 1), "{warnings:?}");
-    assert!(warnings[0].contains("without a CUDA graph") && !replay.is_recorded());
+    // Without memory pools, which is said when the device is opened, nothing is recorded.
+    let expected = usize::from(super::has_memory_pools(&device));
+    assert_eq!((runs, warnings.len()), (5, expected), "{warnings:?}");
+    assert!(warnings.iter().all(|warning| warning.contains("without a CUDA graph")) && !replay.is_recorded());
 }
 
 #[test]
