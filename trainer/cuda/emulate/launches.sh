@@ -22,6 +22,8 @@ export TRAINER_REQUIRE_CUDA=1
 run() { LD_LIBRARY_PATH="$libraries/$1" "$here/../build.sh" test --lib "${@:2}" -- --test-threads 1 "${filters[@]}"; }
 filters=(device:: cuda::)
 run with-cudnn "$@"
+# What has a convolution in it.
+filters=(convolution conv:: network::steps network::bf16 network::checkpoints runs::a_run)
 run without-cudnn "$@"
 filters=(replayed)
 EMULATE_NO_GRAPHS=1 run without-cudnn "$@"
