@@ -102,7 +102,9 @@ int cuEventDestroy_v2(void *) { return SUCCESS; }
 int cuDeviceGetDefaultMemPool(void **pool, int) { return *pool = (void *)128, has_pools() ? SUCCESS : NOT_SUPPORTED; }
 int cuMemPoolSetAttribute(void *, int attribute, uint64_t *value) { return attribute == 4 && *value == ~0ULL ? SUCCESS : INVALID_VALUE; }
 int cuMemPoolGetAttribute(void *, int attribute, uint64_t *value) {
-    return attribute == 8 ? (*value = most, SUCCESS) : INVALID_VALUE; // the most that was in use
+    // What is in use, and the most that was.
+    if (attribute != 7 && attribute != 8) return INVALID_VALUE;
+    return *value = attribute == 7 ? in_use : most, SUCCESS;
 }
 // 0: what graphs hold; 1: the most that they held, as nothing is given back here.
 int cuDeviceGetGraphMemAttribute(int, int attribute, uint64_t *value) {
