@@ -164,6 +164,7 @@ void add_candle_kernels(std::map<std::string, Binder> &table) {
     of_numbers<uint32_t>(table, "u32");
     of_numbers<int64_t>(table, "i64");
     const auto put = [&](const char *name, Binder kernel) { table[name] = kernel; };
+    put("copy2d_bf16", binder(copy2d<__nv_bfloat16>));
     put("uneg_f32", binder(unary<float, neg>)), put("urecip_f32", binder(unary<float, recip>));
     put("uexp_f32", binder(unary<float, exponential>)), put("ulog_f32", binder(unary<float, logarithm>));
     put("uabs_f32", binder(unary<float, absolute>)), put("usqr_f32", binder(unary<float, square>));
