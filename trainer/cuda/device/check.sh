@@ -55,7 +55,7 @@ bench() { "$TRAINER" bench --device cuda --dtype bf16 --net "$1" --batch "$2" --
 epochs_of() { if [ -e "$1/metrics.jsonl" ]; then wc -l <"$1/metrics.jsonl"; else echo 0; fi; }
 
 run_phase() {
-    local recorded='replayed|recorded|eagerly' steps='device::tests::(network|runs)::'
+    local recorded='tests::graph::|replayed|recorded|eagerly' steps='device::tests::(network|runs)::'
     case "$1" in
     start)
         if has nvidia-smi; then nvidia-smi; else echo "nvidia-smi: missing"; fi

@@ -18,8 +18,9 @@ pub enum Recording {
     Never,
     /// After two eager steps.
     Always,
-    /// After two eager steps and eight that are timed; eight replays are timed too, and the faster way is kept. Both
-    /// give the same bits.
+    /// After two eager steps and eight that are timed; eight replays are timed too, and the way with the smaller median
+    /// is kept. Both do the same work in the same order, so the bits are the same unless a library chooses another
+    /// algorithm while it is recorded.
     WhereFaster,
 }
 

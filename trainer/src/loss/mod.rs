@@ -34,7 +34,7 @@ mod same_class;
 mod selection;
 mod spectral;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use candidates::Candidates;
 pub use classes::Classes;

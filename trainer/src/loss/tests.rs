@@ -15,7 +15,7 @@ const HARD: LossKind = LossKind::Hard { class_probability: 0.1, beta: 1.0 };
 const HALF: LossKind = LossKind::Debiased { class_probability: 0.5 };
 const HARDER: LossKind = LossKind::Hard { class_probability: 0.3, beta: 2.5 };
 
-const KINDS: [LossKind; 11] = [
+pub(crate) const KINDS: [LossKind; 11] = [
     LossKind::NtXent {},
     DEBIASED,
     HALF,

@@ -4,14 +4,14 @@
 //! sums in f32. f32 is multiplied in full, or in TF32 where `candle_core::cuda::gemm_reduced_precision_f32()` says so.
 //!
 //! The algorithm of a shape is chosen when it is first met, among the deterministic ones that cuDNN's heuristics list:
-//! each is tried on the operands at hand; of those that work the fastest of three calls is kept. Another choice moves
-//! the last bits of a result, so a run writes its choices beside its checkpoint ([`records`]) and takes them up again
+//! each is tried on the operands at hand, and of those that work, by the fastest of three calls, the first of the list is
+//! kept that no later one beats by a tenth. Another choice moves the last bits of a result, so a run writes its choices beside its checkpoint ([`records`]) and takes them up again
 //! ([`prefer`]). A sum into dx that no algorithm makes by itself goes through memory of its own; a shape that none
 //! computes becomes a matrix product by cuBLAS, and a line on standard error says so once.
 
 mod plan;
 
-pub use plan::PlanRecord;
+pub use plan::{Pass, PlanRecord};
 
 use super::launch::{Element, Geometry, int};
 use super::warn;
@@ -20,7 +20,7 @@ use candle_core::{CudaDevice, Result};
 use cudarc::cudnn::{CudnnError, result, sys};
 use cudarc::driver::sys::CUstreamCaptureStatus;
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut};
-use plan::{Addresses, Candidate, Key, Pass, Problem};
+use plan::{Addresses, Candidate, Key, Problem};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -183,54 +183,12 @@ pub fn prefer(device: &CudaDevice, records: Vec<PlanRecord>) {
     session.preferred = records;
 }
 
-/// y = x ∗ w over `y`.
+/// One product over `out`, or, of the data pass with `adds`, added to it: y of x and w, dx of w and dy, dw of x and dy,
+/// all of one element type. The lengths must be those of the geometry, as the callers in `ops/conv/cuda.rs` check.
 ///
 /// # Errors
 /// cuDNN fails, or no memory.
-pub(crate) fn forward<T: Element>(
-    device: &CudaDevice,
-    geometry: Geometry,
-    out_channels: usize,
-    x: &CudaView<T>,
-    w: &CudaView<T>,
-    y: &mut CudaViewMut<T>,
-) -> Result<Product<T>> {
-    run(device, (Pass::Forward, false), geometry, out_channels, [x, w], y)
-}
-
-/// dx of dy and w over `dx`, or added to it.
-///
-/// # Errors
-/// cuDNN fails, or no memory.
-pub(crate) fn backward_data<T: Element>(
-    device: &CudaDevice,
-    geometry: Geometry,
-    out_channels: usize,
-    [w, dy]: [&CudaView<T>; 2],
-    dx: &mut CudaViewMut<T>,
-    add: bool,
-) -> Result<Product<T>> {
-    run(device, (Pass::Data, add), geometry, out_channels, [w, dy], dx)
-}
-
-/// dw of x and dy over `dw`, in their element type.
-///
-/// # Errors
-/// cuDNN fails, or no memory.
-pub(crate) fn backward_filter<T: Element>(
-    device: &CudaDevice,
-    geometry: Geometry,
-    out_channels: usize,
-    x: &CudaView<T>,
-    dy: &CudaView<T>,
-    dw: &mut CudaViewMut<T>,
-) -> Result<Product<T>> {
-    run(device, (Pass::Filter, false), geometry, out_channels, [x, dy], dw)
-}
-
-/// One product, of the operands in the order in which cuDNN names them, which the callers in `ops/conv/cuda.rs` have
-/// checked against the geometry.
-fn run<T: Element>(
+pub(crate) fn product<T: Element>(
     device: &CudaDevice,
     (pass, adds): (Pass, bool),
     geometry: Geometry,
@@ -294,7 +252,7 @@ impl Session {
         at: Addresses,
         beta: f32,
     ) -> std::result::Result<(), CudnnError> {
-        // SAFETY: `run` passes operands and outputs that the callers in `ops/conv/cuda.rs` checked against the
+        // SAFETY: `product` passes operands and outputs that the callers in `ops/conv/cuda.rs` checked against the
         // geometry; it and `try_once` pass a workspace as large as the candidate asked for.
         #[allow(unsafe_code)] // cudarc's safe form makes descriptors at every call
         unsafe {
@@ -351,7 +309,13 @@ impl Session {
             };
             let to = scratch.as_ref().map_or(to, |scratch| scratch.device_ptr(&device.cuda_stream()).0);
             let problem = Problem::new::<T>(&key);
-            for apart in if key.adds { &[false, true][..] } else { &[false] } {
+            // As before, where that is known: a sum that was rounded before it was added has other bits.
+            let ways: &[bool] = match (key.adds, before.as_ref().is_some_and(|before| before.apart)) {
+                (false, _) => &[false],
+                (true, false) => &[false, true],
+                (true, true) => &[true, false],
+            };
+            for apart in ways {
                 let beta = if key.adds && !apart { 1.0 } else { 0.0 };
                 let choice = match &problem {
                     Ok(problem) => self.choose(device, &key, problem, before.as_ref(), (operands, to), beta),

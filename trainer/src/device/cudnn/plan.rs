@@ -285,55 +285,19 @@ impl Problem {
         let (alpha, beta) = ((&raw const alpha).cast(), (&raw const beta).cast());
         let [a, b] = at.operands.map(|address| address as *const _);
         let (space, to) = (at.workspace as *mut _, at.out as *mut _);
+        /// The three products differ in the order of their descriptors alone.
+        macro_rules! call {
+            ($function:ident, $how:expr, $a:expr, $b:expr, $out:expr) => {
+                result::$function(handle, alpha, $a, a, $b, b, convolution, $how, space, size, beta, $out, to)
+            };
+        }
         // SAFETY: the descriptors live as long as the program; the rest is the caller's promise.
         unsafe {
             result::set_convolution_math_type(convolution, candidate.math)?;
             match candidate.algorithm {
-                Algorithm::Forward(how) => result::convolution_forward(
-                    handle,
-                    alpha,
-                    x,
-                    a,
-                    w,
-                    b,
-                    convolution,
-                    how,
-                    space,
-                    size,
-                    beta,
-                    y,
-                    to,
-                ),
-                Algorithm::Data(how) => result::convolution_backward_data(
-                    handle,
-                    alpha,
-                    w,
-                    a,
-                    y,
-                    b,
-                    convolution,
-                    how,
-                    space,
-                    size,
-                    beta,
-                    x,
-                    to,
-                ),
-                Algorithm::Filter(how) => result::convolution_backward_filter(
-                    handle,
-                    alpha,
-                    x,
-                    a,
-                    y,
-                    b,
-                    convolution,
-                    how,
-                    space,
-                    size,
-                    beta,
-                    w,
-                    to,
-                ),
+                Algorithm::Forward(how) => call!(convolution_forward, how, x, w, y),
+                Algorithm::Data(how) => call!(convolution_backward_data, how, w, y, x),
+                Algorithm::Filter(how) => call!(convolution_backward_filter, how, x, y, w),
             }
         }
     }

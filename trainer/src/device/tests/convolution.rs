@@ -187,6 +187,13 @@ fn a_convolution_is_right_whatever_fails_in_cudnn() {
         let plans = plans_of(&device, 9);
         assert!(plans.iter().all(|plan| plan.algorithm.is_some() && plan.apart == plan.adds), "{plans:?}");
     }
+    // It does so again where a run goes on, also if an algorithm adds now.
+    let before = cudnn::records(&device).into_iter().filter(|plan| plan.input[0] == 9);
+    let before = before.map(|plan| PlanRecord { input: [12, 4, 4, 8], ..plan }).collect();
+    cudnn::prefer(&device, before);
+    let plans = plans_of(&device, 12);
+    assert!(plans.iter().all(|plan| plan.apart == plan.adds), "{plans:?}");
+    cudnn::prefer(&device, Vec::new());
     // None runs, or none is listed: matrix products.
     for (batch, fault) in [(10, ("EMULATE_CUDNN_FAIL", "1,3")), (11, ("EMULATE_CUDNN_HEURISTICS", "1"))] {
         let _fault = Faults::set(&[fault]);

@@ -2,24 +2,13 @@
 
 use super::gpu;
 use super::network::{distance, flat};
+use crate::loss::tests::KINDS;
 use crate::loss::{
     Candidates, Loss, LossKind, Queue, SameClassCount, SelectedRanks, StepDraws, cross_entropy,
 };
 use crate::ops::normalise;
 use candle_core::{Device, Tensor};
 use measure::rng::{Purpose, normal, stream};
-
-const KINDS: [LossKind; 9] = [
-    LossKind::NtXent {},
-    LossKind::Debiased { class_probability: 0.1 },
-    LossKind::Hard { class_probability: 0.1, beta: 1.5 },
-    LossKind::Dcl {},
-    LossKind::Dclw { sigma: 0.5 },
-    LossKind::FlatNce {},
-    LossKind::Nscl {},
-    LossKind::Spectral { scale: 2.5 },
-    LossKind::EqCo { virtual_negatives: 1000.0 },
-];
 
 const SELECTIONS: [Option<&str>; 4] =
     [None, Some("hardest:60%"), Some("range:0-30%,60-100%"), Some("random:60%")];

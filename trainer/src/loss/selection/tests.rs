@@ -195,31 +195,3 @@ fn what_is_no_selection_is_refused_by_name() {
         assert!(message.contains(&format!("'{text}'")) && !message.contains('\n'), "{message}");
     }
 }
-
-/// Prints milliseconds a step: `cargo test --release -p trainer --lib time_of_a_selection -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints times"]
-fn time_of_a_selection() {
-    let queries = 256;
-    let mut rng = stream(1, Purpose::Negatives, 0);
-    for count in [4_096, 65_536] {
-        let logits: Vec<f32> = (0..queries * count).map(|_| 0.1 * normal(&mut rng)).collect();
-        for text in ["hardest:5%", "range:40-60%", "random:5%", "random:95%"] {
-            let ranks = ranks(text);
-            let mut best = f64::INFINITY;
-            for _ in 0..5 {
-                let mut rows = logits.clone();
-                let start = std::time::Instant::now();
-                measure::pool::for_each(rows.chunks_mut(8 * count).enumerate(), |(index, rows)| {
-                    let mut work = Work::default();
-                    for (offset, row) in rows.chunks_mut(count).enumerate() {
-                        ranks.apply(8 * index + offset, row, |k| k, &mut work);
-                    }
-                });
-                best = best.min(start.elapsed().as_secs_f64());
-            }
-            let threads = rayon::current_num_threads();
-            println!("n = {queries}, K = {count}, {text}: {:.1} ms on {threads} threads", 1e3 * best);
-        }
-    }
-}

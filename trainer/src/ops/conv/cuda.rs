@@ -3,7 +3,7 @@
 //! x \[N, H, W, C_in\], w \[C_out, KH, KW, C_in\], y \[N, P, Q, C_out\], f32 or bf16, sums in f32. Without cuDNN, with
 //! the columns col(x) \[N·P·Q, KH·KW·C_in\] of `kernel.cu`: y = col(x)·wᵀ, dw = dyᵀ·col(x), and dx gathers dy·w.
 
-use crate::device::cudnn::{self, Product};
+use crate::device::cudnn::{self, Pass, Product};
 use crate::device::gemm::{Matrix, gemm};
 use crate::device::launch::{
     Argument, Element, Geometry, Module, check_length, int, launch, linear, packs, read, uninitialised,
@@ -132,7 +132,9 @@ pub fn forward<T: Element>(
     let (image, positions, taps, channels) =
         (shape.image(), shape.positions(), shape.taps(), shape.out_channels);
     let mut y = uninitialised::<T>(device, shape.output().iter().product())?;
-    if let Product::Written = cudnn::forward(device, shape.geometry, channels, x, w, &mut y.as_view_mut())? {
+    let by_cudnn = (Pass::Forward, false);
+    let done = cudnn::product(device, by_cudnn, shape.geometry, channels, [x, w], &mut y.as_view_mut())?;
+    if let Product::Written = done {
         return Ok(y);
     }
     for (first, count) in shape.runs() {
@@ -180,7 +182,7 @@ pub fn backward_data_into<T: Element>(
 ) -> Result<()> {
     shape.check(None, Some(w), Some(dy))?;
     check_length("dx of a convolution", dx.len(), shape.geometry.batch as usize * shape.image())?;
-    match cudnn::backward_data(device, shape.geometry, shape.out_channels, [w, dy], dx, add)? {
+    match cudnn::product(device, (Pass::Data, add), shape.geometry, shape.out_channels, [w, dy], dx)? {
         Product::Written => return Ok(()),
         Product::Apart(product) => return add_to(device, dx, &product),
         Product::Refused => {}
@@ -254,7 +256,8 @@ pub fn backward_filter_in_half(
 ) -> Result<()> {
     shape.check(Some(x), None, Some(dy))?;
     check_length("dw of a convolution", dw.len(), shape.out_channels * shape.taps())?;
-    let done = cudnn::backward_filter(device, shape.geometry, shape.out_channels, x, dy, dw)?;
+    let by_cudnn = (Pass::Filter, false);
+    let done = cudnn::product(device, by_cudnn, shape.geometry, shape.out_channels, [x, dy], dw)?;
     if let Product::Written = done {
         return Ok(());
     }
@@ -271,26 +274,20 @@ fn filter_by_cudnn<T: Element>(
     dy: &CudaView<T>,
     dw: &mut CudaViewMut<f32>,
 ) -> Result<bool> {
-    let length = dw.len();
+    let (length, by_cudnn) = (dw.len(), (Pass::Filter, false));
     if T::DTYPE == DType::F32 {
         // SAFETY: T is f32.
         #[allow(unsafe_code)] // the compiler does not know it
         let Some(mut place) = (unsafe { dw.transmute_mut::<T>(length) }) else { return Ok(false) };
-        let done = cudnn::backward_filter(device, shape.geometry, shape.out_channels, x, dy, &mut place)?;
+        let done = cudnn::product(device, by_cudnn, shape.geometry, shape.out_channels, [x, dy], &mut place)?;
         return Ok(matches!(done, Product::Written));
     }
     if cudnn::availability(device).is_err() {
         return Ok(false);
     }
     let mut rounded = uninitialised::<T>(device, length)?;
-    let done = cudnn::backward_filter(
-        device,
-        shape.geometry,
-        shape.out_channels,
-        x,
-        dy,
-        &mut rounded.as_view_mut(),
-    )?;
+    let out = &mut rounded.as_view_mut();
+    let done = cudnn::product(device, by_cudnn, shape.geometry, shape.out_channels, [x, dy], out)?;
     let done = matches!(done, Product::Written);
     if done {
         cast::widen_into(device, &rounded.as_view(), dw)?;

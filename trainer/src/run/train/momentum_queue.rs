@@ -2,7 +2,7 @@
 //!
 //! A step: queries are the head features of view 1 by the network that is trained, keys those of view 2 by the momentum
 //! network, each batch normalised by its own statistics. The loss sees the keys of earlier batches as negatives; then
-//! the batch's keys enter the queue, the optimiser takes its step, and the momentum network follows. The network that
+//! the optimiser takes its step, the momentum network follows, and the batch's keys enter the queue. The network that
 //! is trained is the one that is evaluated.
 
 use crate::data::Samples;

@@ -23,43 +23,37 @@ mod kept {
         plans: Vec<PlanRecord>,
     }
 
-    impl Plans {
-        /// Of a GPU with cuDNN.
-        fn of(device: &Device) -> Result<Option<Self>> {
-            let Device::Cuda(device) = device else { return Ok(None) };
-            let Ok(cudnn_version) = cudnn::availability(device) else { return Ok(None) };
-            let plans = cudnn::records(device);
-            Ok(Some(Self { device_name: gauge::name(device)?, cudnn_version, plans }))
-        }
-    }
-
     pub(in crate::run::train) fn save(path: &Path, device: &Device) -> Result<()> {
-        // A network without convolutions does not open cuDNN.
-        let computed = matches!(device, Device::Cuda(device) if !cudnn::records(device).is_empty());
-        let Some(plans) = computed.then(|| Plans::of(device)).transpose()?.flatten() else { return Ok(()) };
+        let Device::Cuda(device) = device else { return Ok(()) };
+        // None where cuDNN is missing or nothing was convolved; it is not opened for this.
+        let plans = cudnn::records(device);
+        if plans.is_empty() {
+            return Ok(());
+        }
+        let Ok(cudnn_version) = cudnn::availability(device) else { return Ok(()) };
+        let plans = Plans { device_name: gauge::name(device)?, cudnn_version, plans };
         let text = serde_json::to_string_pretty(&plans)
             .map_err(|e| Error::data(path, format!("cannot be written: {e}")))?;
         Ok(theory::files::write_atomically(path, format!("{text}\n").as_bytes())?)
     }
 
     pub(in crate::run::train) fn restore(path: &Path, device: &Device) -> Result<()> {
-        let (Device::Cuda(gpu), true) = (device, path.exists()) else { return Ok(()) };
-        let Some(now) = Plans::of(device)? else { return Ok(()) };
+        let (Device::Cuda(device), true) = (device, path.exists()) else { return Ok(()) };
+        let Ok(version) = cudnn::availability(device) else { return Ok(()) };
+        let name = gauge::name(device)?;
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         let before: Plans = serde_json::from_str(&text)
             .map_err(|e| Error::data(path, format!("is no list of plans of convolutions: {e}")))?;
-        if (&before.device_name, &before.cudnn_version) != (&now.device_name, &now.cudnn_version) {
+        if (&before.device_name, &before.cudnn_version) != (&name, &version) {
             warn(&format!(
-                "{} is of cuDNN {} on {}, and here is {} on {}: the last bits of what follows may differ",
+                "{} is of cuDNN {} on {}, and here is {version} on {name}: the last bits of what follows may differ",
                 path.display(),
                 before.cudnn_version,
                 before.device_name,
-                now.cudnn_version,
-                now.device_name
             ));
             return Ok(());
         }
-        cudnn::prefer(gpu, before.plans);
+        cudnn::prefer(device, before.plans);
         Ok(())
     }
 }

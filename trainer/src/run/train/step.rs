@@ -61,23 +61,22 @@ impl Run<'_> {
         let rate = self.schedule.rate(self.position.step as usize);
         self.optimiser.prepare(self.network.parameters(), rate)?;
         let of = (&self.network, self.queue.as_ref(), &self.optimiser);
+        let recorded: Option<StepOutcome> = None;
         #[cfg(feature = "cuda")]
-        let outcome = match &mut self.recorded {
+        let recorded = match &mut self.recorded {
             Some(recorded) => {
                 self.views.random_into(recorded.views(), batch, draw, 2)?;
-                recorded.run(of, &self.objective, (&classes, draws))?
+                Some(recorded.run(of, &self.objective, (&classes, draws))?)
             }
+            None => recorded,
+        };
+        let StepOutcome { loss, kept, keys } = match recorded {
+            Some(outcome) => outcome,
             None => {
                 let views = self.views.random(batch, draw, 2)?;
                 work(of, &self.objective, &views, ((&classes).into(), draws))?
             }
         };
-        #[cfg(not(feature = "cuda"))]
-        let outcome = {
-            let views = self.views.random(batch, draw, 2)?;
-            work(of, &self.objective, &views, ((&classes).into(), draws))?
-        };
-        let StepOutcome { loss, kept, keys } = outcome;
         if let (Some(queue), Some(keys)) = (&mut self.queue, &keys) {
             queue.push(keys, (&classes).into())?;
         }
