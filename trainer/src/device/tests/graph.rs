@@ -96,8 +96,9 @@ fn a_recorded_step_that_cannot_be_launched_runs_eagerly() {
         device.alloc_zeros::<f32>(4)?;
         Ok(())
     });
-    // Recorded once, and then done anew.
-    assert_eq!((done, warned.len()), (5, 1), "{warned:?}");
+    // Recorded once, where anything is recorded, and then done anew.
+    let recorded = usize::from(std::env::var_os("EMULATE_NO_GRAPHS").is_none());
+    assert_eq!((done, warned.len()), (4 + recorded, 1), "{warned:?}");
 }
 
 /// Both ways are timed, and one of them stays.
