@@ -516,3 +516,24 @@ fn the_bounds_of_a_figure_can_be_chosen() {
         assert!(!out.exists());
     }
 }
+
+/// What is said on standard error is never worth more than the exit code.
+#[test]
+#[cfg(target_os = "linux")]
+fn nothing_depends_on_standard_error_being_there() {
+    let theory = env!("CARGO_BIN_EXE_theory");
+    for (line, code) in [
+        ("coverage --classes 0 --draws 5", 2),
+        ("coverage --classes three --draws 5", 2),
+        ("bounds /nowhere/losses.csv", 1),
+        ("coverage --classes 3 --draws 5", 0),
+    ] {
+        for place in ["2>/dev/full", "2>&-", "2>/dev/null"] {
+            let status = std::process::Command::new("sh")
+                .args(["-c", &format!("exec {theory} {line} {place} >/dev/null")])
+                .status()
+                .unwrap();
+            assert_eq!(status.code(), Some(code), "{line} {place}");
+        }
+    }
+}

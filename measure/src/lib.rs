@@ -60,6 +60,9 @@
 //! Everything runs on the current rayon pool in chunks whose bounds depend on shapes alone: 50,000 training and 10,000
 //! evaluated samples need little memory beside their features, and the number of threads changes no bit.
 
+// It panics where standard error is closed or full; `theory::terminal::say` does not.
+#![warn(clippy::print_stderr)]
+
 mod batch;
 mod classifiers;
 pub mod cli;

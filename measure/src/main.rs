@@ -1,12 +1,17 @@
 //! The `measure` command: features of any encoder to `losses.csv`, without a tensor library.
 
+// It panics where standard error is closed or full; `theory::terminal::say` does not.
+#![warn(clippy::print_stderr)]
+
 use clap::{CommandFactory, Parser};
 use measure::cli::{self, Options};
 use measure::{Error, Result, pool};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use theory::usage;
+use theory::error::ErrorKind as TheoryError;
+use theory::interrupt::Interrupt;
+use theory::{terminal, usage};
 
 /// Measures what the bounds need, from features that any program made.
 #[derive(Parser)]
@@ -45,9 +50,7 @@ fn run(Cli { features, options, out }: &Cli) -> Result<()> {
         return Ok(());
     }
     let text = format!("{}wrote {}\n", cli::text(&measured.rows)?, out.join("losses.csv").display());
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    written.map_err(|e| Error::io(Path::new("standard output"), e))
+    Ok(terminal::print(&text)?)
 }
 
 /// Fails, before anything is computed, where files of something else would stand beside ours.
@@ -62,17 +65,19 @@ fn check_new(folder: &Path) -> Result<()> {
     }
 }
 
-/// 0 success, 1 bad content or failure, 2 bad arguments.
+/// 0 success, 1 bad content or failure, 2 bad arguments, 75 interrupted.
 fn main() -> ExitCode {
     let cli = match parse() {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    match run(&cli) {
+    let done = Interrupt::install().map_err(Error::from).and_then(|_| run(&cli));
+    let went_away = |error: &theory::Error| matches!(error.kind(), TheoryError::Io { source, .. } if source.kind() == ErrorKind::BrokenPipe);
+    match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Error::Io { reason, .. }) if reason.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Error::Theory(error)) if went_away(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", usage::one_line(&error.to_string()));
+            terminal::say(&format!("error: {error}"));
             if error.is_argument() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

@@ -1,9 +1,16 @@
-//! Files that are either the old one or the new one, never half of either; texts of a bounded size.
+//! Files that are either the old one or the new one, never half of either, also where the power fails; texts of a
+//! bounded size.
+//!
+//! A file is written under a temporary name beside its place, synchronised, renamed, and its folder synchronised. Only
+//! then does the function return.
 
 use crate::error::{Error, Place, Result};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 /// Links that are followed before they count as a circle.
 const MAX_LINKS: usize = 40;
@@ -11,7 +18,10 @@ const MAX_LINKS: usize = 40;
 /// How the name of an unfinished file begins and ends.
 const UNFINISHED: (&str, &str) = (".", ".partial");
 
-/// Writes `content` to `path`: a temporary file beside it, synchronised, then renamed.
+/// Held by whoever writes a file; who wants to end the process waits for it.
+static WRITING: RwLock<()> = RwLock::new(());
+
+/// Writes `content` to `path`: a temporary file beside it, synchronised, then renamed; then the folder is synchronised.
 ///
 /// A link is followed, also one whose target does not exist yet. What is no regular file (a pipe, `/dev/stdout`) is
 /// written to as it is. An old file keeps its permissions; a new one has those that the process gives to new files.
@@ -27,14 +37,105 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
 /// # Errors
 /// The operating system refuses one of them; all old files are then untouched, unless it was the renaming that failed.
 pub fn write_all(files: &[(&Path, &[u8])]) -> Result<()> {
+    let _writing = WRITING.read().unwrap_or_else(PoisonError::into_inner);
     let staged =
         files.iter().map(|(path, content)| Staged::new(path, content)).collect::<Result<Vec<_>>>()?;
-    staged.into_iter().try_for_each(Staged::put)
+    let folders = staged.into_iter().map(Staged::put).collect::<Result<BTreeSet<_>>>()?;
+    folders.iter().flatten().try_for_each(|folder| synchronise(folder))
+}
+
+/// Waits until no file of this process is half-written, and keeps others from being begun; at most this long.
+pub(crate) fn settle(most: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < most {
+        if let Ok(guard) = WRITING.try_write() {
+            // For the rest of the process, which is short.
+            std::mem::forget(guard);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Whether a file is what an interrupted [`write_atomically`] left.
-pub(crate) fn is_unfinished(name: &OsStr) -> bool {
+pub fn is_unfinished(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1))
+}
+
+/// Removes what interrupted [`write_atomically`] left in a folder to which nobody else writes meanwhile.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn remove_unfinished(folder: &Path) -> Result<()> {
+    let io = |e| Error::io(folder, e);
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if is_unfinished(&entry.file_name()) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether something stands there; a failure to look is none of both answers.
+///
+/// # Errors
+/// The operating system refuses to say.
+pub fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|e| Error::io(path, e))
+}
+
+/// Makes a folder and those above it, and brings their names to the disk.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn create_folder(path: &Path) -> Result<()> {
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|place| !place.as_os_str().is_empty() && !place.is_dir()).collect();
+    std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
+    missing.iter().try_for_each(|made| synchronise(folder_of(made)))
+}
+
+/// Removes a file, if it is there, and brings that to the disk.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Ok(()) => synchronise(folder_of(path)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io(path, e)),
+    }
+}
+
+/// Gives a file another name in its folder, and brings that to the disk.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(|e| Error::io(from, e))?;
+    synchronise(folder_of(to))
+}
+
+/// Waits until the names in a folder are on the disk.
+fn synchronise(folder: &Path) -> Result<()> {
+    // Other systems have no such call on folders.
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let done = std::fs::File::open(folder).and_then(|open| open.sync_all());
+    match done {
+        // Some file systems have none, either.
+        Err(e) if !matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
+            Err(Error::io(folder, e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The folder that holds a path.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Content that waits for its place.
@@ -48,18 +149,19 @@ enum Staged<'a> {
 impl<'a> Staged<'a> {
     fn new(path: &'a Path, content: &'a [u8]) -> Result<Self> {
         let io = |e| Error::io(path, e);
-        let old = std::fs::metadata(path).ok();
+        let old = match std::fs::metadata(path) {
+            Ok(old) => Some(old),
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(e) => return Err(io(e)),
+        };
         if old.as_ref().is_some_and(|old| !old.is_file()) {
             let file = std::fs::OpenOptions::new().write(true).open(path).map_err(io)?;
             return Ok(Self::Special { file, path, content });
         }
         let target = resolved(path).map_err(io)?;
-        let folder = match target.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        if !folder.exists() {
-            return Err(io(std::io::Error::new(std::io::ErrorKind::NotFound, "its folder does not exist")));
+        let folder = folder_of(&target);
+        if !folder.try_exists().map_err(io)? {
+            return Err(io(std::io::Error::new(ErrorKind::NotFound, "its folder does not exist")));
         }
         let mut builder = tempfile::Builder::new();
         builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
@@ -70,7 +172,10 @@ impl<'a> Staged<'a> {
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
         // The message of the library names the temporary file, which tells the user nothing.
-        let mut file = builder.tempfile_in(folder).map_err(|e| io(e.kind().into()))?;
+        let plain = |e: std::io::Error| {
+            io(e.raw_os_error().map_or(e.kind().into(), std::io::Error::from_raw_os_error))
+        };
+        let mut file = builder.tempfile_in(folder).map_err(plain)?;
         if let Some(old) = old {
             file.as_file().set_permissions(old.permissions()).map_err(io)?;
         }
@@ -80,13 +185,22 @@ impl<'a> Staged<'a> {
         Ok(Self::Beside { file, target, path })
     }
 
-    fn put(self) -> Result<()> {
+    /// Puts it there; the folder that must be synchronised.
+    fn put(self) -> Result<Option<PathBuf>> {
         match self {
             Self::Beside { file, target, path } => {
-                file.persist(target).map(drop).map_err(|e| Error::io(path, e.error))
+                let io = |e| Error::io(path, e);
+                let (_, beside) = file.keep().map_err(|e| io(e.error))?;
+                std::fs::rename(&beside, &target).map_err(|e| {
+                    // The first failure is what the caller must know.
+                    let _ = std::fs::remove_file(&beside);
+                    io(e)
+                })?;
+                Ok(Some(folder_of(&target).to_path_buf()))
             }
             Self::Special { mut file, path, content } => {
-                file.write_all(content).map_err(|e| Error::io(path, e))
+                file.write_all(content).map_err(|e| Error::io(path, e))?;
+                Ok(None)
             }
         }
     }
@@ -96,8 +210,10 @@ impl<'a> Staged<'a> {
 fn resolved(path: &Path) -> std::io::Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {
-        if !std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
-            return Ok(path);
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => {}
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+            _ => return Ok(path),
         }
         let target = std::fs::read_link(&path)?;
         path = path.parent().map_or(target.clone(), |folder| folder.join(&target));
@@ -112,8 +228,7 @@ fn resolved(path: &Path) -> std::io::Result<PathBuf> {
 pub fn is_same_file(a: &Path, b: &Path) -> Result<bool> {
     let place = |path: &Path| -> Result<PathBuf> {
         let target = resolved(path).map_err(|e| Error::io(path, e))?;
-        let folder =
-            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(&target);
         // A folder that does not exist has no other name that matters: nothing can be written there.
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
         Ok(folder.join(target.file_name().unwrap_or_default()))
@@ -208,6 +323,37 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         write_all(&[(&good, b"x"), (&folder.path().join("other"), b"y")]).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_an_interruption_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".Ab12xy.partial", ".hidden", "x.partial", "run.json"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        remove_unfinished(folder.path()).unwrap();
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".hidden", "run.json", "x.partial"]);
+    }
+
+    #[test]
+    fn folders_and_names_are_made_and_changed() {
+        let place = tempfile::tempdir().unwrap();
+        let deep = place.path().join("a/b/c");
+        create_folder(&deep).unwrap();
+        create_folder(&deep).unwrap();
+        let [old, new] = ["old", "new"].map(|name| deep.join(name));
+        write_atomically(&old, b"x").unwrap();
+        rename(&old, &new).unwrap();
+        assert!(!exists(&old).unwrap() && exists(&new).unwrap());
+        remove(&new).unwrap();
+        remove(&new).unwrap();
+        assert!(!exists(&new).unwrap());
+        // A file on the way is no folder: to look through it fails, or finds nothing, but is never a panic.
+        write_atomically(&old, b"x").unwrap();
+        assert!(exists(&old.join("inside")).is_err() && create_folder(&old.join("inside")).is_err());
     }
 
     #[test]

@@ -46,12 +46,16 @@
 //! # Ok::<(), theory::Error>(())
 //! ```
 
+// It panics where standard error is closed or full; `terminal::say` does not.
+#![warn(clippy::print_stderr)]
+
 pub mod bounds;
 pub mod collision;
 pub mod coverage;
 mod double_double;
 pub mod error;
 pub mod files;
+pub mod interrupt;
 pub mod losses;
 pub mod optimum;
 pub mod prior;
@@ -60,6 +64,7 @@ pub mod published;
 pub mod report;
 pub mod sampling;
 pub mod simulate;
+pub mod terminal;
 pub mod usage;
 
 pub use error::{Error, Result};

@@ -1,5 +1,8 @@
 //! The `theory` command: coverage and collision probabilities, bounds and reports.
 
+// It panics where standard error is closed or full; `theory::terminal::say` does not.
+#![warn(clippy::print_stderr)]
+
 mod cli;
 
 use std::process::ExitCode;

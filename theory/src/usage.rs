@@ -30,7 +30,7 @@ pub fn parse_as<P: FromArgMatches>(command: Command) -> Result<P, ExitCode> {
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
         _ => {
-            eprintln!("error: {}", message(&error));
+            crate::terminal::say(&format!("error: {}", message(&error)));
             ExitCode::from(2)
         }
     })

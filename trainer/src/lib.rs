@@ -18,6 +18,9 @@
 //! Every random number comes from a seeded stream of [`measure::rng`]: one seed gives the same bits with any number of
 //! threads.
 
+// It panics where standard error is closed or full; `theory::terminal::say` does not.
+#![warn(clippy::print_stderr)]
+
 pub mod augment;
 pub mod data;
 pub mod device;

@@ -9,14 +9,13 @@ mod simulate;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use theory::error::ErrorKind;
 use theory::files;
 use theory::report::{Format, Table};
 use theory::usage::{self, parse_number};
-use theory::{ClassPrior, Sampling};
+use theory::{ClassPrior, Sampling, interrupt, terminal};
 
 /// How many negative samples, and which? Exact probabilities and published bounds.
 #[derive(Parser)]
@@ -164,9 +163,7 @@ impl OutputArgs {
 }
 
 fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    let done = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    Ok(done.map_err(|e| theory::Error::io(Path::new("standard output"), e))?)
+    Ok(terminal::print(text)?)
 }
 
 /// `N`, `A..B` or `A..B:STEP`, both ends included, or a list of such parts with commas.
@@ -207,13 +204,29 @@ fn parse_range(text: &str) -> std::result::Result<Range, String> {
     Ok(Range { values, single })
 }
 
-/// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments.
+/// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments, 75 interrupted.
 pub(crate) fn main() -> ExitCode {
     let cli = match usage::parse::<Cli>() {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let done = match cli.command {
+    let done = interrupt::Interrupt::install().map_err(Into::into).and_then(|_| run(cli.command));
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    let kind = error.downcast_ref::<theory::Error>().map(theory::Error::kind);
+    if let Some(ErrorKind::Io { source, .. }) = kind
+        && source.kind() == std::io::ErrorKind::BrokenPipe
+    {
+        return ExitCode::SUCCESS;
+    }
+    terminal::say(&format!("error: {error:#}"));
+    match kind {
+        Some(ErrorKind::Argument(_)) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
         Command::Coverage(args) => probabilities::coverage(&args),
         Command::Curve(args) => probabilities::curve(&args),
         Command::Collector(args) => probabilities::collector(&args),
@@ -224,18 +237,6 @@ pub(crate) fn main() -> ExitCode {
         Command::Optimum(args) => optimum::optimum(&args),
         Command::Columns(args) => columns::columns(&args),
         Command::Published(args) => published::published(&args),
-    };
-    let Err(error) = done else { return ExitCode::SUCCESS };
-    let kind = error.downcast_ref::<theory::Error>().map(theory::Error::kind);
-    if let Some(ErrorKind::Io { source, .. }) = kind
-        && source.kind() == std::io::ErrorKind::BrokenPipe
-    {
-        return ExitCode::SUCCESS;
-    }
-    eprintln!("error: {}", usage::one_line(&format!("{error:#}")));
-    match kind {
-        Some(ErrorKind::Argument(_)) => ExitCode::from(2),
-        _ => ExitCode::FAILURE,
     }
 }
 

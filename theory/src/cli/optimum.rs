@@ -86,8 +86,8 @@ pub(super) fn optimum(args: &OptimumArgs) -> Result<()> {
     let mut table = Table::new(headers).single(args.negatives.single);
     rows.into_iter().for_each(|cells| table.push(cells));
     if !converged && !args.output.quiet {
-        eprintln!(
-            "note: the program stopped before its tolerance; the column gap says how far from the optimum it is at most"
+        theory::terminal::say(
+            "note: the program stopped before its tolerance; the column gap says how far from the optimum it is at most",
         );
     }
     args.output.print(&table)

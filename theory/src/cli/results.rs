@@ -117,7 +117,7 @@ pub(super) fn bounds(args: &BoundsArgs) -> Result<()> {
 /// Says which rows stand twice: a mean leaves no trace of them.
 fn note(groups: &Groups<'_>) {
     if let Some(note) = groups.note() {
-        eprintln!("note: {}", theory::usage::one_line(&note));
+        theory::terminal::say(&format!("note: {note}"));
     }
 }
 

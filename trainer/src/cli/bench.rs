@@ -270,7 +270,7 @@ impl Runner {
         #[cfg(feature = "cuda")]
         if let Some(replay) = &mut self.replay {
             if let Some(warning) = replay.run(|| step.work(&mut || Ok(())))? {
-                eprintln!("warning: {warning}");
+                theory::terminal::say(&format!("warning: {warning}"));
             }
             return Ok(());
         }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use theory::report::{Format, Table};
 use trainer::device::DeviceChoice;
-use trainer::run::{self, Folder, Interrupt, Manifest, Session};
+use trainer::run::{self, Folder, Manifest, Session};
 use trainer::{Error, data};
 
 #[derive(Args)]
@@ -94,9 +94,7 @@ pub(super) fn rank(args: &DifficultyArgs) -> Result<()> {
     )?;
     Folder::check(&args.out, &manifest)?;
     let device = super::open(args.device)?;
-    let interrupt = Interrupt::install()?;
-    let stop = || interrupt.requested();
-    let session = Session { device: &device, stop: &stop, ..Session::CPU };
+    let session = Session { device: &device, ..Session::CPU };
     let ranked = run::with_threads(threads(args.threads), || {
         let found = found(args, hierarchy, &session)?;
         let request = Request {
@@ -106,7 +104,7 @@ pub(super) fn rank(args: &DifficultyArgs) -> Result<()> {
             hierarchy: found.hierarchy,
             seed: found.seed,
         };
-        Ok(difficulty(&found.views, (&found.labels, found.num_classes), &request, &stop)?)
+        Ok(difficulty(&found.views, (&found.labels, found.num_classes), &request, session.stop)?)
     })?;
     let folder = Folder::create(&args.out, &manifest)?;
     ranked.write(folder.path())?;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use theory::NumDraws;
 use theory::losses::RunInfo;
 use trainer::device::DeviceChoice;
-use trainer::run::{self, EvaluationSettings, Folder, Interrupt, Manifest, Preset, Session};
+use trainer::run::{self, EvaluationSettings, Folder, Manifest, Preset, Session};
 use trainer::{Error, data};
 
 #[derive(Args)]
@@ -48,9 +48,7 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     let draws = args.options.check().map_err(Error::from)?;
     let target = Target::of(args)?;
     let device = super::open(args.device)?;
-    let interrupt = Interrupt::install()?;
-    let stop = || interrupt.requested();
-    let session = Session { device: &device, stop: &stop, ..Session::CPU };
+    let session = Session { device: &device, ..Session::CPU };
     let measured = run::with_threads(args.options.threads(), || match (&args.run, &args.features) {
         (None, None) if args.torch.is_some() => of_torch(args, draws.as_deref(), &session),
         (Some(path), _) => {
@@ -93,12 +91,12 @@ fn of_torch(
     let network = config.network(&split.train, session.device)?;
     let ignored = trainer::model::torch::load(&network, file)?;
     if !args.options.quiet && !ignored.is_empty() {
-        eprintln!(
+        theory::terminal::say(&format!(
             "warning: {}: {} entries are not used: {}",
             file.display(),
             ignored.len(),
             ignored.join(", ")
-        );
+        ));
     }
     let name = file.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned());
     let mut measured =

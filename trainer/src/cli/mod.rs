@@ -12,10 +12,10 @@ mod train;
 use anyhow::Result;
 use candle_core::Device;
 use clap::{Parser, Subcommand};
-use std::io::Write;
 use std::process::ExitCode;
 use theory::error::ErrorKind;
-use theory::usage;
+use theory::interrupt::{EXIT_CODE, Interrupt};
+use theory::{terminal, usage};
 use trainer::Error;
 use trainer::device::DeviceChoice;
 
@@ -95,15 +95,13 @@ fn keep_freed_memory() {}
 fn open(choice: DeviceChoice) -> Result<Device> {
     let opened = choice.open()?;
     if let Some(warning) = &opened.warning {
-        eprintln!("warning: {warning}");
+        terminal::say(&format!("warning: {warning}"));
     }
     Ok(opened.device)
 }
 
 fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    Ok(terminal::print(text)?)
 }
 
 /// What to do about a failure of the GPU, in one line instead of the driver's words.
@@ -130,27 +128,36 @@ pub(crate) fn main() -> ExitCode {
         Command::Bench(args) => args.threads(),
         Command::Population(args) => args.threads(),
     });
-    let done = match command {
-        Command::Reproduce(args) => reproduce::reproduce(&args),
-        Command::Train(args) => train::train(&args),
+    let done = Interrupt::install().map_err(Into::into).and_then(|interrupt| run(command, &interrupt));
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    if error.chain().any(is_closed_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    let text = gpu_trouble(&error).unwrap_or_else(|| format!("{error:#}"));
+    terminal::say(&format!("error: {text}"));
+    match error.downcast_ref::<Error>() {
+        Some(Error::Argument(_)) => ExitCode::from(2),
+        Some(Error::Theory(e)) if matches!(e.kind(), ErrorKind::Argument(_)) => ExitCode::from(2),
+        Some(Error::Interrupted(_)) => ExitCode::from(EXIT_CODE),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Whether the reader of what was printed went away.
+fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    let found = error.downcast_ref::<theory::Error>().map(theory::Error::kind);
+    matches!(found, Some(ErrorKind::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn run(command: Command, interrupt: &Interrupt) -> Result<()> {
+    match command {
+        Command::Reproduce(args) => reproduce::reproduce(&args, interrupt),
+        Command::Train(args) => train::train(&args, interrupt),
         Command::Measure(args) => measure::measure(&args),
         Command::Difficulty(args) => difficulty::rank(&args),
         Command::Download(args) => download::download(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Population(args) => population::population(&args),
-    };
-    let Err(error) = done else { return ExitCode::SUCCESS };
-    let broken_pipe = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
-    if error.chain().filter_map(|e| e.downcast_ref()).any(broken_pipe) {
-        return ExitCode::SUCCESS;
-    }
-    let text = gpu_trouble(&error).unwrap_or_else(|| format!("{error:#}"));
-    eprintln!("error: {}", usage::one_line(&text));
-    match error.downcast_ref::<Error>() {
-        Some(Error::Argument(_)) => ExitCode::from(2),
-        Some(Error::Theory(e)) if matches!(e.kind(), ErrorKind::Argument(_)) => ExitCode::from(2),
-        Some(Error::Interrupted(_)) => ExitCode::from(trainer::run::interrupt::EXIT_CODE),
-        _ => ExitCode::FAILURE,
     }
 }
 

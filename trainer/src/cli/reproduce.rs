@@ -5,10 +5,11 @@ use super::session::SessionArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
+use theory::interrupt::Interrupt;
 use theory::report::Format;
 use trainer::data;
 use trainer::device::Recording;
-use trainer::run::{self, Interrupt, Plan, Preset, Progress, Session};
+use trainer::run::{self, Plan, Preset, Progress, Session};
 
 #[derive(Args)]
 pub(super) struct ReproduceArgs {
@@ -86,7 +87,7 @@ impl ReproduceArgs {
     }
 }
 
-pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
+pub(super) fn reproduce(args: &ReproduceArgs, interrupt: &Interrupt) -> Result<()> {
     let studies = args.name == "studies";
     let plan = match studies {
         true => args.refuse_settings().map(|()| None)?,
@@ -101,8 +102,7 @@ pub(super) fn reproduce(args: &ReproduceArgs) -> Result<()> {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(name));
     let split = plan.as_ref().map(|(_, plan)| data::load(&plan.base.data(args.session.data.as_deref())));
     let split = split.transpose()?;
-    let interrupt = Interrupt::install()?;
-    let stop = || interrupt.requested();
+    let (stop, _saving) = (|| interrupt.requested(), interrupt.saving());
     let session = args.session.session(&device, true, &stop);
     // Runs side by side share the stream of a GPU: while one records, the work of the others would be recorded with it.
     let recording = if jobs == 1 { session.recording } else { Recording::Never };

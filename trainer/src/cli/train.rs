@@ -4,7 +4,8 @@ use super::session::{SessionArgs, threads};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
-use trainer::run::{self, Interrupt, Preset, Progress};
+use theory::interrupt::Interrupt;
+use trainer::run::{self, Preset, Progress};
 use trainer::{Error, data};
 
 #[derive(Args)]
@@ -34,7 +35,7 @@ pub(super) struct TrainArgs {
     quiet: bool,
 }
 
-pub(super) fn train(args: &TrainArgs) -> Result<()> {
+pub(super) fn train(args: &TrainArgs, interrupt: &Interrupt) -> Result<()> {
     let preset = match (&args.preset, &args.config) {
         (Some(name), _) => Preset::named(name, &args.set)?,
         (None, Some(file)) => {
@@ -50,8 +51,7 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     let config = preset.config;
     let device = args.session.open()?;
     let split = data::load(&config.data(args.session.data.as_deref()))?;
-    let interrupt = Interrupt::install()?;
-    let stop = || interrupt.requested();
+    let (stop, _saving) = (|| interrupt.requested(), interrupt.saving());
     let session = args.session.session(&device, args.resume, &stop);
     let task = Progress::new(args.quiet).task(&args.out.display().to_string(), config.epochs);
     let trained = run::with_threads(threads(args.threads), || {

@@ -40,8 +40,7 @@ pub(crate) mod operand;
 /// A line on standard error, if that is still there.
 #[cfg(feature = "cuda")]
 pub(crate) fn warn(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "warning: {text}");
+    theory::terminal::say(&format!("warning: {text}"));
 }
 
 #[cfg(all(test, feature = "cuda"))]

@@ -39,7 +39,7 @@ impl Meter {
     /// A line of its own.
     pub(super) fn line(&self, text: &str) {
         if !self.quiet {
-            self.bar.suspend(|| eprintln!("{text}"));
+            self.bar.suspend(|| theory::terminal::say(text));
         }
     }
 }

@@ -7,7 +7,6 @@
 
 pub mod config;
 pub mod evaluate;
-pub mod interrupt;
 mod jobs;
 pub mod study;
 pub mod train;
@@ -17,7 +16,6 @@ pub use config::{
     Preset, QueueSettings, preset_names,
 };
 pub use evaluate::{Accuracies, EvaluationSettings, Features, measure_network, measure_run, two_views};
-pub use interrupt::Interrupt;
 pub use jobs::{available_threads, run_jobs, with_threads};
 pub use study::{Reproduction, Studies, reproduce, studies};
 pub use train::{

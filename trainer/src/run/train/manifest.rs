@@ -111,7 +111,7 @@ impl Manifest {
             version: env!("CARGO_PKG_VERSION").into(),
             commit: option_env!("TRAINER_COMMIT").map(Into::into),
             kind: kind.into(),
-            command: std::env::args().collect(),
+            command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
             settings,
             data: None,
             provenance: Provenance::default(),

@@ -30,7 +30,7 @@ impl Progress {
     pub fn line(&self, text: &str) {
         match self.bars.is_hidden() {
             false => drop(self.bars.println(text)),
-            true if !self.quiet => eprintln!("{text}"),
+            true if !self.quiet => theory::terminal::say(text),
             true => {}
         }
     }

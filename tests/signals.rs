@@ -6,16 +6,23 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use trainer::run::interrupt::{EXIT_CODE, Interrupt};
+use theory::interrupt::{EXIT_CODE, Interrupt};
 
-const CHILD: &str = "TRAINER_TEST_SIGNALS_CHILD";
+const CHILD: &str = "TEST_SIGNALS_CHILD";
 
 /// The child's part: polls as a training loop does, says which signal came, and takes its time over the checkpoint if
-/// the variable says `slow`.
+/// the variable says `slow`; if it says `nothing to save`, it just takes its time.
 #[test]
 fn child() {
     let Ok(pace) = std::env::var(CHILD) else { return };
     let interrupt = Interrupt::install().unwrap();
+    if pace == "nothing to save" {
+        drop(interrupt.saving());
+        say("ready");
+        std::thread::sleep(Duration::from_secs(60));
+        return;
+    }
+    let _saving = interrupt.saving();
     assert!(!interrupt.requested() && interrupt.signal().is_none());
     say("ready");
     let start = Instant::now();
@@ -44,7 +51,11 @@ struct Process {
 impl Process {
     /// Starts the child and waits until its handlers are there.
     fn start(pace: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::start_as(Command::new(std::env::current_exe().unwrap()), pace)
+    }
+
+    fn start_as(mut command: Command, pace: &str) -> Self {
+        let mut child = command
             .args(["--exact", "child", "--nocapture", "--test-threads=1"])
             .env(CHILD, pace)
             .stdout(Stdio::piped())
@@ -75,7 +86,8 @@ impl Process {
 
 #[test]
 fn each_signal_is_a_request_to_stop_in_order() {
-    for (signal, name) in [("-INT", "SIGINT"), ("-TERM", "SIGTERM"), ("-USR1", "SIGUSR1")] {
+    for (signal, name) in [("-INT", "SIGINT"), ("-TERM", "SIGTERM"), ("-HUP", "SIGHUP"), ("-USR1", "SIGUSR1")]
+    {
         let mut process = Process::start("quick");
         process.send(signal);
         assert_eq!(process.hears(), name);
@@ -107,4 +119,47 @@ fn other_signals_do_not_arm_the_second_interrupt() {
     }
     process.send("-INT");
     assert_eq!(process.wait().signal(), Some(2));
+}
+
+#[test]
+fn with_nothing_to_save_a_signal_ends_the_process_at_once() {
+    for signal in ["-INT", "-TERM", "-HUP", "-USR1"] {
+        let start = Instant::now();
+        let process = Process::start("nothing to save");
+        process.send(signal);
+        assert_eq!(process.wait().code(), Some(75), "{signal}");
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn a_signal_that_the_process_was_told_to_ignore_stays_ignored() {
+    let mut nohup = Command::new("nohup");
+    nohup.arg(std::env::current_exe().unwrap());
+    let mut process = Process::start_as(nohup, "nothing to save");
+    process.send("-HUP");
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(process.child.try_wait().unwrap().is_none());
+    process.send("-TERM");
+    assert_eq!(process.wait().code(), Some(75));
+}
+
+/// The last child writes a megabyte where the shell allows less.
+#[test]
+fn a_file_beyond_the_limit_of_the_shell_is_an_error() {
+    if let Ok(path) = std::env::var("TEST_SIGNALS_FILE") {
+        let _interrupt = Interrupt::install().unwrap();
+        let error = theory::files::write_atomically(path.as_ref(), &vec![0; 1 << 20]).unwrap_err();
+        say(&error.to_string());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large");
+    let name = "a_file_beyond_the_limit_of_the_shell_is_an_error";
+    let test = std::env::current_exe().unwrap();
+    let line = format!("ulimit -f 64; exec {} --exact {name} --nocapture", test.display());
+    let output = Command::new("sh").args(["-c", &line]).env("TEST_SIGNALS_FILE", &file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("large: ") && said.contains("File too large"), "{said} {output:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
 }
