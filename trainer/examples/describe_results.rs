@@ -11,7 +11,7 @@ use std::path::Path;
 use theory::losses;
 use trainer::data;
 use trainer::run::evaluate::{evaluated_split, run_info};
-use trainer::run::{Plan, Preset};
+use trainer::run::{Preset, Sweep};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -20,9 +20,9 @@ fn main() -> Result<()> {
     };
     let (folder, file) = (Path::new(folder), Path::new(file));
     let Preset { config: base, grid } = Preset::named(preset, overrides)?;
-    let plan = Plan { base, grid: grid.context("the preset has no [sweep]")? };
-    let split = data::load(&plan.base.data(Some(folder)))?;
-    let configs: BTreeMap<_, _> = plan.runs().into_iter().chain(plan.references()).collect();
+    let sweep = Sweep { base, grid: grid.context("the preset has no [sweep]")? };
+    let split = data::load(&sweep.base.data(Some(folder)))?;
+    let configs: BTreeMap<_, _> = sweep.runs().into_iter().chain(sweep.references()).collect();
     let mut rows = losses::read(file)?;
     for row in &mut rows {
         let name = row.run.run_id.clone();

@@ -23,9 +23,15 @@ pub enum Error {
     /// Training left the finite numbers.
     #[error("{0}")]
     NonFinite(String),
+    /// Runs of a sweep failed; the message names them.
+    #[error("{0}")]
+    Failed(String),
     /// Somebody asked the program to stop; what it had done is saved.
     #[error("{0}")]
     Interrupted(String),
+    /// Another process is at work there; the message names it.
+    #[error("{0}")]
+    Busy(String),
     /// The operating system refused to read or write.
     #[error("{path}: {reason}", path = path.display())]
     Io {

@@ -4,9 +4,12 @@ mod bench;
 mod difficulty;
 mod download;
 mod measure;
+mod pool;
 mod population;
 mod reproduce;
+mod run;
 mod session;
+mod sweep;
 mod train;
 
 use anyhow::Result;
@@ -32,6 +35,17 @@ enum Command {
     /// Train for several K and seeds, measure, and report bounds against K
     #[command(after_help = "Example: trainer reproduce digits --quick --out runs/quick")]
     Reproduce(reproduce::ReproduceArgs),
+    /// Train and measure every run of a plan: a file of axes over any setting; on this machine, or on a Slurm cluster
+    #[command(
+        after_help = "Examples: trainer sweep trainer/plans/smoke.toml --out runs/smoke\n          trainer sweep plan.toml --out runs/plan --slurm --partition gpu --gres gpu:1 --time 4:00:00 --throttle 8"
+    )]
+    Sweep(Box<sweep::SweepArgs>),
+    /// Train and measure one run of a plan, for an engine that starts processes
+    #[command(after_help = "Example: trainer run --plan runs/smoke/plan.jsonl --index 3")]
+    Run(run::RunArgs),
+    /// Join what the runs of a sweep have left, complete or not: runs.csv, losses.csv, report.html
+    #[command(after_help = "Example: trainer collect runs/smoke")]
+    Collect(sweep::CollectArgs),
     /// Train one encoder
     #[command(after_help = "Example: trainer train --preset digits --set batch_size=128 --out runs/n128")]
     Train(train::TrainArgs),
@@ -120,15 +134,16 @@ pub(crate) fn main() -> ExitCode {
     };
     keep_freed_memory();
     set_library_threads(match &command {
-        // Runs go side by side, each on one thread.
-        Command::Reproduce(_) | Command::Download(_) => 1,
+        // Runs are processes of their own.
+        Command::Reproduce(_) | Command::Sweep(_) | Command::Collect(_) | Command::Download(_) => 1,
+        Command::Run(args) => session::threads(args.threads),
         Command::Train(args) => session::threads(args.threads),
         Command::Measure(args) => args.options.threads(),
         Command::Difficulty(args) => session::threads(args.threads),
         Command::Bench(args) => args.threads(),
         Command::Population(args) => args.threads(),
     });
-    let done = Interrupt::install().map_err(Into::into).and_then(|interrupt| run(command, &interrupt));
+    let done = Interrupt::install().map_err(Into::into).and_then(|interrupt| dispatch(command, &interrupt));
     let Err(error) = done else { return ExitCode::SUCCESS };
     if error.chain().any(is_closed_pipe) {
         return ExitCode::SUCCESS;
@@ -138,7 +153,7 @@ pub(crate) fn main() -> ExitCode {
     match error.downcast_ref::<Error>() {
         Some(Error::Argument(_)) => ExitCode::from(2),
         Some(Error::Theory(e)) if matches!(e.kind(), ErrorKind::Argument(_)) => ExitCode::from(2),
-        Some(Error::Interrupted(_)) => ExitCode::from(EXIT_CODE),
+        Some(Error::Interrupted(_) | Error::Busy(_)) => ExitCode::from(EXIT_CODE),
         _ => ExitCode::FAILURE,
     }
 }
@@ -149,9 +164,12 @@ fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
     matches!(found, Some(ErrorKind::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-fn run(command: Command, interrupt: &Interrupt) -> Result<()> {
+fn dispatch(command: Command, interrupt: &Interrupt) -> Result<()> {
     match command {
         Command::Reproduce(args) => reproduce::reproduce(&args, interrupt),
+        Command::Sweep(args) => sweep::run(&args, interrupt),
+        Command::Run(args) => run::run(&args, interrupt),
+        Command::Collect(args) => sweep::collect(&args),
         Command::Train(args) => train::train(&args, interrupt),
         Command::Measure(args) => measure::measure(&args),
         Command::Difficulty(args) => difficulty::rank(&args),

@@ -1,21 +1,25 @@
 //! `reproduce`: a preset's sweep from data to report.
 
+use super::pool::{PoolArgs, stop};
 use super::print;
-use super::session::SessionArgs;
+use super::sweep::show;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
 use theory::interrupt::Interrupt;
 use theory::report::Format;
-use trainer::data;
-use trainer::device::Recording;
-use trainer::run::{self, Plan, Preset, Progress, Session};
+use trainer::Error;
+use trainer::run::{self, Plan, Preset, Progress, Session, Sweep};
 
 #[derive(Args)]
 pub(super) struct ReproduceArgs {
     /// digits, fashion-mnist, cifar10, cifar100, ag-news-erase, ag-news-replace or hard-negatives; also a shortened
     /// form such as cifar10-small
-    name: String,
+    #[arg(required_unless_present = "config", conflicts_with = "config")]
+    name: Option<String>,
+    /// Settings with a table [sweep] from a TOML file, in place of a preset
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The preset's shortened form: two K, one seed, few epochs, few samples
     #[arg(long)]
     quick: bool,
@@ -38,23 +42,28 @@ pub(super) struct ReproduceArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     #[command(flatten)]
-    session: SessionArgs,
-    /// Runs at a time, each on one thread [default: all cores; on a GPU, 1]
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=1024))]
-    threads: Option<u64>,
-    /// Say nothing but the final tables
-    #[arg(short, long)]
-    quiet: bool,
+    pool: PoolArgs,
 }
 
 impl ReproduceArgs {
-    /// The preset's name, and what is to be run.
-    fn plan(&self) -> trainer::Result<(String, Plan)> {
-        let name = match self.quick && !self.name.ends_with("-quick") {
-            true => format!("{}-quick", self.name),
-            false => self.name.clone(),
+    /// The name of the preset or file, and what is to be run.
+    fn sweep(&self) -> trainer::Result<(String, Sweep)> {
+        let (name, Preset { config: base, grid }) = match (&self.name, &self.config) {
+            (Some(name), _) => {
+                let name = match self.quick && !name.ends_with("-quick") {
+                    true => format!("{name}-quick"),
+                    false => name.clone(),
+                };
+                let preset = Preset::named(&name, &self.set)?;
+                (name, preset)
+            }
+            (None, Some(file)) => {
+                let name =
+                    file.file_stem().map_or("config".into(), |stem| stem.to_string_lossy().into_owned());
+                (name, Preset::from_file(file, self.quick, &self.set)?)
+            }
+            (None, None) => return Err(Error::argument("NAME or --config FILE is needed")),
         };
-        let Preset { config: base, grid } = Preset::named(&name, &self.set)?;
         let mut grid = grid.unwrap_or_default();
         if let Some(draws) = &self.draws {
             grid.draws.clone_from(draws);
@@ -66,7 +75,7 @@ impl ReproduceArgs {
             grid.temperatures.clone_from(temperatures);
         }
         grid.fixed_batch = self.fixed_batch.or(grid.fixed_batch);
-        Ok((name, Plan { base, grid }))
+        Ok((name, Sweep { base, grid }))
     }
 
     /// All studies have settings of their own.
@@ -88,47 +97,35 @@ impl ReproduceArgs {
 }
 
 pub(super) fn reproduce(args: &ReproduceArgs, interrupt: &Interrupt) -> Result<()> {
-    let studies = args.name == "studies";
-    let plan = match studies {
+    let studies = args.name.as_deref() == Some("studies");
+    let sweep = match studies {
         true => args.refuse_settings().map(|()| None)?,
-        false => Some(args.plan()?),
+        false => Some(args.sweep()?),
     };
-    let device = args.session.open()?;
-    let all = if device.is_cpu() { run::available_threads() } else { 1 };
-    let jobs = args.threads.map_or(all, |t| t as usize);
-    let progress = Progress::new(args.quiet);
+    let progress = Progress::new(args.pool.quiet);
     let start = std::time::Instant::now();
-    let name = plan.as_ref().map_or("studies", |(name, _)| name);
+    let name = sweep.as_ref().map_or("studies", |(name, _)| name);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(name));
-    let split = plan.as_ref().map(|(_, plan)| data::load(&plan.base.data(args.session.data.as_deref())));
-    let split = split.transpose()?;
-    let (stop, _saving) = (|| interrupt.requested(), interrupt.saving());
-    let session = args.session.session(&device, true, &stop);
-    // Runs side by side share the stream of a GPU: while one records, the work of the others would be recorded with it.
-    let recording = if jobs == 1 { session.recording } else { Recording::Never };
-    let session = Session { recording, ..session };
-    let (runs, report) = match plan.zip(split) {
-        Some(((_, plan), split)) => {
-            let done = run::reproduce(&plan, &split, &out, jobs, &session, &progress)?;
-            for table in [&done.measured, &done.bounds, &done.accuracies].into_iter().chain(&done.compared) {
-                print(&format!("{}\n", table.to_text(Format::Table)))?;
-            }
-            (done.runs, done.report)
-        }
-        None => {
-            let done = run::studies(args.quick, &out, jobs, &session, &progress)?;
-            print(&format!("{}\n", done.works.to_text(Format::Markdown)))?;
-            (done.runs, done.report)
-        }
-    };
-    progress.line(&format!("{:.0} s in all; report: {}", start.elapsed().as_secs_f64(), report.display()));
-    let failures: Vec<String> =
-        runs.iter().filter_map(|run| Some(format!("{}: {}", run.id, run.failure()?))).collect();
-    if !failures.is_empty() {
-        let (failed, all) = (failures.len(), runs.len());
-        bail!("{failed} of {all} runs failed (runs.csv), the others are reported: {}", failures.join("; "));
+    let (stop, _saving) = (stop(interrupt), interrupt.saving());
+    let pool = args.pool.pool(&stop, &progress)?;
+    let data = args.pool.data.as_deref();
+    if let Some((_, sweep)) = sweep {
+        let done = run::sweep::sweep(&Plan::of_sweep(&sweep)?, &out, &pool, data)?;
+        return show(&done, &progress, Some(start));
     }
-    Ok(())
+    let device = super::open(args.pool.first_device())?;
+    let session = Session { data, device: &device, stop: &stop, ..Session::CPU };
+    let done = run::studies(args.quick, &out, &pool, &session)?;
+    print(&format!("{}\n", done.works.to_text(Format::Markdown)))?;
+    progress.line(&format!(
+        "{:.0} s in all; report: {}",
+        start.elapsed().as_secs_f64(),
+        done.report.display()
+    ));
+    match &done.failures[..] {
+        [] => Ok(()),
+        failures => bail!("{} runs failed, the others are reported: {}", failures.len(), failures.join("; ")),
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +133,7 @@ mod tests {
     use super::super::{Cli, Command};
     use clap::Parser;
     use std::path::Path;
-    use trainer::run::study::{Sweep, command};
+    use trainer::run::study::{NamedSweep, command};
 
     /// The words of a command line whose only quotes are single ones.
     fn words(line: &str) -> Vec<String> {
@@ -154,13 +151,13 @@ mod tests {
     #[test]
     fn the_commands_of_the_studies_repeat_them() {
         for quick in [false, true] {
-            for Sweep { name, plan } in Sweep::all(quick).unwrap() {
+            for NamedSweep { name, sweep } in NamedSweep::all(quick).unwrap() {
                 let out = Path::new("my runs").join(name);
-                let line = command("digits", &plan, &out).unwrap();
+                let line = command("digits", &sweep, &out).unwrap();
                 let Command::Reproduce(args) = Cli::try_parse_from(words(&line)).unwrap().command else {
                     panic!("{line}");
                 };
-                assert_eq!(args.plan().unwrap(), ("digits".to_string(), plan), "{line}");
+                assert_eq!(args.sweep().unwrap(), ("digits".to_string(), sweep), "{line}");
                 assert_eq!(args.out.as_ref(), Some(&out), "{line}");
             }
         }

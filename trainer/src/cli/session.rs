@@ -16,6 +16,33 @@ pub(super) enum Dtype {
     Bf16,
 }
 
+impl Dtype {
+    /// As it is typed.
+    pub(super) fn name(self) -> &'static str {
+        self.precision().name()
+    }
+
+    fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct TimeBetween {
+    /// Seconds between checkpoints
+    #[arg(long, value_name = "S", default_value = "300", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    checkpoint_every: u64,
+}
+
+impl TimeBetween {
+    pub(super) fn seconds(&self) -> u64 {
+        self.checkpoint_every
+    }
+}
+
 #[derive(Args)]
 pub(super) struct SessionArgs {
     /// Folder of the data sets' files (`trainer download` fills it); the digits need none
@@ -27,9 +54,8 @@ pub(super) struct SessionArgs {
     /// Numbers to compute in; bf16 needs a GPU
     #[arg(long, value_name = "F", default_value = "f32")]
     dtype: Dtype,
-    /// Seconds between checkpoints
-    #[arg(long, value_name = "S", default_value = "300", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    checkpoint_every: u64,
+    #[command(flatten)]
+    checkpoint: TimeBetween,
 }
 
 impl SessionArgs {
@@ -44,11 +70,8 @@ impl SessionArgs {
         resume: bool,
         stop: &'a (dyn Fn() -> bool + Sync),
     ) -> Session<'a> {
-        let precision = match self.dtype {
-            Dtype::F32 => Precision::F32,
-            Dtype::Bf16 => Precision::Bf16,
-        };
-        let checkpoint_every = Duration::from_secs(self.checkpoint_every);
+        let precision = self.dtype.precision();
+        let checkpoint_every = Duration::from_secs(self.checkpoint.seconds());
         let data = self.data.as_deref();
         Session { data, device, precision, resume, checkpoint_every, stop, ..Session::CPU }
     }

@@ -38,14 +38,7 @@ pub(super) struct TrainArgs {
 pub(super) fn train(args: &TrainArgs, interrupt: &Interrupt) -> Result<()> {
     let preset = match (&args.preset, &args.config) {
         (Some(name), _) => Preset::named(name, &args.set)?,
-        (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?;
-            let named = |error: Error| match error {
-                Error::Argument(message) => Error::argument(format!("{}: {message}", file.display())),
-                other => other,
-            };
-            Preset::from_toml(&text, &args.set).map_err(named)?
-        }
+        (None, Some(file)) => Preset::from_file(file, false, &args.set)?,
         (None, None) => return Err(Error::argument("--preset NAME or --config FILE is needed").into()),
     };
     let config = preset.config;

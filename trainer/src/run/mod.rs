@@ -3,21 +3,27 @@
 //! - [`config`]: the settings of one run, presets, sweeps;
 //! - [`mod@train`]: the training loop, its state, checkpoints, run folders, metrics;
 //! - [`evaluate`]: features of a trained network, and everything that is measured from them;
-//! - [`study`]: sweeps, their tables, figures and pages.
+//! - [`plan`]: the runs of a sweep, from axes;
+//! - [`sweep`]: its runs as processes, on one machine or a cluster, and what they left, joined;
+//! - [`study`]: several sweeps and their page.
 
 pub mod config;
 pub mod evaluate;
 mod jobs;
+pub mod plan;
 pub mod study;
+pub mod sweep;
 pub mod train;
 
 pub use config::{
-    Config, Contrastive, Grid, LearningRateRule, NegativeSource, Negatives, Objective, ObjectiveKind, Plan,
-    Preset, QueueSettings, preset_names,
+    Config, Contrastive, Grid, LearningRateRule, NegativeSource, Negatives, Objective, ObjectiveKind, Preset,
+    QueueSettings, Sweep, preset_names,
 };
 pub use evaluate::{Accuracies, EvaluationSettings, Features, measure_network, measure_run, two_views};
-pub use jobs::{available_threads, run_jobs, with_threads};
-pub use study::{Reproduction, Studies, reproduce, studies};
+pub use jobs::{available_threads, with_threads};
+pub use plan::{Plan, PlannedRun};
+pub use study::{Studies, studies};
+pub use sweep::{Collected, Pool};
 pub use train::{
     Folder, Manifest, Metrics, Progress, Provenance, SamplesId, Session, Task, TrainedRun, load_network,
     metrics, run_config, train,

@@ -2,13 +2,13 @@
 
 mod negatives;
 mod objective;
-mod preset;
+pub(in crate::run) mod preset;
 mod sweep;
 
 pub use negatives::{Negatives, QueueSettings};
 pub use objective::{Contrastive, NegativeSource, Objective};
 pub use preset::{Preset, names as preset_names};
-pub use sweep::{Grid, Plan};
+pub use sweep::{Grid, Sweep};
 
 use crate::augment::Augmentation;
 use crate::data::{EvaluateOn, Imbalance, Request, Samples};
@@ -144,7 +144,7 @@ impl Config {
     }
 
     /// Settings of a table.
-    pub(super) fn from_table(table: toml::Table) -> Result<Self> {
+    pub(in crate::run) fn from_table(table: toml::Table) -> Result<Self> {
         let config: Self = table.try_into().map_err(|e: toml::de::Error| bad(&e.to_string()))?;
         config.check()?;
         Ok(config)

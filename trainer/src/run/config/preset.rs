@@ -5,6 +5,7 @@
 
 use super::{Config, Grid};
 use crate::error::{Error, Result};
+use std::path::Path;
 
 const FILES: [(&str, &str); 7] = [
     ("digits", include_str!("../../../presets/digits.toml")),
@@ -57,6 +58,38 @@ impl Preset {
     /// # Ok::<(), trainer::Error>(())
     /// ```
     pub fn named(name: &str, overrides: &[String]) -> Result<Self> {
+        Self::from_table(Self::table(name)?, overrides)
+    }
+
+    /// Settings of a TOML file, with overrides.
+    ///
+    /// # Errors
+    /// Bad TOML, an unknown or missing key, a value of the wrong type or out of range.
+    pub fn from_toml(text: &str, overrides: &[String]) -> Result<Self> {
+        Self::from_table(table(text)?, overrides)
+    }
+
+    /// The settings of a file, in its shortened form if it has one and that is wanted, with overrides.
+    ///
+    /// # Errors
+    /// As for [`from_toml`](Self::from_toml), with the name of the file; it cannot be read, or has no `[quick]`.
+    pub fn from_file(path: &Path, quick: bool, overrides: &[String]) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let table = parse(&text).and_then(|table| {
+            let form = quick.then_some("quick");
+            in_form(table, form).ok_or_else(|| Error::argument("it has no table [quick]"))
+        });
+        table.and_then(|table| Self::from_table(table, overrides)).map_err(|error| match error {
+            Error::Argument(message) => Error::argument(format!("{}: {message}", path.display())),
+            other => other,
+        })
+    }
+
+    /// The tables of a preset: those of its form in place of its own, the sweep's among them.
+    ///
+    /// # Errors
+    /// There is no preset of this name.
+    pub(in crate::run) fn table(name: &str) -> Result<toml::Table> {
         let find = |name: &str| FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
         let (text, form) = match find(name) {
             Some(text) => (Some(text), None),
@@ -67,36 +100,42 @@ impl Preset {
         };
         let unknown =
             || Error::argument(format!("there is no preset '{name}'; known: {}", names().join(", ")));
-        Self::from_table(parse(text.ok_or_else(unknown)?)?, form, overrides)?.ok_or_else(unknown)
+        in_form(parse(text.ok_or_else(unknown)?)?, form).ok_or_else(unknown)
     }
 
-    /// Settings of a TOML file, with overrides.
-    ///
-    /// # Errors
-    /// Bad TOML, an unknown or missing key, a value of the wrong type or out of range.
-    pub fn from_toml(text: &str, overrides: &[String]) -> Result<Self> {
-        Self::from_table(parse(text)?, None, overrides)?
-            .ok_or_else(|| Error::argument("settings: this form is not in the file"))
-    }
-
-    /// `None`: the file has no such form.
-    fn from_table(mut table: toml::Table, form: Option<&str>, overrides: &[String]) -> Result<Option<Self>> {
-        for known in FORMS {
-            let values = table.remove(known);
-            if form == Some(known) {
-                match values {
-                    Some(toml::Value::Table(values)) => merge(&mut table, values),
-                    _ => return Ok(None),
-                }
-            }
-        }
+    fn from_table(mut table: toml::Table, overrides: &[String]) -> Result<Self> {
         for item in overrides {
             apply_override(&mut table, item)?;
         }
-        let grid = table.remove("sweep").map(toml::Value::try_into).transpose();
-        let grid = grid.map_err(|e: toml::de::Error| bad(&format!("[sweep] {}", e.message())))?;
-        Ok(Some(Self { config: Config::from_table(table)?, grid }))
+        let grid = grid(&mut table)?;
+        Ok(Self { config: Config::from_table(table)?, grid })
     }
+}
+
+/// The tables of a file of settings, without its shortened forms.
+pub(in crate::run) fn table(text: &str) -> Result<toml::Table> {
+    // Without a form there is always a table.
+    Ok(in_form(parse(text)?, None).unwrap_or_default())
+}
+
+/// Takes the axes of the sweep out of a table.
+pub(in crate::run) fn grid(table: &mut toml::Table) -> Result<Option<Grid>> {
+    let grid = table.remove("sweep").map(toml::Value::try_into).transpose();
+    grid.map_err(|e: toml::de::Error| bad(&format!("[sweep] {}", e.message())))
+}
+
+/// The values of a form in place of the others; `None` where there is no such form.
+fn in_form(mut table: toml::Table, form: Option<&str>) -> Option<toml::Table> {
+    for known in FORMS {
+        let values = table.remove(known);
+        if form == Some(known) {
+            match values {
+                Some(toml::Value::Table(values)) => merge(&mut table, values),
+                _ => return None,
+            }
+        }
+    }
+    Some(table)
 }
 
 fn parse(text: &str) -> Result<toml::Table> {
@@ -108,13 +147,13 @@ fn parse(text: &str) -> Result<toml::Table> {
 }
 
 /// An error in settings, on one line.
-pub(super) fn bad(message: &str) -> Error {
+pub(in crate::run) fn bad(message: &str) -> Error {
     let lines: Vec<&str> = message.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect();
     Error::argument(format!("settings: {}", lines.join(" ")))
 }
 
 /// Puts `values` in place of those of `table`, tables within tables likewise.
-fn merge(table: &mut toml::Table, values: toml::Table) {
+pub(in crate::run) fn merge(table: &mut toml::Table, values: toml::Table) {
     for (key, value) in values {
         match (table.get_mut(&key), value) {
             (Some(toml::Value::Table(inner)), toml::Value::Table(values)) => merge(inner, values),
@@ -123,14 +162,21 @@ fn merge(table: &mut toml::Table, values: toml::Table) {
     }
 }
 
-fn apply_override(table: &mut toml::Table, item: &str) -> Result<()> {
+pub(in crate::run) fn apply_override(table: &mut toml::Table, item: &str) -> Result<()> {
     let (key, value) = item
         .split_once('=')
         .ok_or_else(|| Error::argument(format!("'{item}' is not of the form key=value")))?;
     // A bare word is a string.
     let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
-    let mut value = parsed.unwrap_or_else(|| toml::Value::String(value.to_string()));
-    let parts: Vec<&str> = key.trim().split('.').collect();
+    set(table, key.trim(), parsed.unwrap_or_else(|| toml::Value::String(value.to_string())))
+}
+
+/// Puts a value at a place such as `queue.size`.
+///
+/// # Errors
+/// Something on the way is no table.
+pub(in crate::run) fn set(table: &mut toml::Table, key: &str, mut value: toml::Value) -> Result<()> {
+    let parts: Vec<&str> = key.split('.').collect();
     let (name, path) = parts.split_last().unwrap_or((&"", &[]));
     let mut place = table;
     for part in path {

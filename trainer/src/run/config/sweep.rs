@@ -36,7 +36,7 @@ const REFERENCE_RATE: f64 = 0.002;
 
 /// What to run; written as a file of settings with a table `[sweep]`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Plan {
+pub struct Sweep {
     /// Settings that all runs share; seed, batch size, negatives and temperature are set per run.
     #[serde(flatten)]
     pub base: Config,
@@ -45,7 +45,7 @@ pub struct Plan {
     pub grid: Grid,
 }
 
-impl Plan {
+impl Sweep {
     /// The runs as (folder name, settings), the slowest first.
     pub fn runs(&self) -> Vec<(String, Config)> {
         let grid = &self.grid;
@@ -53,7 +53,7 @@ impl Plan {
         let mut runs = Vec::new();
         for temperature in self.temperatures() {
             for &n in &grid.draws {
-                let batch_size = self.grid.fixed_batch.unwrap_or(n);
+                let batch_size = grid.fixed_batch.unwrap_or(n);
                 for negatives in self.negatives(n) {
                     for &loss in &losses {
                         let mut axes = String::new();
@@ -172,18 +172,18 @@ mod tests {
     use super::*;
     use crate::run::Preset;
 
-    fn plan(overrides: &[&str]) -> Plan {
+    fn sweep(overrides: &[&str]) -> Sweep {
         let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
         let Preset { config: base, grid } = Preset::named("digits", &overrides).unwrap();
-        Plan { base, grid: grid.unwrap() }
+        Sweep { base, grid: grid.unwrap() }
     }
 
     #[test]
     fn runs_are_named_by_the_axes_that_move() {
         let names = |overrides: &[&str]| -> Vec<String> {
-            let plan = plan(&[&["sweep.seeds=[7]", "sweep.draws=[16]"], overrides].concat());
-            plan.check().unwrap();
-            plan.runs().into_iter().chain(plan.references()).map(|(name, _)| name).collect()
+            let sweep = sweep(&[&["sweep.seeds=[7]", "sweep.draws=[16]"], overrides].concat());
+            sweep.check().unwrap();
+            sweep.runs().into_iter().chain(sweep.references()).map(|(name, _)| name).collect()
         };
         assert_eq!(names(&["sweep.supervised=true"]), ["n0016-s7", "supervised-s7"]);
         let all = ["sweep.temperatures=[0.1, 0.5]", "sweep.selections=[\"batch\", \"range:0-40%,60-100%\"]"];
@@ -198,8 +198,8 @@ mod tests {
 
     #[test]
     fn a_fixed_batch_moves_k_alone() {
-        let plan = plan(&["sweep.draws=[2, 16]", "sweep.seeds=[7]", "sweep.fixed_batch=64"]);
-        let found = plan.runs().into_iter().map(|(_, config)| (config.batch_size, config.negatives));
+        let sweep = sweep(&["sweep.draws=[2, 16]", "sweep.seeds=[7]", "sweep.fixed_batch=64"]);
+        let found = sweep.runs().into_iter().map(|(_, config)| (config.batch_size, config.negatives));
         assert_eq!(found.collect::<Vec<_>>(), [(64, Negatives::Count(1)), (64, Negatives::Count(15))]);
     }
 
@@ -217,17 +217,17 @@ mod tests {
             (&["sweep.fixed_batch=256", "sweep.selections=[\"hardest:5%\"]"], "such as hardest:5%"),
             (&["sweep.fixed_batch=256", "negatives=hardest:5%"], "negatives = hardest:5% cannot be"),
         ] {
-            let message = plan(overrides).check().unwrap_err().to_string();
+            let message = sweep(overrides).check().unwrap_err().to_string();
             assert!(message.contains(expected) && !message.contains('\n'), "{message}");
         }
     }
 
     #[test]
-    fn a_plan_is_written_as_a_file_of_settings() {
+    fn a_sweep_is_written_as_a_file_of_settings() {
         for overrides in [&[][..], &["sweep.losses=[\"dcl\", { kind = \"hard\", beta = 2 }]", "loss=dcl"]] {
-            let plan = plan(overrides);
-            let read = Preset::from_toml(&toml::to_string(&plan).unwrap(), &[]).unwrap();
-            assert_eq!((read.config, read.grid), (plan.base, Some(plan.grid)));
+            let sweep = sweep(overrides);
+            let read = Preset::from_toml(&toml::to_string(&sweep).unwrap(), &[]).unwrap();
+            assert_eq!((read.config, read.grid), (sweep.base, Some(sweep.grid)));
         }
     }
 }

@@ -2,35 +2,36 @@
 
 use crate::error::{Error, Result};
 use crate::loss::LossKind;
-use crate::run::{Grid, Plan, Preset};
+use crate::run::sweep::slurm::quoted;
+use crate::run::{Grid, Preset, Sweep};
 use serde::Serialize;
 use std::fmt::Display;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// `trainer reproduce PRESET …`: the command that runs `plan` into `out`, with an option for whatever differs from the
+/// `trainer reproduce PRESET …`: the command that runs `sweep` into `out`, with an option for whatever differs from the
 /// preset.
 ///
 /// # Errors
-/// There is no preset of this name, or it has no sweep; a setting of the preset that the plan lacks, for which there is
+/// There is no preset of this name, or it has no sweep; a setting of the preset that the sweep lacks, for which there is
 /// no option.
 ///
 /// # Examples
 /// ```
-/// use trainer::run::{Config, Grid, Plan, Preset, study::command};
+/// use trainer::run::{Config, Grid, Sweep, Preset, study::command};
 /// let Preset { config, grid } = Preset::named("digits", &[])?;
 /// let grid = Grid { seeds: vec![7], supervised: true, ..grid.unwrap() };
-/// let plan = Plan { base: Config { epochs: 10, ..config }, grid };
+/// let sweep = Sweep { base: Config { epochs: 10, ..config }, grid };
 /// assert_eq!(
-///     command("digits", &plan, "runs/short".as_ref())?,
+///     command("digits", &sweep, "runs/short".as_ref())?,
 ///     "trainer reproduce digits --seeds 7 --set epochs=10 --set sweep.supervised=true --out runs/short"
 /// );
 /// # Ok::<(), trainer::Error>(())
 /// ```
-pub fn command(preset: &str, plan: &Plan, out: &Path) -> Result<String> {
+pub fn command(preset: &str, sweep: &Sweep, out: &Path) -> Result<String> {
     let Preset { config, grid } = Preset::named(preset, &[])?;
     let grid = grid.ok_or_else(|| Error::argument(format!("the preset {preset} has no [sweep]")))?;
-    let Grid { draws, seeds, temperatures, fixed_batch, .. } = &plan.grid;
+    let Grid { draws, seeds, temperatures, fixed_batch, .. } = &sweep.grid;
     let mut words = vec!["trainer".to_string(), "reproduce".into(), preset.into()];
     let mut option = |name: &str, value: String| words.extend([name.to_string(), quoted(&value)]);
     if *draws != grid.draws {
@@ -46,13 +47,13 @@ pub fn command(preset: &str, plan: &Plan, out: &Path) -> Result<String> {
         option("--fixed-batch", batch.to_string());
     }
     let mut items = Vec::new();
-    overrides("", &table(&config)?, &table(&plan.base)?, &mut items)?;
+    overrides("", &table(&config)?, &table(&sweep.base)?, &mut items)?;
     // What has an option of its own is no override.
     let rest = |grid: &Grid| {
         let (draws, seeds, temperatures) = Default::default();
         table(&Grid { draws, seeds, temperatures, fixed_batch: None, ..grid.clone() })
     };
-    overrides("sweep.", &rest(&grid)?, &rest(&plan.grid)?, &mut items)?;
+    overrides("sweep.", &rest(&grid)?, &rest(&sweep.grid)?, &mut items)?;
     items.into_iter().for_each(|item| option("--set", item));
     option("--out", out.display().to_string());
     Ok(words.join(" "))
@@ -107,12 +108,4 @@ fn loss_by_name(value: &Value) -> Option<Value> {
     let kind = value.get("kind")?;
     let default: LossKind = Table::from_iter([("kind".to_string(), kind.clone())]).try_into().ok()?;
     (Value::try_from(default).ok()? == *value).then(|| kind.clone())
-}
-
-/// A word of a command line: in single quotes where a shell would read more into it.
-fn quoted(word: &str) -> String {
-    match word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.,=/:+".contains(c)) {
-        true => word.to_string(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
 }

@@ -178,7 +178,7 @@ impl Manifest {
 
 /// Every key whose values differ, tables key by key: `learning_rate: 0.1 there, 0.5 here; queue.size: not set there,
 /// 4096 here`.
-fn difference(there: &Table, here: &Table) -> Option<String> {
+pub(in crate::run) fn difference(there: &Table, here: &Table) -> Option<String> {
     let mut found = Vec::new();
     collect(there, here, "", &mut found);
     (!found.is_empty()).then(|| found.join("; "))

@@ -10,6 +10,7 @@ mod folder;
 mod manifest;
 pub mod metrics;
 mod momentum_queue;
+mod owner;
 mod plans;
 mod progress;
 #[cfg(feature = "cuda")]
@@ -20,8 +21,10 @@ mod step;
 mod trained;
 
 pub use folder::Folder;
+pub(super) use manifest::difference as settings_difference;
 pub use manifest::{Manifest, Provenance, SamplesId};
 pub use metrics::Metrics;
+pub(super) use owner::{Owner, ownership};
 pub use progress::{Progress, Task};
 pub use session::Session;
 pub use trained::{TrainedRun, load_network, run_config};

@@ -60,6 +60,11 @@ impl Task {
         let message = message();
         self.bar.set_message(message.clone());
         self.bar.inc(1);
+        self.say(&message);
+    }
+
+    /// A plain line now and then, where there is no bar.
+    fn say(&self, message: &str) {
         let Ok(mut last) = self.last_line.lock() else { return };
         if self.progress.bars.is_hidden() && last.elapsed() >= LINE_EVERY {
             *last = Instant::now();
@@ -73,6 +78,18 @@ impl Task {
     pub fn advance(&self, steps: usize) {
         self.bar.inc(steps as u64);
         self.bar.reset_eta();
+    }
+
+    /// So many steps are done, as somebody else reports.
+    pub fn at(&self, steps: usize, message: &str) {
+        self.bar.set_position(steps as u64);
+        self.bar.set_message(message.to_string());
+        self.say(message);
+    }
+
+    /// The task ends without a word.
+    pub fn forget(self) {
+        self.bar.finish_and_clear();
     }
 
     /// The task is done; its bar gives way to a line.

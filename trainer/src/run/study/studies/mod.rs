@@ -9,18 +9,21 @@ mod page;
 mod sweeps;
 mod works;
 
-pub use sweeps::Sweep;
+pub use sweeps::NamedSweep;
 
-use super::{Reproduction, SweepRun, command, reproduce};
+use super::command;
 use crate::data;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::population::{self, Training};
-use crate::run::{Config, Folder, Manifest, Progress, Session, two_views};
+use crate::run::plan::Plan;
+use crate::run::sweep::{Collected, Pool, Report, RunState, SweepRun, sweep};
+use crate::run::{Config, Folder, Manifest, Session, two_views};
 use measure::difficulty::{self, Difficulty};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use sweeps::PRESET;
+use theory::losses::LossComponents;
 use theory::report::{Cell, Format, Table, mean_and_deviation};
 use theory::{ClassPrior, NumNegatives};
 
@@ -42,7 +45,9 @@ struct Study {
     path: PathBuf,
     /// The settings that its runs share.
     base: Config,
-    done: Reproduction,
+    runs: Vec<SweepRun>,
+    rows: Vec<LossComponents>,
+    report: Report,
 }
 
 /// The population experiment of one prior.
@@ -83,8 +88,8 @@ pub struct Studies {
     pub works: Table,
     /// `studies.html`.
     pub report: PathBuf,
-    /// The runs of all sweeps.
-    pub runs: Vec<SweepRun>,
+    /// The runs that failed, each with its reason.
+    pub failures: Vec<String>,
 }
 
 /// Runs all studies into `path`, each in a folder of its own that is kept when it is finished, and writes
@@ -92,24 +97,20 @@ pub struct Studies {
 ///
 /// # Errors
 /// A folder that is not ours; a sweep of which every run fails; an interruption.
-pub fn studies(
-    quick: bool,
-    path: &Path,
-    jobs: usize,
-    session: &Session<'_>,
-    progress: &Progress,
-) -> Result<Studies> {
+pub fn studies(quick: bool, path: &Path, pool: &Pool<'_>, session: &Session<'_>) -> Result<Studies> {
     // Before anything is trained: a folder that is not ours is refused.
     Folder::create(path, &Manifest::new("studies", &BTreeMap::from([("quick", quick)]))?)?;
-    let run = |Sweep { name, plan }: Sweep| -> Result<Study> {
+    let run = |NamedSweep { name, sweep: settings }: NamedSweep| -> Result<Study> {
         let path = path.join(name);
-        let command = command(PRESET, &plan, &path)?;
-        progress.line(&format!("study {name}: {command}"));
-        let split = data::load(&plan.base.data(session.data))?;
-        let done = reproduce(&plan, &split, &path, jobs, session, progress)?;
-        Ok(Study { command, path, base: plan.base, done })
+        let command = command(PRESET, &settings, &path)?;
+        pool.progress.line(&format!("study {name}: {command}"));
+        let collected = sweep(&Plan::of_sweep(&settings)?, &path, pool, session.data)?;
+        collected.failures()?;
+        let Collected { runs, rows, report } = collected;
+        let report = report.ok_or_else(|| Error::Failed(format!("the study {name} has no rows")))?;
+        Ok(Study { command, path, base: settings.base, runs, rows, report })
     };
-    let [bounds, fixed_batch, selections, losses] = Sweep::all(quick)?;
+    let [bounds, fixed_batch, selections, losses] = NamedSweep::all(quick)?;
     let bounds = run(bounds)?;
     let difficulty = rank(&bounds, &path.join("difficulty"), session)?;
     let (fixed_batch, selections, losses) = (run(fixed_batch)?, run(selections)?, run(losses)?);
@@ -118,9 +119,9 @@ pub fn studies(
     let document = found.document()?;
     let works = document.sections[0].1.table.clone();
     let report = document.write(&path.join("report"), "studies", Format::Csv, &found.figures()?)?;
-    let Found { bounds, fixed_batch, selections, losses, .. } = found;
-    let runs = [bounds, fixed_batch, selections, losses].into_iter().flat_map(|study| study.done.runs);
-    Ok(Studies { works, report, runs: runs.collect() })
+    let runs = found.sweeps().into_iter().flat_map(|study| study.runs.iter());
+    let failures = runs.filter_map(|run| Some(format!("{}: {}", run.name, run.failure()?))).collect();
+    Ok(Studies { works, report, failures })
 }
 
 /// Settings of the analysis of a run, as `trainer difficulty` writes them.
@@ -133,9 +134,9 @@ struct RankedRun {
 /// Ranks the negatives of the run at n = 64 with seed 7 into `out`; `None` where that run failed.
 fn rank(study: &Study, out: &Path, session: &Session<'_>) -> Result<Option<Analysis>> {
     let wanted = Config { batch_size: RANKED_DRAWS, seed: RANKED_SEED, ..study.base.clone() };
-    let is_wanted = |run: &&SweepRun| run.config == wanted && run.outcome.is_ok();
-    let Some(run) = study.done.runs.iter().find(is_wanted) else { return Ok(None) };
-    let path = study.path.join("runs").join(&run.id);
+    let is_wanted = |run: &&SweepRun| run.config == wanted && matches!(run.state, RunState::Finished { .. });
+    let Some(run) = study.runs.iter().find(is_wanted) else { return Ok(None) };
+    let path = study.path.join("runs").join(&run.name);
     let split = data::load(&run.config.data(session.data))?;
     let views = two_views(&path, &split, None, session)?;
     let request = difficulty::Request { seed: RANKED_SEED, ..difficulty::Request::default() };
@@ -190,17 +191,19 @@ fn words(text: String) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::sweep::check;
 
     #[test]
     fn every_sweep_can_run() {
         for quick in [false, true] {
-            for Sweep { name, plan } in Sweep::all(quick).unwrap() {
-                let split = data::load(&plan.base.data(None)).unwrap();
-                super::super::reproduce::check(&plan, &split).unwrap_or_else(|e| panic!("{name}: {e}"));
-                assert_eq!(plan.base.epochs, if quick { 10 } else { 80 });
+            for NamedSweep { name, sweep } in NamedSweep::all(quick).unwrap() {
+                let plan = Plan::of_sweep(&sweep).unwrap();
+                let all: Vec<usize> = (0..plan.runs().len()).collect();
+                check(&plan, &all, Path::new("out"), None, 2).unwrap_or_else(|e| panic!("{name}: {e}"));
+                assert_eq!(sweep.base.epochs, if quick { 10 } else { 80 });
                 if name == "bounds" {
-                    let wanted = Config { batch_size: RANKED_DRAWS, seed: RANKED_SEED, ..plan.base.clone() };
-                    let ranked = plan.runs().into_iter().filter(|(_, config)| *config == wanted);
+                    let wanted = Config { batch_size: RANKED_DRAWS, seed: RANKED_SEED, ..sweep.base.clone() };
+                    let ranked = plan.runs().iter().filter(|run| run.config == wanted);
                     assert_eq!(ranked.count(), 1, "the run that is ranked");
                 }
             }

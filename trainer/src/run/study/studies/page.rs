@@ -4,6 +4,7 @@ use super::works;
 use super::{Analysis, Found, Population, Study, TEMPERATURE};
 use crate::error::Result;
 use crate::population;
+use crate::run::sweep::missing_section;
 use theory::losses::{Group, LossComponents, Quantity, group};
 use theory::report::figure::{self, Lines, Selection, Series};
 use theory::report::{Document, Figure, Section, Table, mean_and_deviation};
@@ -17,7 +18,8 @@ impl Found {
         } else {
             "three seeds"
         };
-        let compared = |study: &Study| study.done.compared.as_ref().unwrap_or(&study.done.accuracies).clone();
+        let compared =
+            |study: &Study| study.report.compared.as_ref().unwrap_or(&study.report.accuracies).clone();
         let [equal, unequal] = &self.population;
         let population = |case: &Population| population::table(&case.rows, &case.prior, TEMPERATURE);
         let mut sections = vec![
@@ -34,17 +36,17 @@ impl Found {
                     works::table(self)?,
                 ),
             ),
-            ("bounds", section("Bounds against n", &self.bounds.command, self.bounds.done.bounds.clone())),
+            ("bounds", section("Bounds against n", &self.bounds.command, self.bounds.report.bounds.clone())),
             (
                 "accuracy",
-                section("Accuracy against n", &self.bounds.command, self.bounds.done.accuracies.clone()),
+                section("Accuracy against n", &self.bounds.command, self.bounds.report.accuracies.clone()),
             ),
             (
                 "fixed-batch",
                 section(
                     "K alone, the batch fixed at 256",
                     &self.fixed_batch.command,
-                    self.fixed_batch.done.accuracies.clone(),
+                    self.fixed_batch.report.accuracies.clone(),
                 ),
             ),
             (
@@ -78,13 +80,13 @@ impl Found {
             let part = ("difficulty", section("Which negatives are hard", command, found.table()));
             sections.insert(sections.len() - 1, part);
         }
-        let failed = self.sweeps().into_iter().flat_map(|study| study.done.runs.iter());
-        sections.extend(super::super::runs::failures_section(failed).map(|section| ("failed", section)));
+        let failed = self.sweeps().into_iter().flat_map(|study| study.runs.iter());
+        sections.extend(missing_section(failed).map(|section| ("failed", section)));
         Ok(Document { title: "How many negative samples, and which?".into(), sections })
     }
 
     pub(super) fn figures(&self) -> Result<Vec<Figure>> {
-        let (groups, selection) = (group(&self.bounds.done.rows)?, Selection::default());
+        let (groups, selection) = (group(&self.bounds.rows)?, Selection::default());
         let bounds = Figure::of_bounds(
             "bounds-against-n",
             "Upper bounds of the supervised loss, and what was measured.",
@@ -103,7 +105,7 @@ impl Found {
         let fixed = lines(
             "accuracy-against-k",
             "The batch is fixed: K alone moves.",
-            &against_k(&self.fixed_batch.done.rows)?,
+            &against_k(&self.fixed_batch.rows)?,
         )?;
         let mut figures = vec![bounds, fixed];
         if let Some(Analysis { found, .. }) = &self.difficulty {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::loss::LossKind;
-use crate::run::{Config, Grid, Negatives, Plan, Preset, QueueSettings};
+use crate::run::{Config, Grid, Negatives, Preset, QueueSettings, Sweep};
 
 /// The preset whose settings the sweeps have, but for what they move.
 pub(super) const PRESET: &str = "digits";
@@ -22,14 +22,14 @@ const LOSSES: [LossKind; 9] = [
 
 /// A sweep of the studies.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sweep {
+pub struct NamedSweep {
     /// Its name: that of its folder.
     pub name: &'static str,
     /// What is run.
-    pub plan: Plan,
+    pub sweep: Sweep,
 }
 
-impl Sweep {
+impl NamedSweep {
     /// Bounds against n, K alone, selections of negatives, losses; `quick`: one seed, ten epochs, fewer n.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Sweep {
             temperature: 0.2,
             ..base.clone()
         };
-        let sweep = |name, base: &Config, grid| Self { name, plan: Plan { base: base.clone(), grid } };
+        let sweep = |name, base: &Config, grid| Self { name, sweep: Sweep { base: base.clone(), grid } };
         Ok([
             sweep("bounds", &base, Grid { supervised: true, ..over(draws) }),
             sweep("fixed-batch", &base, Grid { fixed_batch: Some(256), ..over(drawn) }),

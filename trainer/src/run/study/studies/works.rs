@@ -8,7 +8,7 @@ use theory::report::{Table, mean_and_deviation};
 
 /// One line a work.
 pub(super) fn table(found: &Found) -> theory::Result<Table> {
-    let (bounds, fixed_batches) = (&group(&found.bounds.done.rows)?, &group(&found.fixed_batch.done.rows)?);
+    let (bounds, fixed_batches) = (&group(&found.bounds.rows)?, &group(&found.fixed_batch.rows)?);
     let mut table = Table::new(["work", "question", "measured here", "result", "command"]);
     let mut push = |work: &str, question: &str, measured: &str, result: String, command: &str| {
         table.push([work, question, measured, &result, command].map(|text| words(text.to_string())).to_vec());
@@ -232,7 +232,7 @@ fn accuracy(rows: &[LossComponents], which: impl Fn(&LossComponents) -> bool) ->
 
 fn selected(found: &Found, names: [&str; 2]) -> String {
     let of = |name: &str| {
-        let accuracy = accuracy(&found.selections.done.rows, |row| row.selection().unwrap_or("all") == name);
+        let accuracy = accuracy(&found.selections.rows, |row| row.selection().unwrap_or("all") == name);
         format!("{name} {accuracy}")
     };
     let mut parts = vec![of("all"), of(names[0])];
@@ -266,6 +266,6 @@ fn hardness(d: &Difficulty) -> String {
 }
 
 fn compared(found: &Found, loss: &str) -> String {
-    let of = |name: &str| accuracy(&found.losses.done.rows, |row| row.run.loss == name);
+    let of = |name: &str| accuracy(&found.losses.rows, |row| row.run.loss == name);
     format!("{} (NT-Xent {})", of(loss), of("nt_xent"))
 }

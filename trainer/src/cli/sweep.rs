@@ -1,0 +1,204 @@
+//! `sweep`: all runs of a plan, on this machine or on a Slurm cluster. `collect`: what they have left, joined.
+
+use super::pool::{PoolArgs, stop};
+use super::print;
+use anyhow::{Result, bail};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use theory::interrupt::Interrupt;
+use theory::report::{Cell, Format, Table};
+use theory::terminal;
+use trainer::run::sweep::slurm::{self, Submission};
+use trainer::run::sweep::{Collected, SweepRun, check, claim, sweep};
+use trainer::run::{Plan, Progress};
+
+#[derive(Args)]
+pub(super) struct SweepArgs {
+    /// The runs: a file of axes (.toml), a plan that was written (.jsonl), or a preset such as digits
+    plan: PathBuf,
+    /// Folder for plan.jsonl, runs, losses.csv and report.html
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Override a setting of all runs, such as epochs=20
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    #[command(flatten)]
+    pool: PoolArgs,
+    /// Print the runs with their ids and how far they are, or, with --slurm, what would be submitted; do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Write plan.jsonl and stop: for engines that start `trainer run` themselves
+    #[arg(long, conflicts_with_all = ["dry_run", "slurm"])]
+    plan_only: bool,
+    #[command(flatten)]
+    slurm: SlurmArgs,
+}
+
+#[derive(Args)]
+struct SlurmArgs {
+    /// Submit the runs that are missing to Slurm, an array of tasks, and a job that collects after them
+    #[arg(long)]
+    slurm: bool,
+    /// Partition of the cluster
+    #[arg(long, value_name = "NAME", requires = "slurm")]
+    partition: Option<String>,
+    /// Time limit of a task, such as 4:00:00; a run that needs longer goes on in the next
+    #[arg(long, value_name = "TIME", requires = "slurm")]
+    time: Option<String>,
+    /// Resources of a task, such as gpu:1
+    #[arg(long, value_name = "LIST", requires = "slurm")]
+    gres: Option<String>,
+    /// Cores of a task
+    #[arg(long, value_name = "N", requires = "slurm", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    cpus: Option<u64>,
+    /// Memory of a task, such as 8G
+    #[arg(long, value_name = "SIZE", requires = "slurm")]
+    mem: Option<String>,
+    /// Tasks at a time
+    #[arg(long, value_name = "N", requires = "slurm")]
+    throttle: Option<usize>,
+    /// Any further option of sbatch, such as --sbatch=--account=lab
+    #[arg(long, value_name = "OPTION", requires = "slurm", allow_hyphen_values = true)]
+    sbatch: Vec<String>,
+}
+
+/// Seconds before the time limit at which a run is asked to save.
+const WARNING: u64 = 120;
+
+impl SlurmArgs {
+    fn request(&self) -> slurm::Request {
+        let cpus = self.cpus.map(|cpus| cpus.to_string());
+        let named = [
+            ("partition", &self.partition),
+            ("time", &self.time),
+            ("gres", &self.gres),
+            ("cpus-per-task", &cpus),
+            ("mem", &self.mem),
+        ];
+        let given =
+            named.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?)));
+        let options = given.chain(self.sbatch.iter().cloned()).collect();
+        slurm::Request { options, throttle: self.throttle, warning: WARNING }
+    }
+}
+
+pub(super) fn run(args: &SweepArgs, interrupt: &Interrupt) -> Result<()> {
+    let plan = Plan::load(&args.plan, &args.set)?;
+    let data = args.pool.data.as_deref();
+    if args.slurm.slurm {
+        return submit(args, &plan);
+    }
+    if args.dry_run {
+        return list(args, &plan);
+    }
+    if args.plan_only {
+        check(&plan, &(0..plan.runs().len()).collect::<Vec<_>>(), &args.out, data, 1)?;
+        let folder = claim(&plan, &args.out, data)?;
+        let path = folder.file(trainer::run::plan::FILE);
+        return print(&format!("{} runs: {}\n", plan.runs().len(), path.display()));
+    }
+    let progress = Progress::new(args.pool.quiet);
+    let (stop, _saving) = (stop(interrupt), interrupt.saving());
+    let pool = args.pool.pool(&stop, &progress)?;
+    let start = std::time::Instant::now();
+    let done = sweep(&plan, &args.out, &pool, data)?;
+    show(&done, &progress, Some(start))
+}
+
+/// Prints the tables of a sweep, and where its report is; a run that failed is an error.
+pub(super) fn show(done: &Collected, progress: &Progress, start: Option<std::time::Instant>) -> Result<()> {
+    let failures = done.failures()?;
+    if let Some(report) = &done.report {
+        for table in
+            [&report.measured, &report.bounds, &report.accuracies].into_iter().chain(&report.compared)
+        {
+            print(&format!("{}\n", table.to_text(Format::Table)))?;
+        }
+        let time =
+            start.map_or(String::new(), |start| format!("{:.0} s in all; ", start.elapsed().as_secs_f64()));
+        if let Some(page) = &report.page {
+            progress.line(&format!("{time}report: {}", page.display()));
+        }
+    }
+    match failures {
+        Some(failures) => bail!(failures),
+        None => Ok(()),
+    }
+}
+
+/// The runs, and how far they are.
+fn list(args: &SweepArgs, plan: &Plan) -> Result<()> {
+    let mut table = Table::new(["index", "id", "name", "state", "reason"]);
+    for (index, (run, id)) in plan.runs().iter().zip(plan.ids()).enumerate() {
+        let state = SweepRun::read(&args.out, run)?.state;
+        table.push(vec![
+            Cell::Integer(index as i64),
+            Cell::text(id),
+            Cell::text(&run.name),
+            Cell::text(state.name()),
+            Cell::text(state.reason()),
+        ]);
+    }
+    print(&table.to_text(Format::Table))
+}
+
+fn submit(args: &SweepArgs, plan: &Plan) -> Result<()> {
+    let data = args.pool.data.as_deref();
+    let missing = slurm::missing(plan, &args.out, args.pool.retry())?;
+    check(plan, &missing, &args.out, data, args.slurm.throttle.unwrap_or(missing.len()))?;
+    let request = args.slurm.request();
+    let mut run_options = args.pool.options();
+    let device = args.pool.first_device();
+    run_options.extend(["--device".into(), device.to_string().into(), "--quiet".into()]);
+    if let Some(cpus) = args.slurm.cpus {
+        run_options.extend(["--threads".into(), cpus.to_string().into()]);
+    }
+    if args.pool.retry() {
+        run_options.push("--retry".into());
+    }
+    let submission = Submission {
+        sweep: &args.out,
+        program: std::env::current_exe()?,
+        run_options,
+        request: &request,
+        missing,
+    };
+    if args.dry_run {
+        print(&format!("{}\n{}\n", submission.array_script()?, submission.collect_script()?))?;
+        let lines: Vec<String> = submission.commands()?.iter().map(|words| words.join(" ") + "\n").collect();
+        return print(&lines.concat());
+    }
+    claim(plan, &args.out, data)?;
+    if submission.missing.is_empty() {
+        return print("nothing is missing: every run is done, at work or in the queue\n");
+    }
+    let count = submission.missing.len();
+    let jobs = submission.submit()?;
+    print(&format!("{count} runs submitted: jobs {}\n", jobs.join(", ")))
+}
+
+#[derive(Args)]
+pub(super) struct CollectArgs {
+    /// Folder of a sweep, complete or not
+    sweep: PathBuf,
+    /// Say nothing but how many runs are in which state
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn collect(args: &CollectArgs) -> Result<()> {
+    let done = Collected::new(&args.sweep, &BTreeMap::new())?;
+    if let Some(report) = done.report.as_ref().filter(|_| !args.quiet) {
+        report.warnings.iter().for_each(|warning| terminal::say(warning));
+        for table in
+            [&report.measured, &report.bounds, &report.accuracies].into_iter().chain(&report.compared)
+        {
+            print(&format!("{}\n", table.to_text(Format::Table)))?;
+        }
+        if let Some(page) = &report.page {
+            print(&format!("report: {}\n", page.display()))?;
+        }
+    }
+    print(&format!("{}\n", done.summary()))
+}

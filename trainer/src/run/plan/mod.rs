@@ -1,0 +1,220 @@
+//! A plan: the runs of a sweep, each with all of its settings.
+//!
+//! A plan is made from a preset's sweep or from a file of axes ([`Plan::load`]) and written as `plan.jsonl`: one run a
+//! line, `{"id": …, "name": …, "settings": {…}}`. The id is [`Config::settings_id`] and the seed, the same on every
+//! machine and whatever the other lines are, so that a plan can grow: what was run keeps its id. The name is that of the
+//! run's folder, and `run_id` in its results.
+
+mod file;
+
+use super::config::{Config, Sweep};
+use super::train::settings_difference;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// The file's name in the folder of a sweep.
+pub const FILE: &str = "plan.jsonl";
+
+/// Runs that a plan may have.
+const MOST_RUNS: usize = 100_000;
+
+/// One run of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedRun {
+    /// The name of its folder, and `run_id` in its results.
+    pub name: String,
+    /// Its settings.
+    pub config: Config,
+}
+
+impl PlannedRun {
+    /// Settings and seed, as `36dc94676015acd2-s7`.
+    pub fn id(&self) -> String {
+        id(&self.config)
+    }
+}
+
+/// The id of a run of these settings.
+fn id(config: &Config) -> String {
+    format!("{}-s{}", config.settings_id(), config.seed)
+}
+
+/// The runs of a sweep, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    runs: Vec<PlannedRun>,
+    ids: Vec<String>,
+}
+
+/// A line of the file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    id: String,
+    name: String,
+    settings: Config,
+}
+
+impl Plan {
+    /// A plan of these runs.
+    ///
+    /// # Errors
+    /// No run; too many; two runs of one name or of the same settings and seed; settings out of range.
+    pub fn new(runs: Vec<PlannedRun>) -> Result<Self> {
+        if runs.is_empty() || runs.len() > MOST_RUNS {
+            let count = runs.len();
+            return Err(Error::argument(format!("a plan has 1 to {MOST_RUNS} runs, not {count}")));
+        }
+        let ids: Vec<String> = runs.iter().map(PlannedRun::id).collect();
+        let (mut by_name, mut by_id) = (HashMap::new(), HashMap::new());
+        for (run, id) in runs.iter().zip(&ids) {
+            let PlannedRun { name, config } = run;
+            config.check().map_err(|error| Error::argument(format!("{name}: {error}")))?;
+            if by_name.insert(name.as_str(), ()).is_some() {
+                return Err(Error::argument(format!("two runs of the plan are called {name}")));
+            }
+            if let Some(other) = by_id.insert(id.as_str(), name) {
+                return Err(Error::argument(format!(
+                    "{other} and {name} are one run: the same settings and seed"
+                )));
+            }
+        }
+        Ok(Self { runs, ids })
+    }
+
+    /// The runs of a preset's sweep, the supervised references last.
+    ///
+    /// # Errors
+    /// Axes that do not fit each other; as for [`new`](Self::new).
+    pub fn of_sweep(sweep: &Sweep) -> Result<Self> {
+        sweep.check()?;
+        let runs = sweep.runs().into_iter().chain(sweep.references());
+        Self::new(runs.map(|(name, config)| PlannedRun { name, config }).collect())
+    }
+
+    /// The runs.
+    pub fn runs(&self) -> &[PlannedRun] {
+        &self.runs
+    }
+
+    /// Their ids, in the same order.
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// The run of this index, which counts from 0.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn run(&self, index: usize) -> Result<&PlannedRun> {
+        let count = self.runs.len();
+        self.runs.get(index).ok_or_else(|| {
+            Error::argument(format!("--index {index}: the plan has {count} runs, counted from 0"))
+        })
+    }
+
+    /// As it is written: one run a line.
+    pub fn to_jsonl(&self) -> String {
+        let mut text = String::new();
+        for (PlannedRun { name, config }, id) in self.runs.iter().zip(&self.ids) {
+            let line = Line { id: id.clone(), name: name.clone(), settings: config.clone() };
+            // A struct of numbers and texts always has a JSON form.
+            text += &serde_json::to_string(&line).unwrap_or_default();
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Reads what [`to_jsonl`](Self::to_jsonl) gives.
+    ///
+    /// # Errors
+    /// The file cannot be read; a line that is no run, or whose id is not that of its settings.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let lines = text.lines().enumerate();
+        let runs = lines.map(|(index, line)| parsed(path, index, line)).collect::<Result<_>>()?;
+        Self::new(runs).map_err(|error| Error::data(path, error.to_string()))
+    }
+
+    /// The run of this index, which counts from 0, of what [`to_jsonl`](Self::to_jsonl) gives.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but for the lines of other runs; there are not so many.
+    pub fn read_run(path: &Path, index: usize) -> Result<PlannedRun> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        match text.lines().nth(index) {
+            Some(line) => parsed(path, index, line),
+            None => {
+                let count = text.lines().count();
+                Err(Error::argument(format!(
+                    "--index {index}: {} has {count} runs, counted from 0",
+                    path.display()
+                )))
+            }
+        }
+    }
+
+    /// Writes the plan into the folder of a sweep, where there may be one already that this one continues: all runs of
+    /// that plan are in this one, too.
+    ///
+    /// # Errors
+    /// The folder holds a plan with other runs; the operating system refuses.
+    pub fn claim(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(FILE);
+        if theory::files::exists(&path)? {
+            let there = Self::read(&path)?;
+            if there == *self {
+                return Ok(());
+            }
+            if let Some(difference) = there.is_continued_by(self) {
+                return Err(Error::argument(format!(
+                    "{} holds a sweep of other settings ({difference}): choose another folder or remove it",
+                    folder.display()
+                )));
+            }
+        }
+        Ok(theory::files::write_atomically(&path, self.to_jsonl().as_bytes())?)
+    }
+
+    /// `None` if all runs are runs of `larger`, under the same names; else what is different about the first that is
+    /// not.
+    fn is_continued_by(&self, larger: &Self) -> Option<String> {
+        let ids: HashMap<&str, &PlannedRun> =
+            larger.ids.iter().map(String::as_str).zip(&larger.runs).collect();
+        let lost = |(run, id): (&PlannedRun, &String)| {
+            let found = ids.get(id.as_str());
+            if found.is_some_and(|found| found.name == run.name) {
+                return None;
+            }
+            if let Some(found) = found {
+                return Some(format!("the run {id} is called {} there, {} here", run.name, found.name));
+            }
+            // The run of the same name, or else one that differs in little.
+            let other = larger.runs.iter().find(|other| other.name == run.name).or(larger.runs.first())?;
+            let table = |config: &Config| toml::Table::try_from(config).unwrap_or_default();
+            let difference = settings_difference(&table(&run.config), &table(&other.config));
+            Some(format!("{}: {}", run.name, difference.unwrap_or_else(|| "not in this plan".into())))
+        };
+        self.runs.iter().zip(&self.ids).find_map(lost)
+    }
+}
+
+/// The run of a line.
+fn parsed(path: &Path, index: usize, line: &str) -> Result<PlannedRun> {
+    let bad = |message: String| Error::data(path, format!("line {}: {message}", index + 1));
+    let Line { id: said, name, settings: config } =
+        serde_json::from_str(line).map_err(|e| bad(e.to_string()))?;
+    let found = id(&config);
+    if found != said {
+        return Err(bad(format!("the id {said} is not that of its settings, which is {found}")));
+    }
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
+        return Err(bad(format!("'{name}' is no name of a folder")));
+    }
+    Ok(PlannedRun { name, config })
+}
+
+#[cfg(test)]
+mod tests;

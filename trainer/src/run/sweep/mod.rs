@@ -1,0 +1,94 @@
+//! A sweep: the runs of a [`Plan`] in one folder, one process each, on one machine or many.
+//!
+//! ```text
+//! DIR/run.json                        whose folder it is
+//!     plan.jsonl                      the runs
+//!     runs/NAME/                      a folder each: train's files, then losses.csv, then done.json
+//!     baselines/NAME/accuracies.json  what the trained encoders are compared with
+//!     runs.csv, losses.csv, report.html, …   made from these by collect, as often as wanted
+//! ```
+//!
+//! What has been done is read from the folders of the runs and from nowhere else ([`RunState`]), so that any number of
+//! processes on any number of machines can work on a sweep, be killed, and be started again: [`run_one`] does one run,
+//! unless it is done or another process is at it; a [`Pool`] starts a process for each that is missing; [`slurm`] has a
+//! cluster do so; [`Collected`] joins what there is.
+
+mod accuracy;
+mod baselines;
+mod check;
+mod collect;
+mod compare;
+mod pool;
+pub mod slurm;
+mod state;
+mod worker;
+
+pub use baselines::{Baseline, BaselineKind};
+pub use check::check;
+pub(in crate::run) use collect::missing_section;
+pub use collect::{Collected, Report};
+pub use pool::{Pool, Resources};
+pub use state::{RunState, SweepRun};
+pub use worker::{Finished, run_one};
+
+use super::plan::{self, Plan};
+use super::{Folder, Manifest};
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What `run.json` says the folder is.
+const KIND: &str = "sweep";
+
+/// Makes or opens the folder of a sweep for this plan.
+///
+/// # Errors
+/// A folder that is not ours, or that holds runs which the plan does not have; the operating system refuses.
+pub fn claim(plan: &Plan, path: &Path, data: Option<&Path>) -> Result<Folder> {
+    let manifest = Manifest::new(KIND, &toml::Table::new())?.with_data(data);
+    let folder = Folder::create(path, &manifest)?;
+    plan.claim(path)?;
+    theory::files::create_folder(&folder.file("runs"))?;
+    Ok(folder)
+}
+
+/// The plan of a folder that holds a sweep, and where its data stand.
+///
+/// # Errors
+/// The folder holds none; its plan cannot be read.
+pub fn open(path: &Path) -> Result<(Plan, Option<PathBuf>)> {
+    let (folder, manifest) = Folder::open(path, KIND)?;
+    Ok((Plan::read(&folder.file(plan::FILE))?, manifest.data))
+}
+
+/// The folder of a run.
+fn run_folder(sweep: &Path, name: &str) -> PathBuf {
+    sweep.join("runs").join(name)
+}
+
+/// Does what is missing of a plan in the folder `path`, with the processes of `pool`, and joins everything.
+///
+/// # Errors
+/// Runs that do not fit their data, before anything is claimed; a folder that is not ours; an interruption; the
+/// operating system refuses. Runs that fail are in the result.
+pub fn sweep(plan: &Plan, path: &Path, pool: &Pool<'_>, data: Option<&Path>) -> Result<Collected> {
+    let states: Vec<RunState> =
+        plan.runs().iter().map(|run| Ok(SweepRun::read(path, run)?.state)).collect::<Result<_>>()?;
+    let is_missing = |state: &RunState| match state {
+        RunState::Failed { .. } => pool.retry || !state.is_settled(),
+        state => !state.is_settled(),
+    };
+    let missing: Vec<usize> = (0..states.len()).filter(|&index| is_missing(&states[index])).collect();
+    check(plan, &missing, path, data, pool.resources.jobs)?;
+    claim(plan, path, data)?;
+    let done = pool.run(plan, path, &missing);
+    if let Err(error @ Error::Interrupted(_)) = done {
+        // What there is, is joined; that somebody asked to stop is what counts.
+        let _ = Collected::new(path, &BTreeMap::new());
+        return Err(error);
+    }
+    let collected = Collected::new(path, &done?)?;
+    let warnings = collected.report.iter().flat_map(|report| &report.warnings);
+    warnings.for_each(|warning| pool.progress.line(warning));
+    Ok(collected)
+}

@@ -1,0 +1,229 @@
+//! What the folder of a run says about it.
+
+use super::run_folder;
+use crate::error::{Error, Result};
+use crate::run::plan::PlannedRun;
+use crate::run::train::ownership;
+use crate::run::{Config, SamplesId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::io::ErrorKind;
+use std::path::Path;
+use theory::files;
+use theory::losses::{self, LossComponents};
+use theory::usage::one_line;
+
+/// Written last: the run is trained, measured, and all of it is on the disk.
+const DONE: &str = "done.json";
+/// Why a run failed.
+const FAILED: &str = "failed.json";
+/// What was measured.
+const LOSSES: &str = "losses.csv";
+
+/// A run of a sweep, and what became of it.
+#[derive(Debug, Clone)]
+pub struct SweepRun {
+    /// Its name: that of its folder under `runs/`, and `run_id` in `losses.csv`.
+    pub name: String,
+    /// Its settings.
+    pub config: Config,
+    /// How far it has come.
+    pub state: RunState,
+    /// Its rows of `losses.csv`; none until it is finished.
+    pub rows: Vec<LossComponents>,
+}
+
+impl SweepRun {
+    /// What the folder of a planned run says.
+    ///
+    /// # Errors
+    /// The operating system refuses to say; what it says but cannot be used is no error but a run that is not finished.
+    pub fn read(sweep: &Path, run: &PlannedRun) -> Result<Self> {
+        let (state, rows) = read(&run_folder(sweep, &run.name), run)?;
+        Ok(Self { name: run.name.clone(), config: run.config.clone(), state, rows })
+    }
+
+    /// Why it failed, on one line.
+    pub fn failure(&self) -> Option<&str> {
+        match &self.state {
+            RunState::Failed { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// How far a run has come, as `runs.csv` says it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunState {
+    /// Nothing was done.
+    Waiting,
+    /// A process is at it: which, and how far it is.
+    Running {
+        /// Epochs done, as far as it is known.
+        epoch: usize,
+        /// What the process said last, such as its loss, and where it runs.
+        note: String,
+    },
+    /// Begun, and nobody is at it.
+    Interrupted {
+        /// What stands in the way of what there is, such as a damaged file; mostly empty.
+        reason: String,
+    },
+    /// Trained and measured.
+    Finished {
+        /// The loss of the last epoch.
+        loss: f64,
+    },
+    /// It ended with an error.
+    Failed {
+        /// The error.
+        reason: String,
+        /// Whether the same would happen again: then it is tried again only when asked.
+        repeats: bool,
+    },
+}
+
+impl RunState {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running { .. } => "running",
+            Self::Interrupted { .. } => "interrupted",
+            Self::Finished { .. } => "finished",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// What there is to say beside the name.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Running { note: reason, .. }
+            | Self::Interrupted { reason }
+            | Self::Failed { reason, .. } => reason,
+            Self::Waiting | Self::Finished { .. } => "",
+        }
+    }
+
+    /// Whether a sweep has nothing more to do about it.
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Finished { .. } | Self::Failed { repeats: true, .. })
+    }
+}
+
+/// What `done.json` holds.
+#[derive(Serialize, Deserialize)]
+struct Done {
+    /// Settings and seed.
+    id: String,
+    /// The loss of the last epoch; none where it is not known.
+    loss: Option<f64>,
+    /// The samples that were evaluated.
+    evaluated: SamplesId,
+    /// SHA-256 of `losses.csv`.
+    losses: String,
+}
+
+/// What `failed.json` holds.
+#[derive(Serialize, Deserialize)]
+struct Failed {
+    id: String,
+    reason: String,
+    repeats: bool,
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The content of a file; `None` where there is none.
+fn content(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(Error::io(path, e)),
+    }
+}
+
+fn read(folder: &Path, run: &PlannedRun) -> Result<(RunState, Vec<LossComponents>)> {
+    let without_rows = |state| Ok((state, Vec::new()));
+    let mut reason = String::new();
+    if let Some(bytes) = content(&folder.join(DONE))? {
+        match finished(folder, run, &bytes)? {
+            Ok(found) => return Ok(found),
+            Err(why) => reason = why,
+        }
+    }
+    if let Some(lease) = ownership(folder)?.filter(|lease| lease.is_alive()) {
+        let (epoch, note) = (lease.epoch(), one_line(&lease.describe()));
+        return without_rows(RunState::Running { epoch, note });
+    }
+    if let Some(bytes) = content(&folder.join(FAILED))?
+        && let Ok(Failed { id, reason, repeats }) = serde_json::from_slice(&bytes)
+        && id == run.id()
+    {
+        return without_rows(RunState::Failed { reason: one_line(&reason), repeats });
+    }
+    match reason.is_empty() && !files::exists(&folder.join("run.json"))? {
+        true => without_rows(RunState::Waiting),
+        false => without_rows(RunState::Interrupted { reason }),
+    }
+}
+
+/// The rows of a run that is done, or why it counts as not done.
+fn finished(
+    folder: &Path,
+    run: &PlannedRun,
+    done: &[u8],
+) -> Result<std::result::Result<(RunState, Vec<LossComponents>), String>> {
+    let Ok(done) = serde_json::from_slice::<Done>(done) else {
+        return Ok(Err(format!("{DONE} is damaged")));
+    };
+    if done.id != run.id() {
+        return Ok(Err(format!("{DONE} is of {}", done.id)));
+    }
+    if !files::exists(&folder.join("model.safetensors"))? {
+        return Ok(Err("model.safetensors is missing".into()));
+    }
+    let path = folder.join(LOSSES);
+    let Some(bytes) = content(&path)? else { return Ok(Err(format!("{LOSSES} is missing"))) };
+    if digest(&bytes) != done.losses {
+        return Ok(Err(format!("{LOSSES} is not what the sweep measured")));
+    }
+    let rows = losses::read_from(&String::from_utf8_lossy(&bytes), &path.display().to_string())?;
+    Ok(Ok((RunState::Finished { loss: done.loss.unwrap_or(f64::NAN) }, rows)))
+}
+
+/// Writes that a run is done, its rows having been written.
+pub(super) fn write_done(folder: &Path, run: &PlannedRun, loss: f64, evaluated: SamplesId) -> Result<()> {
+    let path = folder.join(LOSSES);
+    let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+    let loss = loss.is_finite().then_some(loss);
+    write(&folder.join(DONE), &Done { id: run.id(), loss, evaluated, losses: digest(&bytes) })?;
+    Ok(files::remove(&folder.join(FAILED))?)
+}
+
+/// Writes why a run failed.
+pub(super) fn write_failed(folder: &Path, run: &PlannedRun, error: &Error) -> Result<()> {
+    // Other errors may be of the machine: there the same run may succeed the next time.
+    let repeats = matches!(error, Error::NonFinite(_));
+    write(&folder.join(FAILED), &Failed { id: run.id(), reason: one_line(&error.to_string()), repeats })
+}
+
+/// Forgets that a run was done: what it measured is not what it should be.
+pub(super) fn forget(folder: &Path) -> Result<()> {
+    files::remove(&folder.join(DONE))?;
+    Ok(files::remove(&folder.join(FAILED))?)
+}
+
+/// The evaluated samples of a run that is done.
+pub(super) fn evaluated(folder: &Path) -> Result<Option<SamplesId>> {
+    let bytes = content(&folder.join(DONE))?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice::<Done>(&bytes).ok()).map(|done| done.evaluated))
+}
+
+fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+    // A struct of texts and numbers always has a JSON form.
+    let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    Ok(files::write_atomically(path, text.as_bytes())?)
+}
