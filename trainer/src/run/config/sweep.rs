@@ -122,6 +122,11 @@ impl Sweep {
         if draws.is_empty() || seeds.is_empty() {
             return Err(Error::argument("a sweep needs at least one K and one seed"));
         }
+        if let Some(n) = draws.iter().find(|n| **n < 2) {
+            return Err(Error::argument(format!(
+                "n = K+1 = {n} is not at least 2: the anchor and one negative"
+            )));
+        }
         let twice = [
             twice(draws).map(|n| format!("n = K+1 = {n} is")),
             twice(seeds).map(|seed| format!("seed = {seed} is")),

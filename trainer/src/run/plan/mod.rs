@@ -11,7 +11,7 @@ use super::config::{Config, Sweep};
 use super::train::settings_difference;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 /// The file's name in the folder of a sweep.
@@ -46,6 +46,8 @@ fn id(config: &Config) -> String {
 pub struct Plan {
     runs: Vec<PlannedRun>,
     ids: Vec<String>,
+    /// The settings in which the runs differ.
+    varied: Vec<String>,
 }
 
 /// A line of the file.
@@ -81,7 +83,8 @@ impl Plan {
                 )));
             }
         }
-        Ok(Self { runs, ids })
+        let varied = varied(&runs);
+        Ok(Self { runs, ids, varied })
     }
 
     /// The runs of a preset's sweep, the supervised references last.
@@ -113,6 +116,25 @@ impl Plan {
         self.runs.get(index).ok_or_else(|| {
             Error::argument(format!("--index {index}: the plan has {count} runs, counted from 0"))
         })
+    }
+
+    /// What a reader of progress wants to know of a run: its place, and its name, or, where that is an id, the settings in
+    /// which the runs of the plan differ.
+    pub fn title(&self, index: usize) -> String {
+        let (run, count) = (&self.runs[index], self.runs.len());
+        let name = match run.name == self.ids[index] && !self.varied.is_empty() {
+            true => {
+                let values = flat(&run.config);
+                let told = |key: &String| {
+                    let value =
+                        values.get(key).map_or("not set".into(), |value| value.trim_matches('"').to_string());
+                    format!("{key} = {value}")
+                };
+                self.varied.iter().map(told).collect::<Vec<_>>().join(", ")
+            }
+            false => run.name.clone(),
+        };
+        format!("[{}/{count}] {name}", index + 1)
     }
 
     /// As it is written: one run a line.
@@ -199,6 +221,34 @@ impl Plan {
         };
         self.runs.iter().zip(&self.ids).find_map(lost)
     }
+}
+
+/// Every setting, as `queue.size`, with its value as TOML.
+fn flat(config: &Config) -> BTreeMap<String, String> {
+    fn add(table: &toml::Table, prefix: &str, found: &mut BTreeMap<String, String>) {
+        for (key, value) in table {
+            match value {
+                toml::Value::Table(inner) => add(inner, &format!("{prefix}{key}."), found),
+                value => drop(found.insert(format!("{prefix}{key}"), value.to_string())),
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    // A struct of numbers and texts always has a TOML form.
+    add(&toml::Table::try_from(config).unwrap_or_default(), "", &mut found);
+    found
+}
+
+/// The settings in which runs differ.
+fn varied(runs: &[PlannedRun]) -> Vec<String> {
+    let mut all = runs.iter().map(|run| flat(&run.config));
+    let Some(first) = all.next() else { return Vec::new() };
+    let mut varied = BTreeSet::new();
+    for other in all {
+        let keys = first.keys().chain(other.keys());
+        varied.extend(keys.filter(|key| first.get(*key) != other.get(*key)).cloned());
+    }
+    varied.into_iter().collect()
 }
 
 /// The run of a line.

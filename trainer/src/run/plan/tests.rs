@@ -36,6 +36,8 @@ fn axes_make_every_combination_once() {
         assert_eq!(run.config.batch_size == 64, run.config.learning_rate == 0.5);
         assert_eq!(run.name, run.id());
     }
+    let title = "[16/16] batch_size = 64, learning_rate = 0.5, loss.beta = 2.0, loss.kind = hard, negatives = 15, seed = 11, temperature = 1.0";
+    assert_eq!(plan.title(15), title);
 }
 
 /// The ids were printed on another machine: settings and seed, and nothing else, make them.

@@ -153,7 +153,7 @@ mod tests {
         for (overrides, words) in [
             (&["batch_size=451"][..], "n = K+1 = 451 is not between 2 and the 450"),
             (&["batch_size=1400", "negatives=3"], "batch_size = 1400 exceeds the 1347"),
-            (&["encoder=resnet18"], "resnet18"),
+            (&["encoder=embedding-bag"], "embedding-bag"),
             (&["dataset=digit"], "digit"),
         ] {
             let message = error(overrides);

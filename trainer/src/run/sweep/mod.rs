@@ -66,6 +66,24 @@ fn run_folder(sweep: &Path, name: &str) -> PathBuf {
     sweep.join("runs").join(name)
 }
 
+/// Runs that are kept, each of which has a line; above that, all have one.
+const MOST_LINES: usize = 100;
+
+/// Says which runs are not done again.
+fn tell_of_kept(plan: &Plan, path: &Path, missing: &[usize], pool: &Pool<'_>) -> Result<()> {
+    let kept: Vec<usize> =
+        (0..plan.runs().len()).filter(|index| missing.binary_search(index).is_err()).collect();
+    if kept.len() > MOST_LINES {
+        pool.progress.line(&format!("{} runs kept from before", kept.len()));
+        return Ok(());
+    }
+    for index in kept {
+        let run = SweepRun::read(path, &plan.runs()[index])?;
+        pool.progress.line(&format!("{}: {}, kept from before", plan.title(index), worker::message(&run)));
+    }
+    Ok(())
+}
+
 /// Does what is missing of a plan in the folder `path`, with the processes of `pool`, and joins everything.
 ///
 /// # Errors
@@ -81,6 +99,7 @@ pub fn sweep(plan: &Plan, path: &Path, pool: &Pool<'_>, data: Option<&Path>) -> 
     let missing: Vec<usize> = (0..states.len()).filter(|&index| is_missing(&states[index])).collect();
     check(plan, &missing, path, data, pool.resources.jobs)?;
     claim(plan, path, data)?;
+    tell_of_kept(plan, path, &missing, pool)?;
     let done = pool.run(plan, path, &missing);
     if let Err(error @ Error::Interrupted(_)) = done {
         // What there is, is joined; that somebody asked to stop is what counts.

@@ -139,14 +139,9 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn title(&self, index: usize) -> String {
-        let (count, name) = (self.plan.runs().len(), &self.plan.runs()[index].name);
-        format!("[{}/{count}] {name}", index + 1)
-    }
-
     /// Says that a run is done that this call had nothing to do with.
     fn finish(&self, index: usize, message: &str, kept: bool) {
-        let task = self.pool.progress.task(&self.title(index), 1);
+        let task = self.pool.progress.task(&self.plan.title(index), 1);
         task.finish(&format!("{message}{}", if kept { ", kept from before" } else { "" }));
     }
 
@@ -177,7 +172,7 @@ impl Work<'_> {
             })
         });
         let run = &self.plan.runs()[index];
-        let task = self.pool.progress.task(&self.title(index), run.config.epochs);
+        let task = self.pool.progress.task(&self.plan.title(index), run.config.epochs);
         let (_lifeline, saved) = (child.stdin.take(), self.saved(index));
         Ok(Worker { index, slot, child, _lifeline, said, reader, task, saved })
     }

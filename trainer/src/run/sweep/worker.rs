@@ -88,7 +88,10 @@ pub fn run_one<G>(
 
 /// What there is to say about a finished run.
 pub(super) fn message(run: &SweepRun) -> String {
-    let RunState::Finished { loss } = run.state else { return run.state.name().into() };
+    let RunState::Finished { loss } = run.state else {
+        let (name, reason) = (run.state.name(), run.state.reason());
+        return if reason.is_empty() { name.into() } else { format!("{name}: {reason}") };
+    };
     let accuracy = run.rows.first().and_then(|row| row.get(Quantity::LinearAccuracy)).unwrap_or(f64::NAN);
     format!("loss {loss:.3}, linear accuracy {accuracy:.3}")
 }
