@@ -112,7 +112,7 @@ fn gpu_trouble(error: &anyhow::Error) -> Option<String> {
     }
 }
 
-/// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments, 75 interrupted.
+/// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments, 75 interrupted, or the folder is in use.
 pub(crate) fn main() -> ExitCode {
     let command = match usage::parse::<Cli>() {
         Ok(cli) => cli.command,
@@ -138,7 +138,7 @@ pub(crate) fn main() -> ExitCode {
     match error.downcast_ref::<Error>() {
         Some(Error::Argument(_)) => ExitCode::from(2),
         Some(Error::Theory(e)) if matches!(e.kind(), ErrorKind::Argument(_)) => ExitCode::from(2),
-        Some(Error::Interrupted(_)) => ExitCode::from(EXIT_CODE),
+        Some(Error::Interrupted(_) | Error::Busy(_)) => ExitCode::from(EXIT_CODE),
         _ => ExitCode::FAILURE,
     }
 }

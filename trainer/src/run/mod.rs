@@ -19,6 +19,6 @@ pub use evaluate::{Accuracies, EvaluationSettings, Features, measure_network, me
 pub use jobs::{available_threads, run_jobs, with_threads};
 pub use study::{Reproduction, Studies, reproduce, studies};
 pub use train::{
-    Folder, Manifest, Metrics, Progress, Provenance, SamplesId, Session, Task, TrainedRun, load_network,
-    metrics, run_config, train,
+    Folder, Lease, Manifest, Metrics, Owner, Progress, Provenance, SamplesId, Session, Task, TrainedRun,
+    load_network, metrics, ownership, run_config, train,
 };
