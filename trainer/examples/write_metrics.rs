@@ -26,10 +26,12 @@ fn main() -> anyhow::Result<()> {
         }
         Ok(())
     };
-    let mut metrics = Metrics::open(&folder, None)?;
-    record(&mut metrics, 1..=60)?;
+    let mut metrics = Metrics::open(&folder, "")?;
+    record(&mut metrics, 1..=40)?;
+    let checkpoint = metrics.lines().to_string();
+    record(&mut metrics, 41..=60)?;
     drop(metrics);
-    let mut metrics = Metrics::open(&folder, Some(40))?;
+    let mut metrics = Metrics::open(&folder, &checkpoint)?;
     record(&mut metrics, 41..=100)?;
-    Ok(metrics.finish()?)
+    Ok(metrics.flush()?)
 }

@@ -29,7 +29,7 @@ pub enum Error {
     /// Somebody asked the program to stop; what it had done is saved.
     #[error("{0}")]
     Interrupted(String),
-    /// Another process is at work there; the message names it.
+    /// Somebody else works on the same folder; nothing in it was changed.
     #[error("{0}")]
     Busy(String),
     /// The operating system refused to read or write.

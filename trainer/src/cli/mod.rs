@@ -126,7 +126,7 @@ fn gpu_trouble(error: &anyhow::Error) -> Option<String> {
     }
 }
 
-/// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments, 75 interrupted.
+/// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments, 75 interrupted, or the folder is in use.
 pub(crate) fn main() -> ExitCode {
     let command = match usage::parse::<Cli>() {
         Ok(cli) => cli.command,

@@ -25,6 +25,7 @@ mod network;
 mod options;
 mod parameters;
 mod precision;
+pub(crate) mod sealed;
 mod table;
 pub mod torch;
 mod unit;

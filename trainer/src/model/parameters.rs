@@ -3,6 +3,7 @@
 //! Values, gradients and the optimiser's state lie in the order of construction, so that one pass over flat memory
 //! updates all of them; a layer sees its parameter as a view.
 
+use super::sealed::{self, Notes, Opened, Part};
 use super::{Precision, Table};
 use crate::error::{Error, Result};
 use crate::ops::cast;
@@ -259,29 +260,43 @@ impl Parameters {
         Ok(place.slice_set(&state.contiguous()?, 0, 0)?)
     }
 
-    /// Writes all values, running statistics included, atomically.
+    /// Writes all values, running statistics included, atomically, as ordinary safetensors with checksums in the
+    /// metadata.
     ///
     /// # Errors
     /// The operating system refuses.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let mut tensors = self.tensors()?;
-        tensors.extend(self.table.iter().map(Table::tensor).collect::<Result<Vec<_>>>()?);
-        let on_host: Result<Vec<(String, Tensor)>> =
-            tensors.into_iter().map(|(n, t)| Ok((n, t.to_device(&Device::Cpu)?.contiguous()?))).collect();
-        let bytes = safetensors::serialize(on_host?.iter().map(|(n, t)| (n.as_str(), t)), None)
-            .map_err(|e| Error::data(path, format!("cannot be written: {e}")))?;
+        let bytes = self.to_bytes(&Notes::new()).map_err(|e| match e {
+            Error::Argument(message) => Error::data(path, message),
+            other => other,
+        })?;
         Ok(theory::files::write_atomically(path, &bytes)?)
     }
 
-    /// Replaces all values by those of a file that [`save`](Self::save) wrote.
+    /// What [`save`](Self::save) writes, with these notes.
+    pub(crate) fn to_bytes(&self, notes: &Notes) -> Result<Vec<u8>> {
+        let mut tensors = self.tensors()?;
+        tensors.extend(self.table.iter().map(Table::tensor).collect::<Result<Vec<_>>>()?);
+        let parts = tensors.into_iter().map(|(name, t)| Part::new(name, &t)).collect::<Result<Vec<_>>>()?;
+        sealed::seal(&parts, notes).map_err(|e| Error::argument(format!("cannot be written: {e}")))
+    }
+
+    /// Replaces all values by those of a file that [`save`](Self::save) wrote; checksums are compared where there are
+    /// any.
     ///
     /// # Errors
-    /// Unreadable file; a parameter that is missing there, or has another shape. Nothing is replaced then.
+    /// Unreadable or damaged file; a parameter that is missing there, or has another shape or type of numbers. Nothing
+    /// is replaced then.
     pub fn load(&self, path: &Path) -> Result<()> {
-        std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-        let tensors = candle_core::safetensors::load(path, self.device())
-            .map_err(|e| Error::data(path, format!("not a checkpoint: {e}")))?;
-        let values = self.named(path, &tensors)?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let file = Opened::new(bytes).map_err(|e| Error::data(path, format!("not a checkpoint: {e}")))?;
+        self.load_from(path, &file)
+    }
+
+    /// [`load`](Self::load) from what was read of `path`.
+    pub(crate) fn load_from(&self, path: &Path, file: &Opened) -> Result<()> {
+        let tensors = file.tensors(self.device()).map_err(|e| Error::data(path, e))?;
+        let values = self.singles(path, &tensors)?;
         if let Some(table) = &self.table {
             table.load(&tensors).map_err(|e| Error::data(path, e.to_string()))?;
         }
@@ -300,7 +315,7 @@ impl Parameters {
         state: &Tensor,
         done: usize,
     ) -> Result<()> {
-        let values = self.named(path, tensors)?;
+        let values = self.singles(path, tensors)?;
         if state.dtype() != DType::F32 || state.dims() != self.optimiser_state()?.dims() {
             let message = format!("the optimiser's state has shape {:?}", state.dims());
             return Err(Error::data(path, message));
@@ -336,6 +351,22 @@ impl Parameters {
                 ));
             }
             values.push(value.clone());
+        }
+        Ok(values)
+    }
+
+    /// [`named`](Self::named) in f32, as they were saved: other numbers were put there by somebody else.
+    fn singles(&self, path: &Path, tensors: &HashMap<String, Tensor>) -> Result<Vec<Tensor>> {
+        let values = self.named(path, tensors)?;
+        let names = self.list.iter().map(|parameter| parameter.name.clone());
+        for name in names.chain(self.table.as_ref().map(Table::name)) {
+            if let Some(other) = tensors.get(&name).map(Tensor::dtype).filter(|found| *found != DType::F32) {
+                let found = other.as_str();
+                return Err(Error::data(
+                    path,
+                    format!("'{name}' holds numbers of type {found} instead of f32"),
+                ));
+            }
         }
         Ok(values)
     }

@@ -25,6 +25,6 @@ pub use plan::{Plan, PlannedRun};
 pub use study::{Studies, studies};
 pub use sweep::{Collected, Pool};
 pub use train::{
-    Folder, Manifest, Metrics, Progress, Provenance, SamplesId, Session, Task, TrainedRun, load_network,
-    metrics, run_config, train,
+    Folder, Lease, Manifest, Metrics, Owner, Progress, Provenance, SamplesId, Session, Task, TrainedRun,
+    load_network, metrics, ownership, run_config, train,
 };

@@ -74,13 +74,15 @@ impl Plan {
         for (run, id) in runs.iter().zip(&ids) {
             let PlannedRun { name, config } = run;
             config.check().map_err(|error| Error::argument(format!("{name}: {error}")))?;
+            if let Some(other) = by_id.insert(id.as_str(), name) {
+                let known =
+                    if other == name { name.clone() } else { format!("{other}, also called {name},") };
+                return Err(Error::argument(format!(
+                    "{known} stands in the plan twice: the same settings and seed"
+                )));
+            }
             if by_name.insert(name.as_str(), ()).is_some() {
                 return Err(Error::argument(format!("two runs of the plan are called {name}")));
-            }
-            if let Some(other) = by_id.insert(id.as_str(), name) {
-                return Err(Error::argument(format!(
-                    "{other} and {name} are one run: the same settings and seed"
-                )));
             }
         }
         let varied = varied(&runs);

@@ -36,7 +36,7 @@ fn axes_make_every_combination_once() {
         assert_eq!(run.config.batch_size == 64, run.config.learning_rate == 0.5);
         assert_eq!(run.name, run.id());
     }
-    let title = "[16/16] batch_size = 64, learning_rate = 0.5, loss.beta = 2.0, loss.kind = hard, negatives = 15, seed = 11, temperature = 1.0";
+    let title = "[16/16] batch_size = 64, learning_rate = 0.5, loss.beta = 2.0, loss.class_probability = 0.1, loss.kind = hard, negatives = 15, seed = 11, temperature = 1.0";
     assert_eq!(plan.title(15), title);
 }
 
@@ -65,8 +65,8 @@ fn a_plan_survives_its_file() {
     }
     let text = std::fs::read_to_string(&path).unwrap();
     for (from, to, words) in [
-        ("\"epochs\":200", "\"epochs\":201", "line 1: the id"),
-        ("\"epochs\":200", "\"epoch\":200", "line 1: unknown field `epoch`"),
+        ("\"epochs\":500", "\"epochs\":501", "line 1: the id"),
+        ("\"epochs\":500", "\"epoch\":500", "line 1: unknown field `epoch`"),
         ("\"name\":\"n0032-s", "\"name\":\"../n0032-s", "no name of a folder"),
     ] {
         assert!(text.contains(from), "{text}");
@@ -109,7 +109,7 @@ fn plans_that_cannot_be_are_refused_in_one_line() {
         ("config = \"nowhere.toml\"", "nowhere.toml"),
         ("preset = \"digits\"\n[grid]\nseed = 7", "grid.seed = 7"),
         ("preset = \"digits\"\n[grid]\nseed = []", "no values"),
-        ("preset = \"digits\"\n[grid]\nseed = [7, 7]", "the same settings and seed"),
+        ("preset = \"digits\"\n[grid]\nseed = [7, 7]", "stands in the plan twice"),
         ("preset = \"digits\"\n[grid]\nsede = [7]", "sede"),
         ("preset = \"digits\"\n[[zip]]\nseed = [7, 8]\nepochs = [1]", "seed"),
         ("preset = \"digits\"\n[grid]\nepochs = [0]", "epochs = 0"),

@@ -103,7 +103,7 @@ impl Baseline {
         }
         let folder = self.folder(sweep);
         files::create_folder(&folder)?;
-        let _owner = Owner::take(&folder)?;
+        let _owner = Owner::take(&folder, session.stop)?;
         let found = match self.kind {
             BaselineKind::Untrained => evaluate::untrained_accuracies(&self.config, split, session)?.to_vec(),
             BaselineKind::Pixels => evaluate::pixel_accuracies(split)?.into_iter().collect(),

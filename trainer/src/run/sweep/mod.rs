@@ -32,8 +32,10 @@ pub use state::{RunState, SweepRun};
 pub use worker::{Finished, run_one};
 
 use super::plan::{self, Plan};
+use super::train::is_whole;
 use super::{Folder, Manifest};
 use crate::error::{Error, Result};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -92,11 +94,16 @@ fn tell_of_kept(plan: &Plan, path: &Path, missing: &[usize], pool: &Pool<'_>) ->
 pub fn sweep(plan: &Plan, path: &Path, pool: &Pool<'_>, data: Option<&Path>) -> Result<Collected> {
     let states: Vec<RunState> =
         plan.runs().iter().map(|run| Ok(SweepRun::read(path, run)?.state)).collect::<Result<_>>()?;
-    let is_missing = |state: &RunState| match state {
-        RunState::Failed { .. } => pool.retry || !state.is_settled(),
-        state => !state.is_settled(),
+    let is_missing = |index: usize| match &states[index] {
+        RunState::Failed { repeats, .. } => Ok(pool.retry || !repeats),
+        RunState::Finished { .. } => {
+            let run = &plan.runs()[index];
+            Ok(!is_whole(&run_folder(path, &run.name), &run.config)?)
+        }
+        _ => Ok(true),
     };
-    let missing: Vec<usize> = (0..states.len()).filter(|&index| is_missing(&states[index])).collect();
+    let found: Vec<bool> = (0..states.len()).into_par_iter().map(is_missing).collect::<Result<_>>()?;
+    let missing: Vec<usize> = (0..states.len()).filter(|&index| found[index]).collect();
     check(plan, &missing, path, data, pool.resources.jobs)?;
     claim(plan, path, data)?;
     tell_of_kept(plan, path, &missing, pool)?;

@@ -1,9 +1,10 @@
 //! The runs of a sweep on this machine: a process each, so many at a time.
 
 use super::state::{RunState, SweepRun};
-use super::worker;
+use super::{run_folder, worker};
 use crate::error::{Error, Result};
 use crate::run::plan::{FILE, Plan};
+use crate::run::train::is_whole;
 use crate::run::{Progress, Task};
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
@@ -128,7 +129,11 @@ impl Work<'_> {
         {
             let run = SweepRun::read(self.sweep, self.plan.run(index)?)?;
             match run.state {
-                RunState::Finished { .. } => self.finish(index, &worker::message(&run), true),
+                // Another process did it meanwhile; where not, its model is damaged and it is done again.
+                RunState::Finished { .. } if is_whole(&run_folder(self.sweep, &run.name), &run.config)? => {
+                    let task = self.pool.progress.task(&self.plan.title(index), 1);
+                    task.finish(&format!("{}, by another process", worker::message(&run)));
+                }
                 RunState::Running { .. } => self.elsewhere.push(index),
                 _ => {
                     let worker = self.worker(index)?;
@@ -137,12 +142,6 @@ impl Work<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Says that a run is done that this call had nothing to do with.
-    fn finish(&self, index: usize, message: &str, kept: bool) {
-        let task = self.pool.progress.task(&self.plan.title(index), 1);
-        task.finish(&format!("{message}{}", if kept { ", kept from before" } else { "" }));
     }
 
     fn worker(&self, index: usize) -> Result<Worker> {
@@ -179,7 +178,7 @@ impl Work<'_> {
 
     /// When the run saved last.
     fn saved(&self, index: usize) -> Option<std::time::SystemTime> {
-        let folder = super::run_folder(self.sweep, &self.plan.runs()[index].name);
+        let folder = run_folder(self.sweep, &self.plan.runs()[index].name);
         let when = |name: &str| std::fs::metadata(folder.join(name)).and_then(|found| found.modified()).ok();
         ["checkpoint.safetensors", "model.safetensors"].into_iter().filter_map(when).max()
     }

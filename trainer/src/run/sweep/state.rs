@@ -154,9 +154,11 @@ fn read(folder: &Path, run: &PlannedRun) -> Result<(RunState, Vec<LossComponents
             Err(why) => reason = why,
         }
     }
-    if let Some(lease) = ownership(folder)?.filter(|lease| lease.is_alive()) {
-        let (epoch, note) = (lease.epoch(), one_line(&lease.describe()));
-        return without_rows(RunState::Running { epoch, note });
+    if let Some(lease) = ownership(folder)?
+        && lease.is_alive(folder)?
+    {
+        let note = one_line(&format!("process {} on {}: {}", lease.pid, lease.host, lease.note));
+        return without_rows(RunState::Running { epoch: lease.epoch as usize, note });
     }
     if let Some(bytes) = content(&folder.join(FAILED))?
         && let Ok(Failed { id, reason, repeats }) = serde_json::from_slice(&bytes)

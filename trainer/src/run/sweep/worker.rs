@@ -6,6 +6,7 @@ use super::{check, run_folder};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::run::plan::PlannedRun;
+use crate::run::train::is_whole;
 use crate::run::{EvaluationSettings, Session, Task, TrainedRun, measure_run, train};
 use std::path::Path;
 use theory::losses::Quantity;
@@ -39,7 +40,12 @@ pub fn run_one<G>(
     let folder = run_folder(sweep, &run.name);
     let before = SweepRun::read(sweep, run)?;
     match before.state {
-        RunState::Finished { .. } => return Ok(Finished { kept: true, message: message(&before) }),
+        RunState::Finished { .. } if is_whole(&folder, &run.config)? => {
+            return Ok(Finished { kept: true, message: message(&before) });
+        }
+        RunState::Running { note, .. } => {
+            return Err(Error::Busy(format!("{} is in use by {note}", folder.display())));
+        }
         RunState::Failed { reason, repeats: true } if !retry => {
             return Err(Error::NonFinite(format!("{reason} (failed before; --retry tries again)")));
         }

@@ -1,29 +1,48 @@
-//! When a checkpoint is saved, and what must hold before: the record is on the disk, and every weight is finite.
+//! When a checkpoint is saved, and what must hold before: the record is on the disk, every weight is finite, and the
+//! folder is still ours.
 
-use super::{Metrics, Run, checkpoint, plans};
+use super::checkpoints::Checkpoints;
+use super::trained::model_notes;
+use super::{Metrics, Owner, Run, checkpoint, plans};
 use crate::error::{Error, Result};
 use candle_core::{CpuStorage, Device, Storage, Tensor};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Writes checkpoints now and then.
+/// Writes what a run leaves.
 pub(super) struct Checkpointer {
-    pub path: PathBuf,
+    checkpoints: Checkpoints,
     settings: String,
     every: Duration,
     last: Instant,
-    pub metrics: Metrics,
+    metrics: Metrics,
+    pub owner: Owner,
 }
 
 impl Checkpointer {
     /// The first checkpoint is due after the time between two.
-    pub fn new(path: PathBuf, settings: String, every: Duration, metrics: Metrics) -> Self {
-        Self { path, settings, every, last: Instant::now(), metrics }
+    pub fn new(
+        checkpoints: Checkpoints,
+        settings: String,
+        every: Duration,
+        metrics: Metrics,
+        owner: Owner,
+    ) -> Self {
+        Self { checkpoints, settings, every, last: Instant::now(), metrics, owner }
     }
 
     /// Whether it is time for the next.
     pub fn is_due(&self) -> bool {
         self.last.elapsed() >= self.every
+    }
+
+    /// Adds a row to the metrics.
+    ///
+    /// # Errors
+    /// Another process took over the folder; the operating system refuses.
+    pub fn record(&mut self, step: u64, epoch: u64, values: &[(&str, f64)]) -> Result<()> {
+        self.owner.verify()?;
+        self.metrics.record(step, epoch, values)
     }
 
     /// Neither a checkpoint nor a finished run holds a number that is not finite.
@@ -43,43 +62,57 @@ impl Checkpointer {
     /// Saves where the run stands.
     ///
     /// # Errors
-    /// A weight that is not finite; the operating system refuses.
+    /// A weight that is not finite; another process took over the folder; the operating system refuses.
     pub fn save(&mut self, run: &Run<'_>) -> Result<()> {
-        self.require_finite(run)?;
-        // First, so that the record never ends before the checkpoint.
-        self.metrics.flush()?;
-        self.save_plans(run)?;
-        checkpoint::save(&self.path, &run.network, run.queue.as_ref(), &self.settings, &run.position)?;
+        self.before(run)?;
+        let (queue, metrics) = (run.queue.as_ref(), self.metrics.lines());
+        let bytes = checkpoint::to_bytes(&run.network, queue, &self.settings, &run.position, metrics)?;
+        self.owner.verify()?;
+        self.checkpoints.put(&bytes)?;
         self.last = Instant::now();
         Ok(())
     }
 
-    /// Before the weights that were computed so.
-    fn save_plans(&self, run: &Run<'_>) -> Result<()> {
-        plans::save(&self.path.with_file_name(plans::PLANS), run.network.parameters().device())
+    /// What is on the disk before the weights are: the record, and how they were computed.
+    fn before(&mut self, run: &Run<'_>) -> Result<()> {
+        self.require_finite(run)?;
+        self.owner.verify()?;
+        self.metrics.flush()?;
+        plans::save(&self.checkpoints.last().with_file_name(plans::PLANS), run.network.parameters().device())
     }
 
     /// What to say about the last checkpoint.
     pub fn describe(&self) -> String {
-        match self.path.exists() {
-            true => format!("the last checkpoint is {}", self.path.display()),
-            false => "there is no checkpoint yet".into(),
+        let last = self.checkpoints.last();
+        match theory::files::exists(last) {
+            Ok(true) => format!("the last checkpoint is {}", last.display()),
+            Ok(false) => "there is no checkpoint yet".into(),
+            // The message that this becomes part of is about something worse.
+            Err(error) => format!("whether there is a checkpoint is not known ({error})"),
         }
     }
 
-    /// Saves the weights of the finished run, whose checkpoint goes.
+    /// Where the last checkpoint is.
+    pub fn path(&self) -> &Path {
+        self.checkpoints.last()
+    }
+
+    /// Saves the weights of the finished run, whose checkpoints go when those are on the disk.
     ///
     /// # Errors
-    /// A weight that is not finite; the operating system refuses.
-    pub fn finish(mut self, run: &Run<'_>, model: &Path) -> Result<()> {
-        self.require_finite(run)?;
-        self.metrics.flush()?;
-        self.save_plans(run)?;
-        run.network.parameters().save(model)?;
-        match self.path.exists() {
-            true => std::fs::remove_file(&self.path).map_err(|e| Error::io(&self.path, e)),
-            false => Ok(()),
-        }
+    /// A weight that is not finite; another process took over the folder; the operating system refuses.
+    pub fn finish(&mut self, run: &Run<'_>, model: &Path) -> Result<()> {
+        self.before(run)?;
+        let bytes = run.network.parameters().to_bytes(&model_notes(run.config, run.position.last_loss))?;
+        self.owner.verify()?;
+        theory::files::write_atomically(model, &bytes)?;
+        self.checkpoints.remove()
+    }
+
+    /// Has the tables hold what the record does, where a run ends before its end.
+    pub fn give_up(&mut self) {
+        // Why the run ended is worth more than why these were not written.
+        let _ = self.owner.verify().and_then(|()| self.metrics.flush());
     }
 }
 

@@ -1,8 +1,11 @@
 //! Folders that this program owns, known by their [`Manifest`].
 
 use super::Manifest;
+use super::owner::{LOCK, OWNER, Owner};
 use crate::error::{Error, Result};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use theory::files;
 
 /// A folder of this program.
 #[derive(Debug, Clone)]
@@ -17,9 +20,24 @@ impl Folder {
     /// As for [`check`](Self::check); the operating system refuses.
     pub fn create(path: &Path, manifest: &Manifest) -> Result<Self> {
         Self::check(path, manifest)?;
-        std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
+        files::create_folder(path)?;
         manifest.write(path)?;
         Ok(Self { path: path.to_path_buf() })
+    }
+
+    /// Makes the folder of a run, if need be, and takes it; what an interruption left half-written goes.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check), before anything is written, and [`Owner::take`].
+    pub(super) fn claim(path: &Path, manifest: &Manifest, stop: &dyn Fn() -> bool) -> Result<Owner> {
+        // A folder that is not ours gets no lock.
+        Self::check(path, manifest)?;
+        files::create_folder(path)?;
+        let owner = Owner::take(path, stop)?;
+        files::remove_unfinished(path)?;
+        // Somebody else may have been faster, and be gone.
+        Self::check(path, manifest)?;
+        Ok(owner)
     }
 
     /// Opens a folder whose results are those of `manifest`, and stay; it goes on to say who made them.
@@ -35,21 +53,20 @@ impl Folder {
         Ok(Self { path: path.to_path_buf() })
     }
 
-    /// Whether results of `manifest` may go to this folder: it is not there, is empty, or holds such results.
+    /// Whether results of `manifest` may go to this folder: it is not there, is empty, or holds such results. Marks of an
+    /// owner, and what an interruption left half-written, are nothing.
     ///
     /// # Errors
     /// The path is no folder; the folder holds something that is not ours, or results of another kind, of other
-    /// settings or samples.
+    /// settings or samples; the operating system refuses to say.
     pub fn check(path: &Path, manifest: &Manifest) -> Result<()> {
-        if !path.exists() {
-            return Ok(());
-        }
-        if !path.is_dir() {
-            return Err(Error::argument(format!("{} exists and is no folder", path.display())));
-        }
-        let mut entries = std::fs::read_dir(path).map_err(|e| Error::io(path, e))?;
-        if entries.next().is_none() {
-            return Ok(());
+        match is_folder(path)? {
+            None => return Ok(()),
+            Some(false) => {
+                return Err(Error::argument(format!("{} exists and is no folder", path.display())));
+            }
+            Some(true) if is_empty(path)? => return Ok(()),
+            Some(true) => {}
         }
         let found = Self::manifest(path, &manifest.kind)?;
         if let Some(difference) = found.difference(manifest) {
@@ -65,9 +82,9 @@ impl Folder {
     /// Opens a folder that holds results of `kind`.
     ///
     /// # Errors
-    /// The folder does not exist or holds no such results.
+    /// The folder does not exist or holds no such results; the operating system refuses.
     pub fn open(path: &Path, kind: &str) -> Result<(Self, Manifest)> {
-        if !path.is_dir() {
+        if is_folder(path)? != Some(true) {
             return Err(Error::argument(format!("there is no folder {}", path.display())));
         }
         let manifest = Self::manifest(path, kind)?;
@@ -92,6 +109,27 @@ impl Folder {
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Whether a path is that of a folder; `None` where nothing is.
+fn is_folder(path: &Path) -> Result<Option<bool>> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(Some(found.is_dir())),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(path, e)),
+    }
+}
+
+/// Whether a folder holds nothing but what is nothing.
+fn is_empty(path: &Path) -> Result<bool> {
+    let io = |e| Error::io(path, e);
+    for entry in std::fs::read_dir(path).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        if name != LOCK && name != OWNER && !files::is_unfinished(&name) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -134,5 +172,19 @@ mod tests {
         // What is made anew is of this version.
         Folder::create(folder.path(), &moved).unwrap();
         assert_eq!(found(), moved);
+    }
+
+    #[test]
+    fn what_a_process_that_was_killed_at_once_left_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [LOCK, OWNER, ".Ab12.partial", ".owner.1.partial"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        Folder::create(folder.path(), &manifest(3)).unwrap();
+        // Where the manifest cannot be read, that is not where there is none.
+        std::fs::remove_file(folder.path().join("run.json")).unwrap();
+        std::fs::create_dir(folder.path().join("run.json")).unwrap();
+        let error = Folder::check(folder.path(), &manifest(3)).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
     }
 }

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::model::Precision;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use theory::files::write_atomically;
 use toml::{Table, Value};
@@ -134,7 +135,8 @@ impl Manifest {
     /// That of a folder.
     ///
     /// # Errors
-    /// The folder has none of this program, or one of a format that an earlier version wrote.
+    /// The folder has none of this program, or one of a format that an earlier version wrote; the operating system
+    /// refuses to read it.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let foreign = || {
             Error::argument(format!(
@@ -142,7 +144,11 @@ impl Manifest {
                 folder.display()
             ))
         };
-        let text = std::fs::read_to_string(folder.join(FILE)).map_err(|_| foreign())?;
+        let file = folder.join(FILE);
+        let text = std::fs::read_to_string(&file).map_err(|e| match e.kind() {
+            ErrorKind::NotFound | ErrorKind::InvalidData => foreign(),
+            _ => Error::io(&file, e),
+        })?;
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|_| foreign())?;
         if value["program"] != PROGRAM {
             return Err(foreign());

@@ -1,11 +1,30 @@
 //! The training loop.
 //!
-//! A run is a folder: `run.json` ([`Manifest`]), `config.toml`, [`metrics`], and in the end `model.safetensors`. Until
-//! then `checkpoint.safetensors` says where it stands, so that an interrupted run goes on; on the CPU with the same
-//! bits as one that was not interrupted.
+//! A run is a folder:
+//!
+//! | file | what |
+//! |---|---|
+//! | `run.json` | which program made it, with which settings, from which samples ([`Manifest`]) |
+//! | `config.toml` | the settings |
+//! | `metrics.jsonl`, `metrics.csv`, `events.out.tfevents.*` | [`metrics`] |
+//! | `model.safetensors` | the weights; a folder that has them, whole, holds a finished run |
+//! | `checkpoint.safetensors`, `checkpoint.previous.safetensors` | where the run stands, and where it stood before; they go when the model is on the disk |
+//! | `plans.json` | on a GPU with cuDNN: how convolutions are computed |
+//! | `lock`, `owner.json` | who works on it ([`Owner`]) |
+//! | `*.damaged.safetensors` | what was found damaged, and set aside with a warning |
+//!
+//! What it promises:
+//!
+//! - One process at a time works on a folder ([`Owner`]); another one is told so and changes nothing.
+//! - A run that was interrupted, at any moment and in any way, goes on from its last checkpoint; on the CPU with the
+//!   same bits as one that was not, `metrics.jsonl` included, whatever became of that file meanwhile.
+//! - Model and checkpoints have checksums over every byte. A damaged checkpoint is set aside, and the one before is
+//!   used; without one, the run begins anew. A damaged model is set aside, and the run is trained anew.
+//! - A file that cannot be read is an error. Only one that is not there is taken as not there.
 
 mod checkpoint;
 mod checkpointer;
+mod checkpoints;
 mod folder;
 mod manifest;
 pub mod metrics;
@@ -24,9 +43,10 @@ pub use folder::Folder;
 pub(super) use manifest::difference as settings_difference;
 pub use manifest::{Manifest, Provenance, SamplesId};
 pub use metrics::Metrics;
-pub(super) use owner::{Owner, ownership};
+pub use owner::{BEAT, LEASE, Lease, Owner, ownership};
 pub use progress::{Progress, Task};
 pub use session::Session;
+pub(super) use trained::is_whole;
 pub use trained::{TrainedRun, load_network, run_config};
 
 use super::{Config, Objective};
@@ -38,13 +58,12 @@ use crate::model::Network;
 use crate::optim::{Optimiser, Schedule};
 use candle_core::{DType, Tensor};
 use checkpointer::{Checkpointer, all_finite_here};
+use checkpoints::Checkpoints;
 use measure::rng::{Purpose, permutation, stream};
 use momentum_queue::MomentumQueue;
 use state::TrainState;
 use std::path::Path;
 use trained::MODEL;
-
-const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Steps after which losses and gradients are looked at on a GPU; to look is to wait for it. On the CPU: every step.
 const LOOK_EVERY: usize = 20;
@@ -54,11 +73,13 @@ const MOST_STEPS: usize = 100_000_000;
 
 /// Trains one encoder on `samples` into `path`.
 ///
-/// A folder that holds the finished run of the same settings is kept as it is.
+/// A folder that holds the finished run of the same settings is kept as it is. Nobody else may work on the folder
+/// meanwhile, nor as long as the owner in what is returned lives.
 ///
 /// # Errors
-/// A folder that is not ours, or that holds an unfinished run where `resume` is not set; a batch larger than the
-/// training set; a loss or gradient that is not finite; an interruption, after a checkpoint.
+/// A folder that is not ours, that another process works on ([`Error::Busy`]), or that holds an unfinished run where
+/// `resume` is not set; a batch larger than the training set; a loss or gradient that is not finite; an interruption,
+/// after a checkpoint.
 pub fn train(
     config: &Config,
     samples: &Samples,
@@ -79,52 +100,41 @@ pub fn train(
     let mut run = Run::new(config, samples, batches, session)?;
     let manifest = Manifest::new("train", config)?.with_data(session.data);
     let manifest = manifest.with_provenance(run.provenance(session));
-    let [model, checkpoint] = [MODEL, CHECKPOINT].map(|name| path.join(name));
-    let folder = match model.exists() || checkpoint.exists() {
-        true => Folder::keep(path, &manifest)?,
-        false => Folder::create(path, &manifest)?,
-    };
-    if model.exists() {
-        return TrainedRun::kept(folder);
+    let owner = Folder::claim(path, &manifest, session.stop)?;
+    let checkpoints = Checkpoints::new(path);
+    if let Some(final_loss) = trained::finished(path, config)? {
+        let folder = Folder::keep(path, &manifest)?;
+        // Left where the process ended between the model and their end.
+        checkpoints.remove()?;
+        return Ok(TrainedRun { folder, owner, kept: true, final_loss });
     }
-    if checkpoint.exists() && !session.resume {
+    if checkpoints.exist()? && !session.resume {
         return Err(Error::argument(format!(
             "{} holds an unfinished run: --resume continues it; to begin anew, remove the folder",
             path.display()
         )));
     }
+    let found = checkpoints.newest()?;
+    let folder = match found {
+        Some(_) => Folder::keep(path, &manifest)?,
+        None => Folder::create(path, &manifest)?,
+    };
     plans::restore(&folder.file(plans::PLANS), session.device)?;
     theory::files::write_atomically(&folder.file("config.toml"), settings.as_bytes())?;
-    if checkpoint.exists() {
+    let mut lines = String::new();
+    if let Some((path, file)) = &found {
         let (network, optimiser, queue) = (&mut run.network, &mut run.optimiser, run.queue.as_mut());
-        run.position = checkpoint::load(&checkpoint, network, optimiser, queue, &settings)?;
+        (run.position, lines) = checkpoint::load((path, file), network, optimiser, queue, &settings)?;
         task.advance(run.position.epoch);
     }
-    let metrics = Metrics::open(folder.path(), Some(run.position.step))?;
-    let record = folder.file("metrics.jsonl");
-    let (rows, epochs) = (metrics::jsonl::read(&record)?.len(), run.position.epoch);
-    if rows != epochs {
-        return Err(Error::data(&record, format!("has {rows} rows up to the checkpoint's epoch {epochs}")));
-    }
-    let mut checkpointer = Checkpointer::new(checkpoint, settings, session.checkpoint_every, metrics);
-    while run.position.epoch < config.epochs {
-        run.epoch(&mut checkpointer, session)?;
-        let loss = run.position.last_loss.unwrap_or(f64::NAN);
-        let rate = run.schedule.rate(run.position.step as usize - 1);
-        let epoch = run.position.epoch as u64 - 1;
-        let mut values = vec![("loss", loss), ("learning_rate", rate)];
-        values.extend(run.about_negatives());
-        // Known and recorded: the next epoch counts anew.
-        (run.position.kept_same, run.position.kept_known) = (0, 0);
-        checkpointer.metrics.record(run.position.step, epoch, &values)?;
-        task.step(|| format!("loss {loss:.3}"));
-        // After the record, so that the checkpoint never stands before it.
-        if run.position.epoch < config.epochs {
-            run.pause(&mut checkpointer, session)?;
-        }
-    }
-    checkpointer.finish(&run, &model)?;
-    Ok(TrainedRun { folder, kept: false, final_loss: run.position.last_loss.unwrap_or(f64::NAN) })
+    drop(found);
+    let metrics = Metrics::open(folder.path(), &lines)?;
+    let mut checkpointer = Checkpointer::new(checkpoints, settings, session.checkpoint_every, metrics, owner);
+    let done = run.finish(&mut checkpointer, session, task);
+    done.and_then(|()| checkpointer.finish(&run, &folder.file(MODEL)))
+        .inspect_err(|_| checkpointer.give_up())?;
+    let final_loss = run.position.last_loss.unwrap_or(f64::NAN);
+    Ok(TrainedRun { folder, owner: checkpointer.owner, kept: false, final_loss })
 }
 
 /// A run in progress.
@@ -200,6 +210,30 @@ impl<'a> Run<'a> {
         samples.computed_on(session.device, session.precision)
     }
 
+    /// All epochs that are left.
+    fn finish(&mut self, checkpointer: &mut Checkpointer, session: &Session<'_>, task: &Task) -> Result<()> {
+        let epochs = self.config.epochs;
+        checkpointer.owner.report(self.position.epoch as u64, epochs as u64, "training");
+        while self.position.epoch < epochs {
+            self.epoch(checkpointer, session)?;
+            let loss = self.position.last_loss.unwrap_or(f64::NAN);
+            let rate = self.schedule.rate(self.position.step as usize - 1);
+            let done = self.position.epoch as u64;
+            let mut values = vec![("loss", loss), ("learning_rate", rate)];
+            values.extend(self.about_negatives());
+            // Known and recorded: the next epoch counts anew.
+            (self.position.kept_same, self.position.kept_known) = (0, 0);
+            checkpointer.record(self.position.step, done - 1, &values)?;
+            checkpointer.owner.report(done, epochs as u64, &format!("loss {loss:.3}"));
+            task.step(|| format!("loss {loss:.3}"));
+            // After the record, so that the checkpoint never stands before it.
+            if self.position.epoch < epochs {
+                self.pause(checkpointer, session)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The rest of the epoch that the position is in; afterwards it is at the start of the next.
     fn epoch(&mut self, checkpointer: &mut Checkpointer, session: &Session<'_>) -> Result<()> {
         let (config, epoch) = (self.config, self.position.epoch);
@@ -243,7 +277,7 @@ impl<'a> Run<'a> {
         }
         checkpointer.save(self)?;
         if stops {
-            let (step, path) = (self.position.step, checkpointer.path.display());
+            let (step, path) = (self.position.step, checkpointer.path().display());
             return Err(Error::Interrupted(format!(
                 "interrupted after step {step}; {path} is saved: the same command goes on from there (train: with --resume)"
             )));

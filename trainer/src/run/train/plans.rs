@@ -38,7 +38,10 @@ mod kept {
     }
 
     pub(in crate::run::train) fn restore(path: &Path, device: &Device) -> Result<()> {
-        let (Device::Cuda(device), true) = (device, path.exists()) else { return Ok(()) };
+        let Device::Cuda(device) = device else { return Ok(()) };
+        if !theory::files::exists(path)? {
+            return Ok(());
+        }
         let Ok(version) = cudnn::availability(device) else { return Ok(()) };
         let name = gauge::name(device)?;
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;

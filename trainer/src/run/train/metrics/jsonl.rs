@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use theory::files::write_atomically;
 
@@ -86,6 +86,14 @@ pub(super) fn text(value: f64) -> String {
 /// The file cannot be read; a line other than the last is no record.
 pub fn read(path: &Path) -> Result<Vec<Record>> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    parse(&bytes).map_err(|message| Error::data(path, message))
+}
+
+/// All records of the bytes of a file.
+///
+/// # Errors
+/// A line other than the last is no record, in words that follow the file's name.
+pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Vec<Record>, String> {
     let mut lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
     lines.pop_if(|line| !line.ends_with(b"\n"));
     let record = |line: &[u8]| {
@@ -98,7 +106,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
             Ok(record) => records.push(record),
             // When the machine fails, the length of a file may reach the disk before its content.
             Err(_) if index + 1 == lines.len() => {}
-            Err(message) => return Err(Error::data(path, format!("line {}: {message}", index + 1))),
+            Err(message) => return Err(format!("line {}: {message}", index + 1)),
         }
     }
     Ok(records)
@@ -112,30 +120,32 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens the file and returns what stays in it: nothing for `None`, else the records of steps up to `resume_at`.
+    /// Opens the file, which holds these lines and nothing else afterwards.
     ///
     /// # Errors
-    /// As [`read`]; the operating system refuses to write.
-    pub fn open(path: &Path, resume_at: Option<u64>) -> Result<(Self, Vec<Record>)> {
-        let mut records = match resume_at {
-            Some(_) if path.exists() => read(path)?,
-            _ => Vec::new(),
+    /// The operating system refuses to read what is there, or to write.
+    pub fn open(path: &Path, lines: &str) -> Result<Self> {
+        let io = |e| Error::io(path, e);
+        let is_same = match std::fs::read(path) {
+            Ok(found) => found == lines.as_bytes(),
+            Err(e) if e.kind() == ErrorKind::NotFound => false,
+            Err(e) => return Err(io(e)),
         };
-        records.retain(|record| Some(record.step) <= resume_at);
-        let lines = records.iter().map(Record::to_line).collect::<Result<String>>()?;
-        if std::fs::read(path).ok().as_deref() != Some(lines.as_bytes()) {
+        if !is_same {
             write_atomically(path, lines.as_bytes())?;
         }
-        let file = OpenOptions::new().append(true).open(path).map_err(|e| Error::io(path, e))?;
-        Ok((Self { file, path: path.to_path_buf() }, records))
+        let file = OpenOptions::new().append(true).open(path).map_err(io)?;
+        Ok(Self { file, path: path.to_path_buf() })
     }
 
-    /// Adds a line, with one call to the operating system.
+    /// Adds a line, with one call to the operating system; returns it.
     ///
     /// # Errors
     /// A name is `step`, `epoch`, empty, or there twice; the operating system refuses.
-    pub fn append(&mut self, record: &Record) -> Result<()> {
-        self.file.write_all(record.to_line()?.as_bytes()).map_err(|e| Error::io(&self.path, e))
+    pub fn append(&mut self, record: &Record) -> Result<String> {
+        let line = record.to_line()?;
+        self.file.write_all(line.as_bytes()).map_err(|e| Error::io(&self.path, e))?;
+        Ok(line)
     }
 
     /// Waits until the lines are on the disk.
@@ -144,10 +154,5 @@ impl Writer {
     /// The operating system refuses.
     pub fn synchronise(&self) -> Result<()> {
         self.file.sync_data().map_err(|e| Error::io(&self.path, e))
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }

@@ -1,8 +1,9 @@
 //! Metrics of a run: rows (step s, epoch e, {name: value}) in three files of the run's folder.
 //!
 //! - `metrics.jsonl` is the record ([`jsonl`]): a row is in it as soon as it was recorded, and a run that was
-//!   interrupted and resumed has the same bytes in it as one that was not. It holds no time of day.
-//! - `metrics.csv` is made from it at checkpoints and at the end ([`csv`]).
+//!   interrupted and resumed has the same bytes in it as one that was not. It holds no time of day. A checkpoint keeps
+//!   its lines, too, so that a file that was lost or damaged comes back with the checkpoint.
+//! - `metrics.csv` is made from it at checkpoints and at the end, also where the run fails ([`csv`]).
 //! - `events.out.tfevents.TIME.trainer` is for TensorBoard ([`tensorboard`]), written along and rewritten from the
 //!   record on resuming.
 //!
@@ -17,11 +18,11 @@ mod tests;
 
 pub use jsonl::Record;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// File names in the run's folder.
-const JSONL: &str = "metrics.jsonl";
+pub(super) const JSONL: &str = "metrics.jsonl";
 const CSV: &str = "metrics.csv";
 
 /// The open metrics of a run.
@@ -30,22 +31,31 @@ pub struct Metrics {
     jsonl: jsonl::Writer,
     csv: PathBuf,
     events: tensorboard::Writer,
+    records: Vec<Record>,
+    /// `metrics.jsonl`.
+    lines: String,
 }
 
 impl Metrics {
     /// Opens the metrics of the run in `folder`, which exists.
     ///
-    /// `resume_at` is the step of the checkpoint that the run goes on from: rows of later steps are dropped, as is a
-    /// row that a crash cut off. `None` begins anew, and what was there is dropped.
+    /// `lines` are those of `metrics.jsonl` up to the point that the run goes on from, as [`lines`](Self::lines) gave
+    /// them; none where it begins anew. Whatever else was there is dropped.
     ///
     /// # Errors
-    /// A row other than the last cannot be read; the operating system refuses.
-    pub fn open(folder: &Path, resume_at: Option<u64>) -> Result<Self> {
-        let (jsonl, records) = jsonl::Writer::open(&folder.join(JSONL), resume_at)?;
+    /// A line that is no record; the operating system refuses.
+    pub fn open(folder: &Path, lines: &str) -> Result<Self> {
+        let (path, csv) = (folder.join(JSONL), folder.join(CSV));
+        let records = jsonl::parse(lines.as_bytes()).map_err(|message| Error::data(&path, message))?;
+        let jsonl = jsonl::Writer::open(&path, lines)?;
         let events = tensorboard::Writer::rewrite(folder, &records)?;
-        let metrics = Self { jsonl, csv: folder.join(CSV), events };
-        csv::write(&metrics.csv, &records)?;
-        Ok(metrics)
+        csv::write(&csv, &records)?;
+        Ok(Self { jsonl, csv, events, records, lines: lines.to_string() })
+    }
+
+    /// What `metrics.jsonl` holds.
+    pub fn lines(&self) -> &str {
+        &self.lines
     }
 
     /// Records the values of a step; they are in the files when this returns.
@@ -55,25 +65,19 @@ impl Metrics {
     pub fn record(&mut self, step: u64, epoch: u64, values: &[(&str, f64)]) -> Result<()> {
         let values = values.iter().map(|(name, value)| ((*name).to_string(), *value)).collect();
         let record = Record { step, epoch, values };
-        self.jsonl.append(&record)?;
-        self.events.append(&record)
+        self.lines += &self.jsonl.append(&record)?;
+        self.events.append(&record)?;
+        self.records.push(record);
+        Ok(())
     }
 
-    /// Brings everything to the disk and writes `metrics.csv`: to be called before a checkpoint is.
+    /// Brings everything to the disk and writes `metrics.csv`: to be called before a checkpoint is, and in the end.
     ///
     /// # Errors
     /// The operating system refuses.
     pub fn flush(&mut self) -> Result<()> {
         self.jsonl.synchronise()?;
-        csv::write(&self.csv, &jsonl::read(self.jsonl.path())?)?;
+        csv::write(&self.csv, &self.records)?;
         self.events.synchronise()
-    }
-
-    /// [`Metrics::flush`] for the last time.
-    ///
-    /// # Errors
-    /// The operating system refuses.
-    pub fn finish(mut self) -> Result<()> {
-        self.flush()
     }
 }

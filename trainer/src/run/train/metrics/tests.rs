@@ -36,18 +36,26 @@ fn event_file(folder: &Path) -> PathBuf {
 #[test]
 fn a_resumed_run_leaves_the_bytes_of_an_uninterrupted_one() {
     let straight = tempfile::tempdir().unwrap();
-    let mut metrics = Metrics::open(straight.path(), None).unwrap();
+    let mut metrics = Metrics::open(straight.path(), "").unwrap();
     record(&mut metrics, 1..=20);
-    metrics.finish().unwrap();
+    metrics.flush().unwrap();
     let expected = event::read(&event_file(straight.path()));
     for checkpoint in [0, 7, 12] {
         let resumed = tempfile::tempdir().unwrap();
-        let mut metrics = Metrics::open(resumed.path(), None).unwrap();
-        record(&mut metrics, 1..=12); // Killed without a word at step 12.
+        let mut metrics = Metrics::open(resumed.path(), "").unwrap();
+        record(&mut metrics, 1..=checkpoint);
+        let kept = metrics.lines().to_string();
+        record(&mut metrics, checkpoint + 1..=12); // Killed without a word at step 12.
         drop(metrics);
-        let mut metrics = Metrics::open(resumed.path(), Some(checkpoint)).unwrap();
+        // Whatever became of the file meanwhile.
+        match checkpoint {
+            0 => std::fs::remove_file(resumed.path().join("metrics.jsonl")).unwrap(),
+            7 => std::fs::write(resumed.path().join("metrics.jsonl"), "nonsense").unwrap(),
+            _ => {}
+        }
+        let mut metrics = Metrics::open(resumed.path(), &kept).unwrap();
         record(&mut metrics, checkpoint + 1..=20);
-        metrics.finish().unwrap();
+        metrics.flush().unwrap();
         for name in ["metrics.jsonl", "metrics.csv"] {
             assert_eq!(content(resumed.path(), name), content(straight.path(), name), "{checkpoint} {name}");
         }
@@ -62,7 +70,7 @@ fn a_resumed_run_leaves_the_bytes_of_an_uninterrupted_one() {
 #[test]
 fn a_row_is_in_the_files_as_soon_as_it_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
-    let mut metrics = Metrics::open(folder.path(), None).unwrap();
+    let mut metrics = Metrics::open(folder.path(), "").unwrap();
     record(&mut metrics, 1..=1);
     let line = String::from_utf8(content(folder.path(), "metrics.jsonl")).unwrap();
     assert_eq!(
@@ -77,23 +85,20 @@ fn a_row_is_in_the_files_as_soon_as_it_is_recorded() {
 }
 
 #[test]
-fn a_line_that_a_crash_cut_off_anywhere_is_dropped() {
+fn a_line_that_a_crash_cut_off_anywhere_is_none() {
     let folder = tempfile::tempdir().unwrap();
-    let mut metrics = Metrics::open(folder.path(), None).unwrap();
+    let mut metrics = Metrics::open(folder.path(), "").unwrap();
     record(&mut metrics, 1..=4);
-    drop(metrics);
-    let whole = content(folder.path(), "metrics.jsonl");
+    let whole = metrics.lines().as_bytes().to_vec();
+    assert_eq!(content(folder.path(), "metrics.jsonl"), whole);
     let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
-    let path = folder.path().join("metrics.jsonl");
+    let first = jsonl::parse(&whole[..last]).unwrap();
+    assert_eq!(first.len(), 3);
     for end in last..whole.len() {
-        std::fs::write(&path, &whole[..end]).unwrap();
-        drop(Metrics::open(folder.path(), Some(100)).unwrap());
-        assert_eq!(content(folder.path(), "metrics.jsonl"), whole[..last], "cut at byte {end}");
+        assert_eq!(jsonl::parse(&whole[..end]).unwrap(), first, "cut at byte {end}");
     }
     // A length that reached the disk before its content.
-    std::fs::write(&path, [&whole[..last], &[0; 40], b"\n"].concat()).unwrap();
-    drop(Metrics::open(folder.path(), Some(100)).unwrap());
-    assert_eq!(content(folder.path(), "metrics.jsonl"), whole[..last]);
+    assert_eq!(jsonl::parse(&[&whole[..last], &[0; 40], b"\n"].concat()).unwrap(), first);
 }
 
 #[test]
@@ -108,9 +113,8 @@ fn damage_elsewhere_is_an_error_that_names_the_line() {
         ("{\"step\":1,\"epoch\":0,\"a\":\"x\"}\n", "line 2: 'a' is \"x\", not a number"),
     ] {
         std::fs::write(&path, [good, bad, good].concat()).unwrap();
-        let error = Metrics::open(folder.path(), Some(9)).unwrap_err().to_string();
+        let error = jsonl::read(&path).unwrap_err().to_string();
         assert!(error.starts_with(path.to_str().unwrap()) && error.contains(words), "{error}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), [good, bad, good].concat(), "nothing was lost");
     }
 }
 
@@ -122,11 +126,11 @@ fn every_double_survives_the_record() {
         [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, f64::MIN_POSITIVE, 5e-324, f64::MAX, 0.1 + 0.2];
     let values: Vec<f64> =
         special.into_iter().chain((0..20_000).map(|_| f64::from_bits(rng.random()))).collect();
-    let mut metrics = Metrics::open(folder.path(), None).unwrap();
+    let mut metrics = Metrics::open(folder.path(), "").unwrap();
     for (step, value) in values.iter().enumerate() {
         metrics.record(step as u64, 0, &[("x", *value)]).unwrap();
     }
-    metrics.finish().unwrap();
+    metrics.flush().unwrap();
     let records = jsonl::read(&folder.path().join("metrics.jsonl")).unwrap();
     assert_eq!(records.len(), values.len());
     let table = String::from_utf8(content(folder.path(), "metrics.csv")).unwrap();
@@ -148,7 +152,7 @@ fn every_double_survives_the_record() {
 #[test]
 fn names_that_would_hide_something_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut metrics = Metrics::open(folder.path(), None).unwrap();
+    let mut metrics = Metrics::open(folder.path(), "").unwrap();
     for values in [&[("step", 1.0)][..], &[("epoch", 1.0)], &[("", 1.0)], &[("a", 1.0), ("a", 2.0)]] {
         let error = metrics.record(3, 0, values).unwrap_err().to_string();
         assert!(error.starts_with("metric '") && error.contains("at step 3"), "{error}");
@@ -175,13 +179,13 @@ fn the_table_has_every_name_and_quotes_what_needs_it() {
 #[test]
 fn beginning_anew_drops_our_files_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
-    let mut metrics = Metrics::open(folder.path(), None).unwrap();
+    let mut metrics = Metrics::open(folder.path(), "").unwrap();
     record(&mut metrics, 1..=3);
-    metrics.finish().unwrap();
+    metrics.flush().unwrap();
     let foreign = folder.path().join("events.out.tfevents.1.elsewhere");
     std::fs::write(&foreign, "x").unwrap();
     let old = event_file(folder.path());
-    drop(Metrics::open(folder.path(), None).unwrap());
+    drop(Metrics::open(folder.path(), "").unwrap());
     assert_eq!(content(folder.path(), "metrics.jsonl"), b"");
     let new = event_file(folder.path());
     assert!(new > old, "a new name, later in order: {new:?}");
@@ -192,15 +196,16 @@ fn beginning_anew_drops_our_files_and_no_others() {
 #[test]
 fn times_of_day_outlive_a_crash_within_an_event() {
     let folder = tempfile::tempdir().unwrap();
-    let mut metrics = Metrics::open(folder.path(), None).unwrap();
+    let mut metrics = Metrics::open(folder.path(), "").unwrap();
     record(&mut metrics, 1..=300); // Steps of two bytes, too.
+    let kept = metrics.lines().to_string();
     drop(metrics);
     let path = event_file(folder.path());
     let before = event::read(&path);
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(20));
-    drop(Metrics::open(folder.path(), Some(300)).unwrap());
+    drop(Metrics::open(folder.path(), &kept).unwrap());
     let after = event::read(&event_file(folder.path()));
     assert_eq!(after[2..301], before[2..301], "all but the last are as they were");
     assert_eq!(after[301].values, before[301].values);
