@@ -147,7 +147,8 @@ fn a_damaged_checkpoint_costs_no_more_than_the_time_between_two() {
             assert!(!path.join(gone).exists(), "{gone}");
         }
     };
-    let damages: [(&str, &dyn Fn(&[u8]) -> Vec<u8>); 4] = [
+    type Damage<'a> = (&'a str, &'a dyn Fn(&[u8]) -> Vec<u8>);
+    let damages: [Damage<'_>; 4] = [
         ("truncated", &|bytes| bytes[..bytes.len() / 2].to_vec()),
         ("empty", &|_| Vec::new()),
         ("zeros", &|bytes| vec![0; bytes.len()]),
