@@ -180,7 +180,7 @@ pub fn merge<P: Serialize + DeserializeOwned>(paths: &[PathBuf]) -> Result<(Head
         let File { header, parts } = file;
         let (first_path, first_header) = first.get_or_insert((path, header.clone()));
         if let Some(difference) = header.difference(first_header) {
-            let message = format!("{} is of another request: {difference}", first_path.display());
+            let message = format!("not of the same request as {}: {difference}", first_path.display());
             return Err(refusal(path, message));
         }
         if let Some(other) = shards.insert(header.shard.index(), path) {
