@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The longest time whose work a crash may lose, beyond what the last part took.
 const SAVE: Duration = Duration::from_secs(60);
 
+/// Parts that one file may hold: some 300 MB.
+const MAX_PARTS: u64 = 1 << 22;
+
 #[derive(Args)]
 #[group(skip)]
 pub(super) struct ShardArgs {
@@ -58,6 +61,14 @@ pub(super) fn compute<P: Serialize + DeserializeOwned + Send>(
     let Some(path) = &output.out else {
         return Err(Error::argument("--shard needs --out FILE").into());
     };
+    if header.expected() > MAX_PARTS {
+        return Err(Error::argument(format!(
+            "shard {} has {} parts, more than the limit of {MAX_PARTS} for a file: more shards have fewer each",
+            header.shard,
+            header.expected()
+        ))
+        .into());
+    }
     let file: File<P> = if files::exists(path)? { resume(path, &header)? } else { File::new(header) };
     if file.is_complete() && files::exists(path)? {
         return output.say(&format!("{}: shard {} is complete, kept", path.display(), file.header.shard));
@@ -67,7 +78,7 @@ pub(super) fn compute<P: Serialize + DeserializeOwned + Send>(
     file.write(path)?;
     let known: std::collections::BTreeSet<u64> = file.parts.keys().copied().collect();
     let file = Mutex::new(file);
-    std::thread::scope(|scope| {
+    let done = std::thread::scope(|scope| {
         let (working, ended) = channel::<()>();
         let file = &file;
         scope.spawn(move || {
@@ -90,9 +101,10 @@ pub(super) fn compute<P: Serialize + DeserializeOwned + Send>(
         });
         drop(working);
         done
-    })?;
-    let file = file.into_inner().unwrap_or_else(PoisonError::into_inner);
-    file.write(path)?;
+    });
+    // Also where the work failed: what was done before is good.
+    file.into_inner().unwrap_or_else(PoisonError::into_inner).write(path)?;
+    done?;
     output.say(&format!("wrote {}", path.display()))
 }
 

@@ -1,4 +1,4 @@
-//! How many samples, from which seed, and the blocks in which threads draw them.
+//! How many samples, from which seed, the blocks in which threads draw them, and the chunks of blocks that machines share.
 
 use super::tally::Tally;
 use crate::error::{Error, Result};
