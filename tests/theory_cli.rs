@@ -537,3 +537,82 @@ fn nothing_depends_on_standard_error_being_there() {
         }
     }
 }
+
+/// A result that nobody took is a failure, unless who reads it has had enough.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_standard_output_is_an_error_and_a_closed_one_is_none() {
+    let theory = env!("CARGO_BIN_EXE_theory");
+    for line in ["coverage --classes 3 --draws 5", "curve --classes 3 --draws 3..9 --format json", "columns"]
+    {
+        let shell = |script: &str| std::process::Command::new("bash").args(["-c", script]).output().unwrap();
+        let full = shell(&format!("exec {theory} {line} >/dev/full"));
+        let said = String::from_utf8_lossy(&full.stderr);
+        assert_eq!(full.status.code(), Some(1), "{said}");
+        assert!(
+            said.starts_with("error: standard output: No space left") && said.lines().count() == 1,
+            "{said}"
+        );
+        let closed = shell(&format!("{theory} {line} | exec true; exit ${{PIPESTATUS[0]}}"));
+        assert_eq!((closed.status.code(), closed.stderr.as_slice()), (Some(0), &[][..]), "{line}");
+    }
+}
+
+/// What people call their runs is text in every file of a report.
+#[test]
+fn names_of_runs_are_no_markup() {
+    let names = ["<script>alert(1)</script>", "a|b", "a&b", "\"quoted\"", "two\nlines", "\u{1}bell\u{7}"];
+    let mut rows = Vec::new();
+    for (seed, name) in names.into_iter().enumerate() {
+        let mut row = sample(seed as u64);
+        row.run.run_id = name.into();
+        row.run.dataset = name.into();
+        row.run.encoder = name.into();
+        rows.push(row);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("losses.csv");
+    losses::write(&file, &rows).unwrap();
+    let out = folder.path().join("report");
+    let (code, _, stderr) = run(&["report", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "-q"]);
+    assert_eq!(code, 0, "{stderr}");
+    for name in ["report.html", "bounds.svg", "bounds.md"] {
+        let text = std::fs::read_to_string(out.join(name)).unwrap();
+        assert!(
+            !text.contains("<script") && text.contains("&lt;script>") | text.contains("&lt;script&gt;"),
+            "{name}"
+        );
+        assert!(text.contains("a&amp;b") && !text.contains("a&b"), "{name}");
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n') || name == "report.html", "{name}");
+    }
+    let markdown = std::fs::read_to_string(out.join("bounds.md")).unwrap();
+    assert!(markdown.contains("a\\|b") && markdown.contains("two lines"));
+    // Every row of a table has as many cells as its header.
+    let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+    for table in markdown.split("\n\n").filter(|part| part.starts_with('|')) {
+        let mut counts = table.lines().map(cells);
+        let header = counts.next();
+        assert!(counts.all(|count| Some(count) == header), "{table}");
+    }
+    assert_eq!(losses::read(&out.join("losses.csv")).unwrap(), rows);
+    let (_, latex, _) = run(&["bounds", file.to_str().unwrap(), "--format", "latex"]);
+    assert!(latex.contains("\\textless{}script") && latex.contains("a\\&b"), "{latex}");
+}
+
+/// A place that cannot be looked at is neither empty nor somebody else's, and a pipe is no page.
+#[test]
+fn what_cannot_be_looked_at_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    std::fs::write(path("losses.csv"), losses::write_to(&[sample(7)])).unwrap();
+    let circle = path("circle");
+    std::os::unix::fs::symlink("circle", &circle).unwrap();
+    fails(&["report", &path("losses.csv"), "--out", &circle], 1, &["circle: Too many levels"]);
+    fails(&["bounds", &circle], 1, &["circle: Too many levels"]);
+    std::fs::create_dir(path("run")).unwrap();
+    std::os::unix::fs::symlink("bounds.json", path("run/bounds.json")).unwrap();
+    fails(&["bounds", &path("run")], 1, &["bounds.json: Too many levels"]);
+    std::fs::create_dir(path("piped")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path("piped/report.html")).status().unwrap().success());
+    fails(&["report", &path("losses.csv"), "--out", &path("piped")], 2, &["holds no report"]);
+}

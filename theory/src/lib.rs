@@ -14,6 +14,7 @@
 //! | [`coverage::expected_draws`] | the collector's time T: expectation, deviation, quantiles, P(T = n) |
 //! | [`collision`] | τ = P(a negative has the anchor's class), the law of Col, E ln(1+Col) |
 //! | [`simulate`] | the same by Monte Carlo, with intervals, down to probabilities of 1e-400 |
+//! | [`shard`] | long work cut for several machines, and merged to the same bits |
 //! | [`losses`] | `losses.csv`: what is measured of an encoder |
 //! | [`bounds`] | the bounds, a page with the derivation each, and under which conditions they hold |
 //! | [`optimum`] | the least loss that any encoder can reach, and whether more negatives spoil it |
@@ -63,6 +64,7 @@ pub mod probability;
 pub mod published;
 pub mod report;
 pub mod sampling;
+pub mod shard;
 pub mod simulate;
 pub mod terminal;
 pub mod usage;

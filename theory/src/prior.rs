@@ -233,6 +233,12 @@ impl ClassPrior {
         matches!(self.kind, Kind::Counts(_)).then_some(self.total as u64)
     }
 
+    /// SHA-256 of the items per class, in their order, where the prior was made from counts.
+    pub fn digest(&self) -> Option<String> {
+        let bytes: Vec<u8> = self.counts()?.iter().flat_map(|count| count.to_le_bytes()).collect();
+        Some(crate::shard::digest(&bytes))
+    }
+
     /// Classes grouped by equal probability, the likeliest first.
     pub fn groups(&self) -> &[Group] {
         &self.groups

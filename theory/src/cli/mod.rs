@@ -5,6 +5,7 @@ mod optimum;
 mod probabilities;
 mod published;
 mod results;
+mod shard;
 mod simulate;
 
 use anyhow::Result;
@@ -46,6 +47,11 @@ enum Command {
         after_help = "Examples: theory simulate --classes 1000 --draws 7709 --samples 10000 --seed 7\n          theory simulate --classes 1000 --draws 1100 --samples 10000 --method rare"
     )]
     Simulate(simulate::SimulateArgs),
+    /// What shards of simulate, coverage, curve or collision (--shard i/N) say together: the table of one machine
+    #[command(
+        after_help = "Example: for i in 0 1 2; do theory simulate --classes 1000 --draws 7709 --samples 10000 --shard $i/3 --out part-$i.json; done\n         theory merge part-*.json"
+    )]
+    Merge(shard::MergeArgs),
     /// Every bound on measured losses, side by side, aggregated over seeds
     #[command(
         after_help = "Examples: theory bounds data/results/digits/losses.csv --format markdown\n          theory bounds seed-*/bounds.json --classes 10 --per-class 1000 --draws 32 --temperature 0.5"
@@ -210,7 +216,9 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let done = interrupt::Interrupt::install().map_err(Into::into).and_then(|_| run(cli.command));
+    let done = interrupt::Interrupt::install()
+        .map_err(Into::into)
+        .and_then(|interrupt| run(cli.command, &interrupt));
     let Err(error) = done else { return ExitCode::SUCCESS };
     let kind = error.downcast_ref::<theory::Error>().map(theory::Error::kind);
     if let Some(ErrorKind::Io { source, .. }) = kind
@@ -225,13 +233,14 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command, interrupt: &interrupt::Interrupt) -> Result<()> {
     match command {
-        Command::Coverage(args) => probabilities::coverage(&args),
-        Command::Curve(args) => probabilities::curve(&args),
+        Command::Coverage(args) => probabilities::coverage(&args, interrupt),
+        Command::Curve(args) => probabilities::curve(&args, interrupt),
         Command::Collector(args) => probabilities::collector(&args),
-        Command::Collision(args) => probabilities::collision(&args),
-        Command::Simulate(args) => simulate::simulate(&args),
+        Command::Collision(args) => probabilities::collision(&args, interrupt),
+        Command::Simulate(args) => simulate::simulate(&args, interrupt),
+        Command::Merge(args) => shard::merge(&args),
         Command::Bounds(args) => results::bounds(&args),
         Command::Report(args) => results::report(&args),
         Command::Optimum(args) => optimum::optimum(&args),

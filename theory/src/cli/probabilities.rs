@@ -1,12 +1,16 @@
 //! `coverage`, `curve`, `collector`, `collision`.
 
+use super::shard::{self, Rows, ShardArgs};
 use super::{OutputArgs, PriorArgs, Range, parse_range};
 use anyhow::Result;
 use clap::Args;
+use serde_json::Value;
 use std::path::PathBuf;
 use theory::coverage::{self, exact};
+use theory::interrupt::Interrupt;
 use theory::report::figure::{self, Lines, Series};
 use theory::report::{Cell, Table};
+use theory::shard::Shard;
 use theory::{ClassPrior, NumDraws, NumNegatives, Probability, Sampling, collision, files};
 
 /// Digits that a float carries.
@@ -28,6 +32,8 @@ pub(super) struct CoverageArgs {
     /// Significant digits of the exact decimal
     #[arg(long, value_name = "D", default_value_t = 30, requires = "exact", value_parser = parse_digits)]
     digits: u32,
+    #[command(flatten)]
+    shard: ShardArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -66,7 +72,7 @@ fn float(value: f64) -> Cell {
     decimal(format!("{value:?}"))
 }
 
-pub(super) fn coverage(args: &CoverageArgs) -> Result<()> {
+pub(super) fn coverage(args: &CoverageArgs, interrupt: &Interrupt) -> Result<()> {
     let (prior, sampling) = args.prior.load()?;
     let mut headers = vec![
         "draws",
@@ -82,43 +88,70 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<()> {
     if args.exact {
         headers.extend(["exact_numerator", "exact_denominator"]);
     }
-    let mut table = Table::new(headers).single(args.draws.single);
     let draws = args.draws.values.iter().map(|&n| NumDraws::new(n)).collect::<theory::Result<Vec<_>>>()?;
     if args.exact {
-        let cost = exact::Cost::new(&prior, sampling, draws.iter().copied(), args.digits)?;
+        let own = args.shard.shard.unwrap_or(Shard::WHOLE).of_range(0..draws.len() as u64);
+        let own = own.map(|number| draws[number as usize]);
+        let cost = exact::Cost::new(&prior, sampling, own, args.digits)?;
         if !args.force {
             let refused = |e| theory::Error::argument(format!("{e}; --force computes it whatever it costs"));
             cost.check().map_err(refused)?;
         }
     }
-    for num_draws in draws {
-        let n = num_draws.get();
-        let mut row = vec![Cell::Integer(n as i64), Cell::Integer(prior.num_classes() as i64)];
-        if args.exact {
-            let digits = args.digits as usize;
-            // The cost of the whole request is accepted above.
-            let p = exact::probability_at_any_cost(&prior, sampling, num_draws)?;
-            let q = p.complement();
-            // The decimal is rounded half up: half a unit of its last digit.
-            let rounding = format!("5e-{digits}");
-            row.extend([
-                decimal(p.to_decimal(digits)),
-                decimal(q.to_decimal(digits)),
-                float(p.ln()),
-                float(q.ln()),
-            ]);
-            row.extend([decimal(rounding.clone()), decimal(rounding), Cell::text("exact integers")]);
-            row.extend([decimal(p.numerator.to_string()), decimal(p.denominator.to_string())]);
-        } else {
-            let (p, method) = coverage::evaluate(&prior, sampling, num_draws)?;
-            row.extend([p, p.opposite()].map(shown));
-            row.extend([p.ln(), p.ln_complement()].map(float));
-            row.extend([p.relative_error_bound(), p.complement_relative_error_bound()].map(rounded_up));
-            row.push(Cell::text(method.name()));
-        }
-        table.push(row);
+    let asked = [
+        ("draws", args.draws.values.clone().into()),
+        ("exact", args.exact.into()),
+        ("digits", if args.exact { args.digits.into() } else { Value::Null }),
+    ];
+    let rows = Rows {
+        kind: "coverage",
+        request: shard::request(&prior, sampling, asked),
+        headers,
+        single: args.draws.single,
+        count: draws.len(),
+    };
+    let row = |number: usize| match args.exact {
+        true => exact_row(&prior, sampling, draws[number], args.digits as usize),
+        false => float_row(&prior, sampling, draws[number]),
+    };
+    match args.shard.shard {
+        Some(shard) => rows.keep(shard, &args.output, interrupt, row),
+        None => args.output.print(&rows.table(row)?),
     }
-    args.output.print(&table)
+}
+
+/// υ at one n, as the cost of the whole request allows.
+fn exact_row(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: NumDraws,
+    digits: usize,
+) -> theory::Result<Vec<Cell>> {
+    let p = exact::probability_at_any_cost(prior, sampling, num_draws)?;
+    let q = p.complement();
+    // The decimal is rounded half up: half a unit of its last digit.
+    let rounding = format!("5e-{digits}");
+    let mut row = row_of(prior, num_draws);
+    row.extend([decimal(p.to_decimal(digits)), decimal(q.to_decimal(digits)), float(p.ln()), float(q.ln())]);
+    row.extend([decimal(rounding.clone()), decimal(rounding), Cell::text("exact integers")]);
+    row.extend([decimal(p.numerator.to_string()), decimal(p.denominator.to_string())]);
+    Ok(row)
+}
+
+/// υ at one n in floating point.
+fn float_row(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> theory::Result<Vec<Cell>> {
+    let (p, method) = coverage::evaluate(prior, sampling, num_draws)?;
+    let mut row = row_of(prior, num_draws);
+    row.extend([p, p.opposite()].map(shown));
+    row.extend([p.ln(), p.ln_complement()].map(float));
+    row.extend([p.relative_error_bound(), p.complement_relative_error_bound()].map(rounded_up));
+    row.push(Cell::text(method.name()));
+    Ok(row)
+}
+
+/// How a row of coverage begins.
+fn row_of(prior: &ClassPrior, num_draws: NumDraws) -> Vec<Cell> {
+    vec![Cell::Integer(num_draws.get() as i64), Cell::Integer(prior.num_classes() as i64)]
 }
 
 #[derive(Args)]
@@ -129,13 +162,15 @@ pub(super) struct CurveArgs {
     #[arg(long, value_name = "RANGE", value_parser = parse_range)]
     draws: Range,
     /// Also draw υ, τ and E ln(1+Col) against n: FILE.svg or FILE.png
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
     figure: Option<PathBuf>,
+    #[command(flatten)]
+    shard: ShardArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
-pub(super) fn curve(args: &CurveArgs) -> Result<()> {
+pub(super) fn curve(args: &CurveArgs, interrupt: &Interrupt) -> Result<()> {
     let format = args.figure.as_deref().map(figure::Format::of_path).transpose()?;
     if let (Some(figure), Some(table)) = (&args.figure, &args.output.out)
         && files::is_same_file(figure, table)?
@@ -146,7 +181,7 @@ pub(super) fn curve(args: &CurveArgs) -> Result<()> {
     }
     let (prior, sampling) = args.prior.load()?;
     let mut points: [Vec<(f64, f64)>; 3] = Default::default();
-    let mut table = Table::new([
+    let headers = [
         "draws",
         "upsilon",
         "tau",
@@ -155,23 +190,37 @@ pub(super) fn curve(args: &CurveArgs) -> Result<()> {
         "relative_error_bound",
         "complement_relative_error_bound",
         "method",
-    ]);
-    for (n, upsilon, method) in coverages(&prior, sampling, &args.draws.values)? {
-        let negatives = NumDraws::new(n)?.negatives();
-        let tau = collision::probability(&prior, sampling, negatives)?;
-        let cost = collision::expected_ln1p(&prior, sampling, negatives)?;
-        let mut row = vec![Cell::Integer(n as i64)];
+    ];
+    let draws = &args.draws.values;
+    let upsilons = Upsilons::new(&prior, sampling, draws)?;
+    let rows = Rows {
+        kind: "curve",
+        request: shard::request(&prior, sampling, [("draws", draws.clone().into())]),
+        headers: headers.to_vec(),
+        single: false,
+        count: draws.len(),
+    };
+    let row = |number: usize| {
+        let num_draws = NumDraws::new(draws[number])?;
+        let (upsilon, method) = upsilons.at(num_draws)?;
+        let tau = collision::probability(&prior, sampling, num_draws.negatives())?;
+        let cost = collision::expected_ln1p(&prior, sampling, num_draws.negatives())?;
+        let mut row = vec![Cell::Integer(num_draws.get() as i64)];
         row.extend([upsilon, tau].map(shown));
         row.extend([float(cost), shown(upsilon.opposite())]);
         row.extend(
             [upsilon.relative_error_bound(), upsilon.complement_relative_error_bound()].map(rounded_up),
         );
         row.push(Cell::text(method.name()));
-        table.push(row);
         for (curve, value) in points.iter_mut().zip([upsilon.value(), tau.value(), cost]) {
-            curve.push((n as f64, value));
+            curve.push((num_draws.get() as f64, value));
         }
+        Ok(row)
+    };
+    if let Some(shard) = args.shard.shard {
+        return rows.keep(shard, &args.output, interrupt, row);
     }
+    let table = rows.table(row)?;
     let (Some(path), Some(format)) = (&args.figure, format) else {
         return args.output.print(&table);
     };
@@ -207,26 +256,33 @@ fn curves(prior: &ClassPrior, sampling: Sampling, points: [Vec<(f64, f64)>; 3]) 
     }
 }
 
-/// υ at these n: one pass over the whole curve where they are dense, each by itself where they are not.
-fn coverages(
-    prior: &ClassPrior,
+/// υ at the n of a curve: one pass over all of it where they are dense, each by itself where they are not. The whole
+/// curve decides, so that its shards print the same digits.
+struct Upsilons<'a> {
+    prior: &'a ClassPrior,
     sampling: Sampling,
-    draws: &[u64],
-) -> Result<Vec<(u64, Probability, coverage::Method)>> {
-    let (first, last) = (draws.iter().copied().min().unwrap_or(1), draws.iter().copied().max().unwrap_or(1));
-    if (last - first) / 4 <= draws.len() as u64 {
-        let points = coverage::curve(prior, sampling, first..=last)?;
-        return Ok(draws
-            .iter()
-            .map(|&n| &points[(n - first) as usize])
-            .map(|point| (point.draws, point.probability, point.method))
-            .collect());
+    /// The first n, and every point from there on.
+    pass: Option<(u64, Vec<coverage::CurvePoint>)>,
+}
+
+impl<'a> Upsilons<'a> {
+    fn new(prior: &'a ClassPrior, sampling: Sampling, draws: &[u64]) -> theory::Result<Self> {
+        let first = draws.iter().copied().min().unwrap_or(1);
+        let last = draws.iter().copied().max().unwrap_or(1);
+        let dense = (last - first) / 4 <= draws.len() as u64;
+        let pass = dense.then(|| coverage::curve(prior, sampling, first..=last)).transpose()?;
+        Ok(Self { prior, sampling, pass: pass.map(|points| (first, points)) })
     }
-    let single = |&n: &u64| {
-        let (probability, method) = coverage::evaluate(prior, sampling, NumDraws::new(n)?)?;
-        Ok((n, probability, method))
-    };
-    draws.iter().map(single).collect()
+
+    fn at(&self, num_draws: NumDraws) -> theory::Result<(Probability, coverage::Method)> {
+        match &self.pass {
+            Some((first, points)) => {
+                let point = &points[(num_draws.get() - first) as usize];
+                Ok((point.probability, point.method))
+            }
+            None => coverage::evaluate(self.prior, self.sampling, num_draws),
+        }
+    }
 }
 
 #[derive(Args)]
@@ -270,10 +326,12 @@ pub(super) struct CollisionArgs {
     #[arg(long, value_name = "K|RANGE", value_parser = parse_range)]
     negatives: Range,
     #[command(flatten)]
+    shard: ShardArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
-pub(super) fn collision(args: &CollisionArgs) -> Result<()> {
+pub(super) fn collision(args: &CollisionArgs, interrupt: &Interrupt) -> Result<()> {
     let (prior, sampling) = args.prior.load()?;
     let single = args.negatives.single;
     let mut headers = vec![
@@ -288,9 +346,17 @@ pub(super) fn collision(args: &CollisionArgs) -> Result<()> {
     if single && args.negatives.values[0] <= MAX_SHOWN_LAW {
         headers.push("law"); // P(Col = 0), P(Col = 1), …, P(Col = K)
     }
-    let mut table = Table::new(headers).single(single);
-    for &k in &args.negatives.values {
-        let negatives = NumNegatives::new(k)?;
+    let values = &args.negatives.values;
+    let rows = Rows {
+        kind: "collision",
+        request: shard::request(&prior, sampling, [("negatives", values.clone().into())]),
+        headers,
+        single,
+        count: values.len(),
+    };
+    let row = |number: usize| {
+        let negatives = NumNegatives::new(values[number])?;
+        let k = negatives.get();
         let tau = collision::probability(&prior, sampling, negatives)?;
         let cost = collision::expected_ln1p(&prior, sampling, negatives)?;
         let mut row = vec![Cell::Integer(k as i64), Cell::Integer(prior.num_classes() as i64)];
@@ -300,7 +366,10 @@ pub(super) fn collision(args: &CollisionArgs) -> Result<()> {
             let law = collision::law(&prior, sampling, negatives)?;
             row.push(Cell::List(law.iter().map(|p| format!("{p:?}")).collect()));
         }
-        table.push(row);
+        Ok(row)
+    };
+    match args.shard.shard {
+        Some(shard) => rows.keep(shard, &args.output, interrupt, row),
+        None => args.output.print(&rows.table(row)?),
     }
-    args.output.print(&table)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use theory::losses::{self, Groups, LossComponents, OfficialSettings};
 use theory::report::figure::Selection;
 use theory::report::{self, Format};
-use theory::{NumDraws, bounds};
+use theory::{NumDraws, bounds, files};
 
 /// Measurements, of one file or several.
 #[derive(Args)]
@@ -68,7 +68,7 @@ impl MeasuredArgs {
         let mut rows = Vec::new();
         let mut official = false;
         for path in &self.files {
-            let file = measured_file(path);
+            let file = measured_file(path)?;
             if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
                 official = true;
                 rows.push(losses::read_official(&file, &self.official.settings(&file)?)?);
@@ -85,13 +85,13 @@ impl MeasuredArgs {
 }
 
 /// The file itself, or what the folder of a run holds.
-fn measured_file(path: &Path) -> PathBuf {
-    if !path.is_dir() {
-        return path.to_path_buf();
+fn measured_file(path: &Path) -> theory::Result<PathBuf> {
+    if !std::fs::metadata(path).map_err(|e| theory::Error::io(path, e))?.is_dir() {
+        return Ok(path.to_path_buf());
     }
     let official = path.join("bounds.json");
     let ours = path.join("losses.csv");
-    if official.exists() && !ours.exists() { official } else { ours }
+    Ok(if files::exists(&official)? && !files::exists(&ours)? { official } else { ours })
 }
 
 #[derive(Args)]

@@ -1,12 +1,20 @@
 //! `simulate`: υ, and on request τ and E ln(1+Col), by Monte Carlo.
 
+use super::shard::{self, ShardArgs, refused};
 use super::{OutputArgs, PriorArgs, Range, parse_range};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use theory::interrupt::Interrupt;
 use theory::probability::decimal_from_ln;
 use theory::report::{Cell, Table};
-use theory::simulate::{self, Estimator, Mean, Plan, Proportion};
+use theory::shard::{Header, Shard};
+use theory::simulate::{self, Estimate, Estimator, Mean, Part, Plan, Proportion, Simulation, Totals};
 use theory::{ClassPrior, NumDraws, Sampling};
+
+/// What the file of a shard says of its command.
+pub(super) const KIND: &str = "simulate";
 
 /// Digits of a value known through its logarithm.
 const LOG_DIGITS: usize = 12;
@@ -41,6 +49,8 @@ pub(super) struct SimulateArgs {
     /// Confidence level of the interval
     #[arg(long, value_name = "LEVEL", default_value_t = 0.95)]
     level: f64,
+    #[command(flatten)]
+    shard: ShardArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -83,57 +93,139 @@ impl Found {
     }
 }
 
-/// What the arguments mean, once nothing is left to refuse.
+/// What is asked for, in numbers that a file can hold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Request {
-    estimator: Estimator,
-    num_draws: Vec<NumDraws>,
-    plan: Plan,
+    estimator: String,
+    classes: u64,
+    draws: Vec<u64>,
+    /// Whether the JSON of one row is a bare object.
+    single: bool,
+    samples: u64,
+    seed: u64,
+    level: f64,
 }
 
+const ESTIMATORS: [(&str, Estimator); 3] = [
+    ("coverage", Estimator::Coverage),
+    ("batches", Estimator::Batches),
+    ("rare_coverage", Estimator::RareCoverage),
+];
+
 impl Request {
-    fn new(args: &SimulateArgs, prior: &ClassPrior, sampling: Sampling) -> theory::Result<Self> {
+    fn new(args: &SimulateArgs, prior: &ClassPrior) -> theory::Result<Self> {
         simulate::check_level(args.level)?;
         let estimator = match (args.method, args.collisions) {
-            (Method::Plain, false) => Estimator::Coverage,
-            (Method::Plain, true) => Estimator::Batches,
-            (Method::Rare, false) => Estimator::RareCoverage,
+            (Method::Plain, false) => "coverage",
+            (Method::Plain, true) => "batches",
+            (Method::Rare, false) => "rare_coverage",
             (Method::Rare, true) => {
                 return Err(theory::Error::argument(
                     "--method rare draws no anchors: --collisions goes with --method plain only",
                 ));
             }
         };
-        let plan = Plan::new(args.samples, args.seed)?;
-        let num_draws: Vec<_> =
-            args.draws.values.iter().map(|&n| NumDraws::new(n)).collect::<theory::Result<_>>()?;
-        simulate::check_request(estimator, prior, sampling, &num_draws, plan)?;
-        Ok(Self { estimator, num_draws, plan })
+        Ok(Self {
+            estimator: estimator.into(),
+            classes: prior.num_classes(),
+            draws: args.draws.values.clone(),
+            single: args.draws.single && !args.collisions,
+            samples: args.samples,
+            seed: args.seed,
+            level: args.level,
+        })
+    }
+
+    fn estimator(&self) -> theory::Result<Estimator> {
+        let known = ESTIMATORS.into_iter().find(|(name, _)| *name == self.estimator);
+        known
+            .map(|(_, estimator)| estimator)
+            .ok_or_else(|| theory::Error::argument(format!("the estimator '{}' is unknown", self.estimator)))
+    }
+
+    fn plan(&self) -> theory::Result<Plan> {
+        Plan::new(self.samples, self.seed)
+    }
+
+    fn num_draws(&self) -> theory::Result<Vec<NumDraws>> {
+        self.draws.iter().map(|&n| NumDraws::new(n)).collect()
+    }
+
+    fn totals(&self) -> theory::Result<Totals> {
+        Ok(Totals::new(self.estimator()?, &self.num_draws()?, self.plan()?))
+    }
+
+    /// What the file of a shard says of it.
+    fn header(
+        &self,
+        simulation: &Simulation<'_>,
+        shard: Shard,
+        args: &Classes<'_>,
+    ) -> theory::Result<Header> {
+        let fields = match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            _ => return Err(theory::Error::argument("a request that no file can hold")),
+        };
+        let mut request = shard::request(args.prior, args.sampling, []);
+        request.extend(fields);
+        Ok(Header { kind: KIND.into(), request, shard, total: simulation.parts() })
+    }
+
+    fn table(&self, totals: &Totals) -> theory::Result<Table> {
+        let headers = [
+            "quantity",
+            "draws",
+            "classes",
+            "samples",
+            "seed",
+            "estimate",
+            "interval",
+            "level",
+            "relative_standard_error",
+            "method",
+        ];
+        let mut table = Table::new(headers).single(self.single);
+        for (num_draws, estimate) in totals.estimates()? {
+            for found in found(estimate, self.level)? {
+                table.push(self.row(num_draws, found));
+            }
+        }
+        Ok(table)
+    }
+
+    fn row(&self, num_draws: NumDraws, found: Found) -> Vec<Cell> {
+        let error = found.relative_standard_error;
+        vec![
+            Cell::text(found.quantity),
+            Cell::Integer(num_draws.get() as i64),
+            Cell::Integer(self.classes as i64),
+            Cell::Integer(self.samples as i64),
+            Cell::Decimal(self.seed.to_string()),
+            Cell::Decimal(found.estimate),
+            Cell::List(found.interval.to_vec()),
+            Cell::Decimal(format!("{:?}", self.level)),
+            if error.is_finite() { Cell::Decimal(format!("{error:.2e}")) } else { Cell::Missing },
+            Cell::text(found.method),
+        ]
     }
 }
 
-fn estimates(
-    request: &Request,
-    prior: &ClassPrior,
+/// Of which labels.
+struct Classes<'a> {
+    prior: &'a ClassPrior,
     sampling: Sampling,
-    num_draws: NumDraws,
-    level: f64,
-) -> theory::Result<Vec<Found>> {
-    let plan = request.plan;
-    match request.estimator {
-        Estimator::Batches => {
-            let found = simulate::batches(prior, sampling, num_draws, plan)?;
-            Ok(vec![
-                Found::proportion("upsilon", found.coverage, level)?,
-                Found::proportion("tau", found.collision, level)?,
-                Found::mean("expected_log1p_collisions", found.ln1p_collisions, level)?,
-            ])
-        }
-        Estimator::Coverage => {
-            let found = simulate::coverage(prior, sampling, num_draws, plan)?;
-            Ok(vec![Found::proportion("upsilon", found, level)?])
-        }
-        Estimator::RareCoverage => {
-            let found = simulate::rare_coverage(prior, sampling, num_draws, plan)?;
+}
+
+/// The quantities of one estimate.
+fn found(estimate: Estimate, level: f64) -> theory::Result<Vec<Found>> {
+    match estimate {
+        Estimate::Batches(found) => Ok(vec![
+            Found::proportion("upsilon", found.coverage, level)?,
+            Found::proportion("tau", found.collision, level)?,
+            Found::mean("expected_log1p_collisions", found.ln1p_collisions, level)?,
+        ]),
+        Estimate::Coverage(found) => Ok(vec![Found::proportion("upsilon", found, level)?]),
+        Estimate::Rare(found) => {
             let (low, high) = found.ln_interval(level)?;
             Ok(vec![Found {
                 quantity: "upsilon",
@@ -146,38 +238,40 @@ fn estimates(
     }
 }
 
-pub(super) fn simulate(args: &SimulateArgs) -> Result<()> {
+pub(super) fn simulate(args: &SimulateArgs, interrupt: &Interrupt) -> Result<()> {
     let (prior, sampling) = args.prior.load()?;
-    let request = Request::new(args, &prior, sampling)?;
-    let headers = [
-        "quantity",
-        "draws",
-        "classes",
-        "samples",
-        "seed",
-        "estimate",
-        "interval",
-        "level",
-        "relative_standard_error",
-        "method",
-    ];
-    let mut table = Table::new(headers).single(args.draws.single && !args.collisions);
-    for &num_draws in &request.num_draws {
-        for found in estimates(&request, &prior, sampling, num_draws, args.level)? {
-            let error = found.relative_standard_error;
-            table.push(vec![
-                Cell::text(found.quantity),
-                Cell::Integer(num_draws.get() as i64),
-                Cell::Integer(prior.num_classes() as i64),
-                Cell::Integer(args.samples as i64),
-                Cell::Decimal(args.seed.to_string()),
-                Cell::Decimal(found.estimate),
-                Cell::List(found.interval.to_vec()),
-                Cell::Decimal(format!("{:?}", args.level)),
-                if error.is_finite() { Cell::Decimal(format!("{error:.2e}")) } else { Cell::Missing },
-                Cell::text(found.method),
-            ]);
-        }
+    let request = Request::new(args, &prior)?;
+    let (plan, num_draws) = (request.plan()?, request.num_draws()?);
+    let simulation = Simulation::new(request.estimator()?, &prior, sampling, &num_draws, plan)?;
+    let shard = args.shard.shard.unwrap_or(Shard::WHOLE);
+    simulation.check(shard)?;
+    if args.shard.shard.is_some() {
+        let header = request.header(&simulation, shard, &Classes { prior: &prior, sampling })?;
+        return shard::compute(header, &args.output, interrupt, |is_done, found| {
+            simulation.run(shard, is_done, found);
+            Ok(())
+        });
     }
-    args.output.print(&table)
+    let (mut totals, mut added) = (request.totals()?, Ok(()));
+    simulation.run(
+        shard,
+        |_| false,
+        |_, part| {
+            if added.is_ok() {
+                added = totals.add(&part);
+            }
+        },
+    );
+    added?;
+    args.output.print(&request.table(&totals)?)
+}
+
+/// The table of a request all of whose parts are there.
+pub(super) fn merged<'a>(header: Header, parts: impl Iterator<Item = &'a Part>) -> theory::Result<Table> {
+    let request: Request = serde_json::from_value(Value::Object(header.request)).map_err(refused)?;
+    let mut totals = request.totals().map_err(refused)?;
+    for part in parts {
+        totals.add(part).map_err(refused)?;
+    }
+    request.table(&totals).map_err(refused)
 }

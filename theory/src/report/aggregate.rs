@@ -2,9 +2,10 @@
 
 use crate::bounds::Ratio;
 use crate::simulate::student_quantile;
+use serde::{Deserialize, Serialize};
 
 /// Mean and sample standard deviation over seeds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MeanAndDeviation {
     /// Mean.
     pub mean: f64,

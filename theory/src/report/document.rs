@@ -1,5 +1,6 @@
 //! Several titled tables as one output: text in five formats, or a folder with one file per table and one page.
 
+use super::format::markdown_prose as prose;
 use super::{Figure, Format, Section, check_folder_for, html, write_files};
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
@@ -40,7 +41,7 @@ impl Document {
                 Format::Table => {
                     format!("{title}\n{}\n{}\n\n{table}", "=".repeat(title.chars().count()), wrap(text))
                 }
-                Format::Markdown => format!("## {title}\n\n{text}\n\n{table}"),
+                Format::Markdown => format!("## {}\n\n{}\n\n{table}", prose(title), prose(text)),
                 Format::Csv if self.sections.len() == 1 => table,
                 Format::Csv => format!("# {key}: {title}\n{table}"),
                 Format::Latex => format!("% {key}: {title}\n{table}"),
@@ -53,7 +54,7 @@ impl Document {
         }
         let parts: Vec<String> = self.sections.iter().map(part).collect();
         let body = parts.join("\n");
-        if format == Format::Markdown { format!("# {}\n\n{body}", self.title) } else { body }
+        if format == Format::Markdown { format!("# {}\n\n{body}", prose(&self.title)) } else { body }
     }
 
     /// Writes `<section>.<ext>` for every section, `<name>.md` and `<name>.html` with everything, and the figures as

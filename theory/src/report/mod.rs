@@ -19,6 +19,7 @@ pub use checks::{BinomialCheck, binomial_two_sided, checks, checks_table, margin
 pub use columns::columns;
 pub use document::Document;
 pub use format::Format;
+use format::markdown_prose as prose;
 pub use html::page;
 pub use table::{Cell, Table};
 
@@ -178,21 +179,35 @@ pub fn check_folder(folder: &Path) -> Result<()> {
 
 /// The same for a report whose page has this name.
 fn check_folder_for(folder: &Path, page_name: &str) -> Result<()> {
-    if !folder.exists() {
-        return Ok(());
-    }
-    if !folder.is_dir() {
-        return Err(Error::argument(format!("{} exists and is no folder", folder.display())));
-    }
     let io = |e| Error::io(folder, e);
+    match std::fs::metadata(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(io(e)),
+        Ok(found) if !found.is_dir() => {
+            return Err(Error::argument(format!("{} exists and is no folder", folder.display())));
+        }
+        Ok(_) => {}
+    }
     for entry in std::fs::read_dir(folder).map_err(io)? {
         // What an interrupted run left does not make the folder somebody else's.
         if !files::is_unfinished(&entry.map_err(io)?.file_name()) {
-            let page = std::fs::read_to_string(folder.join(page_name)).unwrap_or_default();
-            return if page.contains(html::GENERATOR) { Ok(()) } else { Err(foreign(folder)) };
+            return if is_page(&folder.join(page_name))? { Ok(()) } else { Err(foreign(folder)) };
         }
     }
     Ok(())
+}
+
+/// Whether this is a page of this program. What cannot be read is neither that nor somebody else's.
+fn is_page(path: &Path) -> Result<bool> {
+    match std::fs::metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(Error::io(path, e)),
+        // A pipe would keep who reads it waiting.
+        Ok(found) if !found.is_file() => return Ok(false),
+        Ok(_) => {}
+    }
+    let page = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    Ok(page.windows(html::GENERATOR.len()).any(|part| part == html::GENERATOR.as_bytes()))
 }
 
 fn foreign(folder: &Path) -> Error {
@@ -205,7 +220,7 @@ fn foreign(folder: &Path) -> Error {
 /// Writes the files of a report into `folder`, which is made: all of them beside their places first, then the page, by
 /// which the folder is known, goes to its place, and the others follow.
 fn write_files(folder: &Path, page: (String, Vec<u8>), others: Vec<(String, Vec<u8>)>) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    files::create_folder(folder)?;
     let all: Vec<_> =
         std::iter::once(page).chain(others).map(|(name, content)| (folder.join(name), content)).collect();
     let all: Vec<(&Path, &[u8])> =
@@ -232,15 +247,19 @@ pub fn write(
     let figure = Figure::of_bounds("bounds", "", groups, selection)?;
     let table = bounds_by_draws(groups, registry::all());
     let sections = &[&[measured_section(groups)], sections].concat()[..];
-    let note = groups.note().map_or_else(String::new, |note| format!("{note}.\n\n"));
-    let markdown = std::iter::once(format!("# {title}\n\n{note}{}", table.to_text(Format::Markdown)))
-        .chain(
-            sections
-                .iter()
-                .map(|s| format!("## {}\n\n{}\n\n{}", s.title, s.text, s.table.to_text(Format::Markdown))),
-        )
-        .collect::<Vec<_>>()
-        .join("\n");
+    let note = groups.note().map_or_else(String::new, |note| format!("{}.\n\n", prose(&note)));
+    let markdown =
+        std::iter::once(format!("# {}\n\n{note}{}", prose(title), table.to_text(Format::Markdown)))
+            .chain(sections.iter().map(|s| {
+                format!(
+                    "## {}\n\n{}\n\n{}",
+                    prose(&s.title),
+                    prose(&s.text),
+                    s.table.to_text(Format::Markdown)
+                )
+            }))
+            .collect::<Vec<_>>()
+            .join("\n");
     let page = page(title, &figure.svg, groups, &table, sections).into_bytes();
     let others = [
         ("losses.csv", losses::write_to(rows).into_bytes()),

@@ -1,10 +1,11 @@
 //! A table: named columns, and cells that say of what kind they are.
 
 use super::MeanAndDeviation;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One cell.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Cell {
     /// Nothing is known.
     Missing,

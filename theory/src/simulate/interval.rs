@@ -186,6 +186,16 @@ impl Mean {
     pub(super) const EMPTY: Self =
         Self { samples: 0, mean: 0.0, squares: 0.0, range: (f64::NEG_INFINITY, f64::INFINITY), unseen: 0.0 };
 
+    /// What [`parts`](Self::parts) took apart.
+    pub(super) fn from_parts(samples: u64, (mean, squares): (f64, f64)) -> Self {
+        Self { samples, mean, squares, ..Self::EMPTY }
+    }
+
+    /// The mean, and the sum of squared deviations from it.
+    pub(super) fn parts(self) -> (f64, f64) {
+        (self.mean, self.squares)
+    }
+
     /// What the interval is to know: the range of one sample, and squared deviations beyond those seen.
     pub(super) fn knowing(self, range: (f64, f64), unseen: f64) -> Self {
         Self { range, unseen, ..self }

@@ -14,8 +14,10 @@
 use super::alias::AliasLabels;
 use super::index::UniformLabels;
 use super::interval::{Mean, Proportion};
-use super::plan::{Plan, Purpose, Stream};
-use super::request::{Estimator, check_request};
+use super::plan::{Cut, Plan, Purpose, Stream};
+use super::request::Estimator;
+use super::simulation;
+use super::tally::Tally;
 use crate::error::Result;
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
@@ -61,24 +63,42 @@ pub fn coverage(
     num_draws: NumDraws,
     plan: Plan,
 ) -> Result<Proportion> {
-    check_request(Estimator::Coverage, prior, sampling, &[num_draws], plan)?;
+    simulation::whole(Estimator::Coverage, prior, sampling, num_draws, plan)?.proportion()
+}
+
+/// Labels that a batch takes at most, by which the samples of [`coverage`] are cut; none where no batch is complete.
+pub(super) fn coverage_labels(prior: &ClassPrior, num_draws: NumDraws) -> Option<u64> {
     if num_draws.get() < prior.num_classes() {
-        return Proportion::new(0, plan.samples());
+        return None;
     }
-    let source = Source::new(prior, sampling);
-    let (classes, draws) = (prior.num_classes() as usize, num_draws.get());
     // E T ≤ H_C/π_min, as if every class were as rare as the rarest: blocks of a batch that ends early hold more
     // batches.
-    let collector = (1.0 + (classes as f64).ln()) / prior.min_probability();
-    let mut successes = 0;
+    let collector = (1.0 + (prior.num_classes() as f64).ln()) / prior.min_probability();
+    Some(num_draws.get().min(collector as u64))
+}
+
+/// What the batches of these chunks show, for [`coverage`].
+pub(super) fn draw_coverage(
+    (prior, sampling): (&ClassPrior, Sampling),
+    num_draws: NumDraws,
+    plan: Plan,
+    cut: Cut,
+    chunks: &[u64],
+    done: impl FnMut(u64, Tally),
+) {
+    let source = Source::new(prior, sampling);
+    let (classes, draws) = (prior.num_classes() as usize, num_draws.get());
     plan.run(
         Stream(Purpose::Coverage, num_draws),
-        draws.min(collector as u64),
+        cut,
+        chunks,
         || Seen::new(classes, &source),
-        |seen, rng, samples| (0..samples).filter(|_| source.covers(rng, seen, draws)).count() as u64,
-        |count| successes += count,
+        |seen, rng, samples| {
+            let covered = (0..samples).filter(|_| source.covers(rng, seen, draws)).count() as u64;
+            Tally { samples, covered, ..Tally::EMPTY }
+        },
+        done,
     );
-    Proportion::new(successes, plan.samples())
 }
 
 /// Estimates υ, τ and E ln(1+Col) together from `plan.samples()` whole batches; the anchor is the first draw.
@@ -99,36 +119,49 @@ pub fn coverage(
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn batches(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, plan: Plan) -> Result<Batches> {
-    check_request(Estimator::Batches, prior, sampling, &[num_draws], plan)?;
+    simulation::whole(Estimator::Batches, prior, sampling, num_draws, plan)?.batches()
+}
+
+/// What the batches of these chunks show, for [`batches`].
+pub(super) fn draw_batches(
+    (prior, sampling): (&ClassPrior, Sampling),
+    num_draws: NumDraws,
+    plan: Plan,
+    cut: Cut,
+    chunks: &[u64],
+    done: impl FnMut(u64, Tally),
+) {
     let source = Source::new(prior, sampling);
     let (classes, draws) = (prior.num_classes() as usize, num_draws.get());
-    let (mut covered, mut collided, mut mean) = (0, 0, Mean::EMPTY);
     plan.run(
         Stream(Purpose::Batches, num_draws),
-        draws,
+        cut,
+        chunks,
         || Seen::new(classes, &source),
         |seen, rng, samples| {
-            let (mut covered, mut collided, mut mean) = (0, 0, Mean::EMPTY);
+            let mut tally = Tally { samples, ..Tally::EMPTY };
             for _ in 0..samples {
                 let (complete, collisions) = source.whole_batch(rng, seen, draws);
-                covered += u64::from(complete);
-                collided += u64::from(collisions > 0);
-                mean.push((collisions as f64).ln_1p());
+                tally.covered += u64::from(complete);
+                tally.collided += u64::from(collisions > 0);
+                tally.mean.push((collisions as f64).ln_1p());
             }
-            (covered, collided, mean)
+            tally
         },
-        |part| {
-            covered += part.0;
-            collided += part.1;
-            mean.merge(part.2);
-        },
+        done,
     );
-    Ok(Batches {
-        coverage: Proportion::new(covered, plan.samples())?,
-        collision: Proportion::new(collided, plan.samples())?,
-        // Col ≤ K. The largest step between neighbouring values, from no collision to one, may be the one not seen.
-        ln1p_collisions: mean.knowing((0.0, (draws as f64).ln()), LN_2 * LN_2),
-    })
+}
+
+impl Batches {
+    /// From what whole batches of this many draws showed.
+    pub(super) fn of(tally: Tally, num_draws: NumDraws) -> Result<Self> {
+        Ok(Self {
+            coverage: Proportion::new(tally.covered, tally.samples)?,
+            collision: Proportion::new(tally.collided, tally.samples)?,
+            // Col ≤ K. The largest step between neighbouring values, from no collision to one, may be the one not seen.
+            ln1p_collisions: tally.mean.knowing((0.0, (num_draws.get() as f64).ln()), LN_2 * LN_2),
+        })
+    }
 }
 
 /// Where labels come from.

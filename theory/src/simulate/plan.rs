@@ -1,11 +1,13 @@
-//! How many samples, from which seed, and the blocks in which threads draw them.
+//! How many samples, from which seed, the blocks in which threads draw them, and the chunks of blocks that machines share.
 
+use super::tally::Tally;
 use crate::error::{Error, Result};
 use crate::sampling::NumDraws;
 use rand_chacha::ChaCha8Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// More samples would not be exact in `f64`.
 pub(super) const MAX_SAMPLES: u64 = 1 << 53;
@@ -13,8 +15,12 @@ pub(super) const MAX_SAMPLES: u64 = 1 << 53;
 /// Labels of one block: a fraction of a millisecond, so that a few hundred samples already occupy several cores.
 const LABELS_PER_BLOCK: u64 = 1 << 18;
 
-/// Blocks whose results are held at a time.
-const WAVE: u64 = 1 << 14;
+/// Chunks of the samples of one n. A machine computes whole chunks, so more of them occupy more machines; a chunk is
+/// some 50 bytes of a file.
+const MAX_CHUNKS: u64 = 1 << 10;
+
+/// Labels between two moments at which results are handed over, for each thread: some tenths of a second.
+const LABELS_PER_WAVE: u64 = 1 << 28;
 
 /// How many samples, and the seed that they are drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,30 +54,74 @@ impl Plan {
         self.seed
     }
 
-    /// Runs blocks of samples on all threads and hands their results to `merge` in the order of the blocks.
+    /// Draws these chunks, in ascending order, on all threads, and hands over what each showed, in the same order.
     ///
     /// `run` gets a workspace of its thread, the generator of its block, and the number of samples to draw.
-    pub(super) fn run<W, T: Send>(
+    pub(super) fn run<W>(
         self,
         stream: Stream,
-        labels_per_sample: u64,
+        cut: Cut,
+        chunks: &[u64],
         workspace: impl Fn() -> W + Sync + Send,
-        run: impl Fn(&mut W, &mut Xoshiro256PlusPlus, u64) -> T + Sync + Send,
-        mut merge: impl FnMut(T),
+        run: impl Fn(&mut W, &mut Xoshiro256PlusPlus, u64) -> Tally + Sync + Send,
+        mut done: impl FnMut(u64, Tally),
     ) {
-        let per_block = (LABELS_PER_BLOCK / labels_per_sample.max(1)).clamp(1, 4096);
-        let blocks = self.samples.div_ceil(per_block);
-        let mut first = 0;
-        while first < blocks {
-            let wave = first..blocks.min(first + WAVE);
-            first = wave.end;
-            let one = |space: &mut W, block: u64| {
-                let samples = per_block.min(self.samples - block * per_block);
-                run(space, &mut generator(self.seed, stream, block), samples)
-            };
-            let results: Vec<T> = wave.into_par_iter().map_init(&workspace, one).collect();
-            results.into_iter().for_each(&mut merge);
+        let one = |space: &mut W, &(_, block): &(u64, u64)| {
+            run(space, &mut generator(self.seed, stream, block), cut.samples_of(block))
+        };
+        let mut left = chunks.iter().flat_map(|&chunk| cut.blocks_of(chunk).map(move |block| (chunk, block)));
+        let mut total = Tally::EMPTY;
+        loop {
+            let wave: Vec<(u64, u64)> = left.by_ref().take(cut.blocks_per_wave()).collect();
+            if wave.is_empty() {
+                return;
+            }
+            let found: Vec<Tally> = wave.par_iter().map_init(&workspace, one).collect();
+            for ((chunk, block), tally) in wave.into_iter().zip(found) {
+                total.merge(tally);
+                if block + 1 == cut.blocks_of(chunk).end {
+                    done(chunk, std::mem::replace(&mut total, Tally::EMPTY));
+                }
+            }
         }
+    }
+}
+
+/// How the samples of one n are cut: into blocks, which share a generator, and these into chunks, whose results are
+/// merged before those of different chunks are. It depends on the request alone, and so does every rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    samples: u64,
+    labels_per_sample: u64,
+    per_block: u64,
+    blocks: u64,
+}
+
+impl Cut {
+    pub(super) fn new(plan: Plan, labels_per_sample: u64) -> Self {
+        let labels_per_sample = labels_per_sample.max(1);
+        let per_block = (LABELS_PER_BLOCK / labels_per_sample).clamp(1, 4096);
+        Self { samples: plan.samples, labels_per_sample, per_block, blocks: plan.samples.div_ceil(per_block) }
+    }
+
+    /// Number of chunks.
+    pub(super) fn chunks(self) -> u64 {
+        self.blocks.min(MAX_CHUNKS)
+    }
+
+    /// The blocks of a chunk: at most 2⁵³ of them, times 2¹⁰, fit a word.
+    fn blocks_of(self, chunk: u64) -> Range<u64> {
+        let end = |chunks: u64| chunks * self.blocks / self.chunks();
+        end(chunk)..end(chunk + 1)
+    }
+
+    fn samples_of(self, block: u64) -> u64 {
+        self.per_block.min(self.samples - block * self.per_block)
+    }
+
+    fn blocks_per_wave(self) -> usize {
+        let each = LABELS_PER_WAVE / self.labels_per_sample.saturating_mul(self.per_block);
+        each.max(1) as usize * rayon::current_num_threads()
     }
 }
 
@@ -134,12 +184,33 @@ mod tests {
     }
 
     #[test]
-    fn blocks_add_up_and_keep_their_order() {
-        let plan = Plan::new(10_000, 1).unwrap();
-        let mut sizes = Vec::new();
+    fn chunks_add_up_and_keep_their_order() {
         let stream = Stream(Purpose::Rare, NumDraws::new(1).unwrap());
-        plan.run(stream, 100, || (), |(), _, samples| samples, |samples| sizes.push(samples));
-        assert_eq!(sizes.iter().sum::<u64>(), 10_000);
-        assert_eq!(sizes, [2621, 2621, 2621, 2137]);
+        let sizes = |samples, chunks: &[u64]| {
+            let plan = Plan::new(samples, 1).unwrap();
+            let mut sizes = Vec::new();
+            let run = |_: &mut (), _: &mut _, samples| Tally { samples, ..Tally::EMPTY };
+            let done = |chunk, tally: Tally| sizes.push((chunk, tally.samples));
+            plan.run(stream, Cut::new(plan, 100), chunks, || (), run, done);
+            sizes
+        };
+        assert_eq!(sizes(10_000, &[0, 1, 2, 3]), [(0, 2621), (1, 2621), (2, 2621), (3, 2137)]);
+        assert_eq!(sizes(10_000, &[1, 3]), [(1, 2621), (3, 2137)]);
+        // 1526 blocks are 1024 chunks of one or two.
+        let samples = 4_000_000;
+        assert_eq!(Cut::new(Plan::new(samples, 1).unwrap(), 100).chunks(), 1024);
+        let all = sizes(samples, &(0..1024).collect::<Vec<_>>());
+        assert_eq!(all.iter().map(|(_, size)| size).sum::<u64>(), samples);
+        assert!(all[..1023].iter().all(|(_, size)| [2621, 5242].contains(size)));
+        let odd: Vec<u64> = (1..1024).step_by(2).collect();
+        let some: Vec<_> = all.iter().copied().skip(1).step_by(2).collect();
+        assert_eq!(sizes(samples, &odd), some);
+    }
+
+    #[test]
+    fn the_largest_plans_are_cut_without_overflow() {
+        let cut = Cut::new(Plan::new(MAX_SAMPLES, 1).unwrap(), u64::MAX);
+        assert_eq!((cut.blocks_of(0).start, cut.blocks_of(1023).end), (0, MAX_SAMPLES));
+        assert_eq!(cut.blocks_per_wave(), rayon::current_num_threads());
     }
 }

@@ -18,10 +18,11 @@
 //! Source: B. Levin, "A representation for multinomial cumulative distribution functions", Annals of Statistics 9
 //! (1981).
 
-use super::certain::certain;
 use super::interval::{Mean, check_level};
-use super::plan::{Plan, Purpose, Stream};
-use super::request::{Estimator, check_request};
+use super::plan::{Cut, Plan, Purpose, Stream};
+use super::request::Estimator;
+use super::simulation;
+use super::tally::Tally;
 use super::tilt::{Tilt, TiltedSum};
 use crate::error::Result;
 use crate::prior::ClassPrior;
@@ -118,29 +119,54 @@ pub fn rare_coverage(
     num_draws: NumDraws,
     plan: Plan,
 ) -> Result<RareEstimate> {
-    check_request(Estimator::RareCoverage, prior, sampling, &[num_draws], plan)?;
-    let estimate = |ln_factor, weights| RareEstimate { ln_factor, samples: plan.samples(), weights };
-    if let Some(ln) = certain(prior, sampling, num_draws) {
-        return Ok(estimate(ln, None));
-    }
+    simulation::whole(Estimator::RareCoverage, prior, sampling, num_draws, plan)?.rare()
+}
+
+/// What the samples of these chunks weigh, and the scale of the weights.
+pub(super) fn draw(
+    (prior, sampling): (&ClassPrior, Sampling),
+    num_draws: NumDraws,
+    plan: Plan,
+    cut: Cut,
+    chunks: &[u64],
+    mut done: impl FnMut(u64, Tally, Scale),
+) {
     let tilt = Tilt::new(prior, sampling, num_draws);
     let sum = TiltedSum::new(&tilt, num_draws);
-    let mut weights = Mean::EMPTY;
+    let largest = sum.rest.mass.iter().fold(0.0, |x: f64, &y| x.max(y));
     plan.run(
         Stream(Purpose::Rare, num_draws),
-        sum.drawn_classes,
+        cut,
+        chunks,
         || (),
         |(), rng, samples| {
-            let mut part = Mean::EMPTY;
-            (0..samples).for_each(|_| part.push(sum.weight(rng)));
-            part
+            let mut tally = Tally { samples, ..Tally::EMPTY };
+            (0..samples).for_each(|_| tally.mean.push(sum.weight(rng)));
+            tally
         },
-        |part| weights.merge(part),
+        |chunk, tally| done(chunk, tally, Scale { ln_factor: tilt.ln_factor, largest: Some(largest) }),
     );
-    let largest = sum.rest.mass.iter().fold(0.0, |x: f64, &y| x.max(y));
-    let mean = weights.estimate();
-    let unseen = mean * mean + (largest - mean) * (largest - mean);
-    Ok(estimate(tilt.ln_factor, Some(weights.knowing((0.0, largest), unseen))))
+}
+
+/// What the weights of samples of one n are multiplied with, and where they end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Scale {
+    /// ln(υ / E w); ln υ where that is certain.
+    pub(super) ln_factor: f64,
+    /// The largest weight; none where nothing is drawn.
+    pub(super) largest: Option<f64>,
+}
+
+impl RareEstimate {
+    /// From the weights of all samples.
+    pub(super) fn of(tally: Tally, Scale { ln_factor, largest }: Scale) -> Self {
+        let mean = tally.mean.estimate();
+        let weights = largest.map(|largest| {
+            let unseen = mean * mean + (largest - mean) * (largest - mean);
+            tally.mean.knowing((0.0, largest), unseen)
+        });
+        Self { ln_factor, samples: tally.samples, weights }
+    }
 }
 
 #[cfg(test)]

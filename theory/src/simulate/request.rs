@@ -6,12 +6,15 @@
 //! class was seen none of its items is rejected. A tilted sample takes one count for each class that is drawn.
 
 use super::certain::certain;
+use super::plain::coverage_labels;
 use super::plan::Plan;
+use super::simulation::Simulation;
 use super::tilt::Tilt;
 use crate::coverage;
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
+use crate::shard::Shard;
 use rayon::prelude::*;
 
 /// Labels that one request may draw: about 10¹³ ns, three hours of one core.
@@ -33,16 +36,28 @@ pub enum Estimator {
 
 /// Labels of one sample, and the work before the first sample in the same unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Cost {
+pub(super) struct Cost {
     sample: f64,
     preparation: f64,
+    /// Labels of a sample, by which blocks are cut; none where nothing is drawn.
+    pub(super) block: Option<u64>,
 }
 
 impl Cost {
-    const NOTHING: Self = Self { sample: 0.0, preparation: 0.0 };
+    pub(super) const NOTHING: Self = Self { sample: 0.0, preparation: 0.0, block: None };
 
-    fn plus(self, other: Self) -> Self {
-        Self { sample: self.sample + other.sample, preparation: self.preparation + other.preparation }
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            sample: self.sample + other.sample,
+            preparation: self.preparation + other.preparation,
+            block: None,
+        }
+    }
+
+    /// That of a share of the samples; whoever draws none has nothing to prepare.
+    pub(super) fn share(self, share: f64) -> Self {
+        let preparation = if share > 0.0 { self.preparation } else { 0.0 };
+        Self { sample: share * self.sample, preparation, ..self }
     }
 
     fn total(self, plan: Plan) -> f64 {
@@ -80,54 +95,78 @@ pub fn check_request(
     num_draws: &[NumDraws],
     plan: Plan,
 ) -> Result<()> {
+    Simulation::new(estimator, prior, sampling, num_draws, plan)?.check(Shard::WHOLE)
+}
+
+/// What each of these n costs.
+///
+/// # Errors
+/// Those of the estimator, but for the limit of all labels.
+pub(super) fn costs(
+    estimator: Estimator,
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: &[NumDraws],
+    plan: Plan,
+) -> Result<Vec<Cost>> {
     num_draws.iter().try_for_each(|&n| sampling.check(prior, n))?;
     if estimator != Estimator::RareCoverage {
         check_table(prior, sampling)?;
     }
-    let add = |costs: &mut dyn Iterator<Item = Cost>| costs.fold(Cost::NOTHING, Cost::plus);
     let whole = |n: NumDraws| labels_of_batch(prior, sampling, n);
-    let plain = |labels: &dyn Fn(NumDraws) -> f64| {
-        add(&mut num_draws.iter().map(|&n| Cost { sample: labels(n), preparation: 0.0 }))
-    };
-    let cost = match estimator {
-        // With fewer draws than classes, clearing the marks of C classes is what takes the time.
-        Estimator::Batches => plain(&|n| whole(n).max(0.25 * prior.num_classes() as f64)),
+    match estimator {
+        Estimator::Batches => {
+            // With fewer draws than classes, clearing the marks of C classes is what takes the time.
+            let sample = |n| whole(n).max(0.25 * prior.num_classes() as f64);
+            let cost = |&n: &NumDraws| Cost { sample: sample(n), preparation: 0.0, block: Some(n.get()) };
+            Ok(num_draws.iter().map(cost).collect())
+        }
         Estimator::Coverage => {
-            let possible = |n: NumDraws| n.get() >= prior.num_classes();
-            let at_most = plain(&|n| if possible(n) { whole(n) } else { 0.0 });
-            if at_most.total(plan) <= MAX_LABELS {
-                at_most
-            } else {
-                let collector = coverage::expected_draws(prior);
-                plain(&|n| if possible(n) { whole(n).min(collector) } else { 0.0 })
-            }
+            let cost = |most: f64| {
+                let possible =
+                    move |n, block| Cost { sample: whole(n).min(most), preparation: 0.0, block: Some(block) };
+                let cost = |&n: &NumDraws| {
+                    coverage_labels(prior, n).map_or(Cost::NOTHING, |block| possible(n, block))
+                };
+                num_draws.iter().map(cost).collect::<Vec<_>>()
+            };
+            let at_most = cost(f64::INFINITY);
+            let total = at_most.iter().copied().fold(Cost::NOTHING, Cost::plus).total(plan);
+            Ok(if total <= MAX_LABELS { at_most } else { cost(coverage::expected_draws(prior)) })
         }
         Estimator::RareCoverage => {
-            let costs: Vec<Cost> = num_draws
-                .par_iter()
-                .map(|&n| cost_of_rare(prior, sampling, n, plan))
-                .collect::<Result<_>>()?;
-            add(&mut costs.into_iter())
+            num_draws.par_iter().map(|&n| cost_of_rare(prior, sampling, n, plan)).collect()
         }
-    };
+    }
+}
+
+/// Refuses what would run for hours, where a shard of a request over this many n costs so much.
+pub(super) fn refuse_above_limit(cost: Cost, num_draws: usize, plan: Plan, shard: Shard) -> Result<()> {
     let total = cost.total(plan);
     if total <= MAX_LABELS {
         return Ok(());
     }
     let mut remarks = String::new();
-    if num_draws.len() > 1 {
-        remarks += &format!(", summed over {} numbers of draws,", num_draws.len());
+    if num_draws > 1 {
+        remarks += &format!(", summed over {num_draws} numbers of draws,");
     }
     if cost.preparation > 0.01 * total {
         remarks += &format!(" and work like {:.1e} labels before them", cost.preparation);
     }
+    // A shard has its share of the labels of a sample.
+    let shards = shard.count() as f64;
+    let per_sample = cost.sample * shards;
+    let left = (MAX_LABELS - cost.preparation).max(0.0) * shards;
+    let share =
+        if shard.count() > 1 { format!(", of which shard {shard} has its share:") } else { " are".into() };
+    let needed = plan.samples() as f64 * per_sample / (MAX_LABELS - cost.preparation);
+    let cut = if needed > 0.0 { format!(" or {:.0} shards", (1.02 * needed).ceil()) } else { String::new() };
     Err(Error::argument(format!(
-        "{} samples of about {:.0} labels{remarks} are {total:.1e} labels, some {:.1} hours of one core; the limit is \
-         {MAX_LABELS:.0e} labels, here {:.0} samples",
+        "{} samples of about {per_sample:.0} labels{remarks}{share} {total:.1e} labels, some {:.1} hours of one core; the \
+         limit is {MAX_LABELS:.0e} labels, here {:.0} samples{cut}",
         plan.samples(),
-        cost.sample,
         total * 1e-9 / 3600.0,
-        ((MAX_LABELS - cost.preparation).max(0.0) / cost.sample).floor(),
+        (left / per_sample).floor(),
     )))
 }
 
@@ -182,6 +221,7 @@ fn cost_of_rare(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, pla
     Ok(Cost {
         sample: split.drawn_classes() as f64,
         preparation: 8e3 * groups + 20.0 * terms + 0.2 * split.products(),
+        block: Some(split.drawn_classes()),
     })
 }
 

@@ -145,7 +145,6 @@ impl Split {
 pub(super) struct TiltedSum {
     /// Per group: the law of X − `lowest`, and how many classes are drawn from it.
     drawn: Vec<(AliasLabels, u64)>,
-    pub(super) drawn_classes: u64,
     /// n less the smallest values that the drawn classes can have.
     target: u64,
     pub(super) rest: Law,
@@ -166,7 +165,7 @@ impl TiltedSum {
             }
         }
         laws.sort_by_key(|law| law.mass.len());
-        Self { drawn, drawn_classes: split.drawn_classes(), target, rest: Law::sum(laws) }
+        Self { drawn, target, rest: Law::sum(laws) }
     }
 
     /// P(R = n − S) for freshly drawn S.

@@ -110,6 +110,8 @@ fn render(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
             drawing.draw(&root, Scale(1)).map_err(fail)?;
             root.present().map_err(message).map_err(fail)?;
             drop(root);
+            // The library escapes what is special in XML, but lets through what XML has no place for.
+            let svg = svg.replace(|c: char| c.is_control() && c != '\n', " ");
             Ok(svg.into_bytes())
         }
         Format::Png => {

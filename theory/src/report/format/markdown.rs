@@ -3,8 +3,48 @@
 use super::{Table, aligned, one_line, texts};
 
 pub(super) fn text(table: &Table) -> String {
-    let escaped = |texts: &[String]| texts.iter().map(|text| text.replace('|', "\\|")).collect::<Vec<_>>();
+    let cells = |texts: &[String]| texts.iter().map(|text| cell(text)).collect::<Vec<_>>();
     let headers: Vec<String> = table.headers().iter().map(|header| one_line(header)).collect();
-    let rows: Vec<Vec<String>> = texts(table).iter().map(|row| escaped(row)).collect();
-    aligned(&escaped(&headers), &rows, " | ", "| ", Some("-"))
+    let rows: Vec<Vec<String>> = texts(table).iter().map(|row| cells(row)).collect();
+    aligned(&cells(&headers), &rows, " | ", "| ", Some("-"))
+}
+
+fn cell(text: &str) -> String {
+    prose(text).replace('|', "\\|")
+}
+
+/// A text in which nothing is a tag, an entity or a link, as CommonMark defines their beginnings; what only looks alike,
+/// such as `a < b` or `x & y`, stays as it is.
+pub(super) fn prose(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let next = rest.peek().copied().unwrap_or(' ');
+        match c {
+            '<' if next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?') => out += "&lt;",
+            '&' if next.is_ascii_alphanumeric() || next == '#' => out += "&amp;",
+            ']' if matches!(next, '(' | '[') => out += "\\]",
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_named_their_runs_is_no_markup() {
+        for (text, expected) in [
+            ("<script>alert(1)</script>", "&lt;script>alert(1)&lt;/script>"),
+            ("<!-- a", "&lt;!-- a"),
+            ("a < b & c ≤ 3", "a < b & c ≤ 3"),
+            ("a&b &copy; &#65;", "a&amp;b &amp;copy; &amp;#65;"),
+            ("[here](javascript:x) [0, 1]", "[here\\](javascript:x) [0, 1]"),
+            ("a|b", "a\\|b"),
+        ] {
+            assert_eq!(cell(text), expected);
+        }
+    }
 }

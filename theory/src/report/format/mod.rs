@@ -63,6 +63,11 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// A text that stands in Markdown beside the tables, on one line.
+pub(super) fn markdown_prose(text: &str) -> String {
+    markdown::prose(&one_line(text))
+}
+
 /// Every cell as people read it, on one line.
 fn texts(table: &Table) -> Vec<Vec<String>> {
     table.rows().iter().map(|row| row.iter().map(|cell| one_line(&cell.to_string())).collect()).collect()
