@@ -118,7 +118,7 @@ fn a_run_that_is_killed_again_and_again_ends_as_one_that_was_not() {
     for round in 0..10 {
         let mut child = start(&killed, "epochs=20");
         // Some while they begin, some while they train; every other one saves where it stands first.
-        std::thread::sleep(Duration::from_millis(rng.random_range(0..300)));
+        std::thread::sleep(Duration::from_millis(rng.random_range(0..700)));
         if round % 2 == 1 {
             let _ = signal(&child, "TERM");
             std::thread::sleep(Duration::from_millis(rng.random_range(0..40)));
@@ -140,7 +140,7 @@ fn two_that_resume_and_are_killed_leave_a_run_that_goes_on() {
     assert_eq!(run(&whole, "epochs=20").0, Some(0));
     for _ in 0..3 {
         let mut children = [start(&both, "epochs=20"), start(&both, "epochs=20")];
-        std::thread::sleep(Duration::from_millis(150));
+        std::thread::sleep(Duration::from_millis(400));
         for child in &mut children {
             child.kill().unwrap();
             child.wait().unwrap();

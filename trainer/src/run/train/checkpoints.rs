@@ -102,3 +102,63 @@ impl Checkpoints {
         Ok(files::remove(&self.last)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sealed::{Notes, Part, seal};
+
+    /// A file with checksums that says which it is.
+    fn numbered(number: usize) -> Vec<u8> {
+        seal(&[Part::text("number", &number.to_string())], &Notes::new()).unwrap()
+    }
+
+    fn newest(folder: &Path) -> Option<String> {
+        let checkpoints = Checkpoints::new(folder);
+        checkpoints.newest().unwrap().map(|(_, file)| file.text("number").unwrap().to_string())
+    }
+
+    #[test]
+    fn wherever_the_process_ends_a_whole_one_is_left() {
+        let place = tempfile::tempdir().unwrap();
+        let file = |name: &str| place.path().join(name);
+        let checkpoints = Checkpoints::new(place.path());
+        assert!(!checkpoints.exist().unwrap() && newest(place.path()).is_none());
+        for number in 1..=3 {
+            checkpoints.put(&numbered(number)).unwrap();
+            assert_eq!(newest(place.path()), Some(number.to_string()));
+            assert!(!file(UNFINISHED).exists());
+        }
+        assert_eq!(std::fs::read(file(PREVIOUS)).unwrap(), numbered(2));
+        // Half of the next one is written; all of it; the last has become the one before.
+        for half in [numbered(4)[..9].to_vec(), numbered(4)] {
+            std::fs::write(file(UNFINISHED), half).unwrap();
+            assert_eq!(newest(place.path()).as_deref(), Some("3"));
+        }
+        files::rename(&file(CHECKPOINT), &file(PREVIOUS)).unwrap();
+        assert_eq!(newest(place.path()).as_deref(), Some("3"));
+        files::remove_unfinished(place.path()).unwrap();
+        // Going on from there keeps the only whole one until there is another.
+        checkpoints.put(&numbered(4)).unwrap();
+        assert_eq!(std::fs::read(file(PREVIOUS)).unwrap(), numbered(3));
+        // A damaged last one never takes the place of a whole one before.
+        std::fs::write(file(CHECKPOINT), "nonsense").unwrap();
+        assert_eq!(newest(place.path()).as_deref(), Some("3"));
+        checkpoints.put(&numbered(5)).unwrap();
+        assert_eq!(std::fs::read(file(PREVIOUS)).unwrap(), numbered(3));
+        checkpoints.remove().unwrap();
+        assert!(!checkpoints.exist().unwrap() && file("checkpoint.damaged.safetensors").exists());
+    }
+
+    #[test]
+    fn one_that_cannot_be_written_takes_nothing_away() {
+        let place = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(place.path());
+        (1..=2).for_each(|number| checkpoints.put(&numbered(number)).unwrap());
+        // A folder in the place of the unfinished file stands for a disk that is full.
+        std::fs::create_dir(place.path().join(UNFINISHED)).unwrap();
+        assert!(checkpoints.put(&numbered(3)).is_err());
+        assert_eq!(newest(place.path()).as_deref(), Some("2"));
+        assert_eq!(std::fs::read(place.path().join(PREVIOUS)).unwrap(), numbered(1));
+    }
+}

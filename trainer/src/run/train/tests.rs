@@ -132,6 +132,9 @@ fn a_checkpoint_is_refused_where_it_does_not_fit() {
     assert!(refused.contains(CHECKPOINT) && file.is_dir(), "{refused}");
 }
 
+/// What becomes of the bytes of a file.
+type Damage = fn(&[u8]) -> Vec<u8>;
+
 #[test]
 fn a_damaged_checkpoint_costs_no_more_than_the_time_between_two() {
     let folder = tempfile::tempdir().unwrap();
@@ -147,12 +150,11 @@ fn a_damaged_checkpoint_costs_no_more_than_the_time_between_two() {
             assert!(!path.join(gone).exists(), "{gone}");
         }
     };
-    type Damage<'a> = (&'a str, &'a dyn Fn(&[u8]) -> Vec<u8>);
-    let damages: [Damage<'_>; 4] = [
-        ("truncated", &|bytes| bytes[..bytes.len() / 2].to_vec()),
-        ("empty", &|_| Vec::new()),
-        ("zeros", &|bytes| vec![0; bytes.len()]),
-        ("flipped", &|bytes| [&bytes[..bytes.len() - 1], &[!bytes[bytes.len() - 1]]].concat()),
+    let damages: [(&str, Damage); 4] = [
+        ("truncated", |bytes| bytes[..bytes.len() / 2].to_vec()),
+        ("empty", |_| Vec::new()),
+        ("zeros", |bytes| vec![0; bytes.len()]),
+        ("flipped", |bytes| [&bytes[..bytes.len() - 1], &[!bytes[bytes.len() - 1]]].concat()),
     ];
     for (name, damage) in damages {
         let path = folder.path().join(name);
