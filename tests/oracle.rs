@@ -30,7 +30,7 @@ fn batch_columns_agree_with_numpy() {
     let expected = expected();
     let features = Features::read(&folder().join("features.npz")).unwrap();
     let (train, train_labels) = features.train.as_ref().unwrap();
-    let means = measure::class_means(train, train_labels, features.num_classes);
+    let means = measure::class_means(train, train_labels, features.num_classes).unwrap();
     let views = Views { first: features.view1.clone(), second: features.view2.clone() };
     let mut compared = std::collections::BTreeSet::new();
     for case in expected["cases"].as_array().unwrap() {

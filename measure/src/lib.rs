@@ -48,6 +48,7 @@
 //! - [`collision_spread`], [`collision_by_class`]: the spread of features within classes;
 //! - [`geometry()`]: alignment, uniformity, effective rank;
 //! - [`difficulty`]: which negatives are hard: of the same class, for every query, of similar classes;
+//! - [`input`]: files of other people, opened with care;
 //! - [`matrix`], [`mod@gemm`], [`pool`], [`rng`]: row-major matrices, the one place that multiplies, chunks on threads,
 //!   one random stream a purpose.
 //!
@@ -72,6 +73,7 @@ mod evaluation;
 pub mod features;
 pub mod gemm;
 mod geometry;
+pub mod input;
 pub mod matrix;
 mod neighbours;
 mod outcome;
@@ -103,4 +105,33 @@ pub fn class_counts(labels: &[usize], num_classes: usize) -> Vec<u64> {
         counts[label] += 1;
     }
     counts
+}
+
+/// Classes below `num_classes` that no label names, in words, the first ten of them; `None`: every class has a sample.
+///
+/// A class mean, and with it every bound, needs a sample of each.
+///
+/// # Examples
+/// ```
+/// assert_eq!(measure::absent_classes(&[0, 2, 2], 4).as_deref(), Some("classes 1, 3"));
+/// assert_eq!(measure::absent_classes(&[0, 1], 2), None);
+/// ```
+pub fn absent_classes(labels: &[usize], num_classes: usize) -> Option<String> {
+    /// So many are named.
+    const NAMED: usize = 10;
+    let mut seen = vec![false; num_classes];
+    for &label in labels {
+        if let Some(seen) = seen.get_mut(label) {
+            *seen = true;
+        }
+    }
+    let absent: Vec<usize> = (0..num_classes).filter(|&class| !seen[class]).collect();
+    let named: Vec<String> = absent.iter().take(NAMED).map(usize::to_string).collect();
+    let more =
+        if absent.len() > NAMED { format!(" and {} more", absent.len() - NAMED) } else { String::new() };
+    match absent.len() {
+        0 => None,
+        1 => Some(format!("class {}", named[0])),
+        _ => Some(format!("classes {}{more}", named.join(", "))),
+    }
 }

@@ -24,7 +24,7 @@ impl Accuracies {
     pub(super) fn new(train: &Matrix, test: &Matrix, means: Option<&Matrix>, split: &Split) -> Result<Self> {
         let classes = split.train.num_classes();
         let (train_labels, test_labels) = (split.train.labels(), split.evaluated.labels());
-        let own_means = class_means(train, train_labels, classes);
+        let own_means = class_means(train, train_labels, classes)?;
         Ok(Self {
             mean: mean_accuracy(means.unwrap_or(&own_means), test, test_labels)?,
             linear: linear_accuracy((train, train_labels), (test, test_labels), classes)?,

@@ -127,7 +127,7 @@ impl<'a> Embedded<'a> {
             let features = context.random(&context.train, &mut draw)?;
             add_share(
                 &mut means,
-                &class_means(&features.head, train.labels(), train.num_classes()),
+                &class_means(&features.head, train.labels(), train.num_classes())?,
                 mean_views,
             );
             if saved.len() < 2 {
