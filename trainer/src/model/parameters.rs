@@ -3,7 +3,7 @@
 //! Values, gradients and the optimiser's state lie in the order of construction, so that one pass over flat memory
 //! updates all of them; a layer sees its parameter as a view.
 
-use super::{Precision, Table};
+use super::{Precision, Table, tensors};
 use crate::error::{Error, Result};
 use crate::ops::cast;
 use crate::ops::optimiser::Halves;
@@ -278,9 +278,7 @@ impl Parameters {
     /// # Errors
     /// Unreadable file; a parameter that is missing there, or has another shape. Nothing is replaced then.
     pub fn load(&self, path: &Path) -> Result<()> {
-        std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-        let tensors = candle_core::safetensors::load(path, self.device())
-            .map_err(|e| Error::data(path, format!("not a checkpoint: {e}")))?;
+        let tensors = tensors::read(path)?;
         let values = self.named(path, &tensors)?;
         if let Some(table) = &self.table {
             table.load(&tensors).map_err(|e| Error::data(path, e.to_string()))?;
