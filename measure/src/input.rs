@@ -8,6 +8,7 @@ use safetensors::SafeTensors;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::HashSet;
 use std::fs::{File, FileType};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Opens a regular file to be read, and its length in bytes.
@@ -43,7 +44,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// The operating system does not say, such as for a folder that may not be searched.
 pub fn exists(path: &Path) -> Result<bool> {
-    path.try_exists().map_err(|e| Error::io(path, e))
+    match path.try_exists() {
+        // Below a file there is nothing.
+        Err(e) if e.kind() == ErrorKind::NotADirectory => Ok(false),
+        found => found.map_err(|e| Error::io(path, e)),
+    }
 }
 
 fn check_regular(path: &Path) -> Result<()> {
@@ -138,6 +143,8 @@ mod tests {
         }
         let file = folder.path().join("file");
         std::fs::write(&file, "abc").unwrap();
+        assert!(exists(&file).unwrap() && !exists(&file.join("below")).unwrap());
+        assert!(!exists(&folder.path().join("none")).unwrap());
         assert_eq!((open(&file).unwrap().1, read(&file).unwrap()), (3, b"abc".to_vec()));
     }
 
