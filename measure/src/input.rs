@@ -96,8 +96,13 @@ pub fn safetensors(bytes: &[u8]) -> std::result::Result<SafeTensors<'_>, String>
     Ok(tensors)
 }
 
-/// What a message shows of another library's: 200 characters, on one line.
-fn one_line(message: &str) -> String {
+/// What a message shows of what a file holds or another library says: 200 characters, on one line.
+///
+/// # Examples
+/// ```
+/// assert_eq!(measure::input::one_line("a\nb\0"), "a b ");
+/// ```
+pub fn one_line(message: &str) -> String {
     message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
 }
 

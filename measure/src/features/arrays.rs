@@ -15,6 +15,8 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
+/// Numpy's own limit.
+const MOST_DIMENSIONS: usize = 64;
 /// No byte of deflate's stands for more: 258 of them for 2 bits.
 const LARGEST_RATIO: u64 = 1032;
 
@@ -49,7 +51,8 @@ impl Arrays {
         let content = match path.extension().and_then(|e| e.to_str()) {
             Some("npz") => {
                 let archive = ZipArchive::new(BufReader::new(file));
-                let archive = archive.map_err(|e| bad(format!("not readable: {e} {HINT}")))?;
+                let archive = archive
+                    .map_err(|e| bad(format!("not readable: {} {HINT}", input::one_line(&e.to_string()))))?;
                 if archive.has_duplicate_names() {
                     return Err(bad("not readable: a name comes twice in the archive".into()));
                 }
@@ -74,7 +77,9 @@ impl Arrays {
             Content::Npz(archive) => npz(archive, name, self.length),
             Content::Safetensors(bytes) => tensor(bytes, name),
         };
-        found.map_err(|message| Error::data(&self.path, format!("'{name}' is not readable: {message}")))
+        // What a header holds may be anything.
+        let shown = |message: String| input::one_line(&message);
+        found.map_err(|e| Error::data(&self.path, format!("'{name}' is not readable: {}", shown(e))))
     }
 }
 
@@ -145,6 +150,9 @@ fn npy(bytes: &[u8], name: &str) -> Parsed<Array> {
     let shape: Vec<usize> = lengths
         .map(|length| length.parse().map_err(|_| format!("its shape has a length '{length}'")))
         .collect::<Parsed<_>>()?;
+    if shape.len() > MOST_DIMENSIONS {
+        return Err(format!("its shape has {} lengths", shape.len()));
+    }
     let promised = shape.iter().try_fold(dtype.bitsize() / 8, |product, &length| product.checked_mul(length));
     match promised {
         Some(promised) if promised == values.len() => {

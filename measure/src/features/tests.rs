@@ -133,6 +133,7 @@ fn what_a_file_is_not_is_one_line_that_names_the_place() {
         ("(18446744073709551615, 18446744073709551615)", "32 bytes are fewer"),
         ("(18446744073709551616, 1)", "its shape has a length '18446744073709551616'"),
         ("(8,)", "'view1' has shape [8], not [rows, d]"),
+        ("(4\u{1}\n, 2)", "its shape has a length '4 "),
         ("()", "32 bytes are more than its shape [] has"),
     ] {
         let found = error(&|entries| entries[0].2 = shape);

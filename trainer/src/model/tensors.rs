@@ -32,7 +32,8 @@ fn parse(bytes: &[u8]) -> std::result::Result<HashMap<String, Tensor>, String> {
             )
         })?;
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
-        let tensor = tensor.map_err(|e| format!("'{}': {}", shown(), e.to_string().replace('\n', " ")))?;
+        let tensor =
+            tensor.map_err(|e| format!("'{}': {}", shown(), measure::input::one_line(&e.to_string())))?;
         found.insert(name.to_string(), tensor);
     }
     Ok(found)

@@ -147,6 +147,14 @@ fn pytorch_shape(shape: &[usize]) -> Vec<usize> {
     }
 }
 
+/// Names and shapes of the tensors of a file, as PyTorch has them; no numbers are read of a `.pt` file.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn shapes(path: &Path) -> Result<BTreeMap<String, Vec<usize>>> {
+    Ok(read(path)?.shapes())
+}
+
 /// What a key of PyTorch's means here.
 enum Name {
     /// The parameter of this name, if the network has it.

@@ -129,7 +129,7 @@ fn optional(zip: &mut ZipArchive<BufReader<File>>, name: &str, most: u64) -> Par
 
 /// What a message shows of another library's: 200 characters, on one line.
 fn one_line(error: impl std::fmt::Display) -> String {
-    error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
+    measure::input::one_line(&error.to_string())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
