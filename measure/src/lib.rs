@@ -59,7 +59,8 @@
 //! no temperature overflows whose losses a double can hold. Standard errors are those of batch means.
 //!
 //! Everything runs on the current rayon pool in chunks whose bounds depend on shapes alone: 50,000 training and 10,000
-//! evaluated samples need little memory beside their features, and the number of threads changes no bit.
+//! evaluated samples need little memory beside their features, and the number of threads changes no bit. What takes long
+//! takes a [`Stop`], which is asked between the chunks; who never stops passes [`&never`](never).
 
 mod batch;
 mod classifiers;
@@ -95,6 +96,7 @@ pub use features::Features;
 pub use geometry::{Geometry, geometry};
 pub use neighbours::{KNN_NEIGHBOURS, KNN_TEMPERATURE, knn_accuracy};
 pub use outcome::EvaluatedRun;
+pub use pool::{Stop, never};
 pub use probe::linear_accuracy;
 pub use probe_sgd::{SgdProbe, linear_accuracy_sgd};
 

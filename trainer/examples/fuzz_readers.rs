@@ -37,11 +37,13 @@ struct Valid {
 /// What a reader made of an input: whether the result is consistent, or why the input was refused.
 type Verdict = trainer::Result<bool>;
 
+type Pack = fn(&[u8]) -> Vec<u8>;
+
 struct Reader {
     name: &'static str,
     valid: Vec<Valid>,
     /// What the reader gets instead of the file: it packed, or inside an archive.
-    pack: Option<fn(&[u8]) -> Vec<u8>>,
+    pack: Option<Pack>,
     read: fn(&[u8]) -> Verdict,
 }
 
@@ -140,7 +142,7 @@ fn place() -> &'static Path {
 /// What the formats are and which files they start from.
 fn readers() -> Vec<Reader> {
     let reader = |name, valid, packed: bool, read| {
-        let pack = packed.then_some(pack as fn(&[u8]) -> Vec<u8>);
+        let pack = packed.then_some(pack as Pack);
         Reader { name, valid, pack, read }
     };
     let whole = |bytes: Vec<u8>| Valid { structure: std::iter::once(0..bytes.len()).collect(), bytes };

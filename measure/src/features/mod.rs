@@ -11,6 +11,7 @@ mod arrays;
 use crate::evaluation::{Evaluation, Views};
 use crate::matrix::Matrix;
 use crate::outcome::EvaluatedRun;
+use crate::pool::{self, Stop};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
 use crate::{
@@ -200,18 +201,26 @@ impl Features {
     /// # Examples
     /// As in the documentation of the [crate].
     pub fn measure(&self, name: &str, request: &Request) -> Result<EvaluatedRun> {
+        self.measure_until(name, request, &pool::never)
+    }
+
+    /// [`measure`](Self::measure), given up as soon as `stop` says so.
+    ///
+    /// # Errors
+    /// Those of [`measure`](Self::measure); `stop` says so.
+    pub fn measure_until(&self, name: &str, request: &Request, stop: Stop<'_>) -> Result<EvaluatedRun> {
         let &Request { ref draws, temperature, passes, seed } = request;
         let (views, means, classes) = (self.views(), self.class_means()?, self.num_classes);
         // What does not depend on the number of draws.
         let test = (&views.first, &self.labels[..]);
         let mut fixed = vec![
             (Quantity::MeanAccuracy, mean_accuracy(&means, test.0, test.1)?),
-            (Quantity::CollisionSpread, collision_spread(&views, &self.labels, classes)?),
+            (Quantity::CollisionSpread, collision_spread(&views, &self.labels, classes, stop)?),
         ];
-        fixed.extend(geometry(&views)?.columns());
+        fixed.extend(geometry(&views, stop)?.columns());
         if let Some((train, labels)) = &self.train {
-            fixed.push((Quantity::LinearAccuracy, linear_accuracy((train, labels), test, classes)?));
-            fixed.push((Quantity::KnnAccuracy, knn_accuracy((train, labels), test, classes)?));
+            fixed.push((Quantity::LinearAccuracy, linear_accuracy((train, labels), test, classes, stop)?));
+            fixed.push((Quantity::KnnAccuracy, knn_accuracy((train, labels), test, classes, stop)?));
         }
         let settings_id = self.settings_id(passes, seed);
         let mut rows = Vec::new();
@@ -225,7 +234,7 @@ impl Features {
                 passes,
             };
             let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
-            let mut row = components(&evaluation, &mut order, |_| Ok::<_, Error>(views.clone()))?;
+            let mut row = components(&evaluation, &mut order, stop, |_| Ok::<_, Error>(views.clone()))?;
             row.run.run_id = name.into();
             row.run.seed = Some(seed);
             row.run.settings_id = settings_id.clone();
@@ -240,7 +249,10 @@ impl Features {
             }
             rows.push(row);
         }
-        Ok(EvaluatedRun { rows, spreads: [collision_by_class(&views, &self.labels, classes)?, Vec::new()] })
+        Ok(EvaluatedRun {
+            rows,
+            spreads: [collision_by_class(&views, &self.labels, classes, stop)?, Vec::new()],
+        })
     }
 }
 

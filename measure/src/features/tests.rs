@@ -309,3 +309,58 @@ fn an_identity_is_of_arrays_and_passes() {
     ];
     assert!(others.iter().all(|other| *other != id && other.len() == 16), "{others:?}");
 }
+
+/// Every part that takes long asks, and gives up when it is told to.
+#[test]
+fn an_interruption_ends_every_part() {
+    use crate::{Error, Evaluation, SgdProbe, linear_accuracy_sgd};
+    use crate::{collision_by_class, collision_spread, components, geometry, knn_accuracy, linear_accuracy};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let rows = |count: usize| {
+        let data = (0..count * 3).map(|i| ((i * 7919) % 1009) as f64 / 1009.0 - 0.4).collect();
+        Matrix { rows: count, cols: 3, data }
+    };
+    let classes: Vec<usize> = (0..300).map(|i| i % 2).collect();
+    let train = Some((rows(300), classes.clone()));
+    let features = Features::new(rows(300), rows(300), classes.clone(), train, None).unwrap();
+    let draws = vec![NumDraws::new(4).unwrap()];
+    let request = Request { draws, temperature: 0.5, passes: Some(1), seed: 7 };
+    // Told so after any number of questions, the whole is given up; never told so, it is finished.
+    let asked = AtomicUsize::new(0);
+    let until = |most: usize| {
+        asked.store(0, Ordering::Relaxed);
+        features.measure_until("f", &request, &|| asked.fetch_add(1, Ordering::Relaxed) >= most)
+    };
+    until(usize::MAX).unwrap();
+    let all = asked.load(Ordering::Relaxed);
+    assert!(all > 300, "{all} questions");
+    for most in [0, 1, all / 2, all - 1] {
+        let error = until(most).unwrap_err();
+        assert!(matches!(&error, Error::Interrupted(m) if m.starts_with("interrupted while ")), "{error}");
+    }
+    let now = || true;
+    let (views, means, part) =
+        (features.views(), features.class_means().unwrap(), (&features.view1, &classes[..]));
+    let evaluation = Evaluation {
+        labels: &classes,
+        class_means: &means,
+        sample_means: None,
+        temperature: 0.5,
+        num_draws: request.draws[0],
+        passes: Some(1),
+    };
+    let mut rng = stream(1, Purpose::Probe, 0);
+    let row = components(&evaluation, &mut rng, &now, |_| Ok::<_, Error>(views.clone()));
+    let interrupted = [
+        linear_accuracy(part, part, 2, &now).err(),
+        linear_accuracy_sgd(&SgdProbe::default(), part, part, 2, &mut rng, &now).err(),
+        knn_accuracy(part, part, 2, &now).err(),
+        geometry(&views, &now).err(),
+        collision_spread(&views, &classes, 2, &now).err(),
+        collision_by_class(&views, &classes, 2, &now).err(),
+        row.err(),
+    ];
+    for (place, error) in interrupted.into_iter().enumerate() {
+        assert!(matches!(error, Some(Error::Interrupted(_))), "{place}");
+    }
+}

@@ -46,7 +46,7 @@ pub(in crate::run) fn pixel_accuracies(split: &Split) -> Result<Option<Accuracie
     // Unit rows, as for head features: otherwise the mean classifier would favour bright classes.
     let mut unit = [matrix(train), matrix(evaluated)];
     unit.iter_mut().for_each(Matrix::normalise_nonzero_rows);
-    Ok(Some(Accuracies::new(&unit[0], &unit[1], None, split)?))
+    Ok(Some(Accuracies::new(&unit[0], &unit[1], None, split, &measure::never)?))
 }
 
 #[cfg(test)]

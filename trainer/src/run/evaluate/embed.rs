@@ -44,7 +44,7 @@ pub(super) struct EvaluationContext<'a> {
     pub(super) split: &'a Split,
     train: Views<'a>,
     evaluated: Views<'a>,
-    stop: &'a (dyn Fn() -> bool + Sync),
+    pub(super) stop: measure::Stop<'a>,
 }
 
 impl<'a> EvaluationContext<'a> {
