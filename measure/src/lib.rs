@@ -60,7 +60,7 @@
 //!
 //! Everything runs on the current rayon pool in chunks whose bounds depend on shapes alone: 50,000 training and 10,000
 //! evaluated samples need little memory beside their features, and the number of threads changes no bit. What takes long
-//! takes a [`Stop`], which is asked between the chunks; who never stops passes [`&never`](never).
+//! takes a [`Stop`], which is asked between the chunks; who never stops passes [`&never`](never()).
 
 mod batch;
 mod classifiers;

@@ -26,7 +26,7 @@ mod options;
 mod parameters;
 mod precision;
 mod table;
-mod tensors;
+pub(crate) mod tensors;
 pub mod torch;
 mod unit;
 

@@ -19,7 +19,11 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
     parse(&bytes).map_err(|message| Error::data(path, format!("not readable: {message}")))
 }
 
-fn parse(bytes: &[u8]) -> std::result::Result<HashMap<String, Tensor>, String> {
+/// All tensors of the bytes of a safetensors file, on the CPU.
+///
+/// # Errors
+/// Those of [`read`] but for the file's own; the message is one line that names no file.
+pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<HashMap<String, Tensor>, String> {
     let tensors: SafeTensors<'_> = measure::input::safetensors(bytes)?;
     let mut found = HashMap::with_capacity(tensors.len());
     for (name, view) in tensors.iter() {
