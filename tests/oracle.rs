@@ -30,7 +30,7 @@ fn batch_columns_agree_with_numpy() {
     let expected = expected();
     let features = Features::read(&folder().join("features.npz")).unwrap();
     let (train, train_labels) = features.train.as_ref().unwrap();
-    let means = measure::class_means(train, train_labels, features.num_classes);
+    let means = measure::class_means(train, train_labels, features.num_classes).unwrap();
     let views = Views { first: features.view1.clone(), second: features.view2.clone() };
     let mut compared = std::collections::BTreeSet::new();
     for case in expected["cases"].as_array().unwrap() {
@@ -85,11 +85,12 @@ fn whole_set_columns_agree_with_numpy() {
         assert!((found - value).abs() < TOLERANCE, "{name}: {found} against {value}");
     }
     let views = Views { first: features.view1.clone(), second: features.view2.clone() };
-    for (measure, found) in measure::geometry(&views).unwrap().columns() {
+    for (measure, found) in measure::geometry(&views, &measure::never).unwrap().columns() {
         let value = expected["geometry"][measure.name()].as_f64().unwrap();
         assert!((found - value).abs() < TOLERANCE, "{measure}: {found} against {value}");
     }
-    let by_class = measure::collision_by_class(&views, &features.labels, features.num_classes).unwrap();
+    let by_class =
+        measure::collision_by_class(&views, &features.labels, features.num_classes, &measure::never).unwrap();
     for (row, values) in by_class.iter().zip(expected["spread_by_class"].as_array().unwrap()) {
         let found = [row.spread.mean].into_iter().chain(row.spread.quantiles);
         for (found, value) in found.zip(values.as_array().unwrap()) {

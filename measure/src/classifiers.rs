@@ -1,17 +1,30 @@
 //! The mean classifier: class means μ_c and argmax_c x·μ_c; what the classifiers on frozen features share.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 
 /// μ_c: the mean feature of each class \[C, d\], not normalised again.
-pub fn class_means(features: &Matrix, labels: &[usize], num_classes: usize) -> Matrix {
+///
+/// # Errors
+/// Another number of labels than of features, a label of `num_classes` or more; classes without a sample, which have
+/// no mean (0 in its place would look like one), by name.
+pub fn class_means(features: &Matrix, labels: &[usize], num_classes: usize) -> Result<Matrix> {
+    if features.rows != labels.len() {
+        return Err(Error::argument(format!("{} features have {} labels", features.rows, labels.len())));
+    }
+    if let Some(class) = labels.iter().find(|&&class| class >= num_classes) {
+        return Err(Error::argument(format!("class {class} is not below C = {num_classes}")));
+    }
+    if let Some(absent) = crate::absent_classes(labels, num_classes) {
+        return Err(Error::argument(format!("no sample is of {absent}: there is no class mean")));
+    }
     let counts = crate::class_counts(labels, num_classes);
     let mut means = Matrix::zeros(num_classes, features.cols);
     for (i, &class) in labels.iter().enumerate() {
         let weight = 1.0 / counts[class] as f64;
         means.row_mut(class).iter_mut().zip(features.row(i)).for_each(|(mean, x)| *mean += x * weight);
     }
-    means
+    Ok(means)
 }
 
 /// Share of right predictions.
@@ -62,13 +75,17 @@ mod tests {
     #[test]
     fn separated_classes_are_classified() {
         let (x, labels) = testing::toy();
-        let means = class_means(&x, &labels, 3);
+        let means = class_means(&x, &labels, 3).unwrap();
         assert_eq!(mean_accuracy(&means, &x, &labels).unwrap(), 1.0);
     }
 
     #[test]
     fn class_means_by_hand() {
         let x = Matrix { rows: 3, cols: 1, data: vec![1.0, 3.0, 10.0] };
-        assert_eq!(class_means(&x, &[0, 0, 1], 2).data, [2.0, 10.0]);
+        assert_eq!(class_means(&x, &[0, 0, 1], 2).unwrap().data, [2.0, 10.0]);
+        let error = |labels: &[usize]| class_means(&x, labels, 4).unwrap_err().to_string();
+        assert_eq!(error(&[0, 0, 2]), "no sample is of classes 1, 3: there is no class mean");
+        assert_eq!(error(&[0, 0, 4]), "class 4 is not below C = 4");
+        assert_eq!(error(&[0, 0]), "3 features have 2 labels");
     }
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::evaluation::Views;
 use crate::gemm::Threads;
 use crate::matrix::times_transposed;
-use crate::pool;
+use crate::pool::{self, Stop};
 use theory::report::{Cell, Table, figure};
 
 /// Columns j of a block.
@@ -50,11 +50,11 @@ pub struct CollisionByClass {
 /// has one sample.
 ///
 /// # Errors
-/// Views of different numbers of columns.
-pub fn collision_spread(views: &Views, labels: &[usize], num_classes: usize) -> Result<f64> {
+/// Views of different numbers of columns; `stop` says so.
+pub fn collision_spread(views: &Views, labels: &[usize], num_classes: usize, stop: Stop<'_>) -> Result<f64> {
     let (mut sum, mut count) = (0.0, 0usize);
     for members in members(labels, num_classes).iter().filter(|members| members.len() > 1) {
-        let blocks = of_class(views, members, |_, _| ())?;
+        let blocks = of_class(views, members, stop, |_, _| ())?;
         sum += blocks.iter().flat_map(|(spreads, ())| spreads).sum::<f64>();
         count += members.len();
     }
@@ -66,11 +66,12 @@ pub fn collision_spread(views: &Views, labels: &[usize], num_classes: usize) -> 
 /// Works on any two views: with the head's features and with the encoder's. Published values are of unit rows.
 ///
 /// # Errors
-/// Views of different numbers of columns.
+/// Views of different numbers of columns; `stop` says so.
 pub fn collision_by_class(
     views: &Views,
     labels: &[usize],
     num_classes: usize,
+    stop: Stop<'_>,
 ) -> Result<Vec<CollisionByClass>> {
     let mut rows = Vec::new();
     for (class, members) in members(labels, num_classes).iter().enumerate() {
@@ -81,8 +82,9 @@ pub fn collision_by_class(
             members.iter().map(|&i| m.row(i).iter().map(|x| x * x).sum::<f64>()).fold(0.0, f64::max).sqrt()
         };
         let radius = (norm(&views.first) * norm(&views.second)).max(f64::MIN_POSITIVE);
-        let blocks =
-            of_class(views, members, |start, block| Histogram::of(radius, start, block, members.len()))?;
+        let blocks = of_class(views, members, stop, |start, block| {
+            Histogram::of(radius, start, block, members.len())
+        })?;
         let mut spreads = Vec::with_capacity(members.len());
         let mut similarities = Histogram::empty(radius);
         for (of_block, histogram) in blocks {
@@ -153,11 +155,13 @@ fn members(labels: &[usize], num_classes: usize) -> Vec<Vec<usize>> {
 fn of_class<T: Send>(
     views: &Views,
     members: &[usize],
+    stop: Stop<'_>,
     visit: impl Fn(usize, &[f64]) -> T + Sync + Send,
 ) -> Result<Vec<(Vec<f64>, T)>> {
     let (first, second) = (views.first.gather(members), views.second.gather(members));
     let count = members.len();
     let of_block = |start: usize| -> Result<(Vec<f64>, T)> {
+        pool::check(stop, "measuring the spread within classes")?;
         let end = (start + BLOCK).min(count);
         let mut block = vec![0.0; (end - start) * count];
         times_transposed(second.rows_in(start..end), first.all(), &mut block, Threads::One)?;
@@ -236,6 +240,7 @@ impl Histogram {
 mod tests {
     use super::*;
     use crate::matrix::{Matrix, dot};
+    use crate::pool::never;
     use crate::rng::{Purpose, normal, stream};
 
     fn views(samples: usize) -> (Views, Vec<usize>) {
@@ -255,7 +260,7 @@ mod tests {
     #[test]
     fn rows_follow_the_definition() {
         let (views, labels) = views(200);
-        let rows = collision_by_class(&views, &labels, 4).unwrap();
+        let rows = collision_by_class(&views, &labels, 4, &never).unwrap();
         assert_eq!(rows.iter().map(|row| row.class).collect::<Vec<_>>(), [0, 1]);
         let (mut total, mut count) = (0.0, 0);
         for row in &rows {
@@ -281,7 +286,7 @@ mod tests {
                 }
             }
         }
-        let spread = collision_spread(&views, &labels, 4).unwrap();
+        let spread = collision_spread(&views, &labels, 4, &never).unwrap();
         assert!((spread - total / count as f64).abs() < 1e-12);
     }
 
@@ -301,7 +306,7 @@ mod tests {
     #[test]
     fn the_table_has_a_row_a_class() {
         let (views, labels) = views(50);
-        let rows = collision_by_class(&views, &labels, 4).unwrap();
+        let rows = collision_by_class(&views, &labels, 4, &never).unwrap();
         let text = collision_table(&rows).to_text(theory::report::Format::Csv);
         assert!(text.starts_with("class,samples,spread_mean,spread_q05,spread_q25"), "{text}");
         assert_eq!(text.lines().count(), 3);
@@ -309,7 +314,7 @@ mod tests {
         let svg = String::from_utf8(collision_figure(&both, figure::Format::Svg).unwrap()).unwrap();
         assert!(svg.matches("<circle").count() == 3 && svg.contains("encoder"));
         assert!(collision_figure(&[], figure::Format::Svg).is_err());
-        assert!(collision_by_class(&views, &(0..50).collect::<Vec<_>>(), 50).unwrap().is_empty());
-        assert_eq!(collision_spread(&views, &(0..50).collect::<Vec<_>>(), 50).unwrap(), 0.0);
+        assert!(collision_by_class(&views, &(0..50).collect::<Vec<_>>(), 50, &never).unwrap().is_empty());
+        assert_eq!(collision_spread(&views, &(0..50).collect::<Vec<_>>(), 50, &never).unwrap(), 0.0);
     }
 }

@@ -11,12 +11,15 @@ use crate::batch::{self, BatchMeans};
 use crate::conditional::Conditional;
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Views, passes_for};
-use crate::pool;
+use crate::pool::{self, Stop};
 use crate::rng::permutation;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use theory::losses::{Estimate, LossComponents, Quantity};
 use theory::{ClassPrior, Sampling, bounds, collision, coverage};
+
+/// What an interruption gives up.
+pub(crate) const DOING: &str = "measuring the losses";
 
 /// All components, as one row; `views` gives the two views of every sample for a pass, `rng` the order of its samples.
 ///
@@ -24,10 +27,11 @@ use theory::{ClassPrior, Sampling, bounds, collision, coverage};
 /// the current rayon pool.
 ///
 /// # Errors
-/// More draws than samples; a class without sample; features that are not finite; what `views` returns.
+/// More draws than samples; a class without sample; features that are not finite; `stop` says so; what `views` returns.
 pub fn components<E: From<Error>>(
     evaluation: &Evaluation<'_>,
     rng: &mut ChaCha8Rng,
+    stop: Stop<'_>,
     mut views: impl FnMut(usize) -> std::result::Result<Views, E>,
 ) -> std::result::Result<LossComponents, E> {
     let num_samples = evaluation.labels.len();
@@ -39,10 +43,13 @@ pub fn components<E: From<Error>>(
     let mut sums = Accumulator::new(evaluation)?;
     for pass in 0..passes {
         let views = views(pass)?;
-        sums.add_pass(&views)?;
+        sums.conditional.add(evaluation, &views, stop)?;
         let order = permutation(num_samples, rng);
         let batches = order.chunks_exact(evaluation.num_draws.get() as usize);
-        for means in pool::map(batches, |samples| batch::means(evaluation, &views, samples)) {
+        for means in pool::map(batches, |samples| {
+            pool::check(stop, DOING)?;
+            batch::means(evaluation, &views, samples)
+        }) {
             sums.push(&means?);
         }
     }
@@ -88,7 +95,7 @@ impl<'a> Accumulator<'a> {
     /// # Errors
     /// Views of another number of samples; features that are not finite.
     pub fn add_pass(&mut self, views: &Views) -> Result<()> {
-        self.conditional.add(self.evaluation, views)
+        self.conditional.add(self.evaluation, views, &pool::never)
     }
 
     fn push(&mut self, means: &BatchMeans) {

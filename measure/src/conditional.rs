@@ -24,11 +24,12 @@
 //! between samples.
 
 use crate::batch::Classes;
+use crate::components::DOING;
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Views};
 use crate::gemm::Threads;
 use crate::matrix::{Matrix, times_transposed};
-use crate::pool;
+use crate::pool::{self, Stop};
 use theory::collision::{BatchLaw, ExpectedLogs};
 use theory::losses::{Estimate, LossComponents, Quantity};
 use theory::{ClassPrior, Sampling, coverage};
@@ -111,7 +112,7 @@ impl Conditional {
     ///
     /// # Errors
     /// Views of other shapes than the evaluation; features that are not finite.
-    pub fn add(&mut self, evaluation: &Evaluation, views: &Views) -> Result<()> {
+    pub fn add(&mut self, evaluation: &Evaluation, views: &Views, stop: Stop<'_>) -> Result<()> {
         let first = &views.first;
         if first.rows != evaluation.labels.len() {
             let message = format!("{} views for {} samples", first.rows, evaluation.labels.len());
@@ -122,7 +123,10 @@ impl Conditional {
             return Err(Error::NonFinite(format!("feature {column} of sample {row} is {}", first.data[i])));
         }
         let starts = || (0..first.rows).step_by(CHUNK);
-        let chunks = pool::map(starts(), |start| self.losses(evaluation, first, start));
+        let chunks = pool::map(starts(), |start| {
+            pool::check(stop, DOING)?;
+            self.losses(evaluation, first, start)
+        });
         let losses = chunks.into_iter().collect::<Result<Vec<_>>>()?.concat();
         let column = |of: &dyn Fn(&[f64; 6]) -> f64| losses.iter().map(of).collect::<Vec<f64>>();
         let values: Vec<_> = (0..self.columns.len()).map(|i| column(&|losses| losses[i])).collect();
@@ -130,8 +134,10 @@ impl Conditional {
             Some(_) if self.passes >= LAW_PASSES => Vec::new(),
             Some(_) if self.passes > 0 && self.last.0 == values[0] => self.last.1.clone(), // the same views again
             Some(law) => {
-                let chunks =
-                    pool::map(starts(), |start| lacking((law, &self.surely), evaluation, first, start));
+                let chunks = pool::map(starts(), |start| {
+                    pool::check(stop, DOING)?;
+                    lacking((law, &self.surely), evaluation, first, start)
+                });
                 let lacking = chunks.into_iter().collect::<Result<Vec<_>>>()?.concat();
                 (0..3).map(|i| lacking.iter().map(|values: &[f64; 3]| values[i]).collect()).collect()
             }
@@ -343,7 +349,7 @@ mod tests {
         let (means, labels) = (means(), labels(120));
         let evaluation = evaluation(&labels, &means, 5, 6);
         let mut rng = stream(3, Purpose::EvaluationViews, 0);
-        let row = components(&evaluation, &mut stream(3, Purpose::Evaluation, 0), |_| {
+        let row = components(&evaluation, &mut stream(3, Purpose::Evaluation, 0), &pool::never, |_| {
             Ok::<_, Error>(random_views(&labels, &mut rng))
         })
         .unwrap();
@@ -373,9 +379,10 @@ mod tests {
         for seed in 0..SEEDS {
             let mut rng = stream(seed, Purpose::EvaluationViews, 0);
             let mut order = stream(seed, Purpose::Evaluation, 0);
-            let row =
-                components(&evaluation, &mut order, |_| Ok::<_, Error>(random_views(&labels, &mut rng)))
-                    .unwrap();
+            let row = components(&evaluation, &mut order, &pool::never, |_| {
+                Ok::<_, Error>(random_views(&labels, &mut rng))
+            })
+            .unwrap();
             for (counted, reduced) in PAIRS {
                 found.entry(reduced).or_default().push(row.measures[&reduced]);
                 means_of.entry(counted).or_default().push(row.measures[&counted].mean);
@@ -409,7 +416,7 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let evaluation = evaluation(&labels, &means, 140, passes);
             pool.install(|| {
-                components(&evaluation, &mut stream(9, Purpose::Evaluation, 0), |_| {
+                components(&evaluation, &mut stream(9, Purpose::Evaluation, 0), &pool::never, |_| {
                     Ok::<_, Error>(views.clone())
                 })
                 .unwrap()

@@ -9,10 +9,12 @@ use crate::error::{Error, Result};
 use crate::evaluation::Views;
 use crate::gemm::Threads;
 use crate::matrix::{Matrix, dot, times_transposed};
-use crate::pool;
+use crate::pool::{self, Stop};
 use nalgebra::DMatrix;
 use theory::losses::Quantity;
 
+/// What an interruption gives up.
+const DOING: &str = "measuring the geometry of features";
 /// Rows of a block of pairs.
 const BLOCK: usize = 128;
 
@@ -43,8 +45,9 @@ impl Geometry {
 /// Cost: one product of all pairs and an eigenproblem of size d; the number of threads changes no bit.
 ///
 /// # Errors
-/// Fewer than 2 samples; views of different shapes; features that are not finite.
-pub fn geometry(views: &Views) -> Result<Geometry> {
+/// Fewer than 2 samples; views of different shapes; features that are not finite; `stop` says so.
+pub fn geometry(views: &Views, stop: Stop<'_>) -> Result<Geometry> {
+    pool::check(stop, DOING)?;
     let (first, second) = (&views.first, &views.second);
     if (first.rows, first.cols) != (second.rows, second.cols) || first.rows < 2 {
         let shapes = format!("[{}, {}] and [{}, {}]", first.rows, first.cols, second.rows, second.cols);
@@ -54,7 +57,7 @@ pub fn geometry(views: &Views) -> Result<Geometry> {
     }
     let pairs = first.data.iter().zip(&second.data);
     let alignment = pairs.map(|(x, y)| (x - y).powi(2)).sum::<f64>() / first.rows as f64;
-    let (uniformity, effective_rank) = (uniformity(first)?, effective_rank(first)?);
+    let (uniformity, effective_rank) = (uniformity(first, stop)?, effective_rank(first)?);
     for (name, value) in
         [("alignment", alignment), ("uniformity", uniformity), ("effective rank", effective_rank)]
     {
@@ -66,9 +69,10 @@ pub fn geometry(views: &Views) -> Result<Geometry> {
 }
 
 /// ln of the mean over i < j of e^{−2‖x_i − x_j‖²}.
-fn uniformity(x: &Matrix) -> Result<f64> {
+fn uniformity(x: &Matrix, stop: Stop<'_>) -> Result<f64> {
     let squares: Vec<f64> = (0..x.rows).map(|i| dot(x.row(i), x.row(i))).collect();
     let of_block = |start: usize| -> Result<f64> {
+        pool::check(stop, DOING)?;
         let end = (start + BLOCK).min(x.rows);
         let mut sum = 0.0;
         let mut products = vec![0.0; (end - start) * BLOCK];
@@ -120,6 +124,7 @@ fn effective_rank(x: &Matrix) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::never;
 
     fn matrix(rows: &[&[f64]]) -> Matrix {
         Matrix { rows: rows.len(), cols: rows[0].len(), data: rows.concat() }
@@ -131,20 +136,20 @@ mod tests {
         let first = matrix(&[&[1.0, 0.0], &[-1.0, 0.0], &[0.0, 1.0], &[0.0, -1.0]]);
         // The second view: turned by a right angle, distance² 2.
         let second = matrix(&[&[0.0, 1.0], &[0.0, -1.0], &[-1.0, 0.0], &[1.0, 0.0]]);
-        let found = geometry(&Views { first: first.clone(), second }).unwrap();
+        let found = geometry(&Views { first: first.clone(), second }, &never).unwrap();
         assert!((found.alignment - 2.0).abs() < 1e-15);
         let mean = (4.0 * (-4f64).exp() + 2.0 * (-8f64).exp()) / 6.0;
         assert!((found.uniformity - mean.ln()).abs() < 1e-14);
         assert!((found.effective_rank - 2.0).abs() < 1e-14);
         // One point: nothing is spread.
         let one = matrix(&[&[0.6, 0.8] as &[f64]; 3]);
-        let found = geometry(&Views { first: one.clone(), second: one }).unwrap();
+        let found = geometry(&Views { first: one.clone(), second: one }, &never).unwrap();
         assert_eq!((found.alignment, found.uniformity, found.effective_rank), (0.0, 0.0, 1.0));
         let single = matrix(&[&[1.0, 0.0]]);
-        assert!(geometry(&Views { first: single.clone(), second: single }).is_err());
-        assert!(geometry(&Views { first: first.clone(), second: Matrix::zeros(4, 3) }).is_err());
+        assert!(geometry(&Views { first: single.clone(), second: single }, &never).is_err());
+        assert!(geometry(&Views { first: first.clone(), second: Matrix::zeros(4, 3) }, &never).is_err());
         let broken = Matrix { data: vec![f64::NAN; 8], ..first.clone() };
-        assert!(geometry(&Views { first: broken, second: first }).is_err());
+        assert!(geometry(&Views { first: broken, second: first }, &never).is_err());
     }
 
     #[test]
@@ -161,7 +166,7 @@ mod tests {
             }
         }
         let expected = (sum / (rows * (rows - 1) / 2) as f64).ln();
-        assert!((uniformity(&x).unwrap() - expected).abs() < 1e-12);
+        assert!((uniformity(&x, &never).unwrap() - expected).abs() < 1e-12);
         // Variances 1 : 1 : 2 on three axes: H = 2·¼ ln 4 + ½ ln 2.
         let axes = matrix(&[
             &[1.0, 0.0, 0.0],

@@ -48,6 +48,7 @@
 //! - [`collision_spread`], [`collision_by_class`]: the spread of features within classes;
 //! - [`geometry()`]: alignment, uniformity, effective rank;
 //! - [`difficulty`]: which negatives are hard: of the same class, for every query, of similar classes;
+//! - [`input`]: files of other people, opened with care;
 //! - [`matrix`], [`mod@gemm`], [`pool`], [`rng`]: row-major matrices, the one place that multiplies, chunks on threads,
 //!   one random stream a purpose.
 //!
@@ -58,7 +59,8 @@
 //! no temperature overflows whose losses a double can hold. Standard errors are those of batch means.
 //!
 //! Everything runs on the current rayon pool in chunks whose bounds depend on shapes alone: 50,000 training and 10,000
-//! evaluated samples need little memory beside their features, and the number of threads changes no bit.
+//! evaluated samples need little memory beside their features, and the number of threads changes no bit. What takes long
+//! takes a [`Stop`], which is asked between the chunks; who never stops passes [`&never`](never()).
 
 // It panics where standard error is closed or full; `theory::terminal::say` does not.
 #![warn(clippy::print_stderr)]
@@ -75,6 +77,7 @@ mod evaluation;
 pub mod features;
 pub mod gemm;
 mod geometry;
+pub mod input;
 pub mod matrix;
 mod neighbours;
 mod outcome;
@@ -96,6 +99,7 @@ pub use features::Features;
 pub use geometry::{Geometry, geometry};
 pub use neighbours::{KNN_NEIGHBOURS, KNN_TEMPERATURE, knn_accuracy};
 pub use outcome::EvaluatedRun;
+pub use pool::{Stop, never};
 pub use probe::linear_accuracy;
 pub use probe_sgd::{SgdProbe, linear_accuracy_sgd};
 
@@ -106,4 +110,33 @@ pub fn class_counts(labels: &[usize], num_classes: usize) -> Vec<u64> {
         counts[label] += 1;
     }
     counts
+}
+
+/// Classes below `num_classes` that no label names, in words, the first ten of them; `None`: every class has a sample.
+///
+/// A class mean, and with it every bound, needs a sample of each.
+///
+/// # Examples
+/// ```
+/// assert_eq!(measure::absent_classes(&[0, 2, 2], 4).as_deref(), Some("classes 1, 3"));
+/// assert_eq!(measure::absent_classes(&[0, 1], 2), None);
+/// ```
+pub fn absent_classes(labels: &[usize], num_classes: usize) -> Option<String> {
+    /// So many are named.
+    const NAMED: usize = 10;
+    let mut seen = vec![false; num_classes];
+    for &label in labels {
+        if let Some(seen) = seen.get_mut(label) {
+            *seen = true;
+        }
+    }
+    let absent: Vec<usize> = (0..num_classes).filter(|&class| !seen[class]).collect();
+    let named: Vec<String> = absent.iter().take(NAMED).map(usize::to_string).collect();
+    let more =
+        if absent.len() > NAMED { format!(" and {} more", absent.len() - NAMED) } else { String::new() };
+    match absent.len() {
+        0 => None,
+        1 => Some(format!("class {}", named[0])),
+        _ => Some(format!("classes {}{more}", named.join(", "))),
+    }
 }

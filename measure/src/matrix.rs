@@ -51,12 +51,26 @@ impl Matrix {
         self.rows_in(0..self.rows)
     }
 
+    /// A matrix of zeros, if there is room for it.
+    ///
+    /// # Errors
+    /// More numbers than the memory holds.
+    fn try_zeros(rows: usize, cols: usize) -> Result<Self> {
+        let mut data = Vec::new();
+        let room = rows.checked_mul(cols).filter(|&size| data.try_reserve_exact(size).is_ok());
+        let size = room.ok_or_else(|| {
+            Error::argument(format!("a product of shape [{rows}, {cols}] has no room in the memory"))
+        })?;
+        data.resize(size, 0.0);
+        Ok(Self { rows, cols, data })
+    }
+
     /// A·Bᵀ, on the current pool.
     ///
     /// # Errors
-    /// Different numbers of columns.
+    /// Different numbers of columns; a product without room in the memory.
     pub fn times_transposed(&self, other: &Self) -> Result<Self> {
-        let mut product = Self::zeros(self.rows, other.rows);
+        let mut product = Self::try_zeros(self.rows, other.rows)?;
         times_transposed(self.all(), other.all(), &mut product.data, Threads::Pool)?;
         Ok(product)
     }
@@ -64,9 +78,9 @@ impl Matrix {
     /// Aᵀ·B, on the current pool.
     ///
     /// # Errors
-    /// Different numbers of rows.
+    /// Different numbers of rows; a product without room in the memory.
     pub fn transposed_times(&self, other: &Self) -> Result<Self> {
-        let mut product = Self::zeros(self.cols, other.cols);
+        let mut product = Self::try_zeros(self.cols, other.cols)?;
         transposed_times(self.all(), other.all(), &mut product.data, Threads::Pool)?;
         Ok(product)
     }
@@ -182,6 +196,10 @@ mod tests {
         assert_eq!(error, "[2, 2] and [3, 2] give no 4 products");
         assert!(a.times_transposed(&Matrix::zeros(1, 3)).is_err());
         assert!(a.times_transposed(&Matrix::zeros(0, 2)).unwrap().data.is_empty());
+        // No numbers, but a product of 2⁸⁰.
+        let wide = Matrix::zeros(0, 1 << 40);
+        let error = wide.transposed_times(&wide).unwrap_err().to_string();
+        assert_eq!(error, "a product of shape [1099511627776, 1099511627776] has no room in the memory");
     }
 
     #[test]

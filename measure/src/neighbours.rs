@@ -7,7 +7,7 @@ use super::classifiers::{accuracy, argmax};
 use crate::error::Result;
 use crate::gemm::Threads;
 use crate::matrix::{Matrix, dot, times_transposed};
-use crate::pool;
+use crate::pool::{self, Stop};
 
 /// Neighbours that vote in [`knn_accuracy`].
 pub const KNN_NEIGHBOURS: usize = 20;
@@ -25,11 +25,12 @@ const TRAIN_ROWS: usize = 2048;
 /// same for any number of threads.
 ///
 /// # Errors
-/// Different numbers of columns.
+/// Different numbers of columns; `stop` says so.
 pub fn knn_accuracy(
     train: (&Matrix, &[usize]),
     test: (&Matrix, &[usize]),
     num_classes: usize,
+    stop: Stop<'_>,
 ) -> Result<f64> {
     let unit = |m: &Matrix| {
         let mut m = m.clone();
@@ -49,7 +50,7 @@ pub fn knn_accuracy(
     };
     let starts = (0..test_x.rows).step_by(TEST_ROWS);
     let chunks = pool::map(starts, |start| -> Result<Vec<usize>> {
-        let nearest = nearest(&train_x, &test_x, start)?;
+        let nearest = nearest(&train_x, &test_x, start, stop)?;
         Ok(nearest.iter().map(|nearest| vote(nearest)).collect())
     });
     let predicted = chunks.into_iter().collect::<Result<Vec<_>>>()?.concat();
@@ -60,11 +61,12 @@ pub fn knn_accuracy(
 type Neighbour = (f64, usize);
 
 /// The nearest training samples of each evaluated sample of the block that begins at `start`, the nearest first.
-fn nearest(train: &Matrix, test: &Matrix, start: usize) -> Result<Vec<Vec<Neighbour>>> {
+fn nearest(train: &Matrix, test: &Matrix, start: usize, stop: Stop<'_>) -> Result<Vec<Vec<Neighbour>>> {
     let end = (start + TEST_ROWS).min(test.rows);
     let mut nearest = vec![Vec::with_capacity(KNN_NEIGHBOURS + 1); end - start];
     let mut block = vec![0.0; (end - start) * TRAIN_ROWS.min(train.rows)];
     for first in (0..train.rows).step_by(TRAIN_ROWS) {
+        pool::check(stop, "looking for nearest neighbours")?;
         let last = (first + TRAIN_ROWS).min(train.rows);
         let block = &mut block[..(end - start) * (last - first)];
         times_transposed(test.rows_in(start..end), train.rows_in(first..last), block, Threads::One)?;
@@ -91,14 +93,15 @@ fn keep(nearest: &mut Vec<Neighbour>, sample: Neighbour) {
 mod tests {
     use super::super::classifiers::testing::toy;
     use super::*;
+    use crate::pool::never;
 
     #[test]
     fn separated_classes_are_classified() {
         let (x, mut labels) = toy();
-        assert_eq!(knn_accuracy((&x, &labels), (&x, &labels), 3).unwrap(), 1.0);
+        assert_eq!(knn_accuracy((&x, &labels), (&x, &labels), 3, &never).unwrap(), 1.0);
         labels[0] = 1; // a wrong label among the evaluated counts as wrong
         let right = toy().1;
-        assert_eq!(knn_accuracy((&x, &right), (&x, &labels), 3).unwrap(), 59.0 / 60.0);
+        assert_eq!(knn_accuracy((&x, &right), (&x, &labels), 3, &never).unwrap(), 59.0 / 60.0);
     }
 
     /// The definition: all similarities sorted, ties to the earlier sample.
@@ -112,7 +115,7 @@ mod tests {
         };
         let (train, test) = (entries(TRAIN_ROWS + 77, 5), entries(TEST_ROWS + 9, 11));
         for start in [0, TEST_ROWS] {
-            for (i, found) in nearest(&train, &test, start).unwrap().iter().enumerate() {
+            for (i, found) in nearest(&train, &test, start, &never).unwrap().iter().enumerate() {
                 let row: Vec<f64> = (0..train.rows).map(|j| dot(test.row(start + i), train.row(j))).collect();
                 let mut order: Vec<usize> = (0..train.rows).collect();
                 order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
@@ -121,6 +124,6 @@ mod tests {
             }
         }
         let few = entries(3, 5);
-        assert_eq!(nearest(&few, &test, 0).unwrap()[0].len(), 3);
+        assert_eq!(nearest(&few, &test, 0, &never).unwrap()[0].len(), 3);
     }
 }

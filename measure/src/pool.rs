@@ -7,6 +7,20 @@
 use crate::error::Error;
 use rayon::prelude::*;
 
+/// Says whether somebody asked for an end; it is asked between pieces of at most some tenths of a second, on any thread.
+pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// A [`Stop`] that never says so, as `&never`.
+pub fn never() -> bool {
+    false
+}
+
+/// # Errors
+/// `stop` says so; `doing` is what is given up.
+pub(crate) fn check(stop: Stop<'_>, doing: &str) -> Result<(), Error> {
+    if stop() { Err(Error::Interrupted(format!("interrupted while {doing}"))) } else { Ok(()) }
+}
+
 /// Elements of a chunk.
 pub const CHUNK: usize = 1 << 14;
 

@@ -7,12 +7,14 @@ use super::classifiers::{accuracy, argmax};
 use crate::error::Result;
 use crate::gemm::Threads;
 use crate::matrix::{Matrix, dot, times_transposed, transposed_times};
-use crate::pool;
+use crate::pool::{self, Stop};
 
 /// Iterations of the linear probe.
 const PROBE_ITERATIONS: usize = 300;
 /// Ridge of the linear probe, on the mean loss.
 const PROBE_RIDGE: f64 = 1e-4;
+/// What an interruption gives up.
+const DOING: &str = "training a linear probe";
 /// Rows of a chunk.
 const CHUNK_ROWS: usize = 2048;
 
@@ -24,12 +26,14 @@ const CHUNK_ROWS: usize = 2048;
 /// [`linear_accuracy_sgd`](super::linear_accuracy_sgd), whose best rate depends on the scale of the features.)
 ///
 /// # Errors
-/// Different numbers of columns.
+/// Different numbers of columns; `stop` says so.
 pub fn linear_accuracy(
     train: (&Matrix, &[usize]),
     test: (&Matrix, &[usize]),
     num_classes: usize,
+    stop: Stop<'_>,
 ) -> Result<f64> {
+    pool::check(stop, DOING)?;
     let (train_x, test_x) = standardise(train.0, test.0);
     let n = train_x.rows as f64;
     // The Hessian of the mean cross-entropy is at most λ_max(XᵀX)/(2n).
@@ -42,7 +46,7 @@ pub fn linear_accuracy(
         for (a, p) in ahead.data.iter_mut().zip(&previous.data) {
             *a += momentum * (*a - p);
         }
-        let gradient = gradient(&train_x, train.1, &ahead)?;
+        let gradient = gradient(&train_x, train.1, &ahead, stop)?;
         previous = weights;
         weights = ahead;
         for (w, g) in weights.data.iter_mut().zip(&gradient) {
@@ -54,8 +58,9 @@ pub fn linear_accuracy(
 }
 
 /// Σ_i (softmax(W x_i) − e_{y_i}) x_iᵀ \[C, d\].
-fn gradient(x: &Matrix, labels: &[usize], weights: &Matrix) -> Result<Vec<f64>> {
+fn gradient(x: &Matrix, labels: &[usize], weights: &Matrix, stop: Stop<'_>) -> Result<Vec<f64>> {
     let of_chunk = |start: usize| -> Result<Vec<f64>> {
+        pool::check(stop, DOING)?;
         let rows = start..(start + CHUNK_ROWS).min(x.rows);
         let chunk = x.rows_in(rows.clone());
         let mut residual = Matrix::zeros(rows.len(), weights.rows);
@@ -124,11 +129,12 @@ fn largest_eigenvalue(x: &Matrix) -> Result<f64> {
 mod tests {
     use super::super::classifiers::testing::toy;
     use super::*;
+    use crate::pool::never;
 
     #[test]
     fn separated_classes_are_classified() {
         let (x, labels) = toy();
-        assert_eq!(linear_accuracy((&x, &labels), (&x, &labels), 3).unwrap(), 1.0);
+        assert_eq!(linear_accuracy((&x, &labels), (&x, &labels), 3, &never).unwrap(), 1.0);
     }
 
     #[test]
@@ -138,7 +144,7 @@ mod tests {
         let data: Vec<f64> = (0..400).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
         let labels: Vec<usize> = (0..400).map(|i| if i % 8 < 2 { 1 - i % 2 } else { i % 2 }).collect();
         let x = Matrix { rows: 400, cols: 1, data };
-        assert_eq!(linear_accuracy((&x, &labels), (&x, &labels), 2).unwrap(), 0.75);
+        assert_eq!(linear_accuracy((&x, &labels), (&x, &labels), 2, &never).unwrap(), 0.75);
     }
 
     #[test]
@@ -150,7 +156,7 @@ mod tests {
         let weights = Matrix { rows: 5, cols: 7, data: (0..35).map(|i| (i * 13 % 9) as f64 - 4.0).collect() };
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| gradient(&x, &labels, &weights).unwrap())
+            pool.install(|| gradient(&x, &labels, &weights, &never).unwrap())
         };
         let found = on(3);
         assert_eq!(found, on(1));

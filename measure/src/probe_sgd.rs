@@ -12,6 +12,7 @@ use super::classifiers::{accuracy, argmax};
 use crate::error::{Error, Result};
 use crate::gemm::Threads;
 use crate::matrix::{Matrix, Rows, times_transposed, transposed_times};
+use crate::pool::{self, Stop};
 use crate::rng::permutation;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -73,13 +74,14 @@ impl SgdProbe {
 ///
 /// # Errors
 /// Settings out of range; no training sample; different numbers of columns; weights that leave the finite numbers,
-/// which un-normalised features of large norm can bring about at this rate.
+/// which un-normalised features of large norm can bring about at this rate; `stop` says so.
 pub fn linear_accuracy_sgd(
     probe: &SgdProbe,
     train: (&Matrix, &[usize]),
     test: (&Matrix, &[usize]),
     num_classes: usize,
     rng: &mut ChaCha8Rng,
+    stop: Stop<'_>,
 ) -> Result<f64> {
     probe.check()?;
     if train.0.rows == 0 || train.0.cols != test.0.cols {
@@ -95,6 +97,7 @@ pub fn linear_accuracy_sgd(
         let turn = std::f64::consts::PI * epoch as f64 / probe.epochs as f64;
         let rate = probe.learning_rate * 0.5 * (1.0 + turn.cos());
         for batch in permutation(train.0.rows, rng).chunks(probe.batch_size) {
+            pool::check(stop, "training a linear probe")?;
             layer.step(probe, rate as f32, &train_x, train.1, batch)?;
         }
         if layer.weights.iter().any(|w| !w.is_finite()) {
@@ -210,6 +213,7 @@ fn softmax(row: &mut [f32]) {
 mod tests {
     use super::super::classifiers::testing::toy;
     use super::*;
+    use crate::pool::never;
     use crate::rng::{Purpose, stream};
 
     fn rng() -> ChaCha8Rng {
@@ -221,7 +225,7 @@ mod tests {
         let (x, mut labels) = toy();
         let probe = SgdProbe { epochs: 30, batch_size: 16, ..SgdProbe::default() };
         let run = |labels: &[usize], probe: &SgdProbe| {
-            linear_accuracy_sgd(probe, (&x, &toy().1), (&x, labels), 3, &mut rng())
+            linear_accuracy_sgd(probe, (&x, &toy().1), (&x, labels), 3, &mut rng(), &never)
         };
         assert_eq!(run(&labels, &probe).unwrap(), 1.0);
         labels[0] = 1; // a wrong label among the evaluated counts as wrong
@@ -237,8 +241,8 @@ mod tests {
             assert!(run(&labels, &broken).is_err());
         }
         let huge = Matrix { data: x.data.iter().map(|v| v * 1e30).collect(), ..x.clone() };
-        let error =
-            linear_accuracy_sgd(&probe, (&huge, &labels), (&huge, &labels), 3, &mut rng()).unwrap_err();
+        let error = linear_accuracy_sgd(&probe, (&huge, &labels), (&huge, &labels), 3, &mut rng(), &never)
+            .unwrap_err();
         assert!(error.to_string().contains("diverged in epoch 0"), "{error}");
     }
 

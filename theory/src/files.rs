@@ -172,10 +172,7 @@ impl<'a> Staged<'a> {
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
         // The message of the library names the temporary file, which tells the user nothing.
-        let plain = |e: std::io::Error| {
-            io(e.raw_os_error().map_or(e.kind().into(), std::io::Error::from_raw_os_error))
-        };
-        let mut file = builder.tempfile_in(folder).map_err(plain)?;
+        let mut file = builder.tempfile_in(folder).map_err(|e| io(without_path(&e)))?;
         if let Some(old) = old {
             file.as_file().set_permissions(old.permissions()).map_err(io)?;
         }
@@ -204,6 +201,13 @@ impl<'a> Staged<'a> {
             }
         }
     }
+}
+
+/// What the system said, without the name of a temporary file that the library adds.
+fn without_path(error: &std::io::Error) -> std::io::Error {
+    let text = error.to_string();
+    let reason = text.split_once(" at path ").map_or(text.as_str(), |(reason, _)| reason);
+    std::io::Error::new(error.kind(), reason)
 }
 
 /// Where the links of `path` lead, whether anything stands there or not.
@@ -312,6 +316,13 @@ mod tests {
             write_atomically(&file, b"y").unwrap();
             assert_eq!(mode(&file), private);
         }
+    }
+
+    #[test]
+    fn a_temporary_file_that_cannot_be_made_is_told_by_its_reason() {
+        let error = write_atomically(Path::new("/proc/losses.csv"), b"x").unwrap_err().to_string();
+        assert!(error.starts_with("/proc/losses.csv: ") && error.contains("os error"), "{error}");
+        assert!(!error.contains(".partial") && !error.contains("uncategorized"), "{error}");
     }
 
     #[test]

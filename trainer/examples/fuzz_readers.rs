@@ -1,4 +1,4 @@
-//! Feeds damaged files to every reader of data sets and counts what they do; exits with 1 at a panic, at a result that
+//! Feeds damaged files to every reader of data sets, features and weights and counts what they do; exits with 1 at a panic, at a result that
 //! contradicts itself, at a message that is not one line of at most 1,000 characters beginning with the file's name, or
 //! where a file's promise took memory.
 //!
@@ -7,7 +7,8 @@
 //! copied from another place or file, or numbers replaced by extreme ones in the forms that the formats use. Half of
 //! the changes fall where the files have their structure (headers, labels, the pickles outside the pixels). Packed
 //! files are changed before packing (stored, so that the checksum holds) or after. An input depends on SEED, reader and
-//! number only, and a panic is reported with these.
+//! number only, and a panic is reported with these. Before them come files that were made to harm: headers that promise
+//! more than any memory holds, nested and doubled lists, values without end.
 
 use measure::rng::{Purpose, stream};
 use rand::Rng;
@@ -18,9 +19,11 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trainer::data::cifar::{self, Classes, LAYOUTS, Records};
 use trainer::data::{Images, ag_news, idx};
+use trainer::model::torch;
 
 /// Virtual memory that the process may have taken at most; the largest valid input has 26 kB.
 const MOST_MEMORY: u64 = 2 << 30;
@@ -34,11 +37,13 @@ struct Valid {
 /// What a reader made of an input: whether the result is consistent, or why the input was refused.
 type Verdict = trainer::Result<bool>;
 
+type Pack = fn(&[u8]) -> Vec<u8>;
+
 struct Reader {
     name: &'static str,
     valid: Vec<Valid>,
-    /// Whether the reader gets the files packed.
-    packed: bool,
+    /// What the reader gets instead of the file: it packed, or inside an archive.
+    pack: Option<Pack>,
     read: fn(&[u8]) -> Verdict,
 }
 
@@ -64,6 +69,17 @@ fn main() -> ExitCode {
         if !reader.valid.iter().all(accepts) {
             eprintln!("{}: a valid file is refused", reader.name);
             return ExitCode::FAILURE;
+        }
+        for (index, file) in hostile(reader.name).into_iter().enumerate() {
+            let read = || (reader.read)(&input_of(reader, file));
+            match catch_unwind(AssertUnwindSafe(read)) {
+                Ok(Err(error)) if is_fit(&error.to_string()) => {}
+                verdict => {
+                    let verdict: String = format!("{verdict:?}").chars().take(200).collect();
+                    eprintln!("{}: hostile file {index} gives {verdict}", reader.name);
+                    bad += 1;
+                }
+            }
         }
         let start = std::time::Instant::now();
         let counters = [const { AtomicU64::new(0) }; 4];
@@ -125,7 +141,11 @@ fn place() -> &'static Path {
 
 /// What the formats are and which files they start from.
 fn readers() -> Vec<Reader> {
-    let reader = |name, valid, packed, read| Reader { name, valid, packed, read };
+    let reader = |name, valid, packed: bool, read| {
+        let pack = packed.then_some(pack as Pack);
+        Reader { name, valid, pack, read }
+    };
+    let whole = |bytes: Vec<u8>| Valid { structure: std::iter::once(0..bytes.len()).collect(), bytes };
     let pickles = || {
         let ten = &include_bytes!("../tests/cifar/ten_protocol_2.pickle")[..];
         let old = &include_bytes!("../tests/cifar/ten_protocol_1.pickle")[..];
@@ -165,7 +185,130 @@ fn readers() -> Vec<Reader> {
             let articles = ag_news::parse(bytes, place())?;
             Ok(!articles.is_empty() && articles.iter().all(|article| article.class < ag_news::NUM_CLASSES))
         }),
+        Reader {
+            name: NPZ,
+            valid: [npy("<f4", "(2, 2)", &floats()), npy("<f4", "(4, 1)", &floats())].map(whole).into(),
+            pack: Some(npz),
+            read: |bytes| with_file("npz", bytes, features_verdict),
+        },
+        reader("features, safetensors", vec![whole(safetensors())], false, |bytes| {
+            with_file("safetensors", bytes, features_verdict)
+        }),
+        Reader {
+            name: PYTORCH,
+            valid: vec![whole(torch_pickle())],
+            pack: Some(pt),
+            read: |bytes| with_file("pt", bytes, |path| Ok(!torch::shapes(path)?.is_empty())),
+        },
     ]
+}
+
+const NPZ: &str = "features, npz";
+const PYTORCH: &str = "weights of PyTorch";
+
+/// Files that were made to harm a reader, before they are packed.
+fn hostile(reader: &str) -> Vec<Vec<u8>> {
+    let shapes = [
+        "(1099511627776, 8)",
+        "(4611686018427387904, 8)",
+        "(4294967296, 4294967296)",
+        "(0, 1099511627776)",
+        "(18446744073709551616, 2)",
+        "(2, -2)",
+    ];
+    match reader {
+        NPZ => {
+            shapes.iter().flat_map(|shape| [npy("<f4", shape, &[]), npy("<f8", shape, &[0; 64])]).collect()
+        }
+        PYTORCH | "CIFAR-10, python" | "CIFAR-100, python" => vec![
+            [&b"]".repeat(1_000_000)[..], &b"a".repeat(999_999), b"."].concat(),
+            [&b")q\0"[..], &b"h\0h\0\x86q\0".repeat(40), b"."].concat(),
+            [&b"]q\0"[..], &b"(h\0h\0e".repeat(40), b"."].concat(),
+            b"N".repeat(4_000_000),
+            b"(".repeat(4_000_000),
+            b"X\xff\xff\xff\xff".to_vec(),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+/// What `read` makes of a file of these bytes; in messages it is called as all inputs are.
+fn with_file(ending: &str, bytes: &[u8], read: fn(&Path) -> Verdict) -> Verdict {
+    static FOLDER: LazyLock<Option<tempfile::TempDir>> = LazyLock::new(|| {
+        let memory = Path::new("/dev/shm");
+        (if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }).ok()
+    });
+    let folder = FOLDER.as_ref().expect("a folder for temporary files").path();
+    let number = rayon::current_thread_index().map_or("main".into(), |index| index.to_string());
+    let path = folder.join(format!("{number}.{ending}"));
+    std::fs::write(&path, bytes).expect("a temporary file can be written");
+    read(&path).map_err(|error| {
+        let message = error.to_string();
+        match message.strip_prefix(&format!("{}: ", path.display())) {
+            Some(rest) => trainer::Error::data(place(), rest),
+            None => error,
+        }
+    })
+}
+
+fn features_verdict(path: &Path) -> Verdict {
+    let features = measure::Features::read(path)?;
+    let [first, second] = [&features.view1, &features.view2];
+    let whole = first.rows * first.cols == first.data.len() && second.data.len() == first.data.len();
+    Ok(whole && features.labels.len() == first.rows && first.data.iter().all(|v| v.abs() <= 1.0 + 1e-9))
+}
+
+fn floats() -> Vec<u8> {
+    [3f32, 4.0, -1.0, 0.5].iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+/// An array as `numpy.save` writes it.
+fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), values].concat()
+}
+
+/// An archive with this array as both views, and labels for two or four rows.
+fn npz(array: &[u8]) -> Vec<u8> {
+    // Of the valid arrays, one has two rows and one four.
+    let four = array.windows(6).any(|window| window == b"(4, 1)");
+    let labels = if four { npy("|u1", "(4,)", &[0, 1, 0, 1]) } else { npy("|u1", "(2,)", &[0, 1]) };
+    zip(&[("view1.npy", array), ("view2.npy", array), ("labels.npy", &labels)])
+}
+
+/// A checkpoint with this pickle.
+fn pt(pickle: &[u8]) -> Vec<u8> {
+    zip(&[("a/data.pkl", pickle), ("a/byteorder", b"little")])
+}
+
+fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in entries {
+        let method = zip::CompressionMethod::Stored;
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        archive.start_file(*name, options).expect("a vector takes everything");
+        archive.write_all(bytes).expect("a vector takes everything");
+    }
+    archive.finish().expect("a vector takes everything").into_inner()
+}
+
+/// The pickle of a checkpoint that PyTorch wrote.
+fn torch_pickle() -> Vec<u8> {
+    let file = std::io::Cursor::new(&include_bytes!("../tests/torch/published.pt")[..]);
+    let mut archive = zip::ZipArchive::new(file).expect("a zip archive");
+    let mut pickle = Vec::new();
+    let mut entry = archive.by_name("published/data.pkl").expect("a pickle");
+    entry.read_to_end(&mut pickle).expect("a pickle");
+    pickle
+}
+
+/// Features of four samples of two classes.
+fn safetensors() -> Vec<u8> {
+    use safetensors::tensor::{Dtype, TensorView, serialize};
+    let (values, labels) = (floats(), [0, 1, 0, 1]);
+    let view = TensorView::new(Dtype::F32, vec![4, 1], &values).expect("a tensor");
+    let labels = TensorView::new(Dtype::U8, vec![4], &labels).expect("a tensor");
+    serialize([("view1", view.clone()), ("view2", view), ("labels", labels)], None).expect("tensors")
 }
 
 fn images_verdict(stream: impl Read) -> Verdict {
@@ -253,7 +396,10 @@ fn python_archive() -> Valid {
 
 /// The input that a reader gets of a file.
 fn input_of(reader: &Reader, bytes: Vec<u8>) -> Vec<u8> {
-    if reader.packed { pack(&bytes) } else { bytes }
+    match reader.pack {
+        Some(pack) => pack(&bytes),
+        None => bytes,
+    }
 }
 
 fn pack(bytes: &[u8]) -> Vec<u8> {
@@ -266,19 +412,19 @@ fn damaged(reader: &Reader, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let valid = &reader.valid[rng.random_range(0..reader.valid.len())];
     let other = &reader.valid[rng.random_range(0..reader.valid.len())].bytes;
     let (mut bytes, mut structure) = (valid.bytes.clone(), &valid.structure[..]);
-    let after_packing = reader.packed && rng.random_range(0..2) == 0;
+    let after_packing = reader.pack.is_some() && rng.random_range(0..2) == 0;
     if after_packing {
-        (bytes, structure) = (pack(&bytes), &[]);
+        (bytes, structure) = (input_of(reader, bytes), &[]);
     }
     for _ in 0..rng.random_range(1..=4) {
         change(&mut bytes, structure, other, rng);
     }
     // A tar header whose checksum is wrong ends the reading: most changes should get beyond it.
-    if reader.packed && !after_packing {
+    if !after_packing {
         if reader.name.contains("archive") && rng.random_range(0..4) > 0 {
             valid.structure.iter().for_each(|header| set_tar_checksum(&mut bytes, header));
         }
-        return pack(&bytes);
+        return input_of(reader, bytes);
     }
     bytes
 }

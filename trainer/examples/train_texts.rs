@@ -118,6 +118,6 @@ fn accuracy(network: &Network, split: &data::Split, augmentation: &Augmentation)
         Ok(all)
     };
     let train = features(&split.train, true)?;
-    let means = class_means(&train, split.train.labels(), split.train.num_classes());
+    let means = class_means(&train, split.train.labels(), split.train.num_classes())?;
     Ok(mean_accuracy(&means, &features(&split.evaluated, false)?, split.evaluated.labels())?)
 }

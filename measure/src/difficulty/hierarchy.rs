@@ -41,7 +41,8 @@ impl Hierarchy {
     /// # Errors
     /// The file cannot be read, and those of [`parse`](Self::parse).
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = String::from_utf8(crate::input::read(path)?)
+            .map_err(|e| Error::data(path, format!("not UTF-8: {}", e.utf8_error())))?;
         Self::parse(&text, path)
     }
 

@@ -27,6 +27,7 @@ pub use semantics::{PERMUTATIONS, Semantics, Similarity};
 
 use super::Views;
 use crate::error::{Error, Result};
+use crate::pool::Stop;
 use crate::rng::{Purpose, permutation, stream};
 use tally::{BinTally, Tally, Task};
 
@@ -125,7 +126,7 @@ pub fn difficulty(
     views: &Views,
     (labels, num_classes): (&[usize], usize),
     request: &Request,
-    stop: &(dyn Fn() -> bool + Sync),
+    stop: Stop<'_>,
 ) -> Result<Difficulty> {
     let (first, second) = (&views.first, &views.second);
     if (first.rows, first.cols) != (second.rows, second.cols) || first.rows != labels.len() {

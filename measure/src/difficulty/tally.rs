@@ -9,7 +9,7 @@ use crate::Views;
 use crate::error::{Error, Result};
 use crate::gemm::Threads;
 use crate::matrix::times_transposed;
-use crate::pool;
+use crate::pool::{self, Stop};
 
 /// Queries of a block.
 const BLOCK: usize = 64;
@@ -73,7 +73,7 @@ impl Task<'_> {
     ///
     /// # Errors
     /// `stop` says so; views of different numbers of columns; a similarity that is not finite.
-    pub fn run(&self, stop: &(dyn Fn() -> bool + Sync)) -> Result<Tally> {
+    pub fn run(&self, stop: Stop<'_>) -> Result<Tally> {
         let queries = self.own.len();
         let block = (MOST_COUNTS / (self.bins.len() * self.num_classes)).clamp(1, BLOCK);
         let class_counts = crate::class_counts(self.labels, self.num_classes);
@@ -90,9 +90,7 @@ impl Task<'_> {
         // In waves of one block a thread, so that no more results wait than there are threads.
         let starts: Vec<usize> = (0..queries).step_by(block).collect();
         for wave in starts.chunks(rayon::current_num_threads().max(1)) {
-            if stop() {
-                return Err(Error::Interrupted("interrupted while ranking negatives".into()));
-            }
+            pool::check(stop, "ranking negatives")?;
             let found = pool::map(wave.iter().copied(), |start| {
                 self.rank(start..(start + block).min(queries), &class_counts)
             });

@@ -2,16 +2,23 @@
 //!
 //! A `.npz` is a zip archive of `NAME.npy`: magic bytes, version, length of a header, the header (a Python dictionary
 //! of type, order and shape), the values (`numpy.lib.format`). What a header promises is compared with the bytes at
-//! hand before anything is made of it.
+//! hand before anything is made of it, and they must be neither fewer nor more; the archive's CRC-32 must be that of
+//! the bytes, and no name may come twice.
 
 use crate::error::{Error, Result};
+use crate::input;
+use flate2::Crc;
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use zip::ZipArchive;
-use zip::result::ZipError;
+
+/// Numpy's own limit.
+const MOST_DIMENSIONS: usize = 64;
+/// No byte of deflate's stands for more: 258 of them for 2 bits.
+const LARGEST_RATIO: u64 = 1032;
 
 /// An array of a file.
 pub(super) struct Array {
@@ -39,18 +46,21 @@ impl Arrays {
     /// Unreadable, or of neither format.
     pub fn open(path: &Path) -> Result<Self> {
         const HINT: &str = "(what is read: numpy.savez or savez_compressed, of arrays in C order)";
-        let io = |e| Error::io(path, e);
-        let file = File::open(path).map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
+        let bad = |message: String| Error::data(path, message);
+        let (file, length) = input::open(path)?;
         let content = match path.extension().and_then(|e| e.to_str()) {
             Some("npz") => {
                 let archive = ZipArchive::new(BufReader::new(file));
-                Content::Npz(archive.map_err(|e| Error::data(path, format!("not readable: {e} {HINT}")))?)
+                let archive = archive
+                    .map_err(|e| bad(format!("not readable: {} {HINT}", input::one_line(&e.to_string()))))?;
+                if archive.has_duplicate_names() {
+                    return Err(bad("not readable: a name comes twice in the archive".into()));
+                }
+                Content::Npz(archive)
             }
             Some("safetensors") => {
-                let bytes = std::fs::read(path).map_err(io)?;
-                SafeTensors::deserialize(&bytes)
-                    .map_err(|e| Error::data(path, format!("not readable: {e}")))?;
+                let bytes = input::read(path)?;
+                input::safetensors(&bytes).map_err(|e| bad(format!("not readable: {e}")))?;
                 Content::Safetensors(bytes)
             }
             _ => return Err(Error::data(path, "features must be a .npz or .safetensors file")),
@@ -67,40 +77,52 @@ impl Arrays {
             Content::Npz(archive) => npz(archive, name, self.length),
             Content::Safetensors(bytes) => tensor(bytes, name),
         };
-        found.map_err(|message| Error::data(&self.path, format!("'{name}' is not readable: {message}")))
+        // What a header holds may be anything.
+        let shown = |message: String| input::one_line(&message);
+        found.map_err(|e| Error::data(&self.path, format!("'{name}' is not readable: {}", shown(e))))
     }
 }
 
 type Parsed<T> = std::result::Result<T, String>;
 
 fn tensor(bytes: &[u8], name: &str) -> Parsed<Option<Array>> {
-    let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let tensors = input::safetensors(bytes)?;
     let Ok(tensor) = tensors.tensor(name) else { return Ok(None) };
     let values = decode(tensor.dtype(), tensor.data())?;
     Ok(Some(Array { name: name.into(), shape: tensor.shape().to_vec(), values }))
 }
 
 fn npz(archive: &mut ZipArchive<BufReader<File>>, name: &str, length: u64) -> Parsed<Option<Array>> {
-    let mut bytes = Vec::new();
-    for entry in [format!("{name}.npy"), name.into()] {
-        match archive.by_name(&entry) {
-            Err(ZipError::FileNotFound) => continue,
-            Err(e) => return Err(e.to_string()),
-            Ok(mut entry) => {
-                // What is compressed grows as it is read, and no further than the archive says; its checksum is compared at
-                // the end.
-                bytes.reserve(entry.size().min(length) as usize);
-                let promised = entry.size();
-                entry
-                    .by_ref()
-                    .take(promised.saturating_add(1))
-                    .read_to_end(&mut bytes)
-                    .map_err(|e| e.to_string())?;
-                return npy(&bytes, name).map(Some);
-            }
-        }
+    let entries = [format!("{name}.npy"), name.into()];
+    let mut found = entries.into_iter().filter(|entry| archive.index_for_name(entry).is_some());
+    let (Some(entry), second) = (found.next(), found.next()) else { return Ok(None) };
+    if let Some(second) = second {
+        return Err(format!("the archive has '{entry}' and '{second}'"));
     }
-    Ok(None)
+    npy(&unpacked(archive, &entry, length)?, name).map(Some)
+}
+
+/// An entry of an archive of `length` bytes, as long as the archive says and with the archive's checksum.
+fn unpacked(archive: &mut ZipArchive<BufReader<File>>, entry: &str, length: u64) -> Parsed<Vec<u8>> {
+    let entry = archive.by_name(entry).map_err(|e| e.to_string())?;
+    let (size, packed, checksum) = (entry.size(), entry.compressed_size(), entry.crc32());
+    if packed > length || size > packed.saturating_mul(LARGEST_RATIO) {
+        return Err(format!(
+            "{packed} packed bytes of a file of {length} cannot hold the {size} it promises"
+        ));
+    }
+    // What is compressed grows as it is read.
+    let mut bytes = Vec::with_capacity(size.min(length) as usize);
+    entry.take(size + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() as u64 != size {
+        return Err(format!("{} bytes where the archive promises {size}", bytes.len()));
+    }
+    let mut found = Crc::new();
+    found.update(&bytes);
+    if found.sum() != checksum {
+        return Err(format!("its CRC-32 is {:08x}, the archive says {checksum:08x}", found.sum()));
+    }
+    Ok(bytes)
 }
 
 fn npy(bytes: &[u8], name: &str) -> Parsed<Array> {
@@ -128,10 +150,18 @@ fn npy(bytes: &[u8], name: &str) -> Parsed<Array> {
     let shape: Vec<usize> = lengths
         .map(|length| length.parse().map_err(|_| format!("its shape has a length '{length}'")))
         .collect::<Parsed<_>>()?;
+    if shape.len() > MOST_DIMENSIONS {
+        return Err(format!("its shape has {} lengths", shape.len()));
+    }
     let promised = shape.iter().try_fold(dtype.bitsize() / 8, |product, &length| product.checked_mul(length));
-    match promised.and_then(|promised| values.get(..promised)) {
-        Some(values) => Ok(Array { name: name.into(), shape, values: decode(dtype, values)? }),
-        None => Err(format!("{} bytes are fewer than its shape {shape:?} has", values.len())),
+    match promised {
+        Some(promised) if promised == values.len() => {
+            Ok(Array { name: name.into(), shape, values: decode(dtype, values)? })
+        }
+        Some(promised) if promised < values.len() => {
+            Err(format!("{} bytes are more than its shape {shape:?} has", values.len()))
+        }
+        _ => Err(format!("{} bytes are fewer than its shape {shape:?} has", values.len())),
     }
 }
 

@@ -11,6 +11,7 @@ mod arrays;
 use crate::evaluation::{Evaluation, Views};
 use crate::matrix::Matrix;
 use crate::outcome::EvaluatedRun;
+use crate::pool::{self, Stop};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
 use crate::{
@@ -57,8 +58,9 @@ impl Features {
     /// Of arrays at hand; rows of views and of `train` are normalised here.
     ///
     /// # Errors
-    /// Shapes that do not fit together, a class without sample, a class of `train` that no sample has, a row that is
-    /// zero or not finite. The message names the array, the row and the value.
+    /// Shapes that do not fit together, an array without rows or columns, classes without a sample or without a training
+    /// sample, a class of `train` that no sample has, a row that is zero or not finite. The message names the array, the
+    /// row and the value.
     pub fn new(
         view1: Matrix,
         view2: Matrix,
@@ -72,8 +74,9 @@ impl Features {
     /// Reads a file: floats of 16, 32 or 64 bits (bfloat16 in safetensors), labels as any integers, arrays in C order.
     ///
     /// # Errors
-    /// An unreadable file, or one shorter than its header says; a missing array, labels that are no class, and those of
-    /// [`new`](Self::new). The message names the file.
+    /// An unreadable file, one that is no regular file, or one shorter or longer than its header says; a damaged or
+    /// doubled array; a missing array, labels that are no class, and those of [`new`](Self::new). The message names the
+    /// file.
     ///
     /// # Examples
     /// ```no_run
@@ -143,14 +146,17 @@ impl Features {
     }
 
     /// μ_c \[C, d\]: of the training features, else the mean over both views.
-    pub fn class_means(&self) -> Matrix {
+    ///
+    /// # Errors
+    /// A class without sample, which [`new`](Self::new) and [`read`](Self::read) refuse.
+    pub fn class_means(&self) -> Result<Matrix> {
         if let Some((train, labels)) = &self.train {
             return class_means(train, labels, self.num_classes);
         }
-        let mut means = class_means(&self.view1, &self.labels, self.num_classes);
-        let second = class_means(&self.view2, &self.labels, self.num_classes);
+        let mut means = class_means(&self.view1, &self.labels, self.num_classes)?;
+        let second = class_means(&self.view2, &self.labels, self.num_classes)?;
         means.data.iter_mut().zip(&second.data).for_each(|(x, y)| *x = 0.5 * (*x + y));
-        means
+        Ok(means)
     }
 
     /// What identifies a measurement of these features beside its temperature and draws: the first 16 hexadecimal digits
@@ -195,18 +201,26 @@ impl Features {
     /// # Examples
     /// As in the documentation of the [crate].
     pub fn measure(&self, name: &str, request: &Request) -> Result<EvaluatedRun> {
+        self.measure_until(name, request, &pool::never)
+    }
+
+    /// [`measure`](Self::measure), given up as soon as `stop` says so.
+    ///
+    /// # Errors
+    /// Those of [`measure`](Self::measure); `stop` says so.
+    pub fn measure_until(&self, name: &str, request: &Request, stop: Stop<'_>) -> Result<EvaluatedRun> {
         let &Request { ref draws, temperature, passes, seed } = request;
-        let (views, means, classes) = (self.views(), self.class_means(), self.num_classes);
+        let (views, means, classes) = (self.views(), self.class_means()?, self.num_classes);
         // What does not depend on the number of draws.
         let test = (&views.first, &self.labels[..]);
         let mut fixed = vec![
             (Quantity::MeanAccuracy, mean_accuracy(&means, test.0, test.1)?),
-            (Quantity::CollisionSpread, collision_spread(&views, &self.labels, classes)?),
+            (Quantity::CollisionSpread, collision_spread(&views, &self.labels, classes, stop)?),
         ];
-        fixed.extend(geometry(&views)?.columns());
+        fixed.extend(geometry(&views, stop)?.columns());
         if let Some((train, labels)) = &self.train {
-            fixed.push((Quantity::LinearAccuracy, linear_accuracy((train, labels), test, classes)?));
-            fixed.push((Quantity::KnnAccuracy, knn_accuracy((train, labels), test, classes)?));
+            fixed.push((Quantity::LinearAccuracy, linear_accuracy((train, labels), test, classes, stop)?));
+            fixed.push((Quantity::KnnAccuracy, knn_accuracy((train, labels), test, classes, stop)?));
         }
         let settings_id = self.settings_id(passes, seed);
         let mut rows = Vec::new();
@@ -220,7 +234,7 @@ impl Features {
                 passes,
             };
             let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
-            let mut row = components(&evaluation, &mut order, |_| Ok::<_, Error>(views.clone()))?;
+            let mut row = components(&evaluation, &mut order, stop, |_| Ok::<_, Error>(views.clone()))?;
             row.run.run_id = name.into();
             row.run.seed = Some(seed);
             row.run.settings_id = settings_id.clone();
@@ -235,7 +249,10 @@ impl Features {
             }
             rows.push(row);
         }
-        Ok(EvaluatedRun { rows, spreads: [collision_by_class(&views, &self.labels, classes)?, Vec::new()] })
+        Ok(EvaluatedRun {
+            rows,
+            spreads: [collision_by_class(&views, &self.labels, classes, stop)?, Vec::new()],
+        })
     }
 }
 
@@ -262,8 +279,11 @@ fn classes(Array { name, values, .. }: &Array) -> Checked<Vec<usize>> {
 }
 
 fn check_finite(name: &str, m: &Matrix) -> Checked<()> {
-    if m.data.len() != m.rows * m.cols {
+    if m.rows.checked_mul(m.cols) != Some(m.data.len()) {
         return Err(format!("'{name}' has {} values, not {} × {}", m.data.len(), m.rows, m.cols));
+    }
+    if m.data.is_empty() {
+        return Err(format!("'{name}' has shape [{}, {}]: there is nothing to measure", m.rows, m.cols));
     }
     match m.data.iter().position(|v| !v.is_finite()) {
         Some(i) => Err(format!("'{name}' row {}, column {} is {}", i / m.cols, i % m.cols, m.data[i])),
@@ -284,10 +304,8 @@ fn check_classes(name: &str, labels: &[usize], rows: usize, num_classes: usize) 
     if let Some(&label) = labels.iter().find(|&&label| label >= num_classes) {
         return Err(format!("'{name}' has class {label}, 'labels' only 0..{num_classes}"));
     }
-    let mut seen = vec![false; num_classes];
-    labels.iter().for_each(|&label| seen[label] = true);
-    match seen.iter().position(|seen| !seen) {
-        Some(class) => Err(format!("'{name}' has no sample of class {class}")),
+    match crate::absent_classes(labels, num_classes) {
+        Some(absent) => Err(format!("'{name}' has no sample of {absent}")),
         None => Ok(()),
     }
 }

@@ -133,7 +133,8 @@ fn what_a_file_is_not_is_one_line_that_names_the_place() {
         ("(18446744073709551615, 18446744073709551615)", "32 bytes are fewer"),
         ("(18446744073709551616, 1)", "its shape has a length '18446744073709551616'"),
         ("(8,)", "'view1' has shape [8], not [rows, d]"),
-        ("()", "'view1' has shape [], not [rows, d]"),
+        ("(4\u{1}\n, 2)", "its shape has a length '4 "),
+        ("()", "32 bytes are more than its shape [] has"),
     ] {
         let found = error(&|entries| entries[0].2 = shape);
         assert!(found.contains(words), "{shape}: {found}");
@@ -145,7 +146,7 @@ fn what_a_file_is_not_is_one_line_that_names_the_place() {
         assert!(found.contains("'view2' is not readable") && found.contains(words), "{found}");
     }
     assert_eq!(error(&|entries| entries[2].0 = "classes"), "there is no array 'labels'");
-    assert_eq!(error(&|entries| entries[2].3[1] = 7), "'labels' has no sample of class 2");
+    assert_eq!(error(&|entries| entries[2].3[1] = 7), "'labels' has no sample of classes 2, 3, 4, 5, 6");
     assert_eq!(error(&|entries| entries[1].3[..8].fill(0)), "'view2' row 0 is zero: it has no direction");
     assert_eq!(
         error(&|entries| entries[0].3[4..8].copy_from_slice(&f32::NAN.to_le_bytes())),
@@ -158,14 +159,91 @@ fn what_a_file_is_not_is_one_line_that_names_the_place() {
     archive.finish().unwrap();
     let found = Features::read(&path).unwrap_err().to_string();
     assert!(found.ends_with("'view1' is not readable: it is no .npy array"), "{found}");
-    // A damaged byte does not pass the archive's checksum.
-    npz(&path, &good(), CompressionMethod::Stored);
+}
+
+/// Features of an archive of these entries, each NAME.npy with its bytes, after a change of the archive's bytes.
+fn read_archive(entries: &[(&str, Vec<u8>)], change: impl FnOnce(&mut Vec<u8>)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("features.npz");
+    let mut archive = ZipWriter::new(std::fs::File::create(&path).unwrap());
+    for (name, bytes) in entries {
+        archive
+            .start_file(*name, SimpleFileOptions::default().compression_method(CompressionMethod::Stored))
+            .unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
-    let place = bytes.windows(4).position(|window| window == 3f32.to_le_bytes()).unwrap();
-    bytes[place] ^= 1;
+    change(&mut bytes);
     std::fs::write(&path, bytes).unwrap();
-    let found = Features::read(&path).unwrap_err().to_string();
-    assert!(found.contains("'view1' is not readable"), "{found}");
+    let message = Features::read(&path).map_or_else(|e| e.to_string(), |_| "read".into());
+    assert!(!message.contains('\n'), "{message}");
+    message.rsplit_once("features.npz: ").map_or(message.clone(), |(_, rest)| rest.into())
+}
+
+#[test]
+fn a_damaged_or_ambiguous_archive_is_refused() {
+    let array = |descr: &'static str, shape: &'static str, bytes: Vec<u8>| npy(&("", descr, shape, bytes));
+    let view = || array("<f4", "(4, 2)", floats("<f4"));
+    let labels = || array("|u1", "(4,)", LABELS.to_vec());
+    let good = || vec![("view1.npy", view()), ("view2.npy", view()), ("labels.npy", labels())];
+    assert_eq!(read_archive(&good(), |_| {}), "read");
+    // A damaged byte does not pass the archive's checksum, and neither does another checksum, wherever it stands.
+    let found = read_archive(&good(), |bytes| {
+        let place = bytes.windows(4).position(|window| window == 3f32.to_le_bytes()).unwrap();
+        bytes[place] ^= 1;
+    });
+    assert!(found.starts_with("'view1' is not readable"), "{found}");
+    let found = read_archive(&good(), |bytes| {
+        // The central directory's entry of view1: its checksum stands 30 bytes before the name.
+        let name = bytes.windows(9).rposition(|window| window == b"view1.npy").unwrap();
+        bytes[name - 30] ^= 1;
+    });
+    assert!(found.starts_with("'view1' is not readable"), "{found}");
+    // The same name twice, once with its suffix and once without, and bytes that no shape asks for.
+    let found = read_archive(&[("view1.npy", view()), ("view3.npy", view())], |bytes| {
+        while let Some(place) = bytes.windows(9).position(|window| window == b"view3.npy") {
+            bytes[place + 4] = b'1';
+        }
+    });
+    assert_eq!(found, "not readable: a name comes twice in the archive");
+    let mut twice = good();
+    twice.push(("view2", view()));
+    assert_eq!(
+        read_archive(&twice, |_| {}),
+        "'view2' is not readable: the archive has 'view2.npy' and 'view2'"
+    );
+    let mut long = good();
+    long[1].1.push(0);
+    assert_eq!(
+        read_archive(&long, |_| {}),
+        "'view2' is not readable: 33 bytes are more than its shape [4, 2] has"
+    );
+    // No bytes at all, and so nothing that a shape would have to fit.
+    for (shape, words) in [
+        ("(1099511627776, 8)", "0 bytes are fewer"),
+        ("(4611686018427387904, 8)", "0 bytes are fewer"),
+        ("(4294967296, 4294967296)", "0 bytes are fewer"),
+        ("(0, 1099511627776)", "'view1' has shape [0, 1099511627776]: there is nothing to measure"),
+        ("(1099511627776, 0)", "'view1' has shape [1099511627776, 0]: there is nothing to measure"),
+    ] {
+        let empty = array("<f4", shape, Vec::new());
+        let labels = array("|u1", "(0,)", Vec::new());
+        let entries = [("view1.npy", empty.clone()), ("view2.npy", empty), ("labels.npy", labels)];
+        let found = read_archive(&entries, |_| {});
+        assert!(found.contains(words), "{shape}: {found}");
+    }
+}
+
+/// A promise of more than deflate can hold is refused before room is made for it.
+#[test]
+fn an_archive_does_not_promise_more_than_its_bytes_can_hold() {
+    let entries = [("view1.npy", npy(&("", "<f4", "(4, 2)", floats("<f4"))))];
+    let found = read_archive(&entries, |bytes| {
+        let name = bytes.windows(9).rposition(|window| window == b"view1.npy").unwrap();
+        bytes[name - 22..name - 18].copy_from_slice(&0xffff_fff0_u32.to_le_bytes());
+    });
+    assert!(found.starts_with("'view1' is not readable"), "{found}");
 }
 
 #[test]
@@ -189,12 +267,22 @@ fn arrays_at_hand_are_checked_like_those_of_a_file() {
         error(views(), vec![0, usize::MAX], None, None),
         format!("'labels' entry 1 is {}, not a class 0, 1, …", usize::MAX)
     );
-    assert_eq!(error(views(), vec![0, 2], None, None), "'labels' has no sample of class 1");
+    assert_eq!(error(views(), vec![0, 4], None, None), "'labels' has no sample of classes 1, 2, 3");
     let train = |class| Some((m(1), vec![class]));
     assert_eq!(error(views(), vec![0, 1], train(2), None), "'train_labels' has class 2, 'labels' only 0..2");
     assert_eq!(error(views(), vec![0, 1], None, Some(m(3))), "'mean' has shape [3, 2], 'view1' has [2, 2]");
     let short = Matrix { rows: 2, cols: 2, data: vec![1.0; 3] };
     assert_eq!(error([short, m(2)], vec![0, 1], None, None), "'view1' has 3 values, not 2 × 2");
+    assert_eq!(
+        error(views(), vec![0, 1], Some((m(1), vec![1])), None),
+        "'train_labels' has no sample of class 0"
+    );
+    // Shapes whose product is beyond what a number of the machine holds.
+    for side in [1usize << 32, 1 << 62] {
+        let lie = Matrix { rows: side, cols: side, data: Vec::new() };
+        let message = format!("'view1' has 0 values, not {side} × {side}");
+        assert_eq!(error([lie.clone(), lie], vec![0, 1], None, None), message);
+    }
 }
 
 #[test]
@@ -220,4 +308,59 @@ fn an_identity_is_of_arrays_and_passes() {
         Features { train: Some((matrix(0.6), vec![0, 1])), ..features(0.6) }.settings_id(None, 7),
     ];
     assert!(others.iter().all(|other| *other != id && other.len() == 16), "{others:?}");
+}
+
+/// Every part that takes long asks, and gives up when it is told to.
+#[test]
+fn an_interruption_ends_every_part() {
+    use crate::{Error, Evaluation, SgdProbe, linear_accuracy_sgd};
+    use crate::{collision_by_class, collision_spread, components, geometry, knn_accuracy, linear_accuracy};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let rows = |count: usize| {
+        let data = (0..count * 3).map(|i| ((i * 7919) % 1009) as f64 / 1009.0 - 0.4).collect();
+        Matrix { rows: count, cols: 3, data }
+    };
+    let classes: Vec<usize> = (0..300).map(|i| i % 2).collect();
+    let train = Some((rows(300), classes.clone()));
+    let features = Features::new(rows(300), rows(300), classes.clone(), train, None).unwrap();
+    let draws = vec![NumDraws::new(4).unwrap()];
+    let request = Request { draws, temperature: 0.5, passes: Some(1), seed: 7 };
+    // Told so after any number of questions, the whole is given up; never told so, it is finished.
+    let asked = AtomicUsize::new(0);
+    let until = |most: usize| {
+        asked.store(0, Ordering::Relaxed);
+        features.measure_until("f", &request, &|| asked.fetch_add(1, Ordering::Relaxed) >= most)
+    };
+    until(usize::MAX).unwrap();
+    let all = asked.load(Ordering::Relaxed);
+    assert!(all > 300, "{all} questions");
+    for most in [0, 1, all / 2, all - 1] {
+        let error = until(most).unwrap_err();
+        assert!(matches!(&error, Error::Interrupted(m) if m.starts_with("interrupted while ")), "{error}");
+    }
+    let now = || true;
+    let (views, means, part) =
+        (features.views(), features.class_means().unwrap(), (&features.view1, &classes[..]));
+    let evaluation = Evaluation {
+        labels: &classes,
+        class_means: &means,
+        sample_means: None,
+        temperature: 0.5,
+        num_draws: request.draws[0],
+        passes: Some(1),
+    };
+    let mut rng = stream(1, Purpose::Probe, 0);
+    let row = components(&evaluation, &mut rng, &now, |_| Ok::<_, Error>(views.clone()));
+    let interrupted = [
+        linear_accuracy(part, part, 2, &now).err(),
+        linear_accuracy_sgd(&SgdProbe::default(), part, part, 2, &mut rng, &now).err(),
+        knn_accuracy(part, part, 2, &now).err(),
+        geometry(&views, &now).err(),
+        collision_spread(&views, &classes, 2, &now).err(),
+        collision_by_class(&views, &classes, 2, &now).err(),
+        row.err(),
+    ];
+    for (place, error) in interrupted.into_iter().enumerate() {
+        assert!(matches!(error, Some(Error::Interrupted(_))), "{place}");
+    }
 }

@@ -20,7 +20,7 @@ pub struct Augmentation {
     pub max_intensity: f64,
     /// Standard deviation of the Gaussian noise on each pixel, in [0, this].
     pub max_noise: f64,
-    /// Probability that one block of 2 to 4 by 2 to 4 pixels is set to zero.
+    /// Probability that one block of 2 to 4 by 2 to 4 pixels is set to zero, or of what a smaller image has.
     pub erase_probability: f64,
 }
 
@@ -62,7 +62,7 @@ impl Augmentation {
         let intensity = (1.0 + spread(self.max_intensity)) as f32;
         let noise = (rng.random::<f64>() * self.max_noise) as f32;
         let erases = rng.random::<f64>() < self.erase_probability;
-        let mut length = || rng.random_range(2..=4usize.min(side));
+        let mut length = || rng.random_range(2.min(side)..=4.min(side));
         let (height, width) = (length(), length());
         let (top, left) = (rng.random_range(0..=side - height), rng.random_range(0..=side - width));
         let (sin, cos) = angle.sin_cos();

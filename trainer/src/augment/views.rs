@@ -300,6 +300,44 @@ mod tests {
         assert!(message(&digits, &images(8, 3, 255)).contains("8×8×3"));
     }
 
+    /// Every image has views, down to one pixel, or the augmentation says that it does not fit; nothing panics.
+    #[test]
+    fn small_images_have_views() {
+        for [height, width] in [[1, 1], [1, 7], [7, 1], [2, 2], [3, 3], [2, 5]] {
+            for channels in [1, 3] {
+                for brightest in [16, 255] {
+                    let pixels = (0..3 * height * width * channels).map(|i| (i % 17) as u8).collect();
+                    let shape = [height, width, channels];
+                    let images = Images::new(pixels, vec![0, 1, 0], shape, brightest, 2).unwrap();
+                    let samples = Samples::Images(images);
+                    let simclr = simclr::Augmentation { size: height, ..Default::default() };
+                    let erasing = digits::Augmentation { erase_probability: 1.0, ..Default::default() };
+                    for augmentation in [Augmentation::Digits(erasing), Augmentation::Simclr(simclr)] {
+                        let Ok(views) = Views::new(&augmentation, &samples, &Device::Cpu) else {
+                            let misfit = message(&augmentation, &samples);
+                            let fits = height == width
+                                && match augmentation {
+                                    Augmentation::Digits(_) => channels == 1,
+                                    _ => brightest == 255,
+                                };
+                            assert!(!fits && misfit.starts_with("augmentation."), "{shape:?}: {misfit}");
+                            continue;
+                        };
+                        for pass in 0..50 {
+                            let mut draw = ViewStream::new(pass, Purpose::Augmentation, 0).unwrap();
+                            let input = views.random(&[0, 2, 1], &mut draw, 2).unwrap();
+                            let found = input.images().unwrap();
+                            assert_eq!(found.dims(), [6, height, width, channels]);
+                            let found = found.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                            assert!(found.iter().all(|v| (0.0..=1.0).contains(v)), "{shape:?}: {found:?}");
+                        }
+                        assert!(views.plain(&[0]).is_ok());
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_pass_can_be_taken_up_anywhere() {
         let pixels: Vec<u8> = (0..4 * 64).map(|i| (i % 17) as u8).collect();

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use theory::NumDraws;
 use theory::losses::RunInfo;
 use trainer::device::DeviceChoice;
+use trainer::run::train::Owner;
 use trainer::run::{self, EvaluationSettings, Folder, Manifest, Preset, Session};
 use trainer::{Error, data};
 
@@ -47,6 +48,14 @@ pub(super) struct MeasureArgs {
 pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     let draws = args.options.check().map_err(Error::from)?;
     let target = Target::of(args)?;
+    let _owner = match &target {
+        Target::Run(path) => {
+            // First what is no run: nobody owns that.
+            run::run_config(path)?;
+            Some(Owner::take(path, &|| false)?)
+        }
+        Target::Own(..) => None,
+    };
     let device = super::open(args.device)?;
     let session = Session { device: &device, ..Session::CPU };
     let measured = run::with_threads(args.options.threads(), || match (&args.run, &args.features) {
@@ -55,6 +64,7 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
             let (config, manifest) = run::run_config(path)?;
             let folder = args.data.clone().or(manifest.data);
             let split = data::load(&config.data(folder.as_deref()))?;
+            split.check()?;
             run::measure_run(path, &split, &settings(&args.options, draws.as_deref()), &session)
         }
         (None, Some(file)) => Ok(args.options.measure(file)?),
@@ -88,6 +98,7 @@ fn of_torch(
     };
     let config = Preset::named(preset, &args.set)?.config;
     let split = data::load(&config.data(args.data.as_deref()))?;
+    split.check()?;
     let network = config.network(&split.train, session.device)?;
     let ignored = trainer::model::torch::load(&network, file)?;
     if !args.options.quiet && !ignored.is_empty() {
@@ -101,7 +112,7 @@ fn of_torch(
     let name = file.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned());
     let mut measured =
         run::measure_network(network, &config, &name, &split, &settings(&args.options, draws), session)?;
-    let bytes = std::fs::read(file).map_err(|e| Error::io(file, e))?;
+    let bytes = ::measure::input::read(file)?;
     let digest = Sha256::new().chain_update(config.settings_id()).chain_update(&bytes).finalize();
     let settings_id: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     for row in &mut measured.rows {

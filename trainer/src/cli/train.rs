@@ -44,6 +44,7 @@ pub(super) fn train(args: &TrainArgs, interrupt: &Interrupt) -> Result<()> {
     let config = preset.config;
     let device = args.session.open()?;
     let split = data::load(&config.data(args.session.data.as_deref()))?;
+    split.check()?;
     let (stop, _saving) = (|| interrupt.requested(), interrupt.saving());
     let session = args.session.session(&device, args.resume, &stop);
     let task = Progress::new(args.quiet).task(&args.out.display().to_string(), config.epochs);

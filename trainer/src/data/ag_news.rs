@@ -25,7 +25,7 @@ pub struct Article {
 /// # Errors
 /// Unreadable file, and those of [`parse`].
 pub fn read(path: &Path) -> Result<Vec<Article>> {
-    let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+    let (file, _) = measure::input::open(path)?;
     parse(file, path)
 }
 

@@ -104,8 +104,12 @@ fn part(folder: &Path, official: &OfficialFiles, prefix: &str) -> Result<Images>
 
 fn packed_or_not(folder: &Path, name: &str) -> Result<PathBuf> {
     let candidates = [folder.join(format!("{name}.gz")), folder.join(name)];
-    let found = candidates.into_iter().find(|path| path.exists());
-    found.ok_or_else(|| Error::data(folder, format!("there is neither {name}.gz nor {name}")))
+    for path in candidates {
+        if measure::input::exists(&path)? {
+            return Ok(path);
+        }
+    }
+    Err(Error::data(folder, format!("there is neither {name}.gz nor {name}")))
 }
 
 #[cfg(test)]

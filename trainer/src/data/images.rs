@@ -45,8 +45,8 @@ impl Images {
         brightest: u8,
         num_classes: usize,
     ) -> Result<Self> {
-        let size = shape.iter().product::<usize>();
-        if size == 0 || brightest == 0 || pixels.len() != size * labels.len() {
+        let size = shape.iter().try_fold(1usize, |size, &side| size.checked_mul(side)).unwrap_or(0);
+        if size == 0 || brightest == 0 || size.checked_mul(labels.len()) != Some(pixels.len()) {
             return Err(Error::argument(format!(
                 "{} bytes are not {} images of shape {shape:?}",
                 pixels.len(),

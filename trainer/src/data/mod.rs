@@ -51,7 +51,7 @@ pub use images::Images;
 pub use request::{EvaluateOn, Imbalance, Request};
 pub use texts::Texts;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Samples of one kind, with labels.
 #[derive(Debug, Clone)]
@@ -148,6 +148,61 @@ pub struct Split {
     pub evaluated: Samples,
 }
 
+impl Split {
+    /// Checks that everything can be measured on it: to be asked before a training, which it may otherwise cost.
+    ///
+    /// # Errors
+    /// No sample; evaluated samples of another kind, size or number of classes than training samples; classes without a
+    /// training sample (there is no class mean) or without an evaluated one (the bounds speak about all classes), by
+    /// name.
+    ///
+    /// # Examples
+    /// ```
+    /// use trainer::data::{Images, Samples, Split};
+    /// let images = |labels| Images::new(vec![0, 255], labels, [1, 1, 1], 255, 3).map(Samples::Images);
+    /// let split = Split { train: images(vec![0, 2])?, evaluated: images(vec![0, 1])? };
+    /// assert_eq!(split.check().unwrap_err().to_string(), "no training sample is of class 1 (there are 3 classes)");
+    /// # Ok::<(), trainer::Error>(())
+    /// ```
+    pub fn check(&self) -> Result<()> {
+        let (train, evaluated) = (&self.train, &self.evaluated);
+        if train.kind() != evaluated.kind() {
+            return Err(Error::argument(format!(
+                "evaluated samples are {}, training samples {}",
+                evaluated.kind(),
+                train.kind()
+            )));
+        }
+        let classes = train.num_classes();
+        if evaluated.num_classes() != classes {
+            let of = evaluated.num_classes();
+            return Err(Error::argument(format!(
+                "evaluated samples are of {of} classes, training samples of {classes}"
+            )));
+        }
+        for (what, samples) in [("training", train), ("evaluated", evaluated)] {
+            if samples.is_empty() {
+                return Err(Error::argument(format!("there is no {what} sample")));
+            }
+            if let Some(absent) = measure::absent_classes(samples.labels(), classes) {
+                return Err(Error::argument(format!(
+                    "no {what} sample is of {absent} (there are {classes} classes)"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for InputKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Images([height, width, channels]) => write!(f, "images of {height}×{width}×{channels}"),
+            Self::Texts { vocabulary } => write!(f, "texts of {vocabulary} words"),
+        }
+    }
+}
+
 /// Loads a data set by name.
 ///
 /// # Errors
@@ -163,6 +218,47 @@ pub struct Split {
 /// ```
 pub fn load(request: &Request<'_>) -> Result<Split> {
     (registry::find(request.name)?.load)(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn images(labels: &[usize], shape: [usize; 3], classes: usize) -> Samples {
+        let pixels = vec![3; labels.len() * shape.iter().product::<usize>()];
+        Samples::Images(Images::new(pixels, labels.to_vec(), shape, 255, classes).unwrap())
+    }
+
+    #[test]
+    fn a_split_that_cannot_be_measured_says_why() {
+        let square = [2, 2, 1];
+        let check = |train: Samples, evaluated: Samples| match (Split { train, evaluated }).check() {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        let all = || images(&[0, 1, 2], square, 3);
+        assert_eq!(check(all(), all()), "");
+        assert_eq!(
+            check(images(&[1], square, 3), all()),
+            "no training sample is of classes 0, 2 (there are 3 classes)"
+        );
+        assert_eq!(
+            check(all(), images(&[0, 2], square, 3)),
+            "no evaluated sample is of class 1 (there are 3 classes)"
+        );
+        assert_eq!(check(all(), images(&[], square, 3)), "there is no evaluated sample");
+        assert_eq!(
+            check(all(), images(&[0, 1, 2], [1, 4, 1], 3)),
+            "evaluated samples are images of 1×4×1, training samples images of 2×2×1"
+        );
+        assert_eq!(
+            check(all(), images(&[0, 1, 2, 3], square, 4)),
+            "evaluated samples are of 4 classes, training samples of 3"
+        );
+        let texts = Texts::new([vec![0], vec![0], vec![0]], vec![0, 1, 2], vec![String::new()].into(), 3);
+        let message = check(all(), Samples::Texts(texts.unwrap()));
+        assert_eq!(message, "evaluated samples are texts of 1 words, training samples images of 2×2×1");
+    }
 }
 
 #[cfg(test)]

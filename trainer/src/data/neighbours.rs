@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 
 /// Candidates beyond k that are ordered in f64.
 const SPARE: usize = 8;
+/// Bytes of a line: a word, and a thousand numbers of fifteen digits need a sixtieth of it.
+const LONGEST_LINE: u64 = 1 << 20;
 /// Words whose neighbours one job finds.
 const WORDS_PER_JOB: usize = 64;
 
@@ -42,8 +44,12 @@ impl Source {
             return Err(Error::argument("augmentation.neighbours = 0 leaves nothing to replace words by"));
         }
         let names = ["vectors.vec", "vectors.vec.gz", "synonyms.tsv"];
-        let kept = || folder.into_iter().flat_map(|folder| names.map(|name| folder.join(name)));
-        let found = file.map(Path::to_path_buf).or_else(|| kept().find(|file| file.exists()));
+        let mut found = file.map(Path::to_path_buf);
+        for kept in folder.into_iter().flat_map(|folder| names.map(|name| folder.join(name))) {
+            if found.is_none() && measure::input::exists(&kept)? {
+                found = Some(kept);
+            }
+        }
         let missing = || {
             let place = folder.map_or("no folder was given".into(), |f| format!("{} has none", f.display()));
             Error::argument(format!(
@@ -107,7 +113,7 @@ impl Neighbours {
     /// Unreadable file; a line of another form, with its number; no word of the vocabulary.
     pub fn read(source: &Source, vocabulary: &[String]) -> Result<Self> {
         let path = &source.file;
-        let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+        let (file, _) = measure::input::open(path)?;
         let ends_in = |ending: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
         if ends_in("tsv") {
             return Self::synonyms(BufReader::new(file), path, vocabulary);
@@ -248,8 +254,13 @@ fn for_each_line(
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        if stream.read_until(b'\n', &mut line).map_err(|e| Error::io(place, e))? == 0 {
+        let mut part = stream.by_ref().take(LONGEST_LINE + 1);
+        let length = part.read_until(b'\n', &mut line).map_err(|e| Error::io(place, e))?;
+        if length == 0 {
             break;
+        }
+        if length as u64 > LONGEST_LINE {
+            return Err(Error::data(place, format!("line {number} has more than {LONGEST_LINE} bytes")));
         }
         let end = line.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
         read(number, &line[..end])?;

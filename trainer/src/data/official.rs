@@ -8,7 +8,6 @@
 
 use crate::error::{Error, Result};
 use md5::{Digest, Md5};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +48,8 @@ impl OfficialFiles {
     /// The first place that exists: see the head of the file.
     ///
     /// # Errors
-    /// There is no folder of data sets, or none of the places in it.
+    /// There is no folder of data sets, or none of the places in it; a place of which the operating system does not say
+    /// whether it exists.
     pub fn find(&self, folder: Option<&Path>) -> Result<PathBuf> {
         let name = self.name;
         let Some(folder) = folder else {
@@ -59,17 +59,19 @@ impl OfficialFiles {
             )));
         };
         let inner = folder.join(name);
-        let mut places =
-            [folder, &inner].into_iter().flat_map(|at| self.places.iter().map(move |c| at.join(c)));
-        places.find(|place| place.exists()).ok_or_else(|| {
-            Error::argument(format!(
-                "no files of data set '{name}' under {folder}: looked for {places} there and in {inner}; `trainer \
-                 download {name} --data {folder}` gets them",
-                places = self.places.join(", "),
-                folder = folder.display(),
-                inner = inner.display(),
-            ))
-        })
+        let places = [folder, &inner].into_iter().flat_map(|at| self.places.iter().map(move |c| at.join(c)));
+        for place in places {
+            if measure::input::exists(&place)? {
+                return Ok(place);
+            }
+        }
+        Err(Error::argument(format!(
+            "no files of data set '{name}' under {folder}: looked for {places} there and in {inner}; `trainer \
+             download {name} --data {folder}` gets them",
+            places = self.places.join(", "),
+            folder = folder.display(),
+            inner = inner.display(),
+        )))
     }
 
     /// Compares a file of an official name with its published MD5; one of another name is not checked.
@@ -102,7 +104,7 @@ impl OfficialFiles {
 /// # Errors
 /// The file is not readable.
 pub fn md5_of(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let (mut file, _) = measure::input::open(path)?;
     let (mut digest, mut buffer) = (Md5::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer).map_err(|e| Error::io(path, e))? {

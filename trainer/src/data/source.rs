@@ -1,12 +1,14 @@
 //! A stream of bytes that knows how far it was read, so that every message can name the byte.
 
 use crate::error::{Error, Result};
-use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// What is reserved at once for bytes that a header promises: a promise is believed only as bytes arrive.
 const LEAST_RESERVE: u64 = 1 << 16;
+
+/// What a packed file may unpack to; the largest published one has 47 MB.
+const MOST_UNPACKED: u64 = 1 << 30;
 
 /// A stream and its place.
 pub(super) struct Source<R> {
@@ -94,11 +96,36 @@ impl<R: Read> Source<R> {
     }
 }
 
-/// Opens a file; one whose name ends in `.gz` is unpacked as it is read.
+/// A stream that may have so many bytes and no more: what is unpacked has no length that could be asked for.
+pub(super) struct Bounded<R> {
+    stream: R,
+    most: u64,
+    left: u64,
+}
+
+impl<R> Bounded<R> {
+    /// A stream of at most `most` bytes; the next one is an error.
+    pub(super) fn new(stream: R, most: u64) -> Self {
+        Self { stream, most, left: most }
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.stream.read(buffer)?;
+        self.left = self.left.checked_sub(length as u64).ok_or_else(|| {
+            std::io::Error::other(format!("it unpacks to more than the {} bytes that are allowed", self.most))
+        })?;
+        Ok(length)
+    }
+}
+
+/// Opens a regular file; one whose name ends in `.gz` is unpacked as it is read, to at most [`MOST_UNPACKED`] bytes.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let file = BufReader::with_capacity(1 << 16, File::open(path).map_err(|e| Error::io(path, e))?);
+    let (file, _) = measure::input::open(path)?;
+    let file = BufReader::with_capacity(1 << 16, file);
     Ok(match path.extension().is_some_and(|extension| extension == "gz") {
-        true => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+        true => Box::new(Bounded::new(flate2::bufread::MultiGzDecoder::new(file), MOST_UNPACKED)),
         false => Box::new(file),
     })
 }
@@ -115,6 +142,14 @@ mod tests {
         let error = source.append(1 << 40, &mut out, "pixels").unwrap_err().to_string();
         assert_eq!(error, "f: byte 4: the file ends: 96 of the 1099511627776 bytes of pixels");
         assert!(out.capacity() <= 1 << 17, "{}", out.capacity());
+    }
+
+    #[test]
+    fn what_is_unpacked_is_bounded() {
+        let all = |most| std::io::copy(&mut Bounded::new(&[7u8; 100][..], most), &mut std::io::sink());
+        assert_eq!(all(100).unwrap(), 100);
+        let error = all(99).unwrap_err().to_string();
+        assert_eq!(error, "it unpacks to more than the 99 bytes that are allowed");
     }
 
     #[test]

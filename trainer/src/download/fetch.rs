@@ -6,7 +6,7 @@
 //! | 206 from byte N | its bytes are appended |
 //! | 200 | all bytes come: the server ignores ranges, or has another version than the one begun |
 //! | 206 from elsewhere, 416 | begun anew, without a range |
-//! | 408, 429, 5xx, a cut or silent connection | tried again after a pause that doubles |
+//! | 408, 429, 5xx, a cut, silent or trickling connection | tried again after a pause that doubles |
 //! | other statuses, another length than the published one, an unknown host | the next address |
 
 use super::meter::Meter;
@@ -16,11 +16,16 @@ use super::proxy;
 use crate::data::official::OfficialFile;
 use crate::error::{Error, Result};
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// An attempt that brings fewer bytes within the patience is given up: at a byte a second the largest file would take
+/// five years.
+const LEAST_BYTES: u64 = 1 << 10;
+/// An attempt that brings so many was no failure of the address: the repetitions are counted anew.
+const LEAST_PROGRESS: u64 = 1 << 16;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why an attempt failed.
@@ -56,7 +61,8 @@ pub(super) fn fetch(
         let agent = agent(address, options)?;
         let mut repetitions = 0;
         loop {
-            let done = attempt(&agent, address, file, partial, meter);
+            let before = partial.received();
+            let done = attempt(&agent, address, file, partial, options.patience, meter);
             let passing = match done.and_then(|()| verify(file, partial)) {
                 Ok(()) => return Ok(()),
                 Err(Failure::Fatal(error)) => return Err(error),
@@ -66,6 +72,9 @@ pub(super) fn fetch(
                 }
                 Err(Failure::Passing(message)) => message,
             };
+            if partial.received() - before >= LEAST_PROGRESS {
+                repetitions = 0;
+            }
             if repetitions == options.retries {
                 failures.push(format!("{address}: {passing} (tried {} times)", repetitions + 1));
                 break;
@@ -111,6 +120,7 @@ fn attempt(
     address: &str,
     file: &OfficialFile,
     partial: &mut Partial,
+    patience: Duration,
     meter: &mut Meter,
 ) -> std::result::Result<(), Failure> {
     if partial.length() > file.bytes {
@@ -138,7 +148,7 @@ fn attempt(
     } else {
         partial.resume();
     }
-    receive(answer, file, partial, meter)
+    receive(answer, file, partial, patience, meter)
 }
 
 fn request(agent: &Agent, address: &str, partial: &Partial) -> std::result::Result<Response<Body>, Failure> {
@@ -199,10 +209,12 @@ fn receive(
     answer: Response<Body>,
     file: &OfficialFile,
     partial: &mut Partial,
+    patience: Duration,
     meter: &mut Meter,
 ) -> std::result::Result<(), Failure> {
     let mut body = answer.into_body().into_reader();
     let mut buffer = vec![0; 1 << 16];
+    let (mut since, mut then) = (Instant::now(), partial.received());
     loop {
         let read = match body.read(&mut buffer) {
             Ok(0) => break,
@@ -215,6 +227,16 @@ fn receive(
         }
         partial.append(&buffer[..read])?;
         meter.set(partial.length());
+        if since.elapsed() >= patience {
+            let bytes = partial.received() - then;
+            if bytes < LEAST_BYTES && partial.length() < file.bytes {
+                let (seconds, length) = (patience.as_secs_f64(), partial.length());
+                return Err(Failure::Passing(format!(
+                    "only {bytes} bytes in {seconds} s, after {length} bytes"
+                )));
+            }
+            (since, then) = (Instant::now(), partial.received());
+        }
     }
     if partial.length() < file.bytes {
         return Err(Failure::Passing(format!("the end after {} of {} bytes", partial.length(), file.bytes)));

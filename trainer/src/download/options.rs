@@ -7,7 +7,8 @@ use std::time::Duration;
 /// How to download.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How often an address is tried again after a connection was cut or a server was busy.
+    /// How often in a row an address is tried again after a connection was cut or a server was busy; an attempt that
+    /// brings 64 KiB begins the count anew.
     pub retries: u32,
     /// Whether a file that is not the published one is replaced.
     pub force: bool,
@@ -15,7 +16,7 @@ pub struct Options {
     pub mirror: Option<String>,
     /// Pause before the first repetition; each further one is twice as long, up to 30 s.
     pub first_pause: Duration,
-    /// How long a server may be silent.
+    /// How long a server may be silent, or bring less than 1 KiB.
     pub patience: Duration,
     /// Whether to say nothing.
     pub quiet: bool,

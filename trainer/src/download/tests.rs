@@ -322,3 +322,68 @@ fn two_downloads_of_one_file_do_not_mix() {
     drop(other);
     get(&server, folder.path(), &options()).unwrap();
 }
+
+/// Cuts that come after 64 KiB and more are no reason to give up, however many there are.
+#[test]
+fn progress_begins_the_count_of_repetitions_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|request| honest(request).cut_after(70_000));
+    assert_eq!(get(&server, folder.path(), &options()).unwrap(), FRESH);
+    let requests = server.requests().len();
+    assert!(requests > 3, "{requests} attempts, of which two repetitions are allowed in a row");
+}
+
+#[test]
+fn a_trickle_is_given_up_like_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|request| match request.number {
+        0 => honest(request).cut_after(100_000).trickle(Duration::from_millis(20)),
+        _ => honest(request),
+    });
+    let patient = Options { patience: Duration::from_millis(400), ..options() };
+    let start = std::time::Instant::now();
+    get(&server, folder.path(), &patient).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(server.requests()[1].range.is_some());
+    // Where there is nothing else, the message says why.
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|request| honest(request).cut_after(0).trickle(Duration::from_millis(20)));
+    let error = get(&server, folder.path(), &Options { retries: 0, ..patient }).unwrap_err().to_string();
+    assert!(error.contains("only ") && error.contains(" bytes in 0.4 s, after "), "{error}");
+}
+
+/// Where the partial file or its note would grow, nothing else is written over or waited for.
+#[cfg(unix)]
+#[test]
+fn links_and_pipes_are_neither_followed_nor_waited_for() {
+    let server = Server::start(honest);
+    let pipe =
+        |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    for name in ["f.gz.partial", "f.gz.partial.json"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mine, set) = (folder.path().join("mine"), folder.path().join("set"));
+        std::fs::write(&mine, "mine").unwrap();
+        std::fs::create_dir(&set).unwrap();
+        for target in [mine.clone(), folder.path().join("none")] {
+            std::os::unix::fs::symlink(target, set.join(name)).unwrap();
+            let error = get(&server, folder.path(), &options()).unwrap_err().to_string();
+            let words = format!("{name}: it is a link, where an unfinished download would grow; remove it");
+            assert!(error.ends_with(&words), "{error}");
+            std::fs::remove_file(set.join(name)).unwrap();
+        }
+        assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
+        assert!(!folder.path().join("none").exists());
+        pipe(&set.join(name));
+        let error = get(&server, folder.path(), &options()).unwrap_err().to_string();
+        assert!(error.contains(&format!("{name}: it is no regular file")), "{error}");
+    }
+    // In the place of the file itself.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("set")).unwrap();
+    pipe(&final_path(folder.path()));
+    for force in [false, true] {
+        let error = get(&server, folder.path(), &Options { force, ..options() }).unwrap_err().to_string();
+        assert!(error.ends_with("f.gz: a named pipe, where a regular file is needed"), "{error}");
+    }
+    assert!(server.requests().is_empty());
+}

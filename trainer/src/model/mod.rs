@@ -27,6 +27,7 @@ mod parameters;
 mod precision;
 pub(crate) mod sealed;
 mod table;
+pub(crate) mod tensors;
 pub mod torch;
 mod unit;
 

@@ -288,7 +288,7 @@ impl Parameters {
     /// Unreadable or damaged file; a parameter that is missing there, or has another shape or type of numbers. Nothing
     /// is replaced then.
     pub fn load(&self, path: &Path) -> Result<()> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = measure::input::read(path)?;
         let file = Opened::new(bytes).map_err(|e| Error::data(path, format!("not a checkpoint: {e}")))?;
         self.load_from(path, &file)
     }

@@ -8,7 +8,6 @@
 //!
 //! The bytes are a function of tensors and notes: metadata of more than one key would have a random order.
 
-use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensors, View};
@@ -206,7 +205,8 @@ impl Opened {
         let load = |(name, info): (String, &TensorInfo)| {
             let failed = |e: &dyn std::fmt::Display| format!("tensor '{name}' cannot be read: {e}");
             let view = TensorView::new(info.dtype, info.shape.clone(), self.data(info));
-            let tensor = view.map_err(|e| failed(&e))?.load(device).map_err(|e| failed(&e))?;
+            let tensor = super::tensors::tensor(&name, &view.map_err(|e| failed(&e))?)?;
+            let tensor = tensor.to_device(device).map_err(|e| failed(&e))?;
             Ok((name, tensor))
         };
         numbers.map(load).collect()

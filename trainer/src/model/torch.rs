@@ -30,18 +30,21 @@
 //! `num_batches_tracked`, which counts training steps, and the classifier `E fc.weight`, `E fc.bias` are ignored, and
 //! listed. A state dict may lie in the entry `state_dict`, `model_state_dict` or `model` of a larger dictionary, whose
 //! other entries are not looked at. A bias of the head's second layer, which no head here has, is refused like any
-//! unknown key. Numbers of f16, bf16 or f64 become f32; tensors of types that candle has not (bool) are passed over,
-//! with its line on the standard error stream.
+//! unknown key. Numbers of f16, bf16 or f64 become f32; of a pickle, other objects of Python's and tensors of types
+//! without numbers (bool) are passed over.
 //!
 //! Refused, each with what to do: files of PyTorch before 1.6, tensors that are not stored in row-major order
-//! (`channels_last`), what candle's reader of pickles does not know (objects of Python's beside tensors, such as
-//! numpy's).
+//! (`channels_last`), and others than little-endian ones. A file may be anybody's: nothing in it is called, headers are
+//! compared with its length, the archive's CRC-32 with what it holds, and the pickle's size is bounded (`pickle`).
+
+mod archive;
+mod pickle;
 
 use super::architecture::Architecture;
-use super::{Head, Network};
+use super::{Head, Network, tensors};
 use crate::error::{Error, Result};
-use candle_core::pickle::PthTensors;
-use candle_core::{Device, Tensor};
+use archive::Archive;
+use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -53,6 +56,31 @@ const HEAD_MARKS: [&str; 2] = ["linear1.weight", "0.weight"];
 /// Entries of a larger dictionary that may be the state dict.
 const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
+/// The tensors of a file.
+enum Content {
+    Safetensors(BTreeMap<String, Tensor>),
+    /// Their numbers are left on disk until they are asked for.
+    Archive(Archive),
+}
+
+impl Content {
+    fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        match self {
+            Self::Safetensors(tensors) => {
+                tensors.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect()
+            }
+            Self::Archive(archive) => archive.shapes(),
+        }
+    }
+
+    fn get(&mut self, name: &str) -> std::result::Result<Option<Tensor>, String> {
+        match self {
+            Self::Safetensors(tensors) => Ok(tensors.get(name).cloned()),
+            Self::Archive(archive) => archive.get(name),
+        }
+    }
+}
+
 /// Replaces all values of the network by those of a file that PyTorch saved; the keys that were ignored, in order.
 ///
 /// # Errors
@@ -63,35 +91,32 @@ pub fn load(network: &Network, path: &Path) -> Result<Vec<String>> {
         let name = network.architecture().name();
         return Err(Error::argument(format!("weights of PyTorch are read for resnet18, not for {name}")));
     }
-    let tensors = read(path)?;
+    let mut file = read(path)?;
+    let tensors = file.shapes();
     let keys: Vec<&str> = tensors.keys().map(String::as_str).collect();
     let names = Names::find(&keys, network.options().head).map_err(|message| Error::data(path, message))?;
     let parameters = network.parameters();
     let (mut found, mut ignored, mut unknown) = (BTreeMap::new(), Vec::new(), Vec::new());
-    for (key, tensor) in &tensors {
+    for (key, shape) in &tensors {
         match names.ours(key) {
             Name::Ours(name) if parameters.all().iter().any(|p| p.name == name) => {
-                found.insert(name, (key, tensor));
+                found.insert(name, (key, shape));
             }
             Name::Ignored => ignored.push(key.clone()),
             _ => unknown.push(format!("'{key}'")),
         }
     }
-    let (mut values, mut missing, mut shapes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut wanted, mut missing, mut shapes) = (Vec::new(), Vec::new(), Vec::new());
     for parameter in parameters.all() {
-        let Some((key, tensor)) = found.get(&parameter.name) else {
+        let Some(&(key, shape)) = found.get(&parameter.name) else {
             missing.push(format!("'{}'", parameter.name));
             continue;
         };
-        let value = if tensor.rank() == 4 { tensor.permute((0, 2, 3, 1))? } else { (*tensor).clone() };
-        if value.dims() != parameter.shape {
-            let mut expected = parameter.shape.clone();
-            if expected.len() == 4 {
-                expected = vec![expected[0], expected[3], expected[1], expected[2]];
-            }
-            shapes.push(format!("'{key}' has shape {:?} instead of {expected:?}", tensor.dims()));
+        let expected = pytorch_shape(&parameter.shape);
+        if *shape != expected {
+            shapes.push(format!("'{key}' has shape {shape:?} instead of {expected:?}"));
         }
-        values.push(value);
+        wanted.push(key);
     }
     let mut faults = Vec::new();
     if !missing.is_empty() {
@@ -104,8 +129,30 @@ pub fn load(network: &Network, path: &Path) -> Result<Vec<String>> {
     if !faults.is_empty() {
         return Err(Error::data(path, faults.join("; ")));
     }
-    parameters.replace(&values)?;
+    // Their shapes are the network's, so that no file takes more room than the network.
+    let values = wanted.into_iter().map(|key| {
+        let tensor = file.get(key).map_err(|e| Error::data(path, format!("'{key}' is not readable: {e}")))?;
+        let tensor = tensor.ok_or_else(|| Error::data(path, format!("'{key}' is not there")))?;
+        Ok(if tensor.rank() == 4 { tensor.permute((0, 2, 3, 1))? } else { tensor })
+    });
+    parameters.replace(&values.collect::<Result<Vec<_>>>()?)?;
     Ok(ignored)
+}
+
+/// The shape that PyTorch gives to a parameter of this shape here.
+fn pytorch_shape(shape: &[usize]) -> Vec<usize> {
+    match *shape {
+        [outputs, height, width, inputs] => vec![outputs, inputs, height, width],
+        _ => shape.to_vec(),
+    }
+}
+
+/// Names and shapes of the tensors of a file, as PyTorch has them; no numbers are read of a `.pt` file.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn shapes(path: &Path) -> Result<BTreeMap<String, Vec<usize>>> {
+    Ok(read(path)?.shapes())
 }
 
 /// What a key of PyTorch's means here.
@@ -184,15 +231,14 @@ fn encoder_name(key: &str) -> Option<String> {
     }
 }
 
-/// The tensors of a file; counters of steps are left on disk.
-fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+/// Opens a file of either format.
+fn read(path: &Path) -> Result<Content> {
     let mut start = Vec::new();
-    let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+    let (file, _) = measure::input::open(path)?;
     file.take(4).read_to_end(&mut start).map_err(|e| Error::io(path, e))?;
     let bad = |message: String| Error::data(path, message);
     if path.extension().is_some_and(|extension| extension == "safetensors") {
-        let tensors = candle_core::safetensors::load(path, &Device::Cpu);
-        return Ok(tensors.map_err(|e| bad(format!("not readable: {e}")))?.into_iter().collect());
+        return Ok(Content::Safetensors(tensors::read(path)?.into_iter().collect()));
     }
     match start[..] {
         [b'P', b'K', 3, 4] => {}
@@ -206,44 +252,24 @@ fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
         }
         _ => return Err(bad("neither a .pt file of PyTorch 1.6 or later nor a .safetensors file".into())),
     }
-    let unreadable = |e: candle_core::Error| {
+    let unreadable = |e: String| {
         bad(format!(
             "not readable: {e}; save the state dict alone, with torch.save(model.state_dict(), FILE)"
         ))
     };
-    let mut file = PthTensors::new(path, None).map_err(unreadable)?;
-    for key in NESTED {
-        if !file.tensor_infos().is_empty() {
-            break;
-        }
-        // An entry that does not exist is an error here.
-        if let Ok(nested) = PthTensors::new(path, Some(key)) {
-            file = nested;
-        }
-    }
-    let infos: BTreeMap<_, _> = file.tensor_infos().iter().collect();
-    if infos.is_empty() {
+    let archive = Archive::open(path)?.map_err(unreadable)?;
+    if archive.shapes().is_empty() {
         let entries = NESTED.join("', '");
         return Err(bad(format!("there are no tensors, neither at the top nor in '{entries}'")));
     }
-    let strided: Vec<String> = infos
-        .values()
-        .filter(|info| !info.layout.is_contiguous() && !info.layout.is_fortran_contiguous())
-        .map(|info| format!("'{}'", info.name))
-        .collect();
+    let strided = archive.strided();
     if !strided.is_empty() {
         return Err(bad(format!(
             "not stored in row-major order: {}; save model.to(memory_format=torch.contiguous_format)",
             strided.join(", ")
         )));
     }
-    let mut tensors = BTreeMap::new();
-    for name in infos.into_keys() {
-        if let Some(tensor) = file.get(name).map_err(|e| bad(format!("'{name}' is not readable: {e}")))? {
-            tensors.insert(name.clone(), tensor);
-        }
-    }
-    Ok(tensors)
+    Ok(Content::Archive(archive))
 }
 
 #[cfg(test)]

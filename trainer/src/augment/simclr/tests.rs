@@ -366,3 +366,21 @@ fn what_does_not_fit_is_refused() {
         assert!(error.contains(named), "{error}");
     }
 }
+
+/// Images of any sides have views of any size; numbers stay in [0, 1].
+#[test]
+fn images_and_views_of_one_pixel() {
+    for [height, width] in [[1, 1], [1, 9], [9, 1], [2, 2], [2, 3]] {
+        for (size, channels) in [(1, 1), (1, 3), (2, 3), (5, 1)] {
+            let settings = Augmentation { size, ..Augmentation::default() };
+            let sampler = Sampler::new(&settings, height, width).unwrap().with_channels(channels).unwrap();
+            let images: Vec<u8> = (0..3 * height * width * channels).map(|i| (i * 37 % 256) as u8).collect();
+            for step in 0..40 {
+                let counter = Counter { seed: 5, purpose: Purpose::Augmentation, step };
+                let views = augment_batch(&sampler, &images, &[2, 0, 1], &counter, 2).unwrap();
+                assert_eq!(views.len(), 6 * size * size * channels);
+                assert!(views.iter().all(|v| (0.0..=1.0).contains(v)), "{height}×{width}, {size}: {views:?}");
+            }
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! CIFAR's official archives: a packed tar file with one folder, read as a stream; nothing is written to disk.
 
-use super::{Classes, Layout, Records, images, ordered};
+use super::{Classes, IMAGE, Layout, Records, images, ordered};
 use crate::data::Images;
+use crate::data::source::Bounded;
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
 use std::io::BufRead;
@@ -9,10 +10,14 @@ use std::ops::Range;
 use std::path::{Component, Path};
 use tar::EntryType;
 
+/// Bytes that an archive may unpack to: twice its 60,000 images with their labels and names, for a packed stream of a few
+/// bytes can stand for any number of them.
+const MOST_UNPACKED: u64 = 2 * 60_000 * (IMAGE as u64 + 64);
+
 /// Training and test images of an archive; `place` is for messages. Entries of other names are passed over.
 ///
 /// # Errors
-/// A damaged archive; an entry that is neither a plain file nor a folder, or whose path is absolute or leads upwards
+/// A damaged archive, or one that unpacks to more than twice an official one; an entry that is neither a plain file nor a folder, or whose path is absolute or leads upwards
 /// (refused by name, though nothing would be written); a file of the layout that is missing or comes twice; and those
 /// of the files' readers.
 pub fn read(
@@ -26,7 +31,7 @@ pub fn read(
     let damaged = |e: std::io::Error| bad(format!("not readable: {}", printable(&e.to_string())));
     let (mut train, mut test) = (Records::default(), Records::default());
     let mut ranges: Vec<Option<Range<usize>>> = vec![None; layout.train.len() + 1];
-    let mut archive = tar::Archive::new(MultiGzDecoder::new(stream));
+    let mut archive = tar::Archive::new(Bounded::new(MultiGzDecoder::new(stream), MOST_UNPACKED));
     for entry in archive.entries().map_err(damaged)? {
         let entry = entry.map_err(damaged)?;
         let path = entry.path().map_err(damaged)?.into_owned();

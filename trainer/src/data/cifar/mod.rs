@@ -177,7 +177,7 @@ fn images_of(official: &OfficialFiles, folder: Option<&Path>, classes: Classes) 
     official.check(&path)?;
     let layout = LAYOUTS.iter().find(|layout| path.ends_with(layout.archive));
     let layout = layout.ok_or_else(|| Error::data(&path, "it has none of CIFAR's layouts"))?;
-    let archive = std::fs::File::open(&path).map_err(|e| Error::io(&path, e))?;
+    let (archive, _) = measure::input::open(&path)?;
     archive::read(std::io::BufReader::with_capacity(1 << 16, archive), &path, layout, classes)
 }
 
@@ -186,7 +186,7 @@ fn read_folder(layout: &Layout, folder: &Path, classes: Classes) -> Result<(Imag
         let mut paths = Vec::new();
         for file in files {
             let path = folder.join(file);
-            let length = std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?.len();
+            let (_, length) = measure::input::open(&path)?;
             paths.push((path, length));
         }
         let mut records = Records::default();

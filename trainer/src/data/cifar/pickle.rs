@@ -6,7 +6,8 @@
 //! of calling anything. All else is an error that names the instruction and its byte.
 //!
 //! Values lie in one list and refer to each other by number, so that no nesting is deep and shared values are
-//! shared. A string of more than 1,024 bytes (the pixels) goes to a store of the caller and is not copied.
+//! shared. A string of more than 1,024 bytes (the pixels) goes to a store of the caller and is not copied. What a file
+//! may ask for is bounded: [`MOST_INSTRUCTIONS`].
 
 mod machine;
 
@@ -15,6 +16,10 @@ use crate::error::Result;
 use machine::{Machine, Problem};
 use std::io::Read;
 use std::ops::Range;
+
+/// Instructions of a pickle, and so its values and all that they hold; the largest official file, the training set of
+/// CIFAR-100, has under 400,000.
+const MOST_INSTRUCTIONS: usize = 1 << 20;
 
 /// A value of a pickle; others are referred to by number.
 #[derive(Debug)]
@@ -98,8 +103,11 @@ impl Pickle {
     /// ends.
     pub(super) fn read<R: Read>(source: &mut Source<R>, store: &mut Vec<u8>) -> Result<Self> {
         let mut machine = Machine::default();
-        loop {
+        for done in 0.. {
             let begin = source.offset();
+            if done == MOST_INSTRUCTIONS {
+                return Err(source.bad(format!("the pickle has more than {MOST_INSTRUCTIONS} instructions")));
+            }
             let [code] = source.array("an instruction")?;
             if code == b'.' {
                 let root = machine.pop().map_err(|e| source.bad_at(begin, e))?;
@@ -112,6 +120,7 @@ impl Pickle {
                 }
             })?;
         }
+        Err(source.bad("the pickle does not end"))
     }
 
     /// A value by number.

@@ -324,3 +324,42 @@ fn superclasses_are_those_of_the_files() {
     }
     println!("compared {} images", fine.len());
 }
+
+/// A pickle of values that are worth nothing, and one of nested lists: neither takes memory or stack without bound.
+#[test]
+fn a_pickle_has_so_many_instructions_and_no_more() {
+    let read = |bytes: &[u8]| {
+        let mut records = Records::default();
+        python::read(bytes, Path::new("f"), Classes::Ten, &mut records).unwrap_err().to_string()
+    };
+    let message = "f: byte 1048576: the pickle has more than 1048576 instructions";
+    assert_eq!(read(&b"N".repeat(3_000_000)), message);
+    // A stream that never ends.
+    let mut records = Records::default();
+    let endless = python::read(std::io::repeat(b'N'), Path::new("f"), Classes::Ten, &mut records);
+    assert_eq!(endless.unwrap_err().to_string(), message);
+    let nested = [&b"]".repeat(500_000)[..], &b"a".repeat(499_999), b"."].concat();
+    assert_eq!(read(&nested), "f: there is no entry 'data'");
+    let doubled = [&b")q\0"[..], &b"h\0h\0\x86q\0".repeat(40), b"."].concat();
+    assert_eq!(read(&doubled), "f: there is no entry 'data'");
+}
+
+/// Two gigabytes of zeros are two megabytes, packed.
+#[test]
+fn an_archive_unpacks_to_twice_the_official_size_and_no_more() {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("cifar-10-batches-bin/more").unwrap();
+    header.set_size(2 << 30);
+    header.set_mode(0o644);
+    header.set_cksum();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let zeros = std::io::Read::take(std::io::repeat(0), 400_000_000);
+    std::io::copy(&mut std::io::Read::chain(&header.as_bytes()[..], zeros), &mut encoder).unwrap();
+    let packed = encoder.finish().unwrap();
+    assert!(packed.len() < 4_000_000);
+    let error = archive::read(&packed[..], Path::new("f.tar.gz"), &LAYOUTS[0], Classes::Ten).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "f.tar.gz: not readable: it unpacks to more than the 376320000 bytes that are allowed"
+    );
+}

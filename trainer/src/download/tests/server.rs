@@ -33,6 +33,7 @@ pub(super) struct Reply {
     length: bool,
     cut: Option<usize>,
     silence: Duration,
+    trickle: Option<Duration>,
 }
 
 impl Reply {
@@ -43,7 +44,7 @@ impl Reply {
     /// The whole body, whatever range was asked for.
     pub(super) fn whole(body: &[u8]) -> Self {
         let (headers, silence) = (Vec::new(), Duration::ZERO);
-        Self { status: 200, headers, body: body.to_vec(), length: true, cut: None, silence }
+        Self { status: 200, headers, body: body.to_vec(), length: true, cut: None, silence, trickle: None }
     }
 
     /// The range that was asked for, unless `If-Range` names another tag; no tag is sent if it is empty.
@@ -82,6 +83,11 @@ impl Reply {
         Self { silence, ..self }
     }
 
+    /// Sends the rest of what is cut, a byte each time that this passes.
+    pub(super) fn trickle(self, pause: Duration) -> Self {
+        Self { trickle: Some(pause), ..self }
+    }
+
     fn send(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let mut head = format!("HTTP/1.1 {} x\r\nConnection: close\r\n", self.status);
         for (name, value) in &self.headers {
@@ -93,6 +99,17 @@ impl Reply {
         stream.write_all((head + "\r\n").as_bytes())?;
         stream.write_all(&self.body[..self.cut.unwrap_or(self.body.len()).min(self.body.len())])?;
         stream.flush()?;
+        if let Some(pause) = self.trickle {
+            let rest = self.body[self.cut.unwrap_or(0)..].to_vec();
+            // Until the client hangs up.
+            std::thread::spawn(move || {
+                rest.iter().try_for_each(|byte| {
+                    std::thread::sleep(pause);
+                    stream.write_all(&[*byte])
+                })
+            });
+            return Ok(());
+        }
         if !self.silence.is_zero() {
             let silence = self.silence;
             // Beside the accepting thread, which has more to do.

@@ -112,7 +112,10 @@ fn other_files_are_refused_with_what_to_do() {
 #[test]
 fn safetensors_and_two_encoders() {
     let network = network(PLAIN, 1);
-    let mut tensors: HashMap<String, Tensor> = read(&file("plain.pt")).unwrap().into_iter().collect();
+    let mut plain = read(&file("plain.pt")).unwrap();
+    let names = plain.shapes().into_keys();
+    let mut tensors: HashMap<String, Tensor> =
+        names.map(|name| (name.clone(), plain.get(&name).unwrap().unwrap())).collect();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plain.safetensors");
     candle_core::safetensors::save(&tensors, &path).unwrap();
@@ -127,4 +130,68 @@ fn safetensors_and_two_encoders() {
     candle_core::safetensors::save(&tensors, &path).unwrap();
     let error = load(&network, &path).unwrap_err().to_string();
     assert!(error.contains("several prefixes: 'encoder.', 'momentum.'"), "{error}");
+}
+
+/// A file of PyTorch's with another pickle, or other entries beside it.
+fn archive(name: &str, pickle: &[u8], entries: &[(&str, &[u8])]) -> String {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, bytes) in [("a/data.pkl", pickle)].into_iter().chain(entries.iter().copied()) {
+        archive.start_file(name, options).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap();
+    let error = load(&network(PLAIN, 1), &path).unwrap_err().to_string();
+    assert!(!error.contains('\n'), "{error}");
+    error
+}
+
+/// Pickles that would cost a stack or a memory, on the way in or when they are dropped.
+#[test]
+fn a_hostile_pickle_is_an_error() {
+    let deep = [&b"]".repeat(1_000_000)[..], &b"a".repeat(999_999), b"."].concat();
+    assert!(archive("deep.pt", &deep, &[]).contains("there are no tensors"));
+    let doubled = [&b")q\0"[..], &b"h\0h\0\x86q\0".repeat(40), b"."].concat();
+    assert!(archive("doubled.pt", &doubled, &[]).contains("there are no tensors"));
+    let long = [&b"N".repeat(10_000_000)[..], b"."].concat();
+    assert!(archive("long.pt", &long, &[]).contains("it makes more than 1048576 values"));
+    let huge = [&b"N".repeat(100_000_000)[..], b"."].concat();
+    assert!(archive("huge.pt", &huge, &[]).contains("'a/data.pkl' has 100000001 bytes, more than 16777216"));
+    let big_endian = archive("order.pt", b"}.", &[("a/byteorder", b"big")]);
+    assert!(big_endian.contains("in the order 'big', not 'little'"), "{big_endian}");
+    let two = archive("two.pt", b"}.", &[("b/data.pkl", b"}.")]);
+    assert!(two.contains("2 entries 'data.pkl', not one"), "{two}");
+}
+
+/// A tensor that says more than its storage holds, in a file that is right otherwise.
+#[test]
+fn a_storage_that_is_damaged_or_short_is_an_error() {
+    let whole = std::fs::read(file("published.pt")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.pt");
+    // The numbers of the first storage begin 64 bytes aligned behind its name.
+    let name = whole.windows(16).position(|window| window == b"published/data/0").unwrap();
+    let mut damaged = whole.clone();
+    damaged[name.next_multiple_of(64) + 64] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    let error = load(&network(Options::PUBLISHED, 4), &path).unwrap_err().to_string();
+    assert!(error.contains("'module.f.conv1.weight' is not readable: Invalid checksum"), "{error}");
+}
+
+/// Types whose conversion the tensor library does not end, in weights and in a checkpoint of ours.
+#[test]
+fn other_types_are_refused_by_name() {
+    use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("eight.safetensors");
+    let view = TensorView::new(Dtype::F8_E4M3, vec![4], &[0x38; 4]).unwrap();
+    serialize_to_file([("encoder.bn1.weight", view)], None, &path).unwrap();
+    let network = network(PLAIN, 1);
+    for error in [load(&network, &path).unwrap_err(), network.parameters().load(&path).unwrap_err()] {
+        let error = error.to_string();
+        assert!(error.contains("'encoder.bn1.weight' is of type F8_E4M3: floats of 16"), "{error}");
+    }
 }

@@ -20,6 +20,9 @@ const FILES: [(&str, &str); 7] = [
 /// Tables of a preset that give its other forms.
 const FORMS: [&str; 2] = ["quick", "small"];
 
+/// Dotted parts of a key of an override; the deepest setting has three.
+const MOST_PARTS: usize = 16;
+
 /// The settings of one run, and the axes of a sweep around it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preset {
@@ -74,7 +77,7 @@ impl Preset {
     /// # Errors
     /// As for [`from_toml`](Self::from_toml), with the name of the file; it cannot be read, or has no `[quick]`.
     pub fn from_file(path: &Path, quick: bool, overrides: &[String]) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = text_at(path)?;
         let table = parse(&text).and_then(|table| {
             let form = quick.then_some("quick");
             in_form(table, form).ok_or_else(|| Error::argument("it has no table [quick]"))
@@ -110,6 +113,12 @@ impl Preset {
         let grid = grid(&mut table)?;
         Ok(Self { config: Config::from_table(table)?, grid })
     }
+}
+
+/// The text of a regular file.
+pub(in crate::run) fn text_at(path: &Path) -> Result<String> {
+    let bytes = measure::input::read(path)?;
+    String::from_utf8(bytes).map_err(|_| Error::data(path, "is no text in UTF-8"))
 }
 
 /// The tables of a file of settings, without its shortened forms.
@@ -165,18 +174,32 @@ pub(in crate::run) fn merge(table: &mut toml::Table, values: toml::Table) {
 pub(in crate::run) fn apply_override(table: &mut toml::Table, item: &str) -> Result<()> {
     let (key, value) = item
         .split_once('=')
-        .ok_or_else(|| Error::argument(format!("'{item}' is not of the form key=value")))?;
-    // A bare word is a string.
-    let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
-    set(table, key.trim(), parsed.unwrap_or_else(|| toml::Value::String(value.to_string())))
+        .ok_or_else(|| Error::argument(format!("'{}' is not of the form key=value", shown(item))))?;
+    let value = match format!("v = {value}").parse::<toml::Table>() {
+        Ok(mut parsed) => parsed.remove("v").unwrap_or_else(|| toml::Value::String(value.to_string())),
+        // What begins like a list or a table is meant as one.
+        Err(e) if value.trim_start().starts_with(['[', '{']) => {
+            return Err(bad(&format!("'{key}={}': {}", shown(value), e.message())));
+        }
+        // A bare word is a string.
+        Err(_) => toml::Value::String(value.to_string()),
+    };
+    set(table, key.trim(), value)
 }
 
 /// Puts a value at a place such as `queue.size`.
 ///
 /// # Errors
-/// Something on the way is no table.
+/// Something on the way is no table; too many dotted parts.
 pub(in crate::run) fn set(table: &mut toml::Table, key: &str, mut value: toml::Value) -> Result<()> {
     let parts: Vec<&str> = key.split('.').collect();
+    // Each is a table within a table, and a table is read and dropped from the outside in.
+    if parts.len() > MOST_PARTS {
+        let (key, parts) = (shown(key), parts.len());
+        return Err(Error::argument(format!(
+            "'{key}' has {parts} dotted parts; settings have at most {MOST_PARTS}"
+        )));
+    }
     let (name, path) = parts.split_last().unwrap_or((&"", &[]));
     let mut place = table;
     for part in path {
@@ -193,9 +216,35 @@ pub(in crate::run) fn set(table: &mut toml::Table, key: &str, mut value: toml::V
     Ok(())
 }
 
+/// What a message shows of what was typed: 80 characters.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Depth costs stack, here and in every reader behind it.
+    #[test]
+    fn depth_is_bounded() {
+        let error = |item: String| Preset::named("digits", &[item]).unwrap_err().to_string();
+        let dots = error(format!("{}a=1", "a.".repeat(60_000)));
+        assert!(dots.ends_with("…' has 60001 dotted parts; settings have at most 16"), "{dots}");
+        let value = error(format!("epochs={}1{}", "[".repeat(60_000), "]".repeat(60_000)));
+        assert!(value.starts_with("settings: 'epochs=[[[") && value.contains("recurs"), "{value}");
+        for item in [format!("loss={{{}a=1}}", "a.".repeat(60_000)), format!("a={}", "{a=".repeat(60_000))] {
+            let message = error(item);
+            assert!(message.len() < 300 && !message.contains('\n'), "{message}");
+        }
+        let item = "x".repeat(60_000);
+        assert!(error(item).len() < 300);
+        let text = format!("{}a=1", "a.".repeat(60_000));
+        assert!(Preset::from_toml(&text, &[]).is_err());
+    }
 
     #[test]
     fn every_preset_and_form_can_be_read() {

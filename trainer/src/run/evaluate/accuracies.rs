@@ -1,11 +1,13 @@
 //! Accuracies of simple classifiers on frozen features.
 
-use super::embed::Embedded;
+use super::embed::{Embedded, EvaluationContext};
 use crate::data::Split;
 use crate::error::Result;
 use measure::matrix::Matrix;
 use measure::rng::{Purpose, stream};
-use measure::{SgdProbe, class_means, knn_accuracy, linear_accuracy, linear_accuracy_sgd, mean_accuracy};
+use measure::{
+    SgdProbe, Stop, class_means, knn_accuracy, linear_accuracy, linear_accuracy_sgd, mean_accuracy,
+};
 use theory::losses::Quantity;
 
 /// Accuracies of three classifiers on one representation.
@@ -21,14 +23,20 @@ pub struct Accuracies {
 
 impl Accuracies {
     /// Of these features of the training and evaluated samples; `means`: μ_c, or else those of `train`.
-    pub(super) fn new(train: &Matrix, test: &Matrix, means: Option<&Matrix>, split: &Split) -> Result<Self> {
+    pub(super) fn new(
+        train: &Matrix,
+        test: &Matrix,
+        means: Option<&Matrix>,
+        split: &Split,
+        stop: Stop<'_>,
+    ) -> Result<Self> {
         let classes = split.train.num_classes();
         let (train_labels, test_labels) = (split.train.labels(), split.evaluated.labels());
-        let own_means = class_means(train, train_labels, classes);
+        let own_means = class_means(train, train_labels, classes)?;
         Ok(Self {
             mean: mean_accuracy(means.unwrap_or(&own_means), test, test_labels)?,
-            linear: linear_accuracy((train, train_labels), (test, test_labels), classes)?,
-            knn: knn_accuracy((train, train_labels), (test, test_labels), classes)?,
+            linear: linear_accuracy((train, train_labels), (test, test_labels), classes, stop)?,
+            knn: knn_accuracy((train, train_labels), (test, test_labels), classes, stop)?,
         })
     }
 }
@@ -39,16 +47,17 @@ impl Embedded<'_> {
     /// The mean classifier uses μ_c for head features, and the means of the un-augmented training samples for encoder
     /// features.
     pub(super) fn accuracies(&self) -> Result<[Accuracies; 2]> {
-        let (train, test, split) = (&self.train, &self.evaluated, self.context.split);
+        let (train, test) = (&self.train, &self.evaluated);
+        let (split, stop) = (self.context.split, self.context.stop);
         Ok([
-            Accuracies::new(&train.head, &test.head, Some(&self.class_means), split)?,
-            Accuracies::new(&train.encoder, &test.encoder, None, split)?,
+            Accuracies::new(&train.head, &test.head, Some(&self.class_means), split, stop)?,
+            Accuracies::new(&train.encoder, &test.encoder, None, split, stop)?,
         ])
     }
 
     /// Accuracies of the paper's linear probe on head features and encoder features, where the settings ask for them.
     pub(super) fn sgd_accuracies(&self) -> Result<Vec<(Quantity, f64)>> {
-        let (config, split) = (self.context.config, self.context.split);
+        let EvaluationContext { config, split, stop, .. } = self.context;
         let Some(epochs) = config.probe_epochs else { return Ok(Vec::new()) };
         let probe = SgdProbe { epochs, best_epoch: config.probe_best_epoch, ..SgdProbe::default() };
         let (train, test) = (&self.train, &self.evaluated);
@@ -59,7 +68,7 @@ impl Embedded<'_> {
         ] {
             let mut rng = stream(config.seed, Purpose::Probe, index);
             let (train, test) = ((train, split.train.labels()), (test, split.evaluated.labels()));
-            match linear_accuracy_sgd(&probe, train, test, split.train.num_classes(), &mut rng) {
+            match linear_accuracy_sgd(&probe, train, test, split.train.num_classes(), &mut rng, stop) {
                 Ok(accuracy) => found.push((quantity, accuracy)),
                 // Features of large norm at this rate: the column stays empty.
                 Err(measure::Error::NonFinite(_)) => {}

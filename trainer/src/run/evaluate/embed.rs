@@ -44,7 +44,7 @@ pub(super) struct EvaluationContext<'a> {
     pub(super) split: &'a Split,
     train: Views<'a>,
     evaluated: Views<'a>,
-    stop: &'a (dyn Fn() -> bool + Sync),
+    pub(super) stop: measure::Stop<'a>,
 }
 
 impl<'a> EvaluationContext<'a> {
@@ -127,7 +127,7 @@ impl<'a> Embedded<'a> {
             let features = context.random(&context.train, &mut draw)?;
             add_share(
                 &mut means,
-                &class_means(&features.head, train.labels(), train.num_classes()),
+                &class_means(&features.head, train.labels(), train.num_classes())?,
                 mean_views,
             );
             if saved.len() < 2 {

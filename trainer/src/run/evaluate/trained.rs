@@ -111,7 +111,7 @@ pub fn measure_network(
             passes: settings.passes.or(config.passes),
         };
         let mut order = stream(embedded.seed, Purpose::Evaluation, num_draws.get());
-        let mut row = components(&evaluation, &mut order, |pass| passes.get(pass))?;
+        let mut row = components(&evaluation, &mut order, embedded.context.stop, |pass| passes.get(pass))?;
         row.run = run_info(config, &objective, name, embedded.context.network.head_name(), &split.train);
         row.evaluated_split = evaluated_split(config).into();
         row.measure_seed = (embedded.seed != config.seed).then_some(embedded.seed);
@@ -127,7 +127,7 @@ impl Embedded<'_> {
     /// The spread within each class of the training samples: of head features, of encoder features.
     fn spreads(&self) -> Result<[Vec<CollisionByClass>; 2]> {
         let train = &self.context.split.train;
-        let of = |views| collision_by_class(views, train.labels(), train.num_classes());
+        let of = |views| collision_by_class(views, train.labels(), train.num_classes(), self.context.stop);
         let [head, encoder] = &self.training_views;
         Ok([of(head)?, of(encoder)?])
     }
@@ -150,7 +150,7 @@ impl Embedded<'_> {
             (Quantity::KnnAccuracyEncoder, encoder.knn),
         ];
         fixed.extend(self.sgd_accuracies()?);
-        fixed.extend(measure::geometry(first_pass)?.columns());
+        fixed.extend(measure::geometry(first_pass, self.context.stop)?.columns());
         Ok(fixed)
     }
 }

@@ -45,7 +45,7 @@ impl Plan {
                 Err(Error::argument(format!("--set: the runs of {} have their settings", name.display())))
             }
             Some("toml") => {
-                let text = text_at(name)?;
+                let text = preset::text_at(name)?;
                 let folder = name.parent().unwrap_or(Path::new(""));
                 Self::from_toml(&text, folder, overrides).map_err(|error| in_file(name, error))
             }
@@ -66,7 +66,7 @@ impl Plan {
             (Some(name), None) => Preset::table(&name)?,
             (None, Some(file)) => {
                 let path = folder.join(file);
-                preset::table(&text_at(&path)?).map_err(|error| in_file(&path, error))?
+                preset::table(&preset::text_at(&path)?).map_err(|error| in_file(&path, error))?
             }
             (None, None) => Table::new(),
         };
@@ -202,10 +202,6 @@ fn text_of(table: &mut Table, key: &str) -> Result<Option<String>> {
 
 fn wrong(what: &str, wanted: &str) -> Error {
     Error::argument(format!("plan: {what} is not {wanted}"))
-}
-
-fn text_at(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::io(path, e))
 }
 
 /// The same with the name of the file.

@@ -7,6 +7,7 @@
 
 mod file;
 
+use super::config::preset::text_at;
 use super::config::{Config, Sweep};
 use super::train::settings_difference;
 use crate::error::{Error, Result};
@@ -156,7 +157,7 @@ impl Plan {
     /// # Errors
     /// The file cannot be read; a line that is no run, or whose id is not that of its settings.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = text_at(path)?;
         let lines = text.lines().enumerate();
         let runs = lines.map(|(index, line)| parsed(path, index, line)).collect::<Result<_>>()?;
         Self::new(runs).map_err(|error| Error::data(path, error.to_string()))
@@ -167,7 +168,7 @@ impl Plan {
     /// # Errors
     /// As [`read`](Self::read), but for the lines of other runs; there are not so many.
     pub fn read_run(path: &Path, index: usize) -> Result<PlannedRun> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = text_at(path)?;
         match text.lines().nth(index) {
             Some(line) => parsed(path, index, line),
             None => {

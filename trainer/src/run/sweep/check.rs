@@ -30,6 +30,7 @@ pub fn check(plan: &Plan, runs: &[usize], out: &Path, data: Option<&Path>, jobs:
     let (mut checkpoints, mut models) = (Vec::new(), 0);
     for (key, runs) in &of_data {
         let split = data::load(&runs[0].config.data(data))?;
+        split.check()?;
         let here = SamplesId::from(&split.evaluated);
         for run in plan.runs().iter().filter(|run| key_of(run) == *key) {
             if let Some(there) = state::evaluated(&run_folder(out, &run.name))?.filter(|there| *there != here)
@@ -68,6 +69,7 @@ pub fn check(plan: &Plan, runs: &[usize], out: &Path, data: Option<&Path>, jobs:
 /// # Errors
 /// As for [`check`].
 pub(super) fn check_run(run: &PlannedRun, split: &Split, out: &Path) -> Result<()> {
+    split.check()?;
     check_sizes(&run.config, split)?;
     let network = check_network(&run.config, &split.train)?.parameters().num_trained();
     check_room(out, CHECKPOINTS * checkpoint_bytes(&run.config, network), 1)
