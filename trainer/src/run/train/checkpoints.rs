@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::sealed::Opened;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use theory::error::ErrorKind as TheoryErrorKind;
 use theory::files;
 
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -86,11 +87,22 @@ impl Checkpoints {
     /// The operating system refuses; what was there is then still there.
     pub fn put(&self, bytes: &[u8]) -> Result<()> {
         let unfinished = self.folder.join(UNFINISHED);
-        files::write_atomically(&unfinished, bytes)?;
+        files::write_atomically(&unfinished, bytes).map_err(|e| self.unsaved(e))?;
         if files::exists(&self.last)? {
             files::rename(&self.last, &self.previous)?;
         }
         Ok(files::rename(&unfinished, &self.last)?)
+    }
+
+    /// A refusal to write, under the name that the file would have had.
+    fn unsaved(&self, error: theory::Error) -> Error {
+        match error.kind() {
+            TheoryErrorKind::Io { source, .. } => {
+                let reason = source.raw_os_error().map(std::io::Error::from_raw_os_error);
+                Error::io(&self.last, reason.unwrap_or_else(|| source.kind().into()))
+            }
+            _ => error.into(),
+        }
     }
 
     /// Removes them; the run is finished.
@@ -157,7 +169,8 @@ mod tests {
         (1..=2).for_each(|number| checkpoints.put(&numbered(number)).unwrap());
         // A folder in the place of the unfinished file stands for a disk that is full.
         std::fs::create_dir(place.path().join(UNFINISHED)).unwrap();
-        assert!(checkpoints.put(&numbered(3)).is_err());
+        let error = checkpoints.put(&numbered(3)).unwrap_err().to_string();
+        assert!(error.starts_with(place.path().join(CHECKPOINT).to_str().unwrap()), "{error}");
         assert_eq!(newest(place.path()).as_deref(), Some("2"));
         assert_eq!(std::fs::read(place.path().join(PREVIOUS)).unwrap(), numbered(1));
     }
