@@ -14,7 +14,7 @@ eval "$started"
 
 cat >"$work/plan.toml" <<'TOML'
 preset = "digits"
-epochs = 60
+epochs = 80
 mean_views = 2
 fbar_views = 2
 
@@ -44,11 +44,14 @@ job=$(head -n 1 "$work/sweep/slurm/jobs.txt" | cut -d ' ' -f 1)
 
 until_true 60 "the training of task 0" is_training 0
 until_true 60 "the training of task 1" is_training 1
-scancel --batch --signal=TERM "${job}_0"
+# To the script, as when a task is preempted; scancel itself stays on while the task is being queued again.
+timeout 5 scancel --batch --signal=TERM "${job}_0" 2>/dev/null || true
 kill -9 "$(pid_of 1)"
 queued_again() { grep -q "${job}_0: queued again" "$work/sweep/slurm/${job}_0.log"; }
 until_true 20 "the requeue of task 0" queued_again
 echo "task 0: asked to stop, queued again"
+# Slurm lets a task wait for two minutes then.
+scontrol update JobId="${job}_0" StartTime=now
 scancel "${job}_5"
 until_true 300 "the end of the array" is_empty
 grep -q "runs: 4 finished" "$work/sweep/slurm"/collect_*.log || fail "4 of 6 runs should be finished: $(cat "$work"/sweep/slurm/collect_*.log)"
