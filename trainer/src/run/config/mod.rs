@@ -1,5 +1,6 @@
 //! The settings of one run, as TOML; unknown keys are refused.
 
+pub(in crate::run) mod difference;
 mod negatives;
 mod objective;
 pub(in crate::run) mod preset;

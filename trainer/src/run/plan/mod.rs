@@ -7,9 +7,9 @@
 
 mod file;
 
+use super::config::difference::difference;
 use super::config::preset::text_at;
 use super::config::{Config, Sweep};
-use super::train::settings_difference;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -219,8 +219,8 @@ impl Plan {
             // The run of the same name, or else one that differs in little.
             let other = larger.runs.iter().find(|other| other.name == run.name).or(larger.runs.first())?;
             let table = |config: &Config| toml::Table::try_from(config).unwrap_or_default();
-            let difference = settings_difference(&table(&run.config), &table(&other.config));
-            Some(format!("{}: {}", run.name, difference.unwrap_or_else(|| "not in this plan".into())))
+            let found = difference(&table(&run.config), &table(&other.config));
+            Some(format!("{}: {}", run.name, found.unwrap_or_else(|| "not in this plan".into())))
         };
         self.runs.iter().zip(&self.ids).find_map(lost)
     }

@@ -40,7 +40,6 @@ mod step;
 mod trained;
 
 pub use folder::Folder;
-pub(super) use manifest::difference as settings_difference;
 pub use manifest::{Manifest, Provenance, SamplesId};
 pub use metrics::Metrics;
 pub use owner::{BEAT, LEASE, Lease, Owner, ownership};
