@@ -39,6 +39,7 @@ mod state;
 mod step;
 mod trained;
 
+pub(super) use folder::FAILED;
 pub use folder::Folder;
 pub(super) use manifest::difference as settings_difference;
 pub use manifest::{Manifest, Provenance, SamplesId};
