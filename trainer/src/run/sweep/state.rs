@@ -3,7 +3,7 @@
 use super::run_folder;
 use crate::error::{Error, Result};
 use crate::run::plan::PlannedRun;
-use crate::run::train::ownership;
+use crate::run::train::{FAILED, ownership};
 use crate::run::{Config, SamplesId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -15,8 +15,6 @@ use theory::usage::one_line;
 
 /// Written last: the run is trained, measured, and all of it is on the disk.
 const DONE: &str = "done.json";
-/// Why a run failed.
-const FAILED: &str = "failed.json";
 /// What was measured.
 const LOSSES: &str = "losses.csv";
 

@@ -7,6 +7,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use theory::files;
 
+/// Why a run of a sweep failed; it may have failed before it could say whose folder this is.
+pub(in crate::run) const FAILED: &str = "failed.json";
+
 /// A folder of this program.
 #[derive(Debug, Clone)]
 pub struct Folder {
@@ -54,7 +57,7 @@ impl Folder {
     }
 
     /// Whether results of `manifest` may go to this folder: it is not there, is empty, or holds such results. Marks of an
-    /// owner, and what an interruption left half-written, are nothing.
+    /// owner, why it failed, and what an interruption left half-written, are nothing.
     ///
     /// # Errors
     /// The path is no folder; the folder holds something that is not ours, or results of another kind, of other
@@ -125,7 +128,7 @@ fn is_empty(path: &Path) -> Result<bool> {
     let io = |e| Error::io(path, e);
     for entry in std::fs::read_dir(path).map_err(io)? {
         let name = entry.map_err(io)?.file_name();
-        if name != LOCK && name != OWNER && !files::is_unfinished(&name) {
+        if name != LOCK && name != OWNER && name != FAILED && !files::is_unfinished(&name) {
             return Ok(false);
         }
     }
@@ -175,9 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_process_that_was_killed_at_once_left_is_nothing() {
+    fn what_a_process_that_ended_at_once_left_is_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        for name in [LOCK, OWNER, ".Ab12.partial", ".owner.1.partial"] {
+        for name in [LOCK, OWNER, FAILED, ".Ab12.partial", ".owner.1.partial"] {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
         Folder::create(folder.path(), &manifest(3)).unwrap();

@@ -39,6 +39,7 @@ mod state;
 mod step;
 mod trained;
 
+pub(super) use folder::FAILED;
 pub use folder::Folder;
 pub use manifest::{Manifest, Provenance, SamplesId};
 pub use metrics::Metrics;
