@@ -123,7 +123,7 @@ fn other_signals_do_not_arm_the_second_interrupt() {
 
 #[test]
 fn with_nothing_to_save_a_signal_ends_the_process_at_once() {
-    for signal in ["-INT", "-TERM", "-HUP", "-USR1"] {
+    for signal in ["-INT", "-TERM", "-HUP", "-USR1", "-USR2"] {
         let start = Instant::now();
         let process = Process::start("nothing to save");
         process.send(signal);

@@ -1,5 +1,5 @@
-//! Requests to stop: SIGINT, SIGTERM, SIGHUP, and SIGUSR1, which Slurm sends before the time limit
-//! (`--signal=B:USR1@120`).
+//! Requests to stop: SIGINT, SIGTERM, SIGHUP, and SIGUSR1 and SIGUSR2, which Slurm and submitit send before the time
+//! limit (`--signal=B:USR1@120`).
 //!
 //! Where there is nothing to save, a signal ends the process at once, with the exit code [`EXIT_CODE`] and no file
 //! half-written. Between [`Interrupt::saving`] and the end of what that returns, it only sets a flag, which the work
@@ -88,7 +88,7 @@ mod unix {
     use super::{EXIT_CODE, Interrupt};
     use crate::error::{Error, Result};
     use crate::{files, terminal};
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
     use signal_hook::{flag, iterator::Signals};
     use std::path::Path;
     use std::sync::Arc;
@@ -105,7 +105,7 @@ mod unix {
         let refused = |e| Error::io(Path::new("signal handler"), e);
         let interrupt = Interrupt::default();
         let ignored = ignored();
-        let heard = [SIGINT, SIGTERM, SIGHUP, SIGUSR1];
+        let heard = [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2];
         let heard: Vec<i32> = heard.into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0).collect();
         if heard.contains(&SIGINT) {
             // In this order: the first SIGINT finds the flag unset and sets it, the second finds it set.

@@ -1,8 +1,8 @@
 """A sweep by Ray: python ray_sweep.py TRAINER PLAN DIR; DIR is on a file system that all nodes share."""
-import json, subprocess, sys
+import json, os, subprocess, sys
 import ray
 
-trainer, plan, out = sys.argv[1:]
+trainer, plan, out = map(os.path.abspath, sys.argv[1:])
 subprocess.run([trainer, "sweep", plan, "--out", out, "--plan-only"], check=True)
 runs = [json.loads(line)["name"] for line in open(f"{out}/plan.jsonl")]
 one = [trainer, "run", "--plan", f"{out}/plan.jsonl", "--quiet", "--index"]

@@ -115,7 +115,7 @@ fn per_group(
 }
 
 /// What a row says in these columns; where it says nothing, what that means.
-fn descriptive(columns: &[&Column], row: &LossComponents) -> Vec<Cell> {
+pub fn descriptive(columns: &[&Column], row: &LossComponents) -> Vec<Cell> {
     let cell = |column: &&Column| match (column.value)(row) {
         Value::Unknown => Cell::text(column.absent),
         Value::Integer(value) => integer(value),

@@ -70,8 +70,10 @@ impl Shard {
 
     /// How many those are.
     pub fn number_in(self, parts: Range<u64>) -> u64 {
-        let below = |end: u64| (end + self.count - 1 - self.index) / self.count;
-        below(parts.end) - below(parts.start)
+        let below =
+            |end: u64| (u128::from(end) + u128::from(self.count - 1 - self.index)) / u128::from(self.count);
+        // Not more than there are numbers between the two.
+        (below(parts.end) - below(parts.start)) as u64
     }
 }
 

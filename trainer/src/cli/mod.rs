@@ -37,7 +37,7 @@ enum Command {
     Reproduce(reproduce::ReproduceArgs),
     /// Train and measure every run of a plan: a file of axes over any setting; on this machine, or on a Slurm cluster
     #[command(
-        after_help = "Examples: trainer sweep trainer/plans/smoke.toml --out runs/smoke\n          trainer sweep plan.toml --out runs/plan --slurm --partition gpu --gres gpu:1 --time 4:00:00 --throttle 8"
+        after_help = "Examples: trainer sweep trainer/plans/smoke.toml --out runs/smoke\n          trainer sweep plan.toml --out runs/plan --slurm --partition gpu --gres gpu:1"
     )]
     Sweep(Box<sweep::SweepArgs>),
     /// Train and measure one run of a plan, for an engine that starts processes

@@ -27,7 +27,7 @@ pub(super) struct PoolArgs {
     /// Runs at a time, a process each [default: as many as there are cores; on GPUs, as many as there are of them]
     #[arg(long, visible_alias = "threads", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
-    /// Try runs again that failed and would fail again, such as one whose loss left the finite numbers
+    /// Also try runs again whose loss, gradient or weights left the finite numbers
     #[arg(long)]
     retry: bool,
     /// Say nothing but the final tables
@@ -50,6 +50,17 @@ impl PoolArgs {
         options.extend(["--dtype".into(), self.dtype.name().into()]);
         options.extend(["--checkpoint-every".into(), self.checkpoint.seconds().to_string().into()]);
         options
+    }
+
+    /// Refuses what says something about this machine, where runs go to others.
+    pub(super) fn refuse_local(&self) -> trainer::Result<()> {
+        let given = [("--jobs", self.jobs.is_some()), ("several devices", self.device.len() > 1)];
+        match given.iter().find(|(_, given)| *given) {
+            Some((what, _)) => Err(trainer::Error::argument(format!(
+                "{what}: with --slurm each run is a task; --throttle, --cpus and --gres say how many and with what"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Whether runs are tried again.

@@ -14,7 +14,7 @@ use trainer::run::{self, Plan, Preset, Progress, Session, Sweep};
 #[derive(Args)]
 pub(super) struct ReproduceArgs {
     /// digits, fashion-mnist, cifar10, cifar100, ag-news-erase, ag-news-replace or hard-negatives; also a shortened
-    /// form such as cifar10-small
+    /// form such as cifar10-small; studies: every study of the field on the digits
     #[arg(required_unless_present = "config", conflicts_with = "config")]
     name: Option<String>,
     /// Settings with a table [sweep] from a TOML file, in place of a preset
@@ -111,7 +111,7 @@ pub(super) fn reproduce(args: &ReproduceArgs, interrupt: &Interrupt) -> Result<(
     let data = args.pool.data.as_deref();
     if let Some((_, sweep)) = sweep {
         let done = run::sweep::sweep(&Plan::of_sweep(&sweep)?, &out, &pool, data)?;
-        return show(&done, &progress, Some(start));
+        return show(&done, &progress, start);
     }
     let device = super::open(args.pool.first_device())?;
     let session = Session { data, device: &device, stop: &stop, ..Session::CPU };

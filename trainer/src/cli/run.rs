@@ -23,6 +23,9 @@ pub(super) struct RunArgs {
     /// Which run, counted from 0 [default: $SLURM_ARRAY_TASK_ID or $JOB_COMPLETION_INDEX]
     #[arg(long, value_name = "I")]
     index: Option<usize>,
+    /// The id that the run must have
+    #[arg(long, value_name = "ID", hide = true)]
+    expect: Option<String>,
     /// Folder of the sweep [default: that of plan.jsonl]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -74,6 +77,10 @@ pub(super) fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
             planned
         }
     };
+    if let Some(expected) = args.expect.as_ref().filter(|expected| **expected != planned.id()) {
+        let message = format!("line {} is the run {}, not {expected}", index + 1, planned.id());
+        return Err(Error::data(&args.plan, message).into());
+    }
     let device = args.session.open()?;
     let abandoned = Arc::new(AtomicBool::new(false));
     if args.attended {

@@ -10,7 +10,7 @@ use theory::interrupt::Interrupt;
 use theory::report::{Cell, Format, Table};
 use theory::terminal;
 use trainer::run::sweep::slurm::{self, Submission};
-use trainer::run::sweep::{Collected, SweepRun, check, claim, sweep};
+use trainer::run::sweep::{Collected, Report, SweepRun, check, claim, sweep};
 use trainer::run::{Plan, Progress};
 
 #[derive(Args)]
@@ -25,7 +25,7 @@ pub(super) struct SweepArgs {
     set: Vec<String>,
     #[command(flatten)]
     pool: PoolArgs,
-    /// Print the runs with their ids and how far they are, or, with --slurm, what would be submitted; do nothing
+    /// Print the runs with their ids and states, or, with --slurm, what would be submitted; change nothing
     #[arg(long)]
     dry_run: bool,
     /// Write plan.jsonl and stop: for engines that start `trainer run` themselves
@@ -36,6 +36,7 @@ pub(super) struct SweepArgs {
 }
 
 #[derive(Args)]
+#[command(next_help_heading = "On a Slurm cluster")]
 struct SlurmArgs {
     /// Submit the runs that are missing to Slurm, an array of tasks, and a job that collects after them
     #[arg(long)]
@@ -43,7 +44,8 @@ struct SlurmArgs {
     /// Partition of the cluster
     #[arg(long, value_name = "NAME", requires = "slurm")]
     partition: Option<String>,
-    /// Time limit of a task, such as 4:00:00; a run that needs longer goes on in the next
+    /// Time limit of a task, such as 4:00:00; a run that needs longer saves two minutes before, and its task is queued
+    /// again
     #[arg(long, value_name = "TIME", requires = "slurm")]
     time: Option<String>,
     /// Resources of a task, such as gpu:1
@@ -55,9 +57,9 @@ struct SlurmArgs {
     /// Memory of a task, such as 8G
     #[arg(long, value_name = "SIZE", requires = "slurm")]
     mem: Option<String>,
-    /// Tasks at a time
-    #[arg(long, value_name = "N", requires = "slurm")]
-    throttle: Option<usize>,
+    /// At most so many tasks at a time
+    #[arg(long, value_name = "N", requires = "slurm", value_parser = clap::value_parser!(u64).range(1..))]
+    throttle: Option<u64>,
     /// Any further option of sbatch, such as --sbatch=--account=lab
     #[arg(long, value_name = "OPTION", requires = "slurm", allow_hyphen_values = true)]
     sbatch: Vec<String>,
@@ -79,7 +81,7 @@ impl SlurmArgs {
         let given =
             named.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?)));
         let options = given.chain(self.sbatch.iter().cloned()).collect();
-        slurm::Request { options, throttle: self.throttle, warning: WARNING }
+        slurm::Request { options, throttle: self.throttle.map(|most| most as usize), warning: WARNING }
     }
 }
 
@@ -94,8 +96,8 @@ pub(super) fn run(args: &SweepArgs, interrupt: &Interrupt) -> Result<()> {
     }
     if args.plan_only {
         check(&plan, &(0..plan.runs().len()).collect::<Vec<_>>(), &args.out, data, 1)?;
-        let folder = claim(&plan, &args.out, data)?;
-        let path = folder.file(trainer::run::plan::FILE);
+        let plan = claim(&plan, &args.out, data)?;
+        let path = args.out.join(trainer::run::plan::FILE);
         return print(&format!("{} runs: {}\n", plan.runs().len(), path.display()));
     }
     let progress = Progress::new(args.pool.quiet);
@@ -103,22 +105,17 @@ pub(super) fn run(args: &SweepArgs, interrupt: &Interrupt) -> Result<()> {
     let pool = args.pool.pool(&stop, &progress)?;
     let start = std::time::Instant::now();
     let done = sweep(&plan, &args.out, &pool, data)?;
-    show(&done, &progress, Some(start))
+    show(&done, &progress, start)
 }
 
 /// Prints the tables of a sweep, and where its report is; a run that failed is an error.
-pub(super) fn show(done: &Collected, progress: &Progress, start: Option<std::time::Instant>) -> Result<()> {
+pub(super) fn show(done: &Collected, progress: &Progress, start: std::time::Instant) -> Result<()> {
     let failures = done.failures()?;
     if let Some(report) = &done.report {
-        for table in
-            [&report.measured, &report.bounds, &report.accuracies].into_iter().chain(&report.compared)
-        {
-            print(&format!("{}\n", table.to_text(Format::Table)))?;
-        }
-        let time =
-            start.map_or(String::new(), |start| format!("{:.0} s in all; ", start.elapsed().as_secs_f64()));
+        print_tables(report)?;
         if let Some(page) = &report.page {
-            progress.line(&format!("{time}report: {}", page.display()));
+            let time = start.elapsed().as_secs_f64();
+            progress.line(&format!("{time:.0} s in all; report: {}", page.display()));
         }
     }
     match failures {
@@ -127,11 +124,17 @@ pub(super) fn show(done: &Collected, progress: &Progress, start: Option<std::tim
     }
 }
 
+fn print_tables(report: &Report) -> Result<()> {
+    let tables = [&report.measured, &report.bounds, &report.accuracies].into_iter().chain(&report.compared);
+    tables.into_iter().try_for_each(|table| print(&format!("{}\n", table.to_text(Format::Table))))
+}
+
 /// The runs, and how far they are.
 fn list(args: &SweepArgs, plan: &Plan) -> Result<()> {
+    let plan = plan.as_in(&args.out)?;
     let mut table = Table::new(["index", "id", "name", "state", "reason"]);
     for (index, (run, id)) in plan.runs().iter().zip(plan.ids()).enumerate() {
-        let state = SweepRun::read(&args.out, run)?.state;
+        let state = SweepRun::read(&args.out, run).state;
         table.push(vec![
             Cell::Integer(index as i64),
             Cell::text(id),
@@ -144,9 +147,15 @@ fn list(args: &SweepArgs, plan: &Plan) -> Result<()> {
 }
 
 fn submit(args: &SweepArgs, plan: &Plan) -> Result<()> {
+    args.pool.refuse_local()?;
     let data = args.pool.data.as_deref();
-    let missing = slurm::missing(plan, &args.out, args.pool.retry())?;
-    check(plan, &missing, &args.out, data, args.slurm.throttle.unwrap_or(missing.len()))?;
+    let mut plan = plan.as_in(&args.out)?;
+    let mut missing = slurm::missing(&plan, &args.out, args.pool.retry())?;
+    check(&plan, &missing, &args.out, data, args.slurm.throttle.map_or(missing.len(), |most| most as usize))?;
+    if !args.dry_run {
+        plan = claim(&plan, &args.out, data)?;
+        missing = slurm::missing(&plan, &args.out, args.pool.retry())?;
+    }
     let request = args.slurm.request();
     let mut run_options = args.pool.options();
     let device = args.pool.first_device();
@@ -166,10 +175,11 @@ fn submit(args: &SweepArgs, plan: &Plan) -> Result<()> {
     };
     if args.dry_run {
         print(&format!("{}\n{}\n", submission.array_script()?, submission.collect_script()?))?;
-        let lines: Vec<String> = submission.commands()?.iter().map(|words| words.join(" ") + "\n").collect();
-        return print(&lines.concat());
+        let line = |words: &Vec<String>| {
+            words.iter().map(|word| slurm::quoted(word)).collect::<Vec<_>>().join(" ") + "\n"
+        };
+        return print(&submission.commands()?.iter().map(line).collect::<String>());
     }
-    claim(plan, &args.out, data)?;
     if submission.missing.is_empty() {
         return print("nothing is missing: every run is done, at work or in the queue\n");
     }

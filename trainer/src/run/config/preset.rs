@@ -127,6 +127,18 @@ pub(in crate::run) fn table(text: &str) -> Result<toml::Table> {
     Ok(in_form(parse(text)?, None).unwrap_or_default())
 }
 
+/// The tables of a file that has no shortened forms.
+///
+/// # Errors
+/// Bad TOML; a form.
+pub(in crate::run) fn whole_table(text: &str) -> Result<toml::Table> {
+    let table = parse(text)?;
+    match FORMS.iter().find(|form| table.contains_key(**form)) {
+        Some(form) => Err(Error::argument(format!("a plan has no shortened form: [{form}]"))),
+        None => Ok(table),
+    }
+}
+
 /// Takes the axes of the sweep out of a table.
 pub(in crate::run) fn grid(table: &mut toml::Table) -> Result<Option<Grid>> {
     let grid = table.remove("sweep").map(toml::Value::try_into).transpose();

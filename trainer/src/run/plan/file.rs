@@ -19,7 +19,7 @@
 //! ```
 //!
 //! The runs are all combinations of the values of `[grid]`, the rows of each `[[zip]]` and the entries of `[[list]]`, the
-//! last axis fastest; a key may be dotted (`"queue.size"`). A table `[sweep]`, as in the presets, is a further axis. A
+//! last axis fastest, within `[grid]` the last by name; a key may be dotted (`queue.size`). A table `[sweep]`, as in the presets, is a further axis. A
 //! preset's own `[sweep]` counts where the file has no axis.
 
 use super::{MOST_RUNS, Plan, PlannedRun, id};
@@ -58,7 +58,7 @@ impl Plan {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn from_toml(text: &str, folder: &Path, overrides: &[String]) -> Result<Self> {
-        let mut table = preset::table(text)?;
+        let mut table = preset::whole_table(text)?;
         let base = match (text_of(&mut table, "preset")?, text_of(&mut table, "config")?) {
             (Some(_), Some(_)) => {
                 return Err(Error::argument("a plan starts from a preset or from a config, not from both"));
@@ -86,6 +86,15 @@ impl Plan {
         }
         let sweep = preset::grid(&mut table)?;
         let axes = axes(&mut table)?;
+        let moved = axes.iter().flatten().flatten().map(|(key, _)| key.as_str());
+        let set = |key: &&str| {
+            overrides.iter().any(|item| item.split('=').next().is_some_and(|set| set.trim() == *key))
+        };
+        if let Some(key) = moved.clone().find(set) {
+            return Err(Error::argument(format!(
+                "--set {key}: it is an axis of the plan; --set grid.{key}=[…] gives that other values"
+            )));
+        }
         let count = axes.iter().try_fold(1usize, |all, axis| all.checked_mul(axis.len()));
         if count.is_none_or(|count| count > MOST_RUNS) {
             return Err(Error::argument(format!("the axes make more than {MOST_RUNS} runs")));
@@ -154,13 +163,26 @@ fn axes(table: &mut Table) -> Result<Vec<Vec<Step>>> {
     }
     let list = tables(table, "list")?;
     if !list.is_empty() {
-        let step = |entry: Table| entry.into_iter().collect::<Step>();
-        axes.push(list.into_iter().map(step).collect());
+        axes.push(list.iter().map(|entry| step("", entry)).collect());
     }
     match axes.iter().any(Vec::is_empty) {
         true => Err(Error::argument("an axis of the plan has no values")),
         false => Ok(axes),
     }
+}
+
+/// Every setting of an entry; a table with a `kind`, such as a loss, is one, of other tables each key is.
+fn step(prefix: &str, entry: &Table) -> Step {
+    let mut found = Step::new();
+    for (key, value) in entry {
+        match value {
+            Value::Table(inner) if !inner.contains_key("kind") => {
+                found.extend(step(&format!("{prefix}{key}."), inner));
+            }
+            value => found.push((format!("{prefix}{key}"), value.clone())),
+        }
+    }
+    found
 }
 
 /// Every key of a table of lists, with its list; tables within tables by dotted keys.

@@ -181,26 +181,43 @@ impl Plan {
         }
     }
 
-    /// Writes the plan into the folder of a sweep, where there may be one already that this one continues: all runs of
-    /// that plan are in this one, too.
+    /// This plan as the folder of a sweep holds it, or would: the runs of a plan that stands there keep their lines, and
+    /// those that are new come behind them.
     ///
     /// # Errors
-    /// The folder holds a plan with other runs; the operating system refuses.
-    pub fn claim(&self, folder: &Path) -> Result<()> {
+    /// The folder holds a plan with other runs, or one that cannot be read.
+    pub fn as_in(&self, folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
-        if theory::files::exists(&path)? {
-            let there = Self::read(&path)?;
-            if there == *self {
-                return Ok(());
-            }
-            if let Some(difference) = there.is_continued_by(self) {
-                return Err(Error::argument(format!(
-                    "{} holds a sweep of other settings ({difference}): choose another folder or remove it",
-                    folder.display()
-                )));
-            }
+        if !theory::files::exists(&path)? {
+            return Ok(self.clone());
         }
-        Ok(theory::files::write_atomically(&path, self.to_jsonl().as_bytes())?)
+        let there = Self::read(&path).map_err(|error| match error {
+            Error::Data { path, message } => Error::data(
+                &path,
+                format!("{message}; the runs are safe: remove this file, and it is written anew"),
+            ),
+            other => other,
+        })?;
+        if let Some(difference) = there.is_continued_by(self) {
+            return Err(Error::argument(format!(
+                "{} holds a sweep of other settings ({difference}): choose another folder or remove it",
+                folder.display()
+            )));
+        }
+        let known: BTreeSet<&String> = there.ids.iter().collect();
+        let new = self.runs.iter().zip(&self.ids).filter(|(_, id)| !known.contains(id));
+        let new: Vec<PlannedRun> = new.map(|(run, _)| run.clone()).collect();
+        Self::new(there.runs.into_iter().chain(new).collect())
+    }
+
+    /// Writes the plan into the folder of a sweep, as [`as_in`](Self::as_in) gives it.
+    ///
+    /// # Errors
+    /// Those of [`as_in`](Self::as_in); the operating system refuses.
+    pub(super) fn claim(&self, folder: &Path) -> Result<Self> {
+        let plan = self.as_in(folder)?;
+        theory::files::write_atomically(&folder.join(FILE), plan.to_jsonl().as_bytes())?;
+        Ok(plan)
     }
 
     /// `None` if all runs are runs of `larger`, under the same names; else what is different about the first that is

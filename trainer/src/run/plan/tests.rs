@@ -115,6 +115,7 @@ fn plans_that_cannot_be_are_refused_in_one_line() {
         ("preset = \"digits\"\n[grid]\nepochs = [0]", "epochs = 0"),
         ("preset = \"digits\"\nlist = [1]", "list"),
         ("dataset = \"digits\"", "missing field"),
+        ("preset = \"digits\"\n[quick]\nepochs = 1", "no shortened form: [quick]"),
         ("preset = \"digits\"\n[grid]\nseed = [1\n", "line"),
     ] {
         let message = plan(text).unwrap_err().to_string();
@@ -139,6 +140,12 @@ fn a_folder_takes_plans_that_go_on() {
     let message = seeds("[11]").claim(folder.path()).unwrap_err().to_string();
     assert!(message.contains("of other settings (n0064-s7: seed: 7 there, 11 here)"), "{message}");
     assert_eq!(Plan::read(&folder.path().join(FILE)).unwrap(), seeds("[7, 11]"));
+    // A line stays where it is, wherever a value is added.
+    let grown = seeds("[3, 7, 11]").claim(folder.path()).unwrap();
+    assert_eq!(grown.runs().iter().map(|run| run.config.seed).collect::<Vec<_>>(), [7, 11, 3]);
+    std::fs::write(folder.path().join(FILE), "{}\n").unwrap();
+    let message = seeds("[7]").claim(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("line 1: ") && message.contains("remove this file"), "{message}");
 }
 
 #[test]
@@ -148,4 +155,29 @@ fn a_plan_of_ten_thousand_runs_is_read() {
     let text = format!("preset = \"digits\"\n[grid]\nseed = [{values}]\nwarmup_epochs = [{values}]\n");
     let large = plan(&text).unwrap();
     assert_eq!(large.ids().iter().collect::<BTreeSet<_>>().len(), 10_000);
+}
+
+#[test]
+fn an_entry_of_a_list_changes_what_it_names_and_nothing_else() {
+    let base = "preset = \"digits\"\nnegatives = \"queue\"\nqueue = { size = 100, momentum = 0.5 }\nloss = { kind = \"hard\", beta = 2 }\n";
+    for axis in ["[[list]]\nqueue.size = 200", "[[list]]\n\"queue.size\" = 200", "[grid]\nqueue.size = [200]"]
+    {
+        let plan = plan(&format!("{base}{axis}\n")).unwrap();
+        let queue = plan.runs()[0].config.queue.unwrap();
+        assert_eq!((queue.size, queue.momentum), (200, 0.5), "{axis}");
+    }
+    // A loss of another kind has other parameters.
+    let plan = plan(&format!("{base}[[list]]\nloss = {{ kind = \"dcl\" }}\n")).unwrap();
+    assert_eq!(plan.runs()[0].config.loss.describe(), "dcl");
+}
+
+#[test]
+fn an_override_does_not_yield_to_an_axis_in_silence() {
+    let set = |item: &str| {
+        Plan::from_toml("preset = \"digits\"\n[grid]\nseed = [7, 11]\n", Path::new(""), &[item.into()])
+    };
+    let message = set("seed=99").unwrap_err().to_string();
+    assert!(message.contains("--set seed: it is an axis"), "{message}");
+    assert_eq!(set("grid.seed=[99]").unwrap().runs()[0].config.seed, 99);
+    assert_eq!(set("epochs=3").unwrap().runs()[1].config.epochs, 3);
 }

@@ -23,6 +23,18 @@ const AXES: [Axis; 4] = [
     Axis { heading: "loss", of: |row| &row.run.loss },
 ];
 
+/// Columns of `losses.csv` that stand in the table already.
+const TOLD: [&str; 8] = [
+    "temperature",
+    "dataset",
+    "encoder",
+    "loss",
+    "selection",
+    "negatives",
+    "train_negatives",
+    "effective_negatives",
+];
+
 /// How many values an axis has in these rows.
 pub(super) fn count_values(rows: &[LossComponents], of: fn(&LossComponents) -> &str) -> usize {
     rows.iter().map(of).collect::<BTreeSet<_>>().len()
@@ -58,8 +70,12 @@ pub(super) fn accuracy_table(
     rows: &[LossComponents],
     references: &[LossComponents],
 ) -> Result<Table> {
+    let (trained, supervised) = (losses::group(rows)?, losses::group(references)?);
     let axes: Vec<&Axis> = AXES.iter().filter(|axis| count_values(rows, axis.of) > 1).collect();
+    let others = trained.differing_beside_draws();
+    let others: Vec<_> = others.into_iter().filter(|column| !TOLD.contains(&column.name)).collect();
     let headers = ["representation", "n = K+1", "t"].into_iter().chain(axes.iter().map(|axis| axis.heading));
+    let headers = headers.chain(others.iter().map(|column| column.heading));
     let mut table = Table::new(headers.chain(["features", "seeds"]).chain(CLASSIFIERS));
     let mut push = |what: &str, told: Vec<Cell>, layer: &str, values: &[Accuracies]| {
         let cell = |of: fn(&Accuracies) -> f64| {
@@ -71,9 +87,18 @@ pub(super) fn accuracy_table(
         line.extend([Cell::text(layer), count, cell(|a| a.mean), cell(|a| a.linear), cell(|a| a.knn)]);
         table.push(line);
     };
-    let (trained, supervised) = (losses::group(rows)?, losses::group(references)?);
     let trained = trained.iter().map(|group| ("trained", group));
     let supervised = supervised.iter().map(|group| ("supervised", group));
+    // What is compared with has a place on the axes of data and encoder alone.
+    let baseline = |dataset: &str, encoder: &str| -> Vec<Cell> {
+        let known = |axis: &&Axis| match axis.heading {
+            "data" => Cell::text(dataset),
+            "encoder" if !encoder.is_empty() => Cell::text(encoder),
+            _ => Cell::Missing,
+        };
+        let told = [Cell::Missing, Cell::Missing].into_iter().chain(axes.iter().map(known));
+        told.chain(others.iter().map(|_| Cell::Missing)).collect()
+    };
     for (what, group) in trained.chain(supervised) {
         let of = |mean, linear, knn| -> Option<Vec<Accuracies>> {
             let one = |row: &&LossComponents| {
@@ -84,10 +109,11 @@ pub(super) fn accuracy_table(
         let row = group.rows[0];
         let told = || -> Vec<Cell> {
             if what != "trained" {
-                return vec![Cell::Missing; 2 + axes.len()];
+                return baseline(&row.run.dataset, &row.run.encoder);
             }
             let place = [Cell::Integer(row.num_draws.get() as i64), Cell::number(row.temperature)];
-            place.into_iter().chain(axes.iter().map(|axis| Cell::text((axis.of)(row)))).collect()
+            let axes = axes.iter().map(|axis| Cell::text((axis.of)(row)));
+            place.into_iter().chain(axes).chain(report::descriptive(&others, row)).collect()
         };
         let layers = [
             ("head", of(Quantity::MeanAccuracy, Quantity::LinearAccuracy, Quantity::KnnAccuracy)),
@@ -113,13 +139,7 @@ pub(super) fn accuracy_table(
             if values.is_empty() {
                 continue;
             }
-            let known = |heading| match heading {
-                "data" => Cell::text(&dataset),
-                "encoder" if label == "untrained" => Cell::text(&encoder),
-                _ => Cell::Missing,
-            };
-            let told = [Cell::Missing, Cell::Missing].into_iter();
-            push(label, told.chain(axes.iter().map(|axis| known(axis.heading))).collect(), layer, &values);
+            push(label, baseline(&dataset, &encoder), layer, &values);
         }
     }
     Ok(table)
@@ -148,7 +168,9 @@ fn compared(sweep: &Path, configs: &[&Config]) -> Result<Vec<Compared>> {
                 places.iter().position(|place| *place == (kind, group.clone())).unwrap_or_else(|| {
                     places.push((kind, group));
                     let label = if kind == BaselineKind::Untrained { "untrained" } else { "raw pixels" };
-                    let (dataset, encoder) = (config.dataset.clone(), config.encoder.name().to_string());
+                    let has_encoder = kind == BaselineKind::Untrained;
+                    let encoder = if has_encoder { config.encoder.name().to_string() } else { String::new() };
+                    let dataset = config.dataset.clone();
                     found.push(Compared { label, dataset, encoder, of_seeds: Vec::new() });
                     found.len() - 1
                 });

@@ -1,14 +1,15 @@
 //! What trained encoders are compared with: the same encoder at initialisation, and raw pixels.
 
+use super::state::{content, digest};
 use crate::data::Split;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::loss::LossKind;
 use crate::optim::OptimiserKind;
 use crate::run::train::Owner;
-use crate::run::{Accuracies, Config, LearningRateRule, Negatives, ObjectiveKind, Session, evaluate};
+use crate::run::{
+    Accuracies, Config, LearningRateRule, Negatives, ObjectiveKind, SamplesId, Session, evaluate,
+};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use theory::files;
 
@@ -33,10 +34,22 @@ pub struct Baseline {
     pub config: Config,
 }
 
-/// The accuracies of each kind of features: of the head, then of the encoder; or of pixels.
+/// What the file of a baseline holds.
 #[derive(Serialize, Deserialize)]
 struct Found {
+    /// The training samples and the evaluated ones.
+    samples: [SamplesId; 2],
+    /// The accuracies of each kind of features: of the head, then of the encoder; or of pixels.
     accuracies: Vec<[f64; 3]>,
+    /// SHA-256 of all that.
+    sha256: String,
+}
+
+impl Found {
+    /// The digest of what it says.
+    fn digest(&self) -> String {
+        digest(format!("{:?} {:?}", self.samples, self.accuracies).as_bytes())
+    }
 }
 
 impl Baseline {
@@ -82,9 +95,7 @@ impl Baseline {
                 let samples = format!(
                     "{dataset} {evaluate_on:?} {train_samples:?} {imbalance:?} {evaluate_imbalanced}"
                 );
-                let digest = Sha256::digest(samples);
-                let digits: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("pixels-{digits}")
+                format!("pixels-{}", &digest(samples.as_bytes())[..16])
             }
         }
     }
@@ -93,41 +104,45 @@ impl Baseline {
         sweep.join("baselines").join(self.name())
     }
 
-    /// Computes it into the folder of a sweep, unless it stands there.
+    /// Computes it into the folder of a sweep, unless it stands there, of these samples.
     ///
     /// # Errors
     /// Another process is at it; the operating system refuses; the tensor library fails.
     pub fn compute(&self, sweep: &Path, split: &Split, session: &Session<'_>) -> Result<()> {
-        if self.read(sweep)?.is_some() {
+        let samples = [SamplesId::from(&split.train), SamplesId::from(&split.evaluated)];
+        if self.found(sweep)?.is_some_and(|found| found.samples == samples) {
             return Ok(());
         }
         let folder = self.folder(sweep);
         files::create_folder(&folder)?;
-        let _owner = Owner::take(&folder, session.stop)?;
+        let owner = Owner::take(&folder, session.stop)?;
+        files::remove_unfinished(&folder)?;
         let found = match self.kind {
             BaselineKind::Untrained => evaluate::untrained_accuracies(&self.config, split, session)?.to_vec(),
             BaselineKind::Pixels => evaluate::pixel_accuracies(split)?.into_iter().collect(),
         };
         let accuracies = found.iter().map(|found| [found.mean, found.linear, found.knn]).collect();
-        // A struct of numbers always has a JSON form.
-        let text = serde_json::to_string(&Found { accuracies }).unwrap_or_default() + "\n";
+        let mut found = Found { samples, accuracies, sha256: String::new() };
+        found.sha256 = found.digest();
+        // A struct of numbers and texts always has a JSON form.
+        let text = serde_json::to_string(&found).unwrap_or_default() + "\n";
+        owner.verify()?;
         Ok(files::write_atomically(&folder.join(FILE), text.as_bytes())?)
     }
 
+    fn found(&self, sweep: &Path) -> Result<Option<Found>> {
+        let bytes = content(&self.folder(sweep).join(FILE))?;
+        let found: Option<Found> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(found.filter(|found| found.sha256 == found.digest()))
+    }
+
     /// What stands in the folder of a sweep: the accuracies of the head and of the encoder, or of pixels, if there are
-    /// pixels; `None` where nothing stands that can be read.
+    /// pixels; `None` where nothing stands, or nothing whole.
     ///
     /// # Errors
     /// The operating system refuses to read.
     pub fn read(&self, sweep: &Path) -> Result<Option<Vec<Accuracies>>> {
-        let path = self.folder(sweep).join(FILE);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-            Err(e) => return Err(Error::io(&path, e)),
-        };
-        let found: Option<Found> = serde_json::from_slice(&bytes).ok();
         let of = |[mean, linear, knn]: [f64; 3]| Accuracies { mean, linear, knn };
-        Ok(found.map(|found| found.accuracies.into_iter().map(of).collect()))
+        Ok(self.found(sweep)?.map(|found| found.accuracies.into_iter().map(of).collect()))
     }
 }

@@ -22,17 +22,17 @@ const CHECKPOINTS: u64 = 3;
 /// Data that cannot be read, or lack a class; settings that do not fit the samples; a run that is done, on other samples; a disk without room for the
 /// checkpoints and models.
 pub fn check(plan: &Plan, runs: &[usize], out: &Path, data: Option<&Path>, jobs: usize) -> Result<()> {
-    let key_of = |run: &PlannedRun| format!("{:?}", run.config.data(data));
-    let mut of_data: BTreeMap<String, Vec<&PlannedRun>> = BTreeMap::new();
-    for run in runs.iter().map(|&index| &plan.runs()[index]) {
-        of_data.entry(key_of(run)).or_default().push(run);
+    let keys: Vec<String> = plan.runs().iter().map(|run| format!("{:?}", run.config.data(data))).collect();
+    let mut of_data: BTreeMap<&String, Vec<&PlannedRun>> = BTreeMap::new();
+    for &index in runs {
+        of_data.entry(&keys[index]).or_default().push(&plan.runs()[index]);
     }
     let (mut checkpoints, mut models) = (Vec::new(), 0);
     for (key, runs) in &of_data {
         let split = data::load(&runs[0].config.data(data))?;
         split.check()?;
         let here = SamplesId::from(&split.evaluated);
-        for run in plan.runs().iter().filter(|run| key_of(run) == *key) {
+        for (run, _) in plan.runs().iter().zip(&keys).filter(|(_, of)| of == key) {
             if let Some(there) = state::evaluated(&run_folder(out, &run.name))?.filter(|there| *there != here)
             {
                 return Err(Error::argument(format!(
@@ -55,12 +55,13 @@ pub fn check(plan: &Plan, runs: &[usize], out: &Path, data: Option<&Path>, jobs:
                     *known.entry(key).or_insert(network.parameters().num_trained())
                 }
             };
-            checkpoints.push(checkpoint_bytes(config, network));
+            checkpoints
+                .push(checkpoint_bytes(config, network) * missing_checkpoints(&run_folder(out, &run.name)));
             models += 4 * network as u64;
         }
     }
     checkpoints.sort_unstable();
-    let at_once: u64 = checkpoints.iter().rev().take(jobs).map(|bytes| CHECKPOINTS * bytes).sum();
+    let at_once: u64 = checkpoints.iter().rev().take(jobs).sum();
     check_room(out, at_once + models, runs.len())
 }
 
@@ -72,7 +73,8 @@ pub(super) fn check_run(run: &PlannedRun, split: &Split, out: &Path) -> Result<(
     split.check()?;
     check_sizes(&run.config, split)?;
     let network = check_network(&run.config, &split.train)?.parameters().num_trained();
-    check_room(out, CHECKPOINTS * checkpoint_bytes(&run.config, network), 1)
+    let missing = missing_checkpoints(&run_folder(out, &run.name));
+    check_room(out, missing * checkpoint_bytes(&run.config, network), 1)
 }
 
 fn check_network(config: &Config, samples: &Samples) -> Result<Network> {
@@ -111,6 +113,12 @@ fn checkpoint_bytes(config: &Config, parameters: usize) -> u64 {
     // The heads have at most 128 features, but for the classifiers, which have no queue.
     let keys = config.queue.map_or(0, |queue| 128 * queue.size as u64);
     4 * (parameters as u64 * networks + keys)
+}
+
+/// How many checkpoints will stand in the folder of a run beside those that do already.
+fn missing_checkpoints(folder: &Path) -> u64 {
+    let there = ["checkpoint.safetensors", "checkpoint.previous.safetensors"];
+    CHECKPOINTS - there.iter().filter(|name| folder.join(name).is_file()).count() as u64
 }
 
 /// Whether so many bytes can be written below a folder, which need not be there yet.

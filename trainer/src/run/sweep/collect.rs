@@ -4,9 +4,10 @@ use super::accuracy::{accuracy_table, count_values, loss, negatives};
 use super::state::{RunState, SweepRun};
 use super::{compare, open};
 use crate::error::{Error, Result};
-use crate::run::{Config, ObjectiveKind};
+use crate::loss::LossKind;
+use crate::run::{Config, Negatives, ObjectiveKind, available_threads, with_threads};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use theory::files;
 use theory::losses::{self, LossComponents};
@@ -15,6 +16,21 @@ use theory::usage::one_line;
 
 /// Groups of runs above which a report would be no page that anybody reads: tables as CSV are written all the same.
 const MOST_GROUPS: usize = 500;
+
+/// Files that are made from the rows of finished runs.
+const OF_ROWS: [&str; 8] = [
+    "losses.csv",
+    "accuracy.csv",
+    "comparison.csv",
+    "report.html",
+    "bounds.svg",
+    "bounds.png",
+    "bounds.csv",
+    "bounds.md",
+];
+
+/// Failures that one message names.
+const MOST_NAMED: usize = 5;
 
 /// What there is of a sweep.
 pub struct Collected {
@@ -47,18 +63,17 @@ impl Collected {
     /// `losses.csv`, `accuracy.csv`, `report.html`, `bounds.svg`, `bounds.csv`, `bounds.md`, and `comparison.csv` where
     /// the sweep has several selections of negatives, or losses.
     ///
-    /// `failures` are those of runs, by their index, that a caller knows of and the folders need not.
+    /// `failures` are those of runs, by their id, that a caller knows of and the folders need not.
     ///
     /// # Errors
     /// The folder holds no sweep; the operating system refuses to read or write.
-    pub fn new(path: &Path, failures: &BTreeMap<usize, String>) -> Result<Self> {
+    pub fn new(path: &Path, failures: &BTreeMap<String, String>) -> Result<Self> {
         let (plan, _) = open(path)?;
-        let mut runs =
-            plan.runs().par_iter().map(|run| SweepRun::read(path, run)).collect::<Result<Vec<_>>>()?;
-        for (&index, reason) in failures {
-            let is_over =
-                |state: &RunState| matches!(state, RunState::Finished { .. } | RunState::Failed { .. });
-            if let Some(run) = runs.get_mut(index).filter(|run| !is_over(&run.state)) {
+        let read = || Ok(plan.runs().par_iter().map(|run| SweepRun::read(path, run)).collect());
+        let mut runs: Vec<SweepRun> = with_threads(available_threads(), read)?;
+        for (run, id) in runs.iter_mut().zip(plan.ids()) {
+            let is_over = matches!(run.state, RunState::Finished { .. } | RunState::Failed { .. });
+            if let Some(reason) = failures.get(id).filter(|_| !is_over) {
                 run.state = RunState::Failed { reason: one_line(reason), repeats: false };
             }
         }
@@ -72,7 +87,11 @@ impl Collected {
             losses::write(&path.join("supervised.csv"), &references)?;
         }
         let report = match rows.is_empty() {
-            true => None,
+            true => {
+                // What an earlier call joined is of runs that are not finished any more.
+                OF_ROWS.iter().try_for_each(|name| files::remove(&path.join(name)))?;
+                None
+            }
             false => Some(Report::new(path, &runs, &rows, &references)?),
         };
         Ok(Self { runs, rows, report })
@@ -101,10 +120,14 @@ impl Collected {
             Some(first) if failed == all => {
                 Err(Error::Failed(format!("all {all} runs failed (runs.csv): {first}")))
             }
-            Some(_) => Ok(Some(format!(
-                "{failed} of {all} runs failed (runs.csv), the others are reported: {}",
-                failures.join("; ")
-            ))),
+            Some(_) => {
+                let named = failures[..failed.min(MOST_NAMED)].join("; ");
+                let more = failed.saturating_sub(MOST_NAMED);
+                let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+                Ok(Some(format!(
+                    "{failed} of {all} runs failed (runs.csv), the others are reported: {named}{more}"
+                )))
+            }
         }
     }
 }
@@ -202,7 +225,8 @@ fn reference(runs: &[SweepRun]) -> Option<&LossComponents> {
     let first = &runs.first()?.config;
     let is_like_it = |run: &&SweepRun| {
         let config = &run.config;
-        !is_reference(config) && config.negatives == first.negatives && config.loss == first.loss
+        let like = (config.negatives, config.selection, config.loss);
+        !is_reference(config) && like == (first.negatives, first.selection, first.loss)
     };
     runs.iter().filter(is_like_it).find_map(|run| run.rows.first())
 }
@@ -211,7 +235,16 @@ fn reference(runs: &[SweepRun]) -> Option<&LossComponents> {
 fn compared(runs: &[SweepRun], rows: &[LossComponents]) -> Result<Option<Table>> {
     let several = count_values(rows, negatives) > 1 || count_values(rows, loss) > 1;
     let Some(reference) = reference(runs).filter(|_| several) else { return Ok(None) };
-    Ok(Some(compare::comparison(rows, reference)?))
+    let others: HashMap<String, String> =
+        runs.iter().map(|run| (run.config.settings_id(), beside_negatives_and_loss(&run.config))).collect();
+    let others = |row: &LossComponents| others.get(&row.run.settings_id).cloned().unwrap_or_default();
+    Ok(Some(compare::comparison(rows, reference, &others)?))
+}
+
+/// Names the settings but for negatives, selection, loss and seed.
+fn beside_negatives_and_loss(config: &Config) -> String {
+    let (negatives, selection, loss) = (Negatives::Batch, None, LossKind::default());
+    Config { negatives, selection, loss, ..config.clone() }.settings_id()
 }
 
 fn compared_section(table: &Table, runs: &[SweepRun]) -> Section {

@@ -16,10 +16,16 @@ const MEASURES: [(Quantity, &str); 3] = [
 /// accuracy over seeds with its 95 % interval (Student's t), and the mean differences to the runs *of the same seed*, n
 /// and t, each with its own.
 ///
+/// `others` names the settings of a row beside negatives and loss: only runs that agree in them are compared.
+///
 /// Seeds give the same initial weights, order and views to all runs of one n, so that a difference within seeds should
 /// vary less than the accuracies do. The control is the group with a selection `random:…` whose effective K is the
 /// same, or one off: `random:95%` keeps ⌊0.95 K⌋, `easiest:95%` ⌈0.95 K⌉. Intervals are empty for fewer than two seeds.
-pub(super) fn comparison(rows: &[LossComponents], reference: &LossComponents) -> theory::Result<Table> {
+pub(super) fn comparison(
+    rows: &[LossComponents],
+    reference: &LossComponents,
+    others: &dyn Fn(&LossComponents) -> String,
+) -> theory::Result<Table> {
     let headers =
         ["n = K+1", "t", "negatives", "loss", "effective K", "accuracy", "seeds", "mean", "95 % interval"];
     let mut headers: Vec<String> = headers.map(String::from).to_vec();
@@ -32,7 +38,7 @@ pub(super) fn comparison(rows: &[LossComponents], reference: &LossComponents) ->
     let mut table = Table::new(headers);
     let same =
         |a: &LossComponents, b: &LossComponents| a.selection() == b.selection() && a.run.loss == b.run.loss;
-    let place = |row: &LossComponents| (row.num_draws, row.temperature.to_bits());
+    let place = |row: &LossComponents| (row.num_draws, row.temperature.to_bits(), others(row));
     for (measure, name) in MEASURES {
         for group in groups.iter() {
             let row = group.rows[0];
@@ -116,7 +122,7 @@ mod tests {
             row("dcl", 7, 0.51),
             row("dcl", 13, 0.9),
         ];
-        let text = comparison(&rows, &rows[0]).unwrap().to_text(Format::Csv);
+        let text = comparison(&rows, &rows[0], &|_| String::new()).unwrap().to_text(Format::Csv);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines[1].contains("dcl") && lines[1].contains(",3,"), "{text}");
@@ -147,7 +153,7 @@ mod tests {
                 ]
             })
             .collect();
-        let text = comparison(&rows, &rows[0]).unwrap().to_text(Format::Csv);
+        let text = comparison(&rows, &rows[0], &|_| String::new()).unwrap().to_text(Format::Csv);
         let of = |name: &str| text.lines().find(|line| line.contains(name)).unwrap().to_string();
         assert!(of("hardest:5%").contains("-0.1000 to -0.1000,-0.05"), "{text}");
         assert!(of("easiest:95%").contains("-0.2000 to -0.2000,-0.19"), "{text}");

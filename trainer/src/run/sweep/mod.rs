@@ -31,27 +31,42 @@ pub use pool::{Pool, Resources};
 pub use state::{RunState, SweepRun};
 pub use worker::{Finished, run_one};
 
-use super::plan::{self, Plan};
-use super::train::is_whole;
-use super::{Folder, Manifest};
+use super::plan::{self, Plan, PlannedRun};
+use super::train::Owner;
+use super::{Folder, Manifest, available_threads, with_threads};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long another process may take to claim the same folder, which is a matter of milliseconds.
+const CLAIM: Duration = Duration::from_secs(10);
 
 /// What `run.json` says the folder is.
 const KIND: &str = "sweep";
 
-/// Makes or opens the folder of a sweep for this plan.
+/// Makes or opens the folder of a sweep for this plan, and gives the plan that stands there now: the runs that it had, in
+/// their places, and then those that are new.
 ///
 /// # Errors
-/// A folder that is not ours, or that holds runs which the plan does not have; the operating system refuses.
-pub fn claim(plan: &Plan, path: &Path, data: Option<&Path>) -> Result<Folder> {
+/// A folder that is not ours, or that holds runs which the plan does not have; another process that keeps claiming it;
+/// the operating system refuses.
+pub fn claim(plan: &Plan, path: &Path, data: Option<&Path>) -> Result<Plan> {
     let manifest = Manifest::new(KIND, &toml::Table::new())?.with_data(data);
+    Folder::check(path, &manifest)?;
+    theory::files::create_folder(path)?;
+    let start = Instant::now();
+    let _owner = loop {
+        match Owner::take(path, &|| false) {
+            Err(Error::Busy(_)) if start.elapsed() < CLAIM => std::thread::sleep(CLAIM / 100),
+            other => break other?,
+        }
+    };
     let folder = Folder::create(path, &manifest)?;
-    plan.claim(path)?;
+    let plan = plan.claim(path)?;
     theory::files::create_folder(&folder.file("runs"))?;
-    Ok(folder)
+    Ok(plan)
 }
 
 /// The plan of a folder that holds a sweep, and where its data stand.
@@ -80,7 +95,7 @@ fn tell_of_kept(plan: &Plan, path: &Path, missing: &[usize], pool: &Pool<'_>) ->
         return Ok(());
     }
     for index in kept {
-        let run = SweepRun::read(path, &plan.runs()[index])?;
+        let run = SweepRun::read(path, &plan.runs()[index]);
         pool.progress.line(&format!("{}: {}, kept from before", plan.title(index), worker::message(&run)));
     }
     Ok(())
@@ -92,29 +107,32 @@ fn tell_of_kept(plan: &Plan, path: &Path, missing: &[usize], pool: &Pool<'_>) ->
 /// Runs that do not fit their data, before anything is claimed; a folder that is not ours; an interruption; the
 /// operating system refuses. Runs that fail are in the result.
 pub fn sweep(plan: &Plan, path: &Path, pool: &Pool<'_>, data: Option<&Path>) -> Result<Collected> {
-    let states: Vec<RunState> =
-        plan.runs().iter().map(|run| Ok(SweepRun::read(path, run)?.state)).collect::<Result<_>>()?;
-    let is_missing = |index: usize| match &states[index] {
-        RunState::Failed { repeats, .. } => Ok(pool.retry || !repeats),
-        RunState::Finished { .. } => {
-            let run = &plan.runs()[index];
-            Ok(!is_whole(&run_folder(path, &run.name), &run.config)?)
-        }
-        _ => Ok(true),
-    };
-    let found: Vec<bool> = (0..states.len()).into_par_iter().map(is_missing).collect::<Result<_>>()?;
-    let missing: Vec<usize> = (0..states.len()).filter(|&index| found[index]).collect();
-    check(plan, &missing, path, data, pool.resources.jobs)?;
-    claim(plan, path, data)?;
+    let wanted = missing(plan, path, pool)?;
+    check(plan, &wanted, path, data, pool.resources.jobs)?;
+    // The lines of the folder's plan, which keep their places.
+    let plan = &claim(plan, path, data)?;
+    let missing = missing(plan, path, pool)?;
     tell_of_kept(plan, path, &missing, pool)?;
     let done = pool.run(plan, path, &missing);
-    if let Err(error @ Error::Interrupted(_)) = done {
-        // What there is, is joined; that somebody asked to stop is what counts.
-        let _ = Collected::new(path, &BTreeMap::new());
-        return Err(error);
-    }
-    let collected = Collected::new(path, &done?)?;
+    let failures = done.as_ref().map_or_else(|_| BTreeMap::new(), Clone::clone);
+    let collected = Collected::new(path, &failures);
+    // Also of what ended early there is joined what there is; why it did is what counts.
+    done?;
+    let collected = collected?;
     let warnings = collected.report.iter().flat_map(|report| &report.warnings);
     warnings.for_each(|warning| pool.progress.line(warning));
     Ok(collected)
+}
+
+/// The runs of a plan that are not done, by their index.
+fn missing(plan: &Plan, path: &Path, pool: &Pool<'_>) -> Result<Vec<usize>> {
+    let is_missing = |run: &PlannedRun| match SweepRun::read(path, run).state {
+        RunState::Failed { repeats, .. } => pool.retry || !repeats,
+        // What cannot be looked at is tried: the run itself then says what is wrong.
+        RunState::Finished { .. } => !worker::is_done(path, run).unwrap_or(false),
+        _ => true,
+    };
+    let found = || Ok(plan.runs().par_iter().map(is_missing).collect());
+    let found: Vec<bool> = with_threads(available_threads(), found)?;
+    Ok((0..found.len()).filter(|&index| found[index]).collect())
 }

@@ -4,7 +4,6 @@ use super::state::{RunState, SweepRun};
 use super::{run_folder, worker};
 use crate::error::{Error, Result};
 use crate::run::plan::{FILE, Plan};
-use crate::run::train::is_whole;
 use crate::run::{Progress, Task};
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
@@ -19,6 +18,8 @@ use theory::interrupt::EXIT_CODE;
 const TICK: Duration = Duration::from_millis(10);
 /// Time between two looks at how far the runs are, and at those that another process is at.
 const LOOK: Duration = Duration::from_millis(500);
+/// The pause before a run is tried again that gave itself up grows so often to twice its length: to half a minute.
+const MOST_DOUBLINGS: u32 = 6;
 /// How often a run is started again that something killed, with nothing saved in between.
 const ATTEMPTS: usize = 3;
 
@@ -55,7 +56,7 @@ struct Worker {
     slot: usize,
     child: Child,
     /// Closed when this process ends, however that happens; the worker then saves and stops.
-    _lifeline: Option<ChildStdin>,
+    lifeline: Option<ChildStdin>,
     said: Arc<Mutex<Vec<String>>>,
     reader: Option<std::thread::JoinHandle<()>>,
     task: Task,
@@ -69,19 +70,21 @@ struct Work<'a> {
     plan: &'a Plan,
     sweep: &'a Path,
     waiting: VecDeque<usize>,
-    /// Runs that another process is at, and when to look again.
-    elsewhere: Vec<usize>,
+    /// Runs that another process is at, or that ended without being done, and when to look again.
+    elsewhere: Vec<(usize, Instant)>,
     workers: Vec<Worker>,
     attempts: BTreeMap<usize, usize>,
-    failures: BTreeMap<usize, String>,
+    /// How often a run was found to be somebody else's, or gave itself up.
+    waits: BTreeMap<usize, u32>,
+    failures: BTreeMap<String, String>,
 }
 
 impl Pool<'_> {
-    /// Runs these lines of a plan in the folder of a sweep; why each failed that did, by its line.
+    /// Runs these lines of a plan in the folder of a sweep; why each failed that did, by its id.
     ///
     /// # Errors
     /// An interruption, after every process has saved where it stands; the program cannot be started.
-    pub fn run(&self, plan: &Plan, sweep: &Path, indices: &[usize]) -> Result<BTreeMap<usize, String>> {
+    pub fn run(&self, plan: &Plan, sweep: &Path, indices: &[usize]) -> Result<BTreeMap<String, String>> {
         let mut work = Work {
             pool: self,
             plan,
@@ -90,6 +93,7 @@ impl Pool<'_> {
             elsewhere: Vec::new(),
             workers: Vec::new(),
             attempts: BTreeMap::new(),
+            waits: BTreeMap::new(),
             failures: BTreeMap::new(),
         };
         let done = work.all();
@@ -110,12 +114,18 @@ impl Work<'_> {
             }
             self.start()?;
             for worker in std::mem::take(&mut self.workers) {
-                self.look_at(worker)?;
+                self.look_at(worker);
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
                 self.workers.iter().for_each(|worker| self.show(worker));
-                self.waiting.extend(std::mem::take(&mut self.elsewhere));
+            }
+            let now = Instant::now();
+            for (index, when) in std::mem::take(&mut self.elsewhere) {
+                match when <= now {
+                    true => self.waiting.push_back(index),
+                    false => self.elsewhere.push((index, when)),
+                }
             }
             std::thread::sleep(TICK);
         }
@@ -127,21 +137,35 @@ impl Work<'_> {
         while self.workers.len() < self.pool.resources.jobs.max(1)
             && let Some(index) = self.waiting.pop_front()
         {
-            let run = SweepRun::read(self.sweep, self.plan.run(index)?)?;
+            let planned = self.plan.run(index)?;
+            let run = SweepRun::read(self.sweep, planned);
             match run.state {
-                // Another process did it meanwhile; where not, its model is damaged and it is done again.
-                RunState::Finished { .. } if is_whole(&run_folder(self.sweep, &run.name), &run.config)? => {
+                // Another process did it meanwhile.
+                RunState::Finished { .. } if worker::is_done(self.sweep, planned).unwrap_or(false) => {
                     let task = self.pool.progress.task(&self.plan.title(index), 1);
                     task.finish(&format!("{}, by another process", worker::message(&run)));
                 }
-                RunState::Running { .. } => self.elsewhere.push(index),
-                _ => {
-                    let worker = self.worker(index)?;
-                    self.workers.push(worker);
-                }
+                RunState::Running { note, .. } => self.wait_for(index, &note),
+                _ => match self.worker(index) {
+                    Ok(worker) => self.workers.push(worker),
+                    Err(error) => {
+                        drop(self.failures.insert(self.plan.ids()[index].clone(), error.to_string()))
+                    }
+                },
             }
         }
         Ok(())
+    }
+
+    /// Looks at a run again later, which another process is at; the first time it is said.
+    fn wait_for(&mut self, index: usize, who: &str) {
+        let times = self.waits.entry(index).or_insert(0);
+        if *times == 0 {
+            let title = self.plan.title(index);
+            self.pool.progress.line(&format!("{title}: in use by {who}, which this sweep waits for"));
+        }
+        *times += 1;
+        self.elsewhere.push((index, Instant::now() + LOOK));
     }
 
     fn worker(&self, index: usize) -> Result<Worker> {
@@ -151,6 +175,10 @@ impl Work<'_> {
         let program = &self.pool.program;
         let mut command = Command::new(program);
         command.arg("run").arg("--plan").arg(self.sweep.join(FILE)).args(["--index", &index.to_string()]);
+        // The plan may have grown meanwhile; a line that is another run is refused.
+        command.args(["--expect", &self.plan.ids()[index]]);
+        // The share of this process, whatever the number of threads of the pool's own is.
+        command.env("RAYON_NUM_THREADS", threads.to_string()).env("CANDLE_NUM_THREADS", threads.to_string());
         command.arg("--out").arg(self.sweep).args(["--threads", &threads.to_string()]);
         command.args(["--attended", "--quiet"]).args(&self.pool.options);
         if !devices.is_empty() {
@@ -165,15 +193,16 @@ impl Work<'_> {
         let reader = child.stderr.take().map(|stderr| {
             let said = Arc::clone(&said);
             std::thread::spawn(move || {
-                for line in BufReader::new(stderr).lines().map_while(std::result::Result::ok) {
+                for line in BufReader::new(stderr).split(b'\n').map_while(std::result::Result::ok) {
+                    let line = String::from_utf8_lossy(&line).into_owned();
                     said.lock().unwrap_or_else(PoisonError::into_inner).push(line);
                 }
             })
         });
         let run = &self.plan.runs()[index];
         let task = self.pool.progress.task(&self.plan.title(index), run.config.epochs);
-        let (_lifeline, saved) = (child.stdin.take(), self.saved(index));
-        Ok(Worker { index, slot, child, _lifeline, said, reader, task, saved })
+        let (lifeline, saved) = (child.stdin.take(), self.saved(index));
+        Ok(Worker { index, slot, child, lifeline, said, reader, task, saved })
     }
 
     /// When the run saved last.
@@ -185,43 +214,46 @@ impl Work<'_> {
 
     fn show(&self, worker: &Worker) {
         let run = &self.plan.runs()[worker.index];
-        if let Ok(SweepRun { state: RunState::Running { epoch, note }, .. }) = SweepRun::read(self.sweep, run)
-        {
+        if let RunState::Running { epoch, note } = SweepRun::read(self.sweep, run).state {
             worker.task.at(epoch, &note);
         }
     }
 
     /// Takes note of a process that has ended; else it goes on.
-    fn look_at(&mut self, mut worker: Worker) -> Result<()> {
-        let Some(status) = worker.child.try_wait().map_err(|e| Error::io(&self.pool.program, e))? else {
-            self.workers.push(worker);
-            return Ok(());
+    fn look_at(&mut self, mut worker: Worker) {
+        let status = match worker.child.try_wait() {
+            Ok(None) => return self.workers.push(worker),
+            Ok(Some(status)) => Ok(status),
+            Err(error) => Err(format!("its process is lost: {error}")),
         };
         let said = worker.hear();
-        let run = SweepRun::read(self.sweep, &self.plan.runs()[worker.index])?;
+        let run = SweepRun::read(self.sweep, &self.plan.runs()[worker.index]);
         let warnings = said.iter().filter(|line| !line.starts_with("error: "));
         warnings.for_each(|line| self.pool.progress.line(&format!("{}: {line}", run.name)));
-        match (status.code(), &run.state) {
+        let code = status.as_ref().map_or(Some(1), ExitStatus::code);
+        match (code, &run.state) {
             (Some(0), RunState::Finished { .. }) => worker.task.finish(&worker::message(&run)),
-            // Somebody else is at it, or asked this one process to stop.
+            // Somebody else is at it, or asked this one process to stop: the longer it lasts, the rarer it is tried.
             (Some(code), _) if code == i32::from(EXIT_CODE) => {
                 worker.task.forget();
-                self.elsewhere.push(worker.index);
+                let times = self.waits.entry(worker.index).or_insert(0);
+                let pause = LOOK * 2u32.pow((*times).min(MOST_DOUBLINGS));
+                *times += 1;
+                self.elsewhere.push((worker.index, Instant::now() + pause));
             }
             (None, _) if self.is_worth_another(&worker) => {
                 worker.task.forget();
-                self.elsewhere.push(worker.index);
+                self.elsewhere.push((worker.index, Instant::now()));
             }
             (code, _) => {
                 let reason = match said.iter().rev().find_map(|line| line.strip_prefix("error: ")) {
                     Some(reason) if code.is_some() => reason.to_string(),
-                    _ => ended(status),
+                    _ => status.map_or_else(|lost| lost, ended),
                 };
                 worker.task.finish(&format!("failed: {reason}"));
-                self.failures.insert(worker.index, reason);
+                self.failures.insert(self.plan.ids()[worker.index].clone(), reason);
             }
         }
-        Ok(())
     }
 
     /// Whether a run that was killed is started again.
@@ -256,7 +288,7 @@ impl Worker {
 
     fn ask_to_stop(&mut self) {
         // The end of its standard input asks, too, where there are no signals.
-        self._lifeline = None;
+        self.lifeline = None;
         #[cfg(unix)]
         if let Ok(Some(id)) = i32::try_from(self.child.id()).map(rustix::process::Pid::from_raw) {
             let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);

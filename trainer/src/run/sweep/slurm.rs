@@ -4,6 +4,7 @@
 //! [`Submission::submit`] gives them to `sbatch`. A task does one run of the plan. Asked to stop, as before the time
 //! limit, the run saves a checkpoint and ends with 75, and the script asks for its task to be queued again.
 
+use super::worker::is_done;
 use super::{RunState, SweepRun};
 use crate::error::{Error, Result};
 use crate::run::plan::{FILE, Plan};
@@ -17,10 +18,17 @@ use theory::files;
 /// Tasks of one array: Slurm counts them up to `MaxArraySize`, 1001 unless somebody changed it.
 const TASKS: usize = 1000;
 
+/// How often a task queues itself again: a run that never comes to a checkpoint within its time must end.
+const MOST_RESTARTS: usize = 1000;
+
 /// The folder of scripts, logs and the list of jobs.
 const FOLDER: &str = "slurm";
 /// Which jobs were submitted, a line `JOB OFFSET` each.
 const JOBS: &str = "jobs.txt";
+
+/// How options of `sbatch` begin that say who asks, and where; the job that collects needs them, too.
+const OF_ANY_JOB: [&str; 10] =
+    ["--partition", "--account", "--qos", "--clusters", "--reservation", "-p", "-A", "-q", "-M", "--wckey"];
 
 /// What is asked of the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +39,20 @@ pub struct Request {
     pub throttle: Option<usize>,
     /// Seconds before the time limit at which a run is asked to save.
     pub warning: u64,
+}
+
+impl Request {
+    /// Whether every option is one.
+    ///
+    /// # Errors
+    /// An option with a line break, which would be a line of the script.
+    fn check(&self) -> Result<()> {
+        match self.options.iter().find(|option| option.contains(char::is_control) || !option.starts_with('-'))
+        {
+            Some(option) => Err(Error::argument(format!("{option:?} is no option of sbatch"))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The jobs of the runs that are missing in a sweep.
@@ -54,9 +76,10 @@ impl Submission<'_> {
     /// A path that is no text.
     pub fn array_script(&self) -> Result<String> {
         let sweep = absolute(self.sweep)?;
+        self.request.check()?;
         let mut text = String::from("#!/bin/bash\n#SBATCH --job-name=trainer\n");
         // Infallible: the target is a text.
-        let _ = writeln!(text, "#SBATCH --output={sweep}/{FOLDER}/%A_%a.log");
+        let _ = writeln!(text, "#SBATCH --output=\"{}/{FOLDER}/%A_%a.log\"", pattern(&sweep));
         let _ = writeln!(text, "#SBATCH --open-mode=append\n#SBATCH --requeue");
         let _ = writeln!(text, "#SBATCH --signal=B:USR1@{}", self.request.warning);
         for option in &self.request.options {
@@ -71,25 +94,26 @@ impl Submission<'_> {
             text,
             r#"
 # One run of the sweep. Asked to stop, it saves a checkpoint and ends with 75; its task is then queued again.
+run=
+trap '[ -z "$run" ] || kill -USR1 "$run" 2>/dev/null' USR1 TERM INT HUP
 {} --index $((${{TRAINER_OFFSET:-0}} + SLURM_ARRAY_TASK_ID)) &
 run=$!
-trap 'kill -USR1 "$run" 2>/dev/null' USR1 TERM INT HUP
-# A signal ends a wait early: wait until the run itself has ended.
+# A signal ends a wait early: wait until the run itself has ended, and then for its code.
+wait "$run"
+while kill -0 "$run" 2>/dev/null; do wait "$run"; done
 wait "$run"
 code=$?
-while kill -0 "$run" 2>/dev/null; do
-    wait "$run"
-    code=$?
-done
 task=${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}
-# Not where the task was cancelled: its state is no longer RUNNING then.
-if [ "$code" -eq 75 ] && [ "$(squeue --noheader --format=%T --jobs="$task")" = RUNNING ]; then
+# Not where the task was cancelled: its state is another one then. A controller that is busy says nothing.
+state=$(squeue --noheader --format=%T --jobs="$task" 2>/dev/null)
+if [ "$code" -eq 75 ] && [ "${{state:-RUNNING}}" = RUNNING ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {} ]; then
     echo "$task: queued again"
     scontrol requeue "$task" && sleep 60
 fi
 exit "$code"
 "#,
-            command.join(" ")
+            command.join(" "),
+            MOST_RESTARTS
         );
         Ok(text)
     }
@@ -101,11 +125,10 @@ exit "$code"
     pub fn collect_script(&self) -> Result<String> {
         let sweep = absolute(self.sweep)?;
         let mut text = String::from("#!/bin/bash\n#SBATCH --job-name=trainer-collect\n");
-        let _ = writeln!(text, "#SBATCH --output={sweep}/{FOLDER}/collect_%j.log");
-        let partition = |option: &&String| {
-            ["--partition", "--account", "--qos"].iter().any(|name| option.starts_with(name))
-        };
-        for option in self.request.options.iter().filter(partition) {
+        self.request.check()?;
+        let _ = writeln!(text, "#SBATCH --output=\"{}/{FOLDER}/collect_%j.log\"", pattern(&sweep));
+        let is_of_any_job = |option: &&String| OF_ANY_JOB.iter().any(|name| option.starts_with(name));
+        for option in self.request.options.iter().filter(is_of_any_job) {
             let _ = writeln!(text, "#SBATCH {option}");
         }
         let _ = writeln!(text, "{} collect {}", quoted_path(&self.program)?, quoted(&sweep));
@@ -190,8 +213,9 @@ pub fn missing(plan: &Plan, sweep: &Path, retry: bool) -> Result<Vec<usize>> {
     let queued = queued(sweep)?;
     let mut missing = Vec::new();
     for (index, run) in plan.runs().iter().enumerate() {
-        let wanted = match SweepRun::read(sweep, run)?.state {
-            RunState::Finished { .. } | RunState::Running { .. } => false,
+        let wanted = match SweepRun::read(sweep, run).state {
+            RunState::Finished { .. } => !is_done(sweep, run)?,
+            RunState::Running { .. } => false,
             RunState::Failed { repeats: true, .. } => retry,
             _ => true,
         };
@@ -268,13 +292,18 @@ fn ranges(sorted: &[usize]) -> String {
     found.into_iter().map(word).collect::<Vec<_>>().join(",")
 }
 
+/// A path in a name of a log, where `%` begins a pattern.
+fn pattern(path: &str) -> String {
+    path.replace('%', "%%")
+}
+
 fn absolute(path: &Path) -> Result<String> {
     let path = std::path::absolute(path).map_err(|e| Error::io(path, e))?;
     text_of(&path).map(Into::into)
 }
 
 fn text_of(path: &Path) -> Result<&str> {
-    let text = path.to_str().filter(|text| !text.contains('\n'));
+    let text = path.to_str().filter(|text| !text.contains(['\n', '"', '\\']));
     text.ok_or_else(|| Error::argument(format!("{}: no path for a script of Slurm", path.display())))
 }
 
@@ -283,7 +312,7 @@ fn quoted_path(path: &Path) -> Result<String> {
 }
 
 /// A word of a command line: in single quotes where a shell would read more into it.
-pub(in crate::run) fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     match !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.,=/:+".contains(c)) {
         true => word.to_string(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
@@ -319,22 +348,28 @@ mod tests {
     fn scripts_say_all_that_the_cluster_must_know() {
         let options = ["--partition=gpu", "--gres=gpu:1"].map(String::from).to_vec();
         let request = Request { options, throttle: None, warning: 90 };
-        let submission = submission(vec![3], &request);
-        let script = submission.array_script().unwrap();
+        let one = submission(vec![3], &request);
+        let script = one.array_script().unwrap();
         for line in [
             "#SBATCH --partition=gpu\n",
             "#SBATCH --gres=gpu:1\n",
             "#SBATCH --signal=B:USR1@90\n",
             "#SBATCH --requeue\n",
+            "#SBATCH --output=\"/sweeps/one/slurm/%A_%a.log\"\n",
             "/opt/trainer run --plan /sweeps/one/plan.jsonl --data '/my data' --index $((${TRAINER_OFFSET:-0} + SLURM_ARRAY_TASK_ID)) &\n",
             "scontrol requeue",
         ] {
             assert!(script.contains(line), "{line} is not in {script}");
         }
-        let collect = submission.collect_script().unwrap();
+        let collect = one.collect_script().unwrap();
         assert!(collect.contains("--partition=gpu") && !collect.contains("--gres"), "{collect}");
         assert!(collect.ends_with("/opt/trainer collect /sweeps/one\n"));
-        let commands = submission.commands().unwrap();
+        for option in ["--partition=gpu\ntouch /tmp/x", "gpu"] {
+            let request = Request { options: vec![option.into()], ..Request::default() };
+            let message = submission(vec![3], &request).array_script().unwrap_err().to_string();
+            assert!(message.contains("is no option of sbatch") && !message.contains('\n'), "{message}");
+        }
+        let commands = one.commands().unwrap();
         let lines: Vec<String> = commands.iter().map(|words| words.join(" ")).collect();
         assert_eq!(
             lines,

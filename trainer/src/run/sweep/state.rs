@@ -32,13 +32,14 @@ pub struct SweepRun {
 }
 
 impl SweepRun {
-    /// What the folder of a planned run says.
-    ///
-    /// # Errors
-    /// The operating system refuses to say; what it says but cannot be used is no error but a run that is not finished.
-    pub fn read(sweep: &Path, run: &PlannedRun) -> Result<Self> {
-        let (state, rows) = read(&run_folder(sweep, &run.name), run)?;
-        Ok(Self { name: run.name.clone(), config: run.config.clone(), state, rows })
+    /// What the folder of a planned run says. What cannot be read or used is the reason why a run is not finished: one
+    /// bad folder is not the end of a sweep.
+    pub fn read(sweep: &Path, run: &PlannedRun) -> Self {
+        let found = read(&run_folder(sweep, &run.name), run);
+        let (state, rows) = found.unwrap_or_else(|error| {
+            (RunState::Interrupted { reason: one_line(&error.to_string()) }, Vec::new())
+        });
+        Self { name: run.name.clone(), config: run.config.clone(), state, rows }
     }
 
     /// Why it failed, on one line.
@@ -102,11 +103,6 @@ impl RunState {
             Self::Waiting | Self::Finished { .. } => "",
         }
     }
-
-    /// Whether a sweep has nothing more to do about it.
-    pub fn is_settled(&self) -> bool {
-        matches!(self, Self::Finished { .. } | Self::Failed { repeats: true, .. })
-    }
 }
 
 /// What `done.json` holds.
@@ -120,6 +116,17 @@ struct Done {
     evaluated: SamplesId,
     /// SHA-256 of `losses.csv`.
     losses: String,
+    /// SHA-256 of all that, with nothing in this place.
+    #[serde(default)]
+    sha256: String,
+}
+
+impl Done {
+    /// The digest of what it says.
+    fn digest(&self) -> String {
+        let Self { id, loss, evaluated, losses, .. } = self;
+        digest(format!("{id} {loss:?} {} {} {losses}", evaluated.count, evaluated.checksum).as_bytes())
+    }
 }
 
 /// What `failed.json` holds.
@@ -130,12 +137,13 @@ struct Failed {
     repeats: bool,
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// SHA-256, in hexadecimal digits.
+pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The content of a file; `None` where there is none.
-fn content(path: &Path) -> Result<Option<Vec<u8>>> {
+pub(super) fn content(path: &Path) -> Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
@@ -155,7 +163,8 @@ fn read(folder: &Path, run: &PlannedRun) -> Result<(RunState, Vec<LossComponents
     if let Some(lease) = ownership(folder)?
         && lease.is_alive(folder)?
     {
-        let note = one_line(&format!("process {} on {}: {}", lease.pid, lease.host, lease.note));
+        let said = if lease.note.is_empty() { String::new() } else { format!(": {}", lease.note) };
+        let note = one_line(&format!("process {} on {}{said}", lease.pid, lease.host));
         return without_rows(RunState::Running { epoch: lease.epoch as usize, note });
     }
     if let Some(bytes) = content(&folder.join(FAILED))?
@@ -176,9 +185,8 @@ fn finished(
     run: &PlannedRun,
     done: &[u8],
 ) -> Result<std::result::Result<(RunState, Vec<LossComponents>), String>> {
-    let Ok(done) = serde_json::from_slice::<Done>(done) else {
-        return Ok(Err(format!("{DONE} is damaged")));
-    };
+    let done = serde_json::from_slice::<Done>(done).ok().filter(|done| done.sha256 == done.digest());
+    let Some(done) = done else { return Ok(Err(format!("{DONE} is damaged"))) };
     if done.id != run.id() {
         return Ok(Err(format!("{DONE} is of {}", done.id)));
     }
@@ -199,7 +207,9 @@ pub(super) fn write_done(folder: &Path, run: &PlannedRun, loss: f64, evaluated: 
     let path = folder.join(LOSSES);
     let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
     let loss = loss.is_finite().then_some(loss);
-    write(&folder.join(DONE), &Done { id: run.id(), loss, evaluated, losses: digest(&bytes) })?;
+    let mut done = Done { id: run.id(), loss, evaluated, losses: digest(&bytes), sha256: String::new() };
+    done.sha256 = done.digest();
+    write(&folder.join(DONE), &done)?;
     Ok(files::remove(&folder.join(FAILED))?)
 }
 
@@ -207,6 +217,7 @@ pub(super) fn write_done(folder: &Path, run: &PlannedRun, loss: f64, evaluated: 
 pub(super) fn write_failed(folder: &Path, run: &PlannedRun, error: &Error) -> Result<()> {
     // Other errors may be of the machine: there the same run may succeed the next time.
     let repeats = matches!(error, Error::NonFinite(_));
+    files::create_folder(folder)?;
     write(&folder.join(FAILED), &Failed { id: run.id(), reason: one_line(&error.to_string()), repeats })
 }
 

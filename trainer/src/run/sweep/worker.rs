@@ -3,11 +3,11 @@
 use super::baselines::Baseline;
 use super::state::{self, RunState, SweepRun};
 use super::{check, run_folder};
-use crate::data;
+use crate::data::{self, Split};
 use crate::error::{Error, Result};
 use crate::run::plan::PlannedRun;
 use crate::run::train::is_whole;
-use crate::run::{EvaluationSettings, Session, Task, TrainedRun, measure_run, train};
+use crate::run::{EvaluationSettings, Session, Task, measure_run, train};
 use std::path::Path;
 use theory::losses::Quantity;
 
@@ -27,8 +27,8 @@ pub struct Finished {
 /// interruption is saved, later there is nothing to save.
 ///
 /// # Errors
-/// A run that failed before and would fail again (`retry` tries); settings that the data do not fit; whatever ends the
-/// training, the reason of which is left in the folder; an interruption; another process that is at this run.
+/// A run that failed before and would fail again (`retry` tries); data that cannot be read, settings that they do not fit,
+/// whatever ends the training: the reason is left in the folder. An interruption; another process that is at this run.
 pub fn run_one<G>(
     sweep: &Path,
     run: &PlannedRun,
@@ -38,51 +38,35 @@ pub fn run_one<G>(
     training: impl FnOnce() -> G,
 ) -> Result<Finished> {
     let folder = run_folder(sweep, &run.name);
-    let before = SweepRun::read(sweep, run)?;
+    let before = SweepRun::read(sweep, run);
+    let baselines = Baseline::all_of(&run.config);
     match before.state {
-        RunState::Finished { .. } if is_whole(&folder, &run.config)? => {
+        RunState::Finished { .. } if is_done(sweep, run)? => {
             return Ok(Finished { kept: true, message: message(&before) });
-        }
-        RunState::Running { note, .. } => {
-            return Err(Error::Busy(format!("{} is in use by {note}", folder.display())));
         }
         RunState::Failed { reason, repeats: true } if !retry => {
             return Err(Error::NonFinite(format!("{reason} (failed before; --retry tries again)")));
         }
         _ => {}
     }
-    let split = data::load(&run.config.data(session.data))?;
-    check::check_run(run, &split, sweep)?;
     let done = (|| {
-        if retry {
-            state::forget(&folder)?;
-        }
-        let trained = {
-            let _training = training();
-            train(&run.config, &split.train, &folder, session, task)?
+        let split = data::load(&run.config.data(session.data))?;
+        check::check_run(run, &split, sweep)?;
+        let done = match before.state {
+            RunState::Finished { .. } if is_whole(&folder, &run.config).unwrap_or(false) => Ok(()),
+            _ => train_and_measure(&folder, run, &split, session, task, training),
         };
-        if (session.stop)() {
-            return Err(Error::Interrupted(format!("interrupted; {} is trained", run.name)));
-        }
-        let measured = measure_run(&folder, &split, &EvaluationSettings::default(), session)?;
-        measured.write(&folder)?;
-        Ok(trained)
+        // What the others are compared with does not depend on whether this one succeeds.
+        let compared =
+            baselines.iter().try_for_each(|baseline| match baseline.compute(sweep, &split, session) {
+                // Another process computes it, and is not done before it has.
+                Err(Error::Busy(_)) => Ok(()),
+                other => other,
+            });
+        done.and(compared)
     })();
-    // What the others are compared with does not depend on whether this one succeeds.
-    let compared = Baseline::all_of(&run.config).iter().try_for_each(|baseline| {
-        match baseline.compute(sweep, &split, session) {
-            // Another process computes it, and is not done before it has.
-            Err(Error::Busy(_)) => Ok(()),
-            other => other,
-        }
-    });
     match done {
-        Ok(trained) => {
-            compared?;
-            let TrainedRun { final_loss, .. } = &trained;
-            state::write_done(&folder, run, *final_loss, (&split.evaluated).into())?;
-            Ok(Finished { kept: false, message: message(&SweepRun::read(sweep, run)?) })
-        }
+        Ok(()) => Ok(Finished { kept: false, message: message(&SweepRun::read(sweep, run)) }),
         Err(error @ (Error::Interrupted(_) | Error::Busy(_))) => Err(error),
         Err(error) => {
             // A disk that is full may refuse this, too; the first reason is the one that counts.
@@ -90,6 +74,40 @@ pub fn run_one<G>(
             Err(error)
         }
     }
+}
+
+fn train_and_measure<G>(
+    folder: &Path,
+    run: &PlannedRun,
+    split: &Split,
+    session: &Session<'_>,
+    task: &Task,
+    training: impl FnOnce() -> G,
+) -> Result<()> {
+    // What was done, or why it failed, is not what is done now.
+    state::forget(folder)?;
+    let trained = {
+        let _training = training();
+        train(&run.config, &split.train, folder, session, task)?
+    };
+    if (session.stop)() {
+        return Err(Error::Interrupted(format!("interrupted; {} is trained", run.name)));
+    }
+    let measured = measure_run(folder, split, &EvaluationSettings::default(), session)?;
+    trained.owner.verify()?;
+    measured.write(folder)?;
+    state::write_done(folder, run, trained.final_loss, (&split.evaluated).into())
+}
+
+/// Whether there is nothing to do about a run that says that it is done: its model is whole, and what it is compared with
+/// stands.
+///
+/// # Errors
+/// The model of another run; the operating system refuses.
+pub(super) fn is_done(sweep: &Path, run: &PlannedRun) -> Result<bool> {
+    let mut baselines = Baseline::all_of(&run.config).into_iter();
+    Ok(baselines.try_fold(true, |all, baseline| Ok::<_, Error>(all && baseline.read(sweep)?.is_some()))?
+        && is_whole(&run_folder(sweep, &run.name), &run.config)?)
 }
 
 /// What there is to say about a finished run.

@@ -25,7 +25,7 @@ pub struct Manifest {
     /// The commit that the program was built from; absent where it was not built in a git repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// `train`, `measure`, `difficulty`, `population`, `reproduce` or `studies`.
+    /// `train`, `measure`, `difficulty`, `population`, `sweep` or `studies`.
     pub kind: String,
     /// The command as it was typed.
     pub command: Vec<String>,

@@ -104,7 +104,11 @@ impl Lease {
         }
         let path = folder.join(OWNER);
         match std::fs::metadata(&path).and_then(|found| found.modified()) {
-            Ok(time) => Ok(SystemTime::now().duration_since(time).map_or(true, |age| age < LEASE)),
+            Ok(time) => {
+                // A time to come is of another clock: how far that is off says nothing.
+                let off = |age: Duration| age < LEASE;
+                Ok(SystemTime::now().duration_since(time).map_or_else(|e| off(e.duration()), off))
+            }
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
             Err(e) => Err(Error::io(&path, e)),
         }
