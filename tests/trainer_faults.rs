@@ -26,6 +26,11 @@ fn a_run_survives_calls_that_fail() {
 }
 
 #[test]
+fn a_run_that_goes_on_survives_calls_that_fail() {
+    check(Job::Resume, CHECKED);
+}
+
+#[test]
 fn a_sweep_survives_calls_that_fail() {
     check(Job::Sweep, CHECKED / 4);
 }
