@@ -52,6 +52,7 @@ pub struct Call {
     pub number: usize,
     pub name: String,
     does: u8,
+    path: String,
 }
 
 /// Which calls fail, and how.
@@ -101,6 +102,8 @@ impl Fault {
 pub enum Job {
     /// `trainer run` of one run.
     Run,
+    /// The same in a folder where it was killed after its last checkpoint.
+    Resume,
     /// `trainer sweep` of two, one after the other; every process has the fault.
     Sweep,
 }
@@ -122,6 +125,8 @@ pub struct Harness {
     shim: PathBuf,
     place: tempfile::TempDir,
     job: Job,
+    /// What each folder holds before the job.
+    begun: Option<PathBuf>,
     expected: BTreeMap<PathBuf, Vec<u8>>,
     next: AtomicUsize,
 }
@@ -149,21 +154,42 @@ impl Harness {
         let shim = build_shim(place.path())?;
         std::fs::write(place.path().join("plan.toml"), PLAN).unwrap();
         let (program, next) = (program.to_path_buf(), AtomicUsize::new(0));
-        let mut harness = Self { program, shim, place, job, expected: BTreeMap::new(), next };
+        let mut harness = Self { program, shim, place, job, begun: None, expected: BTreeMap::new(), next };
         let folder = harness.folder();
         let output = harness.command(&folder).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
         harness.expected = lasting(&folder);
-        let runs = if job == Job::Run { 1 } else { 2 };
+        let runs = if job == Job::Sweep { 2 } else { 1 };
         let models = harness.expected.keys().filter(|path| path.ends_with("model.safetensors"));
         assert_eq!(models.count(), runs);
+        if job == Job::Resume {
+            harness.begin();
+        }
         Some(harness)
+    }
+
+    /// Has every folder hold a run that was killed after its last checkpoint.
+    fn begin(&mut self) {
+        let calls = self.calls();
+        let saved = |call: &Call| call.name == "rename" && call.path.ends_with("/checkpoint.safetensors");
+        let last = calls.iter().rfind(|call| saved(call)).unwrap().number + 1;
+        let folder = self.folder();
+        let mut command = self.command(&folder);
+        command.env("FAULT_KIND", "kill").env("FAULT_AT", last.to_string());
+        assert_eq!(command.output().unwrap().status.code(), None);
+        let there = lasting(&folder);
+        let has = |name: &str| there.keys().any(|path| path.ends_with(name));
+        assert!(has("checkpoint.safetensors") && has("checkpoint.previous.safetensors"), "{there:?}");
+        self.begun = Some(folder);
     }
 
     /// A new folder.
     fn folder(&self) -> PathBuf {
         let folder = self.place.path().join(format!("f{}", self.next.fetch_add(1, Ordering::Relaxed)));
-        std::fs::create_dir(&folder).unwrap();
+        match &self.begun {
+            Some(begun) => copy(begun, &folder),
+            None => std::fs::create_dir(&folder).unwrap(),
+        }
         folder
     }
 
@@ -172,7 +198,7 @@ impl Harness {
         let mut command = Command::new(&self.program);
         let plan = self.place.path().join("plan.toml");
         match self.job {
-            Job::Run => command.arg("run").arg("--plan").arg(plan).args(["--index", "0"]),
+            Job::Run | Job::Resume => command.arg("run").arg("--plan").arg(plan).args(["--index", "0"]),
             Job::Sweep => command.arg("sweep").arg(plan).args(["--jobs", "1"]),
         };
         command.args(["--checkpoint-every", "1", "-q", "--out"]).arg(folder.join("sweep"));
@@ -193,6 +219,7 @@ impl Harness {
                 number: words[1].parse().unwrap(),
                 name: words[2].into(),
                 does: words[3].parse().unwrap(),
+                path: words[4..].join(" "),
             };
             of_processes.entry(words[0].into()).or_default().push(call);
         }
@@ -275,6 +302,17 @@ impl Harness {
         };
         std::thread::scope(|scope| (0..jobs.max(1)).for_each(|_| drop(scope.spawn(work))));
         done.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, there) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).unwrap();
+        match path.is_dir() {
+            true => copy(&path, &there),
+            false => drop(std::fs::copy(&path, &there).unwrap()),
+        }
     }
 }
 

@@ -10,7 +10,8 @@
  *                short   a write or read does half of what was asked for
  *                eintr   a call that a signal may interrupt says that one did
  *                kill    SIGKILL; of a write, half arrives first
- *   FAULT_LOG    a file, to which each counted call adds a line: process, number, name, what kind of faults it can have, path
+ *   FAULT_LOG    a file, to which each counted call adds a line: process, number, name, what it does (the bits below),
+ *                path
  *   FAULT_CLOCK  how many times faster the monotonic clock goes: what happens every so many seconds happens at every
  *                look. Timed waits on conditions, whose deadlines are then far away, last until somebody wakes them.
  *

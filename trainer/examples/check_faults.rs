@@ -1,9 +1,18 @@
 //! Has every call to the file layer fail, one at a time and in every way, and checks what becomes of a run; exits with 1
 //! where a fault is not told in one line, or the same command does not repair what it left.
 //!
-//! Run: `cargo run --release -p trainer --example check_faults -- [run|sweep|pairs] [JOBS] [STEP]`: faults of `trainer run`, of
-//! `trainer sweep` (the same call of every process), or pairs of the first fifty calls of `trainer run`; JOBS at a time; of
-//! the faults every STEP-th. It needs `cc`; TMPDIR=/dev/shm spares the disk. `tests/trainer_faults.rs` is a part of it.
+//! Run: `cargo run --release -p trainer --example check_faults -- [run|resume|sweep|pairs] [JOBS] [STEP]`
+//!
+//! | word | faults of |
+//! |---|---|
+//! | `run` | `trainer run`, the default |
+//! | `resume` | the same where it was killed after its last checkpoint |
+//! | `sweep` | `trainer sweep` of two runs: the same call of every process |
+//! | `pairs` | `trainer run`: every two of its first fifty calls |
+//!
+//! JOBS at a time, and of the faults every STEP-th. It needs `cc`; TMPDIR=/dev/shm spares the disk. In the first two the
+//! calls are always the same; how often a sweep looks at its runs depends on time. `tests/trainer_faults.rs` is a part
+//! of it.
 
 #[path = "../../tests/faults/mod.rs"]
 mod faults;
@@ -20,11 +29,19 @@ fn main() -> ExitCode {
     let word = |index: usize, default: &str| words.get(index).map_or(default.to_string(), Clone::clone);
     let (what, jobs, step) = (word(0, "run"), word(1, "1").parse(), word(2, "1").parse());
     let (Ok(jobs), Ok(step @ 1..)) = (jobs, step) else {
-        eprintln!("usage: check_faults [run|sweep|pairs] [JOBS] [STEP]");
+        eprintln!("usage: check_faults [run|resume|sweep|pairs] [JOBS] [STEP]");
         return ExitCode::from(2);
     };
     let program = faults::built_program();
-    let job = if what == "sweep" { Job::Sweep } else { Job::Run };
+    let job = match what.as_str() {
+        "run" | "pairs" => Job::Run,
+        "resume" => Job::Resume,
+        "sweep" => Job::Sweep,
+        _ => {
+            eprintln!("{what} is none of run, resume, sweep, pairs");
+            return ExitCode::from(2);
+        }
+    };
     let Some(harness) = Harness::new(&program, job) else { return ExitCode::FAILURE };
     let calls = harness.calls();
     let all = match what.as_str() {
