@@ -1,7 +1,7 @@
 //! Sweeps as their users meet them: a plan from a file, a process a run, kept, continued, collected whole or in part.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use theory::losses;
 
 fn trainer(args: &[&str]) -> Command {
@@ -182,30 +182,6 @@ fn a_run_that_diverges_is_a_row_until_it_is_tried_again() {
     assert!(std::fs::read_to_string(metrics).unwrap().starts_with("step,epoch"));
 }
 
-#[test]
-fn two_sweeps_share_one_folder() {
-    let place = Place::new(FOUR);
-    let start = || {
-        let mut command =
-            trainer(&["sweep", &place.text("plan.toml"), "--out", &place.text("out"), "--jobs", "1"]);
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-    };
-    let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
-    let said: Vec<String> =
-        both.iter().map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).collect();
-    assert!(both.iter().all(|output| output.status.success()), "{said:?}");
-    assert_eq!(place.states("out"), ["finished"; 4]);
-    for name in place.names("out") {
-        let metrics =
-            std::fs::read_to_string(place.path("out/runs").join(name).join("metrics.jsonl")).unwrap();
-        assert_eq!(metrics.lines().count(), 1, "one epoch, once");
-    }
-    assert_eq!(place.sweep("alone", &["-q"]).0, 0);
-    let [shared, alone] =
-        ["out", "alone"].map(|out| std::fs::read(place.path(out).join("losses.csv")).unwrap());
-    assert!(shared == alone);
-}
-
 /// Each of these takes under a second, although a run has a folder of its own.
 #[test]
 fn a_plan_of_ten_thousand_runs_is_listed_and_collected() {
@@ -261,4 +237,81 @@ fn what_slurm_would_get_is_printed() {
         assert!(stdout.contains(words), "{words}: {stdout}");
     }
     assert!(!place.path("out").exists(), "nothing is made");
+}
+
+#[test]
+fn one_bad_folder_is_not_the_end_of_a_sweep() {
+    let place = Place::new(FOUR);
+    assert_eq!(place.sweep("out", &["-q"]).0, 0);
+    let before = std::fs::read(place.path("out/losses.csv")).unwrap();
+    let names = place.names("out");
+    let file = |run: usize, name: &str| place.path("out/runs").join(&names[run]).join(name);
+    // Another run's model, a mark that is a folder, a baseline that somebody edited.
+    std::fs::copy(file(0, "model.safetensors"), file(1, "model.safetensors")).unwrap();
+    std::fs::remove_file(file(2, "done.json")).unwrap();
+    std::fs::create_dir(file(2, "done.json")).unwrap();
+    for entry in std::fs::read_dir(place.path("out/baselines")).unwrap() {
+        let path = entry.unwrap().path().join("accuracies.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replacen("0.", "0.1", 1)).unwrap();
+    }
+    let accuracies = std::fs::read(place.path("out/accuracy.csv")).unwrap();
+    let (code, _, stderr) = place.sweep("out", &["-q"]);
+    assert!(
+        code == 1 && stderr.contains("is the model of another run") && stderr.contains("done.json"),
+        "{stderr}"
+    );
+    assert_eq!(place.states("out"), ["finished", "failed", "failed", "finished"]);
+    assert!(std::fs::read(place.path("out/accuracy.csv")).unwrap() != accuracies, "two runs are missing");
+    std::fs::remove_file(file(1, "model.safetensors")).unwrap();
+    std::fs::remove_dir(file(2, "done.json")).unwrap();
+    let (code, _, stderr) = place.sweep("out", &["-q"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(std::fs::read(place.path("out/losses.csv")).unwrap() == before);
+    assert!(
+        std::fs::read(place.path("out/accuracy.csv")).unwrap() == accuracies,
+        "baselines are computed again"
+    );
+}
+
+#[test]
+fn runs_are_compared_with_runs_of_the_same_other_settings() {
+    let place =
+        Place::new("[grid]\nlearning_rate = [0.05, 0.5]\nloss = [\"nt-xent\", \"dcl\"]\nseed = [7]\n");
+    let (code, _, stderr) = place.sweep("out", &["-q"]);
+    assert_eq!(code, 0, "{stderr}");
+    let rows = losses::read(&place.path("out/losses.csv")).unwrap();
+    let value = |row: &losses::LossComponents| row.get(losses::Quantity::LinearAccuracyEncoder).unwrap();
+    let of = |rate: usize, loss: usize| {
+        rows.iter().position(|row| {
+            let text = std::fs::read_to_string(place.path("out/plan.jsonl")).unwrap();
+            let rate = ["\"learning_rate\":0.05", "\"learning_rate\":0.5,"][rate];
+            let line = text.lines().find(|line| line.contains(&row.run.run_id)).unwrap();
+            line.contains(rate) && (row.run.loss == "dcl") == (loss == 1)
+        })
+    };
+    let mut csv = csv::Reader::from_path(place.path("out/comparison.csv")).unwrap();
+    let difference = csv.headers().unwrap().iter().position(|name| name == "minus first").unwrap();
+    let found: Vec<f64> = csv
+        .records()
+        .map(Result::unwrap)
+        .filter(|row| {
+            row.iter().any(|cell| cell == "linear, encoder") && row.iter().any(|cell| cell == "dcl")
+        })
+        .map(|row| row[difference].parse().unwrap())
+        .collect();
+    let mut expected: Vec<f64> =
+        [0, 1].map(|rate| value(&rows[of(rate, 1).unwrap()]) - value(&rows[of(rate, 0).unwrap()])).into();
+    let mut found_sorted = found.clone();
+    found_sorted.sort_by(f64::total_cmp);
+    expected.sort_by(f64::total_cmp);
+    assert_eq!(found_sorted.len(), 2);
+    for (a, b) in found_sorted.iter().zip(&expected) {
+        assert!((a - b).abs() < 1e-9, "{found:?} {expected:?}");
+    }
+    // No two rows are alike: a column tells what differs.
+    let accuracies = std::fs::read_to_string(place.path("out/accuracy.csv")).unwrap();
+    let lines: std::collections::BTreeSet<&str> = accuracies.lines().collect();
+    assert!(accuracies.lines().next().unwrap().contains("learning_rate"), "{accuracies}");
+    assert_eq!(lines.len(), accuracies.lines().count());
 }

@@ -24,7 +24,7 @@ const AXES: [Axis; 4] = [
 ];
 
 /// Columns of `losses.csv` that stand in the table already.
-const TOLD: [&str; 8] = [
+pub(super) const TOLD: [&str; 8] = [
     "temperature",
     "dataset",
     "encoder",

@@ -33,7 +33,7 @@ pub fn check(plan: &Plan, runs: &[usize], out: &Path, data: Option<&Path>, jobs:
         split.check()?;
         let here = SamplesId::from(&split.evaluated);
         for (run, _) in plan.runs().iter().zip(&keys).filter(|(_, of)| of == key) {
-            if let Some(there) = state::evaluated(&run_folder(out, &run.name))?.filter(|there| *there != here)
+            if let Some(there) = state::evaluated(&run_folder(out, &run.name)).filter(|there| *there != here)
             {
                 return Err(Error::argument(format!(
                     "{} was measured on other samples (evaluated.checksum: {} there, {} here): choose another folder or remove it",

@@ -1,8 +1,9 @@
 //! Runs against a reference run of the same seed: which negatives, or which loss, makes a difference.
 
+use super::accuracy::TOLD;
 use std::collections::HashMap;
 use theory::losses::{Group, LossComponents, Quantity, group};
-use theory::report::{Cell, Table, mean_and_deviation, mean_interval};
+use theory::report::{Cell, Table, descriptive, mean_and_deviation, mean_interval};
 
 /// The accuracies that are compared.
 const MEASURES: [(Quantity, &str); 3] = [
@@ -26,10 +27,14 @@ pub(super) fn comparison(
     reference: &LossComponents,
     others: &dyn Fn(&LossComponents) -> String,
 ) -> theory::Result<Table> {
-    let headers =
-        ["n = K+1", "t", "negatives", "loss", "effective K", "accuracy", "seeds", "mean", "95 % interval"];
-    let mut headers: Vec<String> = headers.map(String::from).to_vec();
     let groups = group(rows)?;
+    let told = ["dataset", "encoder"];
+    let is_new = |name: &str| told.contains(&name) || !TOLD.contains(&name);
+    let shown: Vec<_> =
+        groups.differing_beside_draws().into_iter().filter(|column| is_new(column.name)).collect();
+    let mut headers: Vec<String> = ["n = K+1", "t", "negatives", "loss"].map(String::from).to_vec();
+    headers.extend(shown.iter().map(|column| column.heading.to_string()));
+    headers.extend(["effective K", "accuracy", "seeds", "mean", "95 % interval"].map(String::from));
     let is_random = |row: &LossComponents| row.selection().is_some_and(|name| name.starts_with("random:"));
     let has_control = groups.iter().any(|group| is_random(group.rows[0]));
     for other in ["first", "random"].into_iter().take(1 + usize::from(has_control)) {
@@ -69,12 +74,15 @@ pub(super) fn comparison(
                 Cell::number(row.temperature),
                 Cell::text(row.selection().unwrap_or("all")),
                 Cell::text(&row.run.loss),
+            ];
+            cells.extend(descriptive(&shown, row));
+            cells.extend([
                 row.run.effective_negatives.map_or(Cell::Missing, |k| Cell::Integer(k as i64)),
                 Cell::text(name),
                 Cell::Integer(values.len() as i64),
                 mean(&values),
                 interval(&values, 3),
-            ];
+            ]);
             for other in [first, control].into_iter().take(1 + usize::from(has_control)) {
                 let differences = differences(other);
                 cells.extend([mean(&differences), interval(&differences, 4)]);

@@ -227,10 +227,10 @@ pub(super) fn forget(folder: &Path) -> Result<()> {
     Ok(files::remove(&folder.join(FAILED))?)
 }
 
-/// The evaluated samples of a run that is done.
-pub(super) fn evaluated(folder: &Path) -> Result<Option<SamplesId>> {
-    let bytes = content(&folder.join(DONE))?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice::<Done>(&bytes).ok()).map(|done| done.evaluated))
+/// The evaluated samples of a run that is done; `None` where nothing says so that can be read.
+pub(super) fn evaluated(folder: &Path) -> Option<SamplesId> {
+    let bytes = content(&folder.join(DONE)).ok()??;
+    Some(serde_json::from_slice::<Done>(&bytes).ok()?.evaluated)
 }
 
 fn write(path: &Path, value: &impl Serialize) -> Result<()> {
