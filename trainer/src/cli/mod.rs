@@ -41,7 +41,9 @@ enum Command {
     )]
     Sweep(Box<sweep::SweepArgs>),
     /// Train and measure one run of a plan, for an engine that starts processes
-    #[command(after_help = "Example: trainer run --plan runs/smoke/plan.jsonl --index 3")]
+    #[command(
+        after_help = "Example: trainer run --plan runs/smoke/plan.jsonl --index 3\nExit codes: 0 done; 75 interrupted, or another process is at it: the same command later; 1 or 2 failed"
+    )]
     Run(run::RunArgs),
     /// Join what the runs of a sweep have left, complete or not: runs.csv, losses.csv, report.html
     #[command(after_help = "Example: trainer collect runs/smoke")]

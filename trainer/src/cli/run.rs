@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use theory::interrupt::Interrupt;
 use trainer::Error;
-use trainer::run::sweep::{claim, run_one};
-use trainer::run::{self, Plan, Progress};
+use trainer::run::sweep::{claim, data_of, run_one};
+use trainer::run::{self, Plan, Progress, Session};
 
 /// Variables in which engines say which task of an array this is.
 const INDEX_OF_ENGINES: [&str; 2] = ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"];
 
 #[derive(Args)]
 pub(super) struct RunArgs {
-    /// The plan: plan.jsonl of a sweep's folder, or any other that `sweep` takes
+    /// The plan: plan.jsonl of a sweep's folder, or, with --out, any other that `sweep` takes
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
     /// Which run, counted from 0 [default: $SLURM_ARRAY_TASK_ID or $JOB_COMPLETION_INDEX]
@@ -34,7 +34,7 @@ pub(super) struct RunArgs {
     /// Threads; the result does not depend on it [default: 1]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(super) threads: Option<u64>,
-    /// Try again what failed before and would fail again
+    /// Also try a run again whose loss, gradient or weights left the finite numbers
     #[arg(long)]
     retry: bool,
     /// Say nothing
@@ -91,7 +91,9 @@ pub(super) fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
         });
     }
     let stop = || interrupt.requested() || abandoned.load(Ordering::Relaxed);
-    let session = args.session.session(&device, true, &stop);
+    // Engines need not know where the data are: the folder of the sweep says it.
+    let data = args.session.data.clone().or_else(|| data_of(out));
+    let session = Session { data: data.as_deref(), ..args.session.session(&device, true, &stop) };
     let task = Progress::new(args.quiet).task(&planned.name, planned.config.epochs);
     let done = run::with_threads(threads(args.threads), || {
         run_one(out, &planned, &session, args.retry, &task, || interrupt.saving())

@@ -68,7 +68,7 @@ impl Collected {
     /// # Errors
     /// The folder holds no sweep; the operating system refuses to read or write.
     pub fn new(path: &Path, failures: &BTreeMap<String, String>) -> Result<Self> {
-        let (plan, _) = open(path)?;
+        let plan = open(path)?;
         let read = || Ok(plan.runs().par_iter().map(|run| SweepRun::read(path, run)).collect());
         let mut runs: Vec<SweepRun> = with_threads(available_threads(), read)?;
         for (run, id) in runs.iter_mut().zip(plan.ids()) {

@@ -69,13 +69,18 @@ pub fn claim(plan: &Plan, path: &Path, data: Option<&Path>) -> Result<Plan> {
     Ok(plan)
 }
 
-/// The plan of a folder that holds a sweep, and where its data stand.
+/// The plan of a folder that holds a sweep.
 ///
 /// # Errors
 /// The folder holds none; its plan cannot be read.
-pub fn open(path: &Path) -> Result<(Plan, Option<PathBuf>)> {
-    let (folder, manifest) = Folder::open(path, KIND)?;
-    Ok((Plan::read(&folder.file(plan::FILE))?, manifest.data))
+pub fn open(path: &Path) -> Result<Plan> {
+    let (folder, _) = Folder::open(path, KIND)?;
+    Plan::read(&folder.file(plan::FILE))
+}
+
+/// Where the data of a sweep stand, as its folder says; `None` where it does not.
+pub fn data_of(path: &Path) -> Option<PathBuf> {
+    Folder::open(path, KIND).ok().and_then(|(_, manifest)| manifest.data)
 }
 
 /// The folder of a run.
