@@ -1,7 +1,6 @@
 //! What programs say: results on standard output, everything else on standard error. Neither has to be there.
 
 use crate::error::{Error, Result};
-use crate::usage::one_line;
 use std::io::Write;
 use std::path::Path;
 
@@ -18,4 +17,10 @@ pub fn print(text: &str) -> Result<()> {
 /// Writes a line to standard error, if that takes it: what is said there is never worth more than the work.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", one_line(line));
+}
+
+/// A text without line breaks and other control characters, which names of files and values may hold.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,6 +1,7 @@
 //! Arguments that cannot be used: one line on the standard error stream, exit code 2. For the programs of the
 //! workspace, so that all report alike.
 
+pub use crate::terminal::one_line;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, FromArgMatches, Parser};
 use std::ffi::OsString;
@@ -122,10 +123,4 @@ fn reason(source: &(dyn std::error::Error + 'static)) -> String {
         true => "is not a number".into(),
         false => source.to_string(),
     }
-}
-
-/// A text without line breaks and other control characters, which names of files and values may hold.
-#[must_use]
-pub fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

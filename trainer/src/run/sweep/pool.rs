@@ -77,6 +77,12 @@ struct Work<'a> {
     /// How often a run was found to be somebody else's, or gave itself up.
     waits: BTreeMap<usize, u32>,
     failures: BTreeMap<String, String>,
+    /// All runs as one task, in epochs.
+    whole: Task,
+    /// Epochs of the runs that ended.
+    epochs: usize,
+    /// How many those are.
+    ended: usize,
 }
 
 impl Pool<'_> {
@@ -85,6 +91,7 @@ impl Pool<'_> {
     /// # Errors
     /// An interruption, after every process has saved where it stands; the program cannot be started.
     pub fn run(&self, plan: &Plan, sweep: &Path, indices: &[usize]) -> Result<BTreeMap<String, String>> {
+        let epochs = indices.iter().map(|&index| plan.runs()[index].config.epochs).sum();
         let mut work = Work {
             pool: self,
             plan,
@@ -95,9 +102,13 @@ impl Pool<'_> {
             attempts: BTreeMap::new(),
             waits: BTreeMap::new(),
             failures: BTreeMap::new(),
+            whole: self.progress.task(&format!("{} runs", indices.len()), epochs),
+            epochs: 0,
+            ended: 0,
         };
         let done = work.all();
         work.end();
+        work.whole.forget();
         done.map(|()| work.failures)
     }
 }
@@ -118,7 +129,8 @@ impl Work<'_> {
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
-                self.workers.iter().for_each(|worker| self.show(worker));
+                let at: usize = self.workers.iter().map(|worker| self.show(worker)).sum();
+                self.whole.at(self.epochs + at, &format!("{} ended", self.ended));
             }
             let now = Instant::now();
             for (index, when) in std::mem::take(&mut self.elsewhere) {
@@ -144,6 +156,7 @@ impl Work<'_> {
                 RunState::Finished { .. } if worker::is_done(self.sweep, planned).unwrap_or(false) => {
                     let task = self.pool.progress.task(&self.plan.title(index), 1);
                     task.finish(&format!("{}, by another process", worker::message(&run)));
+                    self.count(index);
                 }
                 RunState::Running { note, .. } => self.wait_for(index, &note),
                 _ => match self.worker(index) {
@@ -155,6 +168,12 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A run has ended.
+    fn count(&mut self, index: usize) {
+        self.epochs += self.plan.runs()[index].config.epochs;
+        self.ended += 1;
     }
 
     /// Looks at a run again later, which another process is at; the first time it is said.
@@ -212,11 +231,12 @@ impl Work<'_> {
         ["checkpoint.safetensors", "model.safetensors"].into_iter().filter_map(when).max()
     }
 
-    fn show(&self, worker: &Worker) {
+    /// Shows how far a run is; its epochs.
+    fn show(&self, worker: &Worker) -> usize {
         let run = &self.plan.runs()[worker.index];
-        if let RunState::Running { epoch, note } = SweepRun::read(self.sweep, run).state {
-            worker.task.at(epoch, &note);
-        }
+        let RunState::Running { epoch, note } = SweepRun::read(self.sweep, run).state else { return 0 };
+        worker.task.at(epoch, &note);
+        epoch
     }
 
     /// Takes note of a process that has ended; else it goes on.
@@ -232,7 +252,10 @@ impl Work<'_> {
         warnings.for_each(|line| self.pool.progress.line(&format!("{}: {line}", run.name)));
         let code = status.as_ref().map_or(Some(1), ExitStatus::code);
         match (code, &run.state) {
-            (Some(0), RunState::Finished { .. }) => worker.task.finish(&worker::message(&run)),
+            (Some(0), RunState::Finished { .. }) => {
+                worker.task.finish(&worker::message(&run));
+                self.count(worker.index);
+            }
             // Somebody else is at it, or asked this one process to stop: the longer it lasts, the rarer it is tried.
             (Some(code), _) if code == i32::from(EXIT_CODE) => {
                 worker.task.forget();
@@ -252,6 +275,7 @@ impl Work<'_> {
                 };
                 worker.task.finish(&format!("failed: {reason}"));
                 self.failures.insert(self.plan.ids()[worker.index].clone(), reason);
+                self.count(worker.index);
             }
         }
     }
