@@ -234,8 +234,8 @@ impl Work<'_> {
     /// Shows how far a run is; its epochs.
     fn show(&self, worker: &Worker) -> usize {
         let run = &self.plan.runs()[worker.index];
-        let RunState::Running { epoch, note } = SweepRun::read(self.sweep, run).state else { return 0 };
-        worker.task.at(epoch, &note);
+        let RunState::Running { epoch, said, .. } = SweepRun::read(self.sweep, run).state else { return 0 };
+        worker.task.at(epoch, &said);
         epoch
     }
 

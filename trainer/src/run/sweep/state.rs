@@ -60,7 +60,9 @@ pub enum RunState {
     Running {
         /// Epochs done, as far as it is known.
         epoch: usize,
-        /// What the process said last, such as its loss, and where it runs.
+        /// What the process said last, such as its loss.
+        said: String,
+        /// The same, after the process and its machine.
         note: String,
     },
     /// Begun, and nobody is at it.
@@ -163,9 +165,10 @@ fn read(folder: &Path, run: &PlannedRun) -> Result<(RunState, Vec<LossComponents
     if let Some(lease) = ownership(folder)?
         && lease.is_alive(folder)?
     {
-        let said = if lease.note.is_empty() { String::new() } else { format!(": {}", lease.note) };
-        let note = one_line(&format!("process {} on {}{said}", lease.pid, lease.host));
-        return without_rows(RunState::Running { epoch: lease.epoch as usize, note });
+        let said = one_line(&lease.note);
+        let after = if said.is_empty() { String::new() } else { format!(": {said}") };
+        let note = one_line(&format!("process {} on {}{after}", lease.pid, lease.host));
+        return without_rows(RunState::Running { epoch: lease.epoch as usize, said, note });
     }
     if let Some(bytes) = content(&folder.join(FAILED))?
         && let Ok(Failed { id, reason, repeats }) = serde_json::from_slice(&bytes)
