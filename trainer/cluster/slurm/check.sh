@@ -14,7 +14,7 @@ eval "$started"
 
 cat >"$work/plan.toml" <<'TOML'
 preset = "digits"
-epochs = 80
+epochs = 200
 mean_views = 2
 fbar_views = 2
 
@@ -43,9 +43,9 @@ echo "submitted: $(submit --throttle 2)"
 job=$(head -n 1 "$work/sweep/slurm/jobs.txt" | cut -d ' ' -f 1)
 
 until_true 60 "the training of task 0" is_training 0
-until_true 60 "the training of task 1" is_training 1
 # To the script, as when a task is preempted; scancel itself stays on while the task is being queued again.
 timeout 5 scancel --batch --signal=TERM "${job}_0" 2>/dev/null || true
+until_true 60 "the training of task 1" is_training 1
 kill -9 "$(pid_of 1)"
 queued_again() { grep -q "${job}_0: queued again" "$work/sweep/slurm/${job}_0.log"; }
 until_true 20 "the requeue of task 0" queued_again
