@@ -44,7 +44,7 @@ job=$(head -n 1 "$work/sweep/slurm/jobs.txt" | cut -d ' ' -f 1)
 
 until_true 60 "the training of task 0" is_training 0
 # To the script, as when a task is preempted; scancel itself stays on while the task is being queued again.
-timeout 5 scancel --batch --signal=TERM "${job}_0" 2>/dev/null || true
+timeout 5 scancel --batch --signal=TERM "${job}_0" 2>/dev/null &
 until_true 60 "the training of task 1" is_training 1
 kill -9 "$(pid_of 1)"
 queued_again() { grep -q "${job}_0: queued again" "$work/sweep/slurm/${job}_0.log"; }
