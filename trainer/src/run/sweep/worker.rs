@@ -69,8 +69,11 @@ pub fn run_one<G>(
         Ok(()) => Ok(Finished { kept: false, message: message(&SweepRun::read(sweep, run)) }),
         Err(error @ (Error::Interrupted(_) | Error::Busy(_))) => Err(error),
         Err(error) => {
-            // A disk that is full may refuse this, too; the first reason is the one that counts.
-            let _ = state::write_failed(&folder, run, &error);
+            // A run that is done has not failed, although a baseline has. A disk that is full may refuse this, too; the
+            // first reason is the one that counts.
+            if !matches!(SweepRun::read(sweep, run).state, RunState::Finished { .. }) {
+                let _ = state::write_failed(&folder, run, &error);
+            }
             Err(error)
         }
     }
