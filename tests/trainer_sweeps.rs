@@ -182,7 +182,7 @@ fn a_run_that_diverges_is_a_row_until_it_is_tried_again() {
     assert!(std::fs::read_to_string(metrics).unwrap().starts_with("step,epoch"));
 }
 
-/// Each of these takes under a second, although a run has a folder of its own.
+/// Written, listed and collected before any of its runs has begun.
 #[test]
 fn a_plan_of_ten_thousand_runs_is_listed_and_collected() {
     let values: Vec<String> = (0..100).map(|value| value.to_string()).collect();

@@ -8,7 +8,6 @@ use safetensors::SafeTensors;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::HashSet;
 use std::fs::{File, FileType};
-use std::io::ErrorKind;
 use std::path::Path;
 
 /// Opens a regular file to be read, and its length in bytes.
@@ -37,18 +36,6 @@ pub fn open(path: &Path) -> Result<(File, u64)> {
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     check_regular(path)?;
     std::fs::read(path).map_err(|e| Error::io(path, e))
-}
-
-/// Whether something has this name; a link counts as what it leads to.
-///
-/// # Errors
-/// The operating system does not say, such as for a folder that may not be searched.
-pub fn exists(path: &Path) -> Result<bool> {
-    match path.try_exists() {
-        // Below a file there is nothing.
-        Err(e) if e.kind() == ErrorKind::NotADirectory => Ok(false),
-        found => found.map_err(|e| Error::io(path, e)),
-    }
 }
 
 fn check_regular(path: &Path) -> Result<()> {
@@ -103,7 +90,7 @@ pub fn safetensors(bytes: &[u8]) -> std::result::Result<SafeTensors<'_>, String>
 /// assert_eq!(measure::input::one_line("a\nb\0"), "a b ");
 /// ```
 pub fn one_line(message: &str) -> String {
-    message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
+    theory::terminal::one_line(message).chars().take(200).collect()
 }
 
 /// Refuses an object of JSON with a name that comes twice.
@@ -148,8 +135,6 @@ mod tests {
         }
         let file = folder.path().join("file");
         std::fs::write(&file, "abc").unwrap();
-        assert!(exists(&file).unwrap() && !exists(&file.join("below")).unwrap());
-        assert!(!exists(&folder.path().join("none")).unwrap());
         assert_eq!((open(&file).unwrap().1, read(&file).unwrap()), (3, b"abc".to_vec()));
     }
 

@@ -1,7 +1,7 @@
 //! Sweeps whose processes are killed at random moments: the same command, started again until it ends with 0, gives the
 //! files of a sweep that nobody disturbed.
 
-use super::{lasting, said};
+use super::{lasting, said, small_runs};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -12,17 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Four runs of some tenths of a second each.
-pub const PLAN: &str = r#"
-preset = "digits"
-batch_size = 96
-train_samples = 200
-mean_views = 2
-fbar_views = 2
-passes = 1
-[grid]
-epochs = [2, 20]
-seed = [7, 11]
-"#;
+pub const PLAN: &str = small_runs!("epochs = [2, 20]\nseed = [7, 11]\n");
 
 /// Starts after which a sweep that does not end with 0 never will.
 const MOST_STARTS: usize = 20;

@@ -30,18 +30,20 @@ const LASTING: [&str; 7] = [
     "plan.jsonl",
 ];
 
+/// A plan of small runs with these axes.
+macro_rules! small_runs {
+    ($axes:literal) => {
+        concat!(
+            "preset = \"digits\"\nepochs = 2\nbatch_size = 96\ntrain_samples = 200\n",
+            "mean_views = 2\nfbar_views = 2\npasses = 1\n[grid]\n",
+            $axes
+        )
+    };
+}
+pub(crate) use small_runs;
+
 /// Two runs of some tenths of a second each, with three checkpoints.
-pub const PLAN: &str = r#"
-preset = "digits"
-epochs = 2
-batch_size = 96
-train_samples = 200
-mean_views = 2
-fbar_views = 2
-passes = 1
-[grid]
-seed = [7, 11]
-"#;
+pub const PLAN: &str = small_runs!("seed = [7, 11]\n");
 
 /// The kinds of faults with the bit of the calls that can have them, as the log of the shim says it.
 const KINDS: [(&str, u8); 6] =

@@ -5,6 +5,7 @@
 //! then does the function return.
 
 use crate::error::{Error, Place, Result};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Write};
@@ -82,7 +83,32 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
 /// # Errors
 /// The operating system refuses to say.
 pub fn exists(path: &Path) -> Result<bool> {
-    path.try_exists().map_err(|e| Error::io(path, e))
+    match path.try_exists() {
+        Err(e) if is_absence(&e) => Ok(false),
+        found => found.map_err(|e| Error::io(path, e)),
+    }
+}
+
+/// The content of a file; `None` where there is none.
+///
+/// # Errors
+/// The operating system refuses to read.
+pub fn content(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if is_absence(&e) => Ok(None),
+        Err(e) => Err(Error::io(path, e)),
+    }
+}
+
+/// Below a file there is nothing, either.
+fn is_absence(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// SHA-256, as hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Makes a folder and those above it, and brings their names to the disk.
@@ -362,9 +388,14 @@ mod tests {
         remove(&new).unwrap();
         remove(&new).unwrap();
         assert!(!exists(&new).unwrap());
-        // A file on the way is no folder: to look through it fails, or finds nothing, but is never a panic.
+        // Below a file there is nothing, and nothing can be made.
         write_atomically(&old, b"x").unwrap();
-        assert!(exists(&old.join("inside")).is_err() && create_folder(&old.join("inside")).is_err());
+        assert!(!exists(&old.join("inside")).unwrap() && content(&old.join("inside")).unwrap().is_none());
+        assert!(create_folder(&old.join("inside")).is_err());
+        assert_eq!(content(&old).unwrap().unwrap(), b"x");
+        // What cannot be looked at is not absent: a link to itself.
+        std::os::unix::fs::symlink("circle", deep.join("circle")).unwrap();
+        assert!(exists(&deep.join("circle")).is_err() && content(&deep.join("circle")).is_err());
     }
 
     #[test]

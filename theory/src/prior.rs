@@ -236,7 +236,7 @@ impl ClassPrior {
     /// SHA-256 of the items per class, in their order, where the prior was made from counts.
     pub fn digest(&self) -> Option<String> {
         let bytes: Vec<u8> = self.counts()?.iter().flat_map(|count| count.to_le_bytes()).collect();
-        Some(crate::shard::digest(&bytes))
+        Some(crate::files::sha256(&bytes))
     }
 
     /// Classes grouped by equal probability, the likeliest first.

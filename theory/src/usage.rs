@@ -1,7 +1,7 @@
 //! Arguments that cannot be used: one line on the standard error stream, exit code 2. For the programs of the
 //! workspace, so that all report alike.
 
-pub use crate::terminal::one_line;
+use crate::terminal::one_line;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, FromArgMatches, Parser};
 use std::ffi::OsString;

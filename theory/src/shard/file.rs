@@ -10,7 +10,6 @@ use crate::files;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -116,7 +115,7 @@ impl<P: Serialize + DeserializeOwned> File<P> {
         let content = serde_json::to_string(&content)
             .map_err(|e| Error::argument(format!("{} cannot be written: {e}", path.display())))?;
         let (before, between, after) = FRAME;
-        let text = format!("{before}{}{between}{content}{after}", digest(content.as_bytes()));
+        let text = format!("{before}{}{between}{content}{after}", files::sha256(content.as_bytes()));
         files::write_atomically(path, text.as_bytes())
     }
 
@@ -140,18 +139,13 @@ fn refusal(path: &Path, message: impl Into<String>) -> Error {
     Error::data(Place { file: path.display().to_string(), ..Place::default() }, message)
 }
 
-/// SHA-256 in hexadecimal digits.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn parse<P: DeserializeOwned>(path: &Path, text: &str) -> Result<Content<Header, P>> {
     let (before, between, after) = FRAME;
     let framed = text.strip_prefix(before).and_then(|rest| rest.split_once(between));
     let Some((expected, content)) = framed else {
         return Err(refusal(path, "it is no file of a shard that theory wrote"));
     };
-    let content = content.strip_suffix(after).filter(|content| digest(content.as_bytes()) == expected);
+    let content = content.strip_suffix(after).filter(|content| files::sha256(content.as_bytes()) == expected);
     let Some(content) = content else {
         return Err(refusal(
             path,

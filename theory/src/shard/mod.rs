@@ -5,7 +5,6 @@
 
 mod file;
 
-pub(crate) use file::digest;
 pub use file::{File, Header, merge};
 
 use crate::error::{Error, Result};

@@ -65,9 +65,6 @@ struct SlurmArgs {
     sbatch: Vec<String>,
 }
 
-/// Seconds before the time limit at which a run is asked to save.
-const WARNING: u64 = 120;
-
 impl SlurmArgs {
     fn request(&self) -> slurm::Request {
         let cpus = self.cpus.map(|cpus| cpus.to_string());
@@ -81,7 +78,7 @@ impl SlurmArgs {
         let given =
             named.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?)));
         let options = given.chain(self.sbatch.iter().cloned()).collect();
-        slurm::Request { options, throttle: self.throttle.map(|most| most as usize), warning: WARNING }
+        slurm::Request { options, throttle: self.throttle.map(|most| most as usize) }
     }
 }
 

@@ -105,7 +105,7 @@ fn part(folder: &Path, official: &OfficialFiles, prefix: &str) -> Result<Images>
 fn packed_or_not(folder: &Path, name: &str) -> Result<PathBuf> {
     let candidates = [folder.join(format!("{name}.gz")), folder.join(name)];
     for path in candidates {
-        if measure::input::exists(&path)? {
+        if theory::files::exists(&path)? {
             return Ok(path);
         }
     }

@@ -46,7 +46,7 @@ impl Source {
         let names = ["vectors.vec", "vectors.vec.gz", "synonyms.tsv"];
         let mut found = file.map(Path::to_path_buf);
         for kept in folder.into_iter().flat_map(|folder| names.map(|name| folder.join(name))) {
-            if found.is_none() && measure::input::exists(&kept)? {
+            if found.is_none() && theory::files::exists(&kept)? {
                 found = Some(kept);
             }
         }

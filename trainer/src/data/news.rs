@@ -58,7 +58,7 @@ impl Files {
         for train in ["train.csv", "train_subset.csv"] {
             for place in official.places.iter().map(|name| folder.join(name)) {
                 let (train, test) = (place.join(train), place.join("test.csv"));
-                if measure::input::exists(&test)? && measure::input::exists(&train)? {
+                if theory::files::exists(&test)? && theory::files::exists(&train)? {
                     return Ok(Self { folder: place, train, test });
                 }
             }

@@ -61,7 +61,7 @@ impl OfficialFiles {
         let inner = folder.join(name);
         let places = [folder, &inner].into_iter().flat_map(|at| self.places.iter().map(move |c| at.join(c)));
         for place in places {
-            if measure::input::exists(&place)? {
+            if theory::files::exists(&place)? {
                 return Ok(place);
             }
         }

@@ -20,8 +20,8 @@ use crate::optim::OptimiserKind;
 use candle_core::Device;
 use preset::bad;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::path::Path;
+use theory::files::sha256;
 
 /// Whether the classes are known to the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -177,8 +177,7 @@ impl Config {
             let name = file.as_str().and_then(|path| Path::new(path).file_name()?.to_str()).map(Into::into);
             *file = name.unwrap_or(file.clone());
         }
-        let digest = Sha256::digest(table.to_string());
-        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(table.to_string().as_bytes())[..16].into()
     }
 
     /// Checks every setting against its range.

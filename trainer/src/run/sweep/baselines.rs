@@ -1,6 +1,5 @@
 //! What trained encoders are compared with: the same encoder at initialisation, and raw pixels.
 
-use super::state::{content, digest};
 use crate::data::Split;
 use crate::error::Result;
 use crate::loss::LossKind;
@@ -11,7 +10,7 @@ use crate::run::{
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use theory::files;
+use theory::files::{self, content, sha256};
 
 /// The file of a baseline, in its folder.
 const FILE: &str = "accuracies.json";
@@ -48,7 +47,7 @@ struct Found {
 impl Found {
     /// The digest of what it says.
     fn digest(&self) -> String {
-        digest(format!("{:?} {:?}", self.samples, self.accuracies).as_bytes())
+        sha256(format!("{:?} {:?}", self.samples, self.accuracies).as_bytes())
     }
 }
 
@@ -95,7 +94,7 @@ impl Baseline {
                 let samples = format!(
                     "{dataset} {evaluate_on:?} {train_samples:?} {imbalance:?} {evaluate_imbalanced}"
                 );
-                format!("pixels-{}", &digest(samples.as_bytes())[..16])
+                format!("pixels-{}", &sha256(samples.as_bytes())[..16])
             }
         }
     }

@@ -15,12 +15,12 @@ use std::path::Path;
 /// Checkpoints that stand beside each other while a third is written.
 const CHECKPOINTS: u64 = 3;
 
-/// Whether these runs of a plan, by their index, `jobs` at a time, can be trained and measured into the folder `out`: nothing is claimed, and
-/// nothing trained, before.
+/// Whether these runs of a plan, by their index, `jobs` at a time, can be trained and measured into the folder `out`:
+/// nothing is claimed, and nothing trained, before.
 ///
 /// # Errors
-/// Data that cannot be read, or lack a class; settings that do not fit the samples; a run that is done, on other samples; a disk without room for the
-/// checkpoints and models.
+/// Data that cannot be read, or lack a class; settings that do not fit the samples; a run that is done, on other samples;
+/// a disk without room for the checkpoints and models.
 pub fn check(plan: &Plan, runs: &[usize], out: &Path, data: Option<&Path>, jobs: usize) -> Result<()> {
     let keys: Vec<String> = plan.runs().iter().map(|run| format!("{:?}", run.config.data(data))).collect();
     let mut of_data: BTreeMap<&String, Vec<&PlannedRun>> = BTreeMap::new();
@@ -126,11 +126,10 @@ fn missing_checkpoints(folder: &Path) -> u64 {
 fn check_room(folder: &Path, needed: u64, runs: usize) -> Result<()> {
     let folder = std::path::absolute(folder).map_err(|e| Error::io(folder, e))?;
     let Some(there) = folder.ancestors().find(|place| place.is_dir()) else { return Ok(()) };
-    // A file system that does not say how full it is is no reason not to begin.
-    let Ok(found) = rustix::fs::statvfs(there) else { return Ok(()) };
-    if found.f_blocks == 0 {
+    // A file system that does not say how full it is, or has no blocks, is no reason not to begin.
+    let Some(found) = rustix::fs::statvfs(there).ok().filter(|found| found.f_blocks > 0) else {
         return Ok(());
-    }
+    };
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     match free < needed {
         true => Err(Error::argument(format!(

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use theory::files;
 use theory::losses::{self, LossComponents};
 use theory::report::{self, Cell, Format, Section, Table};
-use theory::usage::one_line;
+use theory::terminal::one_line;
 
 /// Groups of runs above which a report would be no page that anybody reads: tables as CSV are written all the same.
 const MOST_GROUPS: usize = 500;
@@ -83,8 +83,9 @@ impl Collected {
             runs.iter().filter(is_wanted).flat_map(|run| run.rows.iter().cloned()).collect()
         };
         let (rows, references) = (of(false), of(true));
-        if !references.is_empty() {
-            losses::write(&path.join("supervised.csv"), &references)?;
+        match references.is_empty() {
+            true => files::remove(&path.join("supervised.csv"))?,
+            false => losses::write(&path.join("supervised.csv"), &references)?,
         }
         let report = match rows.is_empty() {
             true => {
@@ -187,14 +188,18 @@ impl Report {
         let accuracies = accuracy_table(path, &configs, rows, references)?;
         write(path, "accuracy.csv", &accuracies.to_text(Format::Csv))?;
         let compared = compared(runs, rows)?;
-        if let Some(table) = &compared {
-            write(path, "comparison.csv", &table.to_text(Format::Csv))?;
+        match &compared {
+            Some(table) => write(path, "comparison.csv", &table.to_text(Format::Csv))?,
+            None => files::remove(&path.join("comparison.csv"))?,
         }
         let groups = losses::group(rows)?;
         let (measured, bounds) =
             (report::measured_table(&groups), report::bounds_table(&groups, theory::bounds::all()));
         let page = match groups.iter().count() > MOST_GROUPS {
-            true => None,
+            true => {
+                write(path, "bounds.csv", &bounds.to_text(Format::Csv))?;
+                None
+            }
             false => {
                 let mut sections = vec![Section {
                     title: "Trained and not trained".into(),

@@ -92,18 +92,17 @@ fn run_folder(sweep: &Path, name: &str) -> PathBuf {
 const MOST_LINES: usize = 100;
 
 /// Says which runs are not done again.
-fn tell_of_kept(plan: &Plan, path: &Path, missing: &[usize], pool: &Pool<'_>) -> Result<()> {
+fn tell_of_kept(plan: &Plan, path: &Path, missing: &[usize], pool: &Pool<'_>) {
     let kept: Vec<usize> =
         (0..plan.runs().len()).filter(|index| missing.binary_search(index).is_err()).collect();
     if kept.len() > MOST_LINES {
         pool.progress.line(&format!("{} runs kept from before", kept.len()));
-        return Ok(());
+        return;
     }
     for index in kept {
         let run = SweepRun::read(path, &plan.runs()[index]);
         pool.progress.line(&format!("{}: {}, kept from before", plan.title(index), worker::message(&run)));
     }
-    Ok(())
 }
 
 /// Does what is missing of a plan in the folder `path`, with the processes of `pool`, and joins everything.
@@ -117,7 +116,7 @@ pub fn sweep(plan: &Plan, path: &Path, pool: &Pool<'_>, data: Option<&Path>) -> 
     // The lines of the folder's plan, which keep their places.
     let plan = &claim(plan, path, data)?;
     let missing = missing(plan, path, pool)?;
-    tell_of_kept(plan, path, &missing, pool)?;
+    tell_of_kept(plan, path, &missing, pool);
     let done = pool.run(plan, path, &missing);
     let failures = done.as_ref().map_or_else(|_| BTreeMap::new(), Clone::clone);
     let collected = Collected::new(path, &failures);
@@ -129,15 +128,21 @@ pub fn sweep(plan: &Plan, path: &Path, pool: &Pool<'_>, data: Option<&Path>) -> 
     Ok(collected)
 }
 
-/// The runs of a plan that are not done, by their index.
-fn missing(plan: &Plan, path: &Path, pool: &Pool<'_>) -> Result<Vec<usize>> {
-    let is_missing = |run: &PlannedRun| match SweepRun::read(path, run).state {
-        RunState::Failed { repeats, .. } => pool.retry || !repeats,
+/// How far a run is about which there is something to do; with `retry` also about one that would fail again.
+fn to_do(path: &Path, run: &PlannedRun, retry: bool) -> Option<RunState> {
+    let state = SweepRun::read(path, run).state;
+    let is_wanted = match state {
+        RunState::Failed { repeats, .. } => retry || !repeats,
         // What cannot be looked at is tried: the run itself then says what is wrong.
         RunState::Finished { .. } => !worker::is_done(path, run).unwrap_or(false),
         _ => true,
     };
-    let found = || Ok(plan.runs().par_iter().map(is_missing).collect());
+    is_wanted.then_some(state)
+}
+
+/// The runs of a plan that are not done, by their index.
+fn missing(plan: &Plan, path: &Path, pool: &Pool<'_>) -> Result<Vec<usize>> {
+    let found = || Ok(plan.runs().par_iter().map(|run| to_do(path, run, pool.retry).is_some()).collect());
     let found: Vec<bool> = with_threads(available_threads(), found)?;
     Ok((0..found.len()).filter(|&index| found[index]).collect())
 }

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use theory::interrupt::EXIT_CODE;
 
@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(10);
 const LOOK: Duration = Duration::from_millis(500);
 /// The pause before a run is tried again that gave itself up grows so often to twice its length: to half a minute.
 const MOST_DOUBLINGS: u32 = 6;
-/// How often a run is started again that something killed, with nothing saved in between.
+/// How often a run may be killed, with nothing saved in between, before it counts as failed.
 const ATTEMPTS: usize = 3;
 
 /// What the processes may use.
@@ -57,8 +57,8 @@ struct Worker {
     child: Child,
     /// Closed when this process ends, however that happens; the worker then saves and stops.
     lifeline: Option<ChildStdin>,
-    said: Arc<Mutex<Vec<String>>>,
-    reader: Option<std::thread::JoinHandle<()>>,
+    /// Gives the lines of its standard error when that ends.
+    said: Option<JoinHandle<Vec<String>>>,
     task: Task,
     /// What was saved when it began.
     saved: Option<std::time::SystemTime>,
@@ -89,7 +89,7 @@ impl Pool<'_> {
     /// Runs these lines of a plan in the folder of a sweep; why each failed that did, by its id.
     ///
     /// # Errors
-    /// An interruption, after every process has saved where it stands; the program cannot be started.
+    /// An interruption, after every process has saved where it stands.
     pub fn run(&self, plan: &Plan, sweep: &Path, indices: &[usize]) -> Result<BTreeMap<String, String>> {
         let epochs = indices.iter().map(|&index| plan.runs()[index].config.epochs).sum();
         let mut work = Work {
@@ -123,7 +123,7 @@ impl Work<'_> {
                     "interrupted with {left} runs to do; the same command goes on"
                 )));
             }
-            self.start()?;
+            self.start();
             for worker in std::mem::take(&mut self.workers) {
                 self.look_at(worker);
             }
@@ -145,11 +145,11 @@ impl Work<'_> {
     }
 
     /// Fills the free places.
-    fn start(&mut self) -> Result<()> {
+    fn start(&mut self) {
         while self.workers.len() < self.pool.resources.jobs.max(1)
             && let Some(index) = self.waiting.pop_front()
         {
-            let planned = self.plan.run(index)?;
+            let planned = &self.plan.runs()[index];
             let run = SweepRun::read(self.sweep, planned);
             match run.state {
                 // Another process did it meanwhile.
@@ -161,13 +161,15 @@ impl Work<'_> {
                 RunState::Running { note, .. } => self.wait_for(index, &note),
                 _ => match self.worker(index) {
                     Ok(worker) => self.workers.push(worker),
-                    Err(error) => {
-                        drop(self.failures.insert(self.plan.ids()[index].clone(), error.to_string()))
-                    }
+                    Err(error) => self.fail(index, error.to_string()),
                 },
             }
         }
-        Ok(())
+    }
+
+    fn fail(&mut self, index: usize, reason: String) {
+        self.failures.insert(self.plan.ids()[index].clone(), reason);
+        self.count(index);
     }
 
     /// A run has ended.
@@ -208,20 +210,16 @@ impl Work<'_> {
         }
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| Error::io(program, e))?;
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let reader = child.stderr.take().map(|stderr| {
-            let said = Arc::clone(&said);
+        let said = child.stderr.take().map(|stderr| {
+            let lines = BufReader::new(stderr).split(b'\n').map_while(std::result::Result::ok);
             std::thread::spawn(move || {
-                for line in BufReader::new(stderr).split(b'\n').map_while(std::result::Result::ok) {
-                    let line = String::from_utf8_lossy(&line).into_owned();
-                    said.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-                }
+                lines.map(|line| String::from_utf8_lossy(&line).into_owned()).collect()
             })
         });
         let run = &self.plan.runs()[index];
         let task = self.pool.progress.task(&self.plan.title(index), run.config.epochs);
         let (lifeline, saved) = (child.stdin.take(), self.saved(index));
-        Ok(Worker { index, slot, child, lifeline, said, reader, task, saved })
+        Ok(Worker { index, slot, child, lifeline, said, task, saved })
     }
 
     /// When the run saved last.
@@ -274,8 +272,7 @@ impl Work<'_> {
                     _ => status.map_or_else(|lost| lost, ended),
                 };
                 worker.task.finish(&format!("failed: {reason}"));
-                self.failures.insert(self.plan.ids()[worker.index].clone(), reason);
-                self.count(worker.index);
+                self.fail(worker.index, reason);
             }
         }
     }
@@ -304,10 +301,7 @@ impl Work<'_> {
 impl Worker {
     /// What it said, all of it: it has ended.
     fn hear(&mut self) -> Vec<String> {
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
-        std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner))
+        self.said.take().and_then(|said| said.join().ok()).unwrap_or_default()
     }
 
     fn ask_to_stop(&mut self) {

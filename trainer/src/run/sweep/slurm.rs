@@ -4,11 +4,10 @@
 //! [`Submission::submit`] gives them to `sbatch`. A task does one run of the plan. Asked to stop, as before the time
 //! limit, the run saves a checkpoint and ends with 75, and the script asks for its task to be queued again.
 
-use super::worker::is_done;
-use super::{RunState, SweepRun};
+use super::{RunState, to_do};
 use crate::error::{Error, Result};
 use crate::run::plan::{FILE, Plan};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -20,6 +19,9 @@ const TASKS: usize = 1000;
 
 /// How often a task queues itself again: a run that never comes to a checkpoint within its time must end.
 const MOST_RESTARTS: usize = 1000;
+
+/// Seconds before the time limit at which a run is asked to save.
+const WARNING: u64 = 120;
 
 /// The folder of scripts, logs and the list of jobs.
 const FOLDER: &str = "slurm";
@@ -37,8 +39,6 @@ pub struct Request {
     pub options: Vec<String>,
     /// Tasks at a time; `None`: as many as Slurm likes.
     pub throttle: Option<usize>,
-    /// Seconds before the time limit at which a run is asked to save.
-    pub warning: u64,
 }
 
 impl Request {
@@ -81,7 +81,7 @@ impl Submission<'_> {
         // Infallible: the target is a text.
         let _ = writeln!(text, "#SBATCH --output=\"{}/{FOLDER}/%A_%a.log\"", pattern(&sweep));
         let _ = writeln!(text, "#SBATCH --open-mode=append\n#SBATCH --requeue");
-        let _ = writeln!(text, "#SBATCH --signal=B:USR1@{}", self.request.warning);
+        let _ = writeln!(text, "#SBATCH --signal=B:USR1@{}", WARNING);
         for option in &self.request.options {
             let _ = writeln!(text, "#SBATCH {option}");
         }
@@ -108,6 +108,7 @@ task=${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}
 state=$(squeue --noheader --format=%T --jobs="$task" 2>/dev/null)
 if [ "$code" -eq 75 ] && [ "${{state:-RUNNING}}" = RUNNING ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {} ]; then
     echo "$task: queued again"
+    # Which ends this script, a moment later.
     scontrol requeue "$task" && sleep 60
 fi
 exit "$code"
@@ -211,28 +212,18 @@ exit "$code"
 /// The operating system refuses; `squeue` cannot be asked where jobs were submitted before.
 pub fn missing(plan: &Plan, sweep: &Path, retry: bool) -> Result<Vec<usize>> {
     let queued = queued(sweep)?;
-    let mut missing = Vec::new();
-    for (index, run) in plan.runs().iter().enumerate() {
-        let wanted = match SweepRun::read(sweep, run).state {
-            RunState::Finished { .. } => !is_done(sweep, run)?,
-            RunState::Running { .. } => false,
-            RunState::Failed { repeats: true, .. } => retry,
-            _ => true,
-        };
-        if wanted && !queued.contains(&index) {
-            missing.push(index);
-        }
-    }
-    Ok(missing)
+    let is_missing = |index: &usize| {
+        let state = to_do(sweep, &plan.runs()[*index], retry);
+        state.is_some_and(|state| !matches!(state, RunState::Running { .. })) && !queued.contains(index)
+    };
+    Ok((0..plan.runs().len()).filter(is_missing).collect())
 }
 
 /// The runs that Slurm has in its queue, or at work, of the jobs that were submitted for a sweep.
-fn queued(sweep: &Path) -> Result<Vec<usize>> {
+fn queued(sweep: &Path) -> Result<BTreeSet<usize>> {
     let path = sweep.join(FOLDER).join(JOBS);
-    if !files::exists(&path)? {
-        return Ok(Vec::new());
-    }
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
+    let Some(bytes) = files::content(&path)? else { return Ok(BTreeSet::new()) };
+    let text = String::from_utf8_lossy(&bytes);
     let known = text.lines().filter_map(|line| line.split_once(' '));
     let offsets: BTreeMap<&str, usize> =
         known.filter_map(|(job, offset)| Some((job, offset.parse().ok()?))).collect();
@@ -246,11 +237,7 @@ fn queued(sweep: &Path) -> Result<Vec<usize>> {
 
 fn note(sweep: &Path, job: &str, offset: usize) -> Result<()> {
     let path = sweep.join(FOLDER).join(JOBS);
-    let before = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(Error::io(&path, e)),
-    };
+    let before = String::from_utf8_lossy(&files::content(&path)?.unwrap_or_default()).into_owned();
     Ok(files::write_atomically(&path, format!("{before}{job} {offset}\n").as_bytes())?)
 }
 
@@ -269,7 +256,7 @@ fn output(command: &mut Command) -> Result<String> {
             "{name} cannot be started ({e}): is this a machine of a Slurm cluster? --dry-run prints what would be submitted"
         ))
     })?;
-    let text = |bytes: &[u8]| theory::usage::one_line(String::from_utf8_lossy(bytes).trim());
+    let text = |bytes: &[u8]| theory::terminal::one_line(String::from_utf8_lossy(bytes).trim());
     match found.status.success() {
         true => Ok(String::from_utf8_lossy(&found.stdout).into_owned()),
         false => Err(Error::Failed(format!("{name} refused: {}", text(&found.stderr)))),
@@ -347,13 +334,13 @@ mod tests {
     #[test]
     fn scripts_say_all_that_the_cluster_must_know() {
         let options = ["--partition=gpu", "--gres=gpu:1"].map(String::from).to_vec();
-        let request = Request { options, throttle: None, warning: 90 };
+        let request = Request { options, throttle: None };
         let one = submission(vec![3], &request);
         let script = one.array_script().unwrap();
         for line in [
             "#SBATCH --partition=gpu\n",
             "#SBATCH --gres=gpu:1\n",
-            "#SBATCH --signal=B:USR1@90\n",
+            "#SBATCH --signal=B:USR1@120\n",
             "#SBATCH --requeue\n",
             "#SBATCH --output=\"/sweeps/one/slurm/%A_%a.log\"\n",
             "/opt/trainer run --plan /sweeps/one/plan.jsonl --data '/my data' --index $((${TRAINER_OFFSET:-0} + SLURM_ARRAY_TASK_ID)) &\n",

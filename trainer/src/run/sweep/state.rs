@@ -6,12 +6,10 @@ use crate::run::plan::PlannedRun;
 use crate::run::train::{FAILED, ownership};
 use crate::run::{Config, SamplesId};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::io::ErrorKind;
 use std::path::Path;
-use theory::files;
+use theory::files::{self, content, sha256};
 use theory::losses::{self, LossComponents};
-use theory::usage::one_line;
+use theory::terminal::one_line;
 
 /// Written last: the run is trained, measured, and all of it is on the disk.
 const DONE: &str = "done.json";
@@ -127,7 +125,7 @@ impl Done {
     /// The digest of what it says.
     fn digest(&self) -> String {
         let Self { id, loss, evaluated, losses, .. } = self;
-        digest(format!("{id} {loss:?} {} {} {losses}", evaluated.count, evaluated.checksum).as_bytes())
+        sha256(format!("{id} {loss:?} {} {} {losses}", evaluated.count, evaluated.checksum).as_bytes())
     }
 }
 
@@ -137,20 +135,6 @@ struct Failed {
     id: String,
     reason: String,
     repeats: bool,
-}
-
-/// SHA-256, in hexadecimal digits.
-pub(super) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The content of a file; `None` where there is none.
-pub(super) fn content(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(Error::io(path, e)),
-    }
 }
 
 fn read(folder: &Path, run: &PlannedRun) -> Result<(RunState, Vec<LossComponents>)> {
@@ -198,7 +182,7 @@ fn finished(
     }
     let path = folder.join(LOSSES);
     let Some(bytes) = content(&path)? else { return Ok(Err(format!("{LOSSES} is missing"))) };
-    if digest(&bytes) != done.losses {
+    if sha256(&bytes) != done.losses {
         return Ok(Err(format!("{LOSSES} is not what the sweep measured")));
     }
     let rows = losses::read_from(&String::from_utf8_lossy(&bytes), &path.display().to_string())?;
@@ -210,7 +194,7 @@ pub(super) fn write_done(folder: &Path, run: &PlannedRun, loss: f64, evaluated: 
     let path = folder.join(LOSSES);
     let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
     let loss = loss.is_finite().then_some(loss);
-    let mut done = Done { id: run.id(), loss, evaluated, losses: digest(&bytes), sha256: String::new() };
+    let mut done = Done { id: run.id(), loss, evaluated, losses: sha256(&bytes), sha256: String::new() };
     done.sha256 = done.digest();
     write(&folder.join(DONE), &done)?;
     Ok(files::remove(&folder.join(FAILED))?)

@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+use theory::files::content;
 
 /// The file that is locked.
 pub(super) const LOCK: &str = "lock";
@@ -73,7 +74,7 @@ pub struct Lease {
 impl Lease {
     /// That of a folder; `None` if there is none, or none that is whole.
     fn read(folder: &Path) -> Result<Option<Self>> {
-        Ok(bytes(&folder.join(OWNER))?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        Ok(content(&folder.join(OWNER))?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -279,25 +280,30 @@ impl Shared {
 
     fn verify(&self) -> Result<()> {
         let own = self.state().lease.clone();
-        for left in (0..TRIES).rev() {
-            match bytes(&self.folder.join(OWNER))? {
-                // Somebody removed it, or moved it for a moment to look at it; nobody has put another there.
-                None => {
-                    if create(&self.folder, &own)? {
-                        return Ok(());
-                    }
-                }
-                Some(found) => match serde_json::from_slice::<Lease>(&found) {
-                    Ok(found) if found.nonce == own.nonce => return Ok(()),
-                    Ok(found) => return Err(taken_over(&self.folder, Some(&found))),
-                    // It is being created by somebody else, perhaps.
-                    Err(_) if left > 0 => std::thread::sleep(BETWEEN_TRIES),
-                    Err(_) => break,
-                },
-            }
-        }
-        Err(taken_over(&self.folder, None))
+        holds(&self.folder, &own)?.map_err(|other| taken_over(&self.folder, other.as_ref()))
     }
+}
+
+/// Whether the lease in a folder is this one; else whose it is. One that is missing is put there again.
+fn holds(folder: &Path, own: &Lease) -> Result<std::result::Result<(), Option<Lease>>> {
+    for left in (0..TRIES).rev() {
+        match content(&folder.join(OWNER))? {
+            // Somebody removed it, or moved it for a moment to look at it; nobody has put another there.
+            None => {
+                if create(folder, own)? {
+                    return Ok(Ok(()));
+                }
+            }
+            Some(found) => match serde_json::from_slice::<Lease>(&found) {
+                Ok(found) if found.nonce == own.nonce => return Ok(Ok(())),
+                Ok(found) => return Ok(Err(Some(found))),
+                // It is being created by somebody else, perhaps.
+                Err(_) if left > 0 => std::thread::sleep(BETWEEN_TRIES),
+                Err(_) => break,
+            },
+        }
+    }
+    Ok(Err(None))
 }
 
 /// Locks the folder; `None` where the file system knows no locks.
@@ -329,7 +335,7 @@ fn knows_no_locks(error: &std::io::Error) -> bool {
 fn claim(here: &Here, folder: &Path, own: &Lease, locked: bool, stop: &dyn Fn() -> bool) -> Result<()> {
     let path = folder.join(OWNER);
     for _ in 0..TRIES {
-        if let Some(seen) = bytes(&path)? {
+        if let Some(seen) = content(&path)? {
             let lease: Option<Lease> = serde_json::from_slice(&seen).ok();
             let is_dead = locked && lease.as_ref().is_some_and(|lease| here.is_of(lease));
             if !is_dead {
@@ -337,12 +343,9 @@ fn claim(here: &Here, folder: &Path, own: &Lease, locked: bool, stop: &dyn Fn() 
             }
             clear(folder, own, &seen)?;
         }
-        if create(folder, own)? {
-            // Read back: what counts is what others see.
-            return match Lease::read(folder)? {
-                Some(found) if found.nonce == own.nonce => Ok(()),
-                found => Err(busy(folder, found.as_ref())),
-            };
+        // Read back: what counts is what others see. Another's lease is watched in turn: its owner may have given up, too.
+        if create(folder, own)? && holds(folder, own)?.is_ok() {
+            return Ok(());
         }
     }
     Err(busy(folder, Lease::read(folder)?.as_ref()))
@@ -371,7 +374,7 @@ fn watch(
             )));
         }
         std::thread::sleep((here.lease / 60).min(REPORT / 2));
-        match bytes(&folder.join(OWNER))? {
+        match content(&folder.join(OWNER))? {
             Some(found) if found == seen => {}
             Some(found) => return Err(busy(folder, serde_json::from_slice(&found).ok().as_ref())),
             None => return Ok(()),
@@ -389,7 +392,7 @@ fn clear(folder: &Path, own: &Lease, seen: &[u8]) -> Result<()> {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(Error::io(&path, e)),
     }
-    let moved = bytes(&aside)?.unwrap_or_default();
+    let moved = content(&aside)?.unwrap_or_default();
     let living = (moved != seen).then(|| serde_json::from_slice::<Lease>(&moved).ok());
     if living.is_some() {
         put_back(&path, &moved);
@@ -419,15 +422,6 @@ fn create(folder: &Path, lease: &Lease) -> Result<bool> {
         }
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(Error::io(&path, e)),
-    }
-}
-
-/// The content of a file; `None` if there is none.
-fn bytes(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io(path, e)),
     }
 }
 
