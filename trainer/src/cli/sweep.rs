@@ -129,13 +129,13 @@ fn print_tables(report: &Report) -> Result<()> {
 /// The runs, and how far they are.
 fn list(args: &SweepArgs, plan: &Plan) -> Result<()> {
     let plan = plan.as_in(&args.out)?;
-    let mut table = Table::new(["index", "id", "name", "state", "reason"]);
+    let mut table = Table::new(["index", "id", "run", "state", "reason"]);
     for (index, (run, id)) in plan.runs().iter().zip(plan.ids()).enumerate() {
         let state = SweepRun::read(&args.out, run).state;
         table.push(vec![
             Cell::Integer(index as i64),
             Cell::text(id),
-            Cell::text(&run.name),
+            Cell::Text(plan.label(index)),
             Cell::text(state.name()),
             Cell::text(state.reason()),
         ]);

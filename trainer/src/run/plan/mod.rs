@@ -121,11 +121,15 @@ impl Plan {
         })
     }
 
-    /// What a reader of progress wants to know of a run: its place, and its name, or, where that is an id, the settings in
-    /// which the runs of the plan differ.
+    /// The place of a run and its [label](Self::label), as progress shows them.
     pub fn title(&self, index: usize) -> String {
-        let (run, count) = (&self.runs[index], self.runs.len());
-        let name = match run.name == self.ids[index] && !self.varied.is_empty() {
+        format!("[{}/{}] {}", index + 1, self.runs.len(), self.label(index))
+    }
+
+    /// The name of a run, or, where that is its id, the settings in which the runs of the plan differ.
+    pub fn label(&self, index: usize) -> String {
+        let run = &self.runs[index];
+        match run.name == self.ids[index] && !self.varied.is_empty() {
             true => {
                 let values = flat(&run.config);
                 let told = |key: &String| {
@@ -136,8 +140,7 @@ impl Plan {
                 self.varied.iter().map(told).collect::<Vec<_>>().join(", ")
             }
             false => run.name.clone(),
-        };
-        format!("[{}/{count}] {name}", index + 1)
+        }
     }
 
     /// As it is written: one run a line.
