@@ -6,7 +6,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 program=$(realpath "$1")
 python=$2
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" || true' EXIT
 plan=$here/../plans/smoke.toml
 "$program" sweep "$plan" --out "$work/local" --quiet >/dev/null
 "$python" "$here/submitit_sweep.py" "$program" "$plan" "$work/submitit" local

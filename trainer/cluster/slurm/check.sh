@@ -8,7 +8,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 program=$(realpath "${1:-$here/../../../target/debug/trainer}")
 work=$(mktemp -d)
-trap '"$here/one_node.sh" stop "$work/slurm" >/dev/null 2>&1; rm -rf "$work"' EXIT
+trap '"$here/one_node.sh" stop "$work/slurm" >/dev/null 2>&1 || true; rm -rf "$work" || true' EXIT
 started=$("$here/one_node.sh" start "$work/slurm") || { echo "skipped: no Slurm can be started here"; exit 0; }
 eval "$started"
 

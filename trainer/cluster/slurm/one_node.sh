@@ -9,14 +9,6 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 export PATH
 
-stop() {
-    local pid
-    for pid in "$1"/*.pid; do
-        [ -f "$pid" ] && kill "$(cat "$pid")" 2>/dev/null || true
-    done
-    rm -f "$1/munge.key"
-}
-
 wait_for() { # SECONDS COMMAND…: until the command succeeds
     local left=$(($1 * 10))
     shift
@@ -25,6 +17,23 @@ wait_for() { # SECONDS COMMAND…: until the command succeeds
         [ "$left" -gt 0 ] || return 1
         sleep 0.1
     done
+}
+
+is_gone() { ! grep -q "^State:[[:space:]]*[^ZX]" "/proc/$1/status"; } # a zombie writes nothing
+
+stop() { # returns when the daemons have ended: until then they write into the folder
+    local file pid
+    local pids=()
+    for file in "$1"/*.pid; do
+        [ -f "$file" ] && pids+=("$(cat "$file")")
+    done
+    for pid in "${pids[@]}"; do
+        kill "$pid" 2>/dev/null || true
+    done
+    for pid in "${pids[@]}"; do
+        wait_for 20 is_gone "$pid" || kill -9 "$pid" 2>/dev/null || true
+    done
+    rm -f "$1/munge.key"
 }
 
 is_idle() { [ "$(sinfo --noheader --format=%T)" = idle ]; }
