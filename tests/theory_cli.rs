@@ -616,3 +616,49 @@ fn what_cannot_be_looked_at_is_an_error() {
     assert!(std::process::Command::new("mkfifo").arg(path("piped/report.html")).status().unwrap().success());
     fails(&["report", &path("losses.csv"), "--out", &path("piped")], 2, &["holds no report"]);
 }
+
+#[test]
+fn counts_of_a_folder_become_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path).to_str().unwrap().to_string();
+    for (class, number) in [("cat", 3), ("dog", 1)] {
+        std::fs::create_dir_all(at(&format!("images/train/{class}"))).unwrap();
+        for image in 0..number {
+            std::fs::write(at(&format!("images/train/{class}/{image}.jpg")), b"").unwrap();
+        }
+    }
+    let (code, stdout, stderr) = run(&["counts", &at("images")]);
+    assert_eq!((code, stdout.as_str()), (0, "3\n1\n"));
+    // T: 1/(3/4) + 1/(1/4) − 1.
+    assert!(
+        stderr.contains("4 samples of 2 classes, 1 to 3 a class") && stderr.contains("4.33 draws"),
+        "{stderr}"
+    );
+    assert_eq!(
+        run(&["counts", &at("images"), "--out", &at("counts.txt"), "-q"]),
+        (0, String::new(), String::new())
+    );
+    let counts = at("counts.txt");
+    let advice = json(&["advise", "--counts", &counts, "--negatives", "2", "--batch", "2"]);
+    let rows = advice["negatives"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["negatives"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(rows[0]["upsilon"], 0.375);
+    assert_eq!(
+        (&rows[1]["queue_misses_a_class"], &rows[1]["same_class_negatives"]),
+        (&0.625.into(), &1.25.into())
+    );
+    for row in rows {
+        assert!(row["least_loss"].as_f64() < row["least_loss_of_classes"].as_f64(), "{row}");
+    }
+    let bounds = advice["bounds"].as_array().unwrap();
+    let of = |key: &str| bounds.iter().find(|row| row["bound"] == key).unwrap();
+    assert_eq!(of("submodular")["from_negatives"], 1);
+    assert_eq!(of("submodular")["no_encoder_below"], "yes");
+    assert!(of("ash")["from_negatives"].as_str().unwrap().contains("equally frequent"));
+    let with = |arguments: &[&'static str]| [&["advise", "--classes", "10"], arguments].concat();
+    fails_and_writes_nothing(&with(&["--batch", "1"]), 2, &["--batch 1"]);
+    fails_and_writes_nothing(&with(&["--temperature", "0"]), 2, &["temperature 0"]);
+    fails_and_writes_nothing(&["advise", "--classes", "1"], 2, &["at least 2"]);
+    fails_and_writes_nothing(&["counts", &at("images/train/cat")], 2, &["no folders, one a class"]);
+    fails_and_writes_nothing(&["counts", &at("nowhere")], 1, &["nowhere"]);
+}

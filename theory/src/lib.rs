@@ -9,6 +9,7 @@
 //! # The book
 //! | page | quantity |
 //! |---|---|
+//! | [`class_counts`] | samples per class of a data set on disk |
 //! | [`prior`], [`sampling`] | the law of a label: uniform, counts or weights; drawn with or without replacement |
 //! | [`coverage`] | υ = P(n draws show every class): floating point with a certificate, exact integers, curves, given the anchor's class |
 //! | [`coverage::expected_draws`] | the collector's time T: expectation, deviation, quantiles, P(T = n) |
@@ -18,6 +19,7 @@
 //! | [`losses`] | `losses.csv`: what is measured of an encoder |
 //! | [`bounds`] | the bounds, a page with the derivation each, and under which conditions they hold |
 //! | [`optimum`] | the least loss that any encoder can reach, and whether more negatives spoil it |
+//! | [`advice`] | what the classes say about K before anything is trained |
 //! | [`published`] | the printed tables of Nozawa & Sato beside exact values |
 //! | [`report`] | tables and figures of bounds against K |
 //!
@@ -50,7 +52,9 @@
 // It panics where standard error is closed or full; `terminal::say` does not.
 #![warn(clippy::print_stderr)]
 
+pub mod advice;
 pub mod bounds;
+pub mod class_counts;
 pub mod collision;
 pub mod coverage;
 mod double_double;
@@ -58,6 +62,7 @@ pub mod error;
 pub mod files;
 pub mod interrupt;
 pub mod losses;
+pub mod npy;
 pub mod optimum;
 pub mod prior;
 pub mod probability;

@@ -1,9 +1,7 @@
 //! Arrays of a `.npz` or safetensors file, by name, as f64: exact from every type but integers beyond 2⁵³.
 //!
-//! A `.npz` is a zip archive of `NAME.npy`: magic bytes, version, length of a header, the header (a Python dictionary
-//! of type, order and shape), the values (`numpy.lib.format`). What a header promises is compared with the bytes at
-//! hand before anything is made of it, and they must be neither fewer nor more; the archive's CRC-32 must be that of
-//! the bytes, and no name may come twice.
+//! A `.npz` is a zip archive of `NAME.npy` ([`theory::npy`]). There must be neither fewer nor more bytes than a header
+//! promises; the archive's CRC-32 must be that of the bytes, and no name may come twice.
 
 use crate::error::{Error, Result};
 use crate::input;
@@ -13,10 +11,9 @@ use safetensors::Dtype;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use theory::npy::Npy;
 use zip::ZipArchive;
 
-/// Numpy's own limit.
-const MOST_DIMENSIONS: usize = 64;
 /// No byte of deflate's stands for more: 258 of them for 2 bits.
 const LARGEST_RATIO: u64 = 1032;
 
@@ -126,60 +123,15 @@ fn unpacked(archive: &mut ZipArchive<BufReader<File>>, entry: &str, length: u64)
 }
 
 fn npy(bytes: &[u8], name: &str) -> Parsed<Array> {
-    let damaged = || "it is no .npy array".to_string();
-    let (&[b'\x93', b'N', b'U', b'M', b'P', b'Y', major, _], rest) =
-        bytes.split_first_chunk().ok_or_else(damaged)?
-    else {
-        return Err(damaged());
-    };
-    let (length, rest) = if major == 1 {
-        let (length, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
-        (u16::from_le_bytes(*length) as usize, rest)
-    } else {
-        let (length, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
-        (u32::from_le_bytes(*length) as usize, rest)
-    };
-    let (header, values) = rest.split_at_checked(length).ok_or_else(damaged)?;
-    let header = std::str::from_utf8(header).map_err(|_| damaged())?;
-    let field = |key: &str| field(header, key).ok_or_else(|| format!("its header has no '{key}'"));
-    if field("fortran_order")? != "False" {
-        return Err("it is in Fortran order: save numpy.ascontiguousarray(…)".into());
-    }
-    let dtype = dtype(field("descr")?)?;
-    let lengths = field("shape")?.split(',').map(str::trim).filter(|length| !length.is_empty());
-    let shape: Vec<usize> = lengths
-        .map(|length| length.parse().map_err(|_| format!("its shape has a length '{length}'")))
-        .collect::<Parsed<_>>()?;
-    if shape.len() > MOST_DIMENSIONS {
-        return Err(format!("its shape has {} lengths", shape.len()));
-    }
-    let promised = shape.iter().try_fold(dtype.bitsize() / 8, |product, &length| product.checked_mul(length));
-    match promised {
-        Some(promised) if promised == values.len() => {
-            Ok(Array { name: name.into(), shape, values: decode(dtype, values)? })
-        }
-        Some(promised) if promised < values.len() => {
-            Err(format!("{} bytes are more than its shape {shape:?} has", values.len()))
-        }
-        _ => Err(format!("{} bytes are fewer than its shape {shape:?} has", values.len())),
-    }
+    let array = Npy::parse(bytes)?;
+    let dtype = dtype(array.descr)?;
+    array.check_size(dtype.bitsize() / 8)?;
+    Ok(Array { name: name.into(), values: decode(dtype, array.values)?, shape: array.shape })
 }
 
-/// The value of a key of a header such as `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`.
-fn field<'a>(header: &'a str, key: &str) -> Option<&'a str> {
-    let (_, value) = header.split_once(&format!("'{key}':"))?;
-    let value = value.trim_start();
-    let until = |text: &'a str, ends: &[char]| text.split(ends).next().map(str::trim);
-    match value.chars().next()? {
-        '\'' => until(&value[1..], &['\'']),
-        '(' => until(&value[1..], &[')']),
-        _ => until(value, &[',', '}']),
-    }
-}
-
-/// The type behind a description such as `<f4`.
+/// The type behind a description such as `f4`.
 fn dtype(description: &str) -> Parsed<Dtype> {
-    Ok(match description.trim_start_matches(['<', '=', '|']) {
+    Ok(match description {
         "e" | "f2" => Dtype::F16,
         "f" | "f4" => Dtype::F32,
         "d" | "f8" => Dtype::F64,
@@ -193,9 +145,7 @@ fn dtype(description: &str) -> Parsed<Dtype> {
         "I" | "u4" => Dtype::U32,
         "Q" | "u8" => Dtype::U64,
         _ => {
-            return Err(format!(
-                "its type {description} is no little-endian integer or float of 16 to 64 bits"
-            ));
+            return Err(format!("its type {description} is no integer or float of 16 to 64 bits"));
         }
     })
 }

@@ -1,6 +1,8 @@
 //! The command line of `theory`: what was typed is parsed here, what it means is computed by the library.
 
+mod advise;
 mod columns;
+mod counts;
 mod optimum;
 mod probabilities;
 mod published;
@@ -67,6 +69,16 @@ enum Command {
         after_help = "Example: theory optimum --classes 10 --negatives 31,127,511,1023 --temperature 0.5"
     )]
     Optimum(optimum::OptimumArgs),
+    /// Samples per class of a data set on disk, as a file for --counts
+    #[command(
+        after_help = "Examples: theory counts imagenet --out counts.txt    # imagenet/train/CLASS/*.JPEG\n          theory counts labels.npy --out counts.txt"
+    )]
+    Counts(counts::CountsArgs),
+    /// What the classes alone say about K: probabilities, the least loss, which bounds can say something
+    #[command(
+        after_help = "Examples: theory advise --classes 10 --batch 256\n          theory advise --counts counts.txt --negatives 65536 --temperature 0.2"
+    )]
+    Advise(advise::AdviseArgs),
     /// Every column of losses.csv: its values, its meaning, and whether it tells settings apart
     #[command(after_help = "Example: theory columns --format markdown")]
     Columns(columns::ColumnsArgs),
@@ -244,6 +256,8 @@ fn run(command: Command, interrupt: &interrupt::Interrupt) -> Result<()> {
         Command::Bounds(args) => results::bounds(&args),
         Command::Report(args) => results::report(&args),
         Command::Optimum(args) => optimum::optimum(&args),
+        Command::Counts(args) => counts::counts(&args),
+        Command::Advise(args) => advise::advise(&args),
         Command::Columns(args) => columns::columns(&args),
         Command::Published(args) => published::published(&args),
     }

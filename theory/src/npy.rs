@@ -1,0 +1,172 @@
+//! `.npy`, the file of one array that `numpy.save` writes: what its header says, and the bytes of its values.
+//!
+//! Magic bytes, version, length of a header, the header (a Python dictionary of type, order and shape), the values.
+//! What a header promises is compared with the bytes at hand before anything is made of it.
+//!
+//! Source: `numpy.lib.format`.
+
+/// Numpy's own limit.
+const MOST_DIMENSIONS: usize = 64;
+
+/// An array as it stands in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Npy<'a> {
+    /// Type of a value without its byte order, which is little-endian: `i8`, `f4`, `?`, …
+    pub descr: &'a str,
+    /// Length along each axis.
+    pub shape: Vec<usize>,
+    /// The values in C order.
+    pub values: &'a [u8],
+}
+
+impl<'a> Npy<'a> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// One line: no `.npy`, a damaged header, Fortran order, big-endian values.
+    ///
+    /// # Examples
+    /// ```
+    /// use theory::npy::Npy;
+    /// let header = "{'descr': '<i2', 'fortran_order': False, 'shape': (3,), }";
+    /// let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    /// file.extend((header.len() as u16).to_le_bytes());
+    /// file.extend(header.bytes().chain([7, 0, 1, 0, 7, 0]));
+    /// assert_eq!(Npy::parse(&file)?.integers()?, [7, 1, 7]);
+    /// # Ok::<(), String>(())
+    /// ```
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+        let damaged = || "it is no .npy array".to_string();
+        let (&[b'\x93', b'N', b'U', b'M', b'P', b'Y', major, _], rest) =
+            bytes.split_first_chunk().ok_or_else(damaged)?
+        else {
+            return Err(damaged());
+        };
+        let (length, rest) = if major == 1 {
+            let (length, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
+            (u16::from_le_bytes(*length) as usize, rest)
+        } else {
+            let (length, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
+            (u32::from_le_bytes(*length) as usize, rest)
+        };
+        let (header, values) = rest.split_at_checked(length).ok_or_else(damaged)?;
+        let header = std::str::from_utf8(header).map_err(|_| damaged())?;
+        let field = |key: &str| field(header, key).ok_or_else(|| format!("its header has no '{key}'"));
+        if field("fortran_order")? != "False" {
+            return Err("it is in Fortran order: save numpy.ascontiguousarray(…)".into());
+        }
+        let descr = field("descr")?;
+        if descr.starts_with('>') {
+            return Err(format!("its type {descr} is big-endian: save a.astype(a.dtype.newbyteorder('<'))"));
+        }
+        let lengths = field("shape")?.split(',').map(str::trim).filter(|length| !length.is_empty());
+        let shape: Vec<usize> = lengths
+            .map(|length| length.parse().map_err(|_| format!("its shape has a length '{length}'")))
+            .collect::<Result<_, String>>()?;
+        if shape.len() > MOST_DIMENSIONS {
+            return Err(format!("its shape has {} lengths", shape.len()));
+        }
+        Ok(Self { descr: descr.trim_start_matches(['<', '=', '|']), shape, values })
+    }
+
+    /// Checks that there are as many bytes as the shape has values of `size` bytes.
+    ///
+    /// # Errors
+    /// More or fewer, in one line.
+    pub fn check_size(&self, size: usize) -> Result<(), String> {
+        let Self { shape, values, .. } = self;
+        match shape.iter().try_fold(size, |product, &length| product.checked_mul(length)) {
+            Some(promised) if promised == values.len() => Ok(()),
+            Some(promised) if promised < values.len() => {
+                Err(format!("{} bytes are more than its shape {shape:?} has", values.len()))
+            }
+            _ => Err(format!("{} bytes are fewer than its shape {shape:?} has", values.len())),
+        }
+    }
+
+    /// The values, where they are integers of 8 to 64 bits.
+    ///
+    /// # Errors
+    /// Another type; more or fewer values than the shape has.
+    pub fn integers(&self) -> Result<Vec<i128>, String> {
+        fn each<const SIZE: usize>(
+            npy: &Npy<'_>,
+            value: impl Fn([u8; SIZE]) -> i128,
+        ) -> Result<Vec<i128>, String> {
+            npy.check_size(SIZE)?;
+            Ok(npy.values.as_chunks().0.iter().map(|&chunk| value(chunk)).collect())
+        }
+        match self.descr {
+            "b" | "i1" => each(self, |b| i8::from_le_bytes(b).into()),
+            "h" | "i2" => each(self, |b| i16::from_le_bytes(b).into()),
+            "i" | "i4" => each(self, |b| i32::from_le_bytes(b).into()),
+            "q" | "i8" => each(self, |b| i64::from_le_bytes(b).into()),
+            "?" | "b1" | "B" | "u1" => each(self, |b| u8::from_le_bytes(b).into()),
+            "H" | "u2" => each(self, |b| u16::from_le_bytes(b).into()),
+            "I" | "u4" => each(self, |b| u32::from_le_bytes(b).into()),
+            "Q" | "u8" => each(self, |b| u64::from_le_bytes(b).into()),
+            other => Err(format!("its type {other} is no integer")),
+        }
+    }
+}
+
+/// The value of a key of a header such as `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`.
+fn field<'a>(header: &'a str, key: &str) -> Option<&'a str> {
+    let (_, value) = header.split_once(&format!("'{key}':"))?;
+    let value = value.trim_start();
+    let until = |text: &'a str, ends: &[char]| text.split(ends).next().map(str::trim);
+    match value.chars().next()? {
+        '\'' => until(&value[1..], &['\'']),
+        '(' => until(&value[1..], &[')']),
+        _ => until(value, &[',', '}']),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(major: u8, header: &str, values: &[u8]) -> Vec<u8> {
+        let mut file = b"\x93NUMPY".to_vec();
+        file.extend([major, 0]);
+        match major {
+            1 => file.extend((header.len() as u16).to_le_bytes()),
+            _ => file.extend((header.len() as u32).to_le_bytes()),
+        }
+        file.extend(header.bytes().chain(values.iter().copied()));
+        file
+    }
+
+    #[test]
+    fn integers_of_every_width() {
+        for (descr, values, expected) in [
+            ("|i1", vec![255, 2], vec![-1, 2]),
+            ("<u2", vec![1, 1, 0, 0], vec![257, 0]),
+            ("<i4", vec![254, 255, 255, 255], vec![-2]),
+            ("<u8", vec![255; 8], vec![i128::from(u64::MAX)]),
+            ("|b1", vec![1, 0], vec![1, 0]),
+        ] {
+            for major in [1, 2] {
+                let shape = expected.len();
+                let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape},), }}");
+                let bytes = file(major, &header, &values);
+                assert_eq!(Npy::parse(&bytes).unwrap().integers().unwrap(), expected, "{descr}");
+                let longer = file(major, &header, &[values.as_slice(), &[0]].concat());
+                let message = Npy::parse(&longer).unwrap().integers().unwrap_err();
+                assert!(message.contains("more than its shape"), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_says_why() {
+        let array = |descr: &str, order: &str| {
+            file(1, &format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': (1,), }}"), &[0; 8])
+        };
+        let message = |bytes: &[u8]| Npy::parse(bytes).and_then(|npy| npy.integers()).unwrap_err();
+        assert!(message(b"PK\x03\x04").contains("no .npy"));
+        assert!(message(&array("<f8", "False")).contains("f8 is no integer"));
+        assert!(message(&array(">i8", "False")).contains("big-endian"));
+        assert!(message(&array("<i8", "True")).contains("Fortran"));
+    }
+}
