@@ -32,6 +32,8 @@ pub enum Purpose {
     Queue = 11,
     /// Queries, bank and permuted classes of the analysis of difficulty.
     Difficulty = 12,
+    /// Views and batches of what is looked at while a run trains.
+    Monitor = 13,
 }
 
 /// The stream of a seed, a purpose and an index (an epoch, a pass; below 2⁴⁸).

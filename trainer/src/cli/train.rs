@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use theory::interrupt::Interrupt;
-use trainer::run::{self, Preset, Progress};
+use trainer::run::{self, Preset, Progress, Session};
 use trainer::{Error, data};
 
 #[derive(Args)]
@@ -22,6 +22,9 @@ pub(super) struct TrainArgs {
     /// Folder for config.toml, metrics.jsonl and model.safetensors
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Keep the weights of the best look of [monitor], not the last ones: monitor.keep_best=true
+    #[arg(long)]
+    keep_best: bool,
     /// Continue an interrupted run from its checkpoint
     #[arg(long)]
     resume: bool,
@@ -36,9 +39,13 @@ pub(super) struct TrainArgs {
 }
 
 pub(super) fn train(args: &TrainArgs, interrupt: &Interrupt) -> Result<()> {
+    let mut set = args.set.clone();
+    if args.keep_best {
+        set.push("monitor.keep_best=true".into());
+    }
     let preset = match (&args.preset, &args.config) {
-        (Some(name), _) => Preset::named(name, &args.set)?,
-        (None, Some(file)) => Preset::from_file(file, false, &args.set)?,
+        (Some(name), _) => Preset::named(name, &set)?,
+        (None, Some(file)) => Preset::from_file(file, false, &set)?,
         (None, None) => return Err(Error::argument("--preset NAME or --config FILE is needed").into()),
     };
     let config = preset.config;
@@ -47,6 +54,7 @@ pub(super) fn train(args: &TrainArgs, interrupt: &Interrupt) -> Result<()> {
     split.check()?;
     let (stop, _saving) = (|| interrupt.requested(), interrupt.saving());
     let session = args.session.session(&device, args.resume, &stop);
+    let session = Session { tuning: config.tuning(&split), ..session };
     let task = Progress::new(args.quiet).task(&args.out.display().to_string(), config.epochs);
     let trained = run::with_threads(threads(args.threads), || {
         run::train(&config, &split.train, &args.out, &session, &task)

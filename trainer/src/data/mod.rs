@@ -102,6 +102,15 @@ impl Samples {
         measure::class_counts(self.labels(), self.num_classes())
     }
 
+    /// At most so many of them, each class with its share, in random order that is always the same; all of them, as they
+    /// are, where there are no more.
+    ///
+    /// # Errors
+    /// Fewer than there are classes.
+    pub fn limited(&self, most: usize) -> Result<Self> {
+        if self.len() <= most { Ok(self.clone()) } else { Ok(self.subset(&subset::stratified(self, most)?)) }
+    }
+
     /// The samples of these indices, in this order.
     #[must_use]
     pub fn subset(&self, indices: &[usize]) -> Self {
@@ -118,6 +127,15 @@ impl Samples {
             Self::Texts(texts) => InputKind::Texts { vocabulary: texts.vocabulary().len() },
         }
     }
+}
+
+/// (rest, tuning samples): of each class a tenth, always the same.
+///
+/// # Errors
+/// A class of fewer than two samples.
+pub fn tuning(samples: &Samples) -> Result<(Samples, Samples)> {
+    let (rest, held_out) = subset::hold_out(samples.labels(), samples.num_classes())?;
+    Ok((samples.subset(&rest), samples.subset(&held_out)))
 }
 
 /// What a network reads of one sample.

@@ -92,8 +92,8 @@ impl<'a> Request<'a> {
         self.cut(match self.evaluate_on {
             EvaluateOn::Validation => Split { train, evaluated: test },
             EvaluateOn::Tuning => {
-                let (rest, held_out) = subset::hold_out(train.labels(), train.num_classes())?;
-                Split { evaluated: train.subset(&held_out), train: train.subset(&rest) }
+                let (train, evaluated) = super::tuning(&train)?;
+                Split { train, evaluated }
             }
         })
     }

@@ -331,7 +331,7 @@ impl Parameters {
     ///
     /// # Errors
     /// A tensor that is missing, or has another shape. Nothing is replaced then.
-    pub(super) fn set(&self, path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
+    pub(crate) fn set(&self, path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
         self.replace(&self.named(path, tensors)?)
     }
 

@@ -16,8 +16,8 @@ pub mod sweep;
 pub mod train;
 
 pub use config::{
-    Config, Contrastive, Grid, LearningRateRule, NegativeSource, Negatives, Objective, ObjectiveKind, Preset,
-    QueueSettings, Sweep, preset_names,
+    Config, Contrastive, Grid, LearningRateRule, MOST_REFERENCES, Metric, MonitorSettings, NegativeSource,
+    Negatives, Objective, ObjectiveKind, Preset, QueueSettings, Sweep, preset_names,
 };
 pub use evaluate::{Accuracies, EvaluationSettings, Features, measure_network, measure_run, two_views};
 pub use jobs::{available_threads, with_threads};

@@ -1,18 +1,20 @@
 //! The settings of one run, as TOML; unknown keys are refused.
 
 pub(in crate::run) mod difference;
+mod monitor;
 mod negatives;
 mod objective;
 pub(in crate::run) mod preset;
 mod sweep;
 
+pub use monitor::{MOST_REFERENCES, Metric, MonitorSettings};
 pub use negatives::{Negatives, QueueSettings};
 pub use objective::{Contrastive, NegativeSource, Objective};
 pub use preset::{Preset, names as preset_names};
 pub use sweep::{Grid, Sweep};
 
 use crate::augment::Augmentation;
-use crate::data::{EvaluateOn, Imbalance, Request, Samples};
+use crate::data::{EvaluateOn, Imbalance, Request, Samples, Split};
 use crate::error::{Error, Result};
 use crate::loss::{LossKind, Selection};
 use crate::model::{Architecture, Head, Model, Network, Options};
@@ -131,6 +133,9 @@ pub struct Config {
     /// Keys of earlier batches as negatives; none where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueSettings>,
+    /// What is looked at while the run trains; nothing where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<MonitorSettings>,
     /// How views are made, and the strengths.
     pub augmentation: Augmentation,
 }
@@ -172,6 +177,9 @@ impl Config {
         // As for `to_toml`, there is always such a table, and its keys are sorted.
         let mut table = toml::Table::try_from(self).unwrap_or_default();
         table.remove("seed");
+        if self.monitor.is_some_and(|monitor| !monitor.decides()) {
+            table.remove("monitor");
+        }
         // The folder of a file of neighbours is that of a machine.
         if let Some(file) = table.get_mut("augmentation").and_then(|of| of.get_mut("neighbours_file")) {
             let name = file.as_str().and_then(|path| Path::new(path).file_name()?.to_str()).map(Into::into);
@@ -199,6 +207,10 @@ impl Config {
         between("warmup_epochs", self.warmup_epochs, 0, 1_000_000)?;
         between("batch_size", self.batch_size, 2, 1 << 24)?;
         between("passes", self.passes.unwrap_or(1), 1, 1_000_000)?;
+        if let Some(MonitorSettings { every, early_stop, .. }) = self.monitor {
+            between("monitor.every", every, 1, 1_000_000)?;
+            between("monitor.early_stop", early_stop.unwrap_or(1), 1, 1_000_000)?;
+        }
         between("probe_epochs", self.probe_epochs.unwrap_or(1), 1, 1_000_000)?;
         require(
             (self.temperature as f32).recip().is_finite(),
@@ -223,6 +235,13 @@ impl Config {
     pub fn data<'a>(&'a self, folder: Option<&'a Path>) -> Request<'a> {
         let Self { evaluate_on, train_samples, imbalance, evaluate_imbalanced, .. } = *self;
         Request { name: &self.dataset, folder, evaluate_on, train_samples, imbalance, evaluate_imbalanced }
+    }
+
+    /// The tuning samples of a split of these data, where they are what is evaluated: [`Session::tuning`].
+    ///
+    /// [`Session::tuning`]: super::Session::tuning
+    pub fn tuning<'s>(&self, split: &'s Split) -> Option<&'s Samples> {
+        (self.evaluate_on == EvaluateOn::Tuning).then_some(&split.evaluated)
     }
 
     /// The network of these settings for samples like these, at initialisation.
@@ -292,6 +311,7 @@ mod tests {
             selection: Some("hardest:5%".parse().unwrap()),
             head: Head::Paper,
             queue: Some(QueueSettings { size: 99, momentum: 0.5 }),
+            monitor: Some(MonitorSettings { keep_best: true, ..MonitorSettings::default() }),
             ..whole
         };
         let full = toml::Table::try_from(&whole).unwrap();
@@ -313,7 +333,7 @@ mod tests {
                 ("selection", _) => "easiest:5%".into(),
                 ("optimiser", _) => "lars".into(),
                 ("learning_rate_rule", _) => "constant".into(),
-                ("augmentation" | "imbalance" | "queue" | "loss", _) => continue,
+                ("augmentation" | "imbalance" | "monitor" | "queue" | "loss", _) => continue,
                 (_, toml::Value::Integer(x)) => (x + 1).into(),
                 (_, toml::Value::Float(x)) => (x / 2.0).into(),
                 (_, toml::Value::Boolean(x)) => (!x).into(),
@@ -328,10 +348,20 @@ mod tests {
             ("imbalance", "ratio", toml::Value::Float(11.0)),
             ("queue", "momentum", toml::Value::Float(0.25)),
             ("loss", "kind", "flat-nce".into()),
+            ("monitor", "every", toml::Value::Integer(3)),
+            ("monitor", "metric", "info_nce".into()),
         ] {
             deep[table][key] = other;
             assert!(names.insert(name(&deep)), "{table}.{key}");
         }
+    }
+
+    #[test]
+    fn to_look_on_leaves_the_name_as_it_is() {
+        let name = |overrides: &[&str]| with(overrides).unwrap().settings_id();
+        assert_eq!(name(&["monitor.every=2", "monitor.metric=info_nce"]), name(&[]));
+        assert_ne!(name(&["monitor.early_stop=2"]), name(&[]));
+        assert_ne!(name(&["monitor.keep_best=true"]), name(&["monitor.every=2", "monitor.keep_best=true"]));
     }
 
     #[test]
@@ -421,6 +451,10 @@ mod tests {
             (vec!["encoder=resnet"], "resnet"),
             (vec!["augmentation.flip=1"], "flip"),
             (vec!["seed"], "key=value"),
+            (vec!["monitor.every=0"], "monitor.every = 0"),
+            (vec!["monitor.early_stop=0"], "monitor.early_stop = 0"),
+            (vec!["monitor.metric=accuracy"], "accuracy"),
+            (vec!["monitor.often=1"], "often"),
             (vec!["loss=simclr"], "simclr"),
             (vec!["loss=3"], "such as \"dcl\""),
             (vec!["loss.sigma=0.5"], "kind"),

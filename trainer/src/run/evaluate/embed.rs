@@ -37,6 +37,57 @@ pub fn matrix(tensor: &Tensor) -> Result<Matrix> {
     Ok(Matrix { rows, cols, data })
 }
 
+/// Features with the running statistics of the network, whose inputs `input` gives for a few indices at a time.
+fn features(
+    network: &Network,
+    count: usize,
+    stop: measure::Stop<'_>,
+    mut input: impl FnMut(&[usize]) -> Result<Input>,
+) -> Result<Features> {
+    let indices: Vec<usize> = (0..count).collect();
+    let mut parts = [Matrix::zeros(0, 0), Matrix::zeros(0, 0)];
+    for chunk in indices.chunks(CHUNK) {
+        if stop() {
+            let message = "interrupted while measuring; what was trained is saved";
+            return Err(Error::Interrupted(message.into()));
+        }
+        let output = network.forward(&input(chunk)?)?;
+        let found = [matrix(&output.encoder)?, matrix(&normalise::forward(&output.head)?)?];
+        for (part, found) in parts.iter_mut().zip(found) {
+            part.rows += found.rows;
+            part.cols = found.cols;
+            part.data.extend(found.data);
+        }
+    }
+    let [encoder, head] = parts;
+    Ok(Features { encoder, head })
+}
+
+/// Features of the samples as they are.
+///
+/// # Errors
+/// The tensor library fails; `stop` says so.
+pub(in crate::run) fn plain(
+    network: &Network,
+    views: &Views<'_>,
+    stop: measure::Stop<'_>,
+) -> Result<Features> {
+    features(network, views.len(), stop, |chunk| views.plain(chunk))
+}
+
+/// Features of one random view of every sample.
+///
+/// # Errors
+/// The tensor library fails; `stop` says so.
+pub(in crate::run) fn random(
+    network: &Network,
+    views: &Views<'_>,
+    draw: &mut ViewStream,
+    stop: measure::Stop<'_>,
+) -> Result<Features> {
+    features(network, views.len(), stop, |chunk| views.random(chunk, draw, 1))
+}
+
 /// A network and the samples that it is shown.
 pub(super) struct EvaluationContext<'a> {
     pub(super) network: Network,
@@ -59,35 +110,14 @@ impl<'a> EvaluationContext<'a> {
         Ok(Self { network, config, split, train, evaluated, stop: session.stop })
     }
 
-    /// Features with the running statistics of `count` samples, whose inputs `input` gives for a few indices at a time.
-    fn features(&self, count: usize, mut input: impl FnMut(&[usize]) -> Result<Input>) -> Result<Features> {
-        let indices: Vec<usize> = (0..count).collect();
-        let mut parts = [Matrix::zeros(0, 0), Matrix::zeros(0, 0)];
-        for chunk in indices.chunks(CHUNK) {
-            if (self.stop)() {
-                let message = "interrupted while measuring; what was trained is saved";
-                return Err(Error::Interrupted(message.into()));
-            }
-            let output = self.network.forward(&input(chunk)?)?;
-            let found = [matrix(&output.encoder)?, matrix(&normalise::forward(&output.head)?)?];
-            for (part, found) in parts.iter_mut().zip(found) {
-                part.rows += found.rows;
-                part.cols = found.cols;
-                part.data.extend(found.data);
-            }
-        }
-        let [encoder, head] = parts;
-        Ok(Features { encoder, head })
-    }
-
     /// Features of the samples as they are.
     fn plain(&self, views: &Views<'_>) -> Result<Features> {
-        self.features(views.len(), |chunk| views.plain(chunk))
+        plain(&self.network, views, self.stop)
     }
 
     /// Features of one random view of every sample.
     fn random(&self, views: &Views<'_>, draw: &mut ViewStream) -> Result<Features> {
-        self.features(views.len(), |chunk| views.random(chunk, draw, 1))
+        random(&self.network, views, draw, self.stop)
     }
 
     /// Head features of two random views of every evaluated sample: pass number `pass` of the streams of `seed`.

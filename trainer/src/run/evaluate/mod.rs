@@ -6,7 +6,7 @@
 mod accuracies;
 mod baselines;
 mod columns;
-mod embed;
+pub(super) mod embed;
 mod trained;
 
 pub use accuracies::Accuracies;

@@ -91,7 +91,8 @@ fn train_and_measure<G>(
     state::forget(folder)?;
     let trained = {
         let _training = training();
-        train(&run.config, &split.train, folder, session, task)?
+        let session = Session { tuning: run.config.tuning(split), ..*session };
+        train(&run.config, &split.train, folder, &session, task)?
     };
     if (session.stop)() {
         return Err(Error::Interrupted(format!("interrupted; {} is trained", run.name)));

@@ -2,11 +2,12 @@
 //!
 //! One sealed file of tensors ([`sealed`](crate::model::sealed)): the network's, under their names, and
 //! `optimiser.state`; with a queue also the momentum network's, as `momentum.NAME`, and `queue.keys`, `queue.classes`,
-//! `queue.next`; and `metrics`, the text of `metrics.jsonl` so far. Its notes are the position, the settings and the
+//! `queue.next`; the network's at the best look, as `best.NAME`, where they are kept; and `metrics`, the text of `metrics.jsonl` so far. Its notes are the position, the settings and the
 //! version. The schedule is a function of the settings and the step, the order of an epoch of seed and epoch, so that
 //! nothing else is needed to go on bit for bit.
 
 use super::momentum_queue::MomentumQueue;
+use super::monitor::Monitor;
 use super::state::TrainState;
 use crate::error::{Error, Result};
 use crate::model::Network;
@@ -32,6 +33,7 @@ const METRICS: &str = "metrics";
 pub(super) fn to_bytes(
     network: &Network,
     queue: Option<&MomentumQueue>,
+    monitor: Option<&Monitor>,
     settings: &str,
     position: &TrainState,
     metrics: &str,
@@ -45,6 +47,7 @@ pub(super) fn to_bytes(
     if let Some(queue) = queue {
         tensors.extend(queue.tensors()?);
     }
+    tensors.extend(monitor.into_iter().flat_map(Monitor::tensors));
     let parts: Result<Vec<Part>> = tensors.into_iter().map(|(name, t)| Part::new(name, &t)).collect();
     let mut parts = parts?;
     parts.push(Part::text(METRICS, metrics));
@@ -81,6 +84,7 @@ pub(super) fn load(
     network: &mut Network,
     optimiser: &mut Optimiser,
     queue: Option<&mut MomentumQueue>,
+    monitor: Option<&mut Monitor>,
     settings: &str,
 ) -> Result<(TrainState, String)> {
     let broken = |e: &dyn std::fmt::Display| Error::data(path, format!("is no checkpoint: {e}"));
@@ -100,6 +104,9 @@ pub(super) fn load(
     let state = tensors.remove(OPTIMISER).ok_or_else(|| broken(&format!("it has no '{OPTIMISER}'")))?;
     if let Some(queue) = queue {
         queue.resume(path, &tensors)?;
+    }
+    if let Some(monitor) = monitor {
+        monitor.resume(&tensors)?;
     }
     network.parameters().resume(path, &tensors, &state, position.step as usize)?;
     optimiser.resume_at(position.step);

@@ -45,6 +45,11 @@ impl Checkpointer {
         self.metrics.record(step, epoch, values)
     }
 
+    /// What was recorded so far.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Neither a checkpoint nor a finished run holds a number that is not finite.
     fn require_finite(&self, run: &Run<'_>) -> Result<()> {
         let parameters = run.network.parameters();
@@ -66,7 +71,14 @@ impl Checkpointer {
     pub fn save(&mut self, run: &Run<'_>) -> Result<()> {
         self.before(run)?;
         let (queue, metrics) = (run.queue.as_ref(), self.metrics.lines());
-        let bytes = checkpoint::to_bytes(&run.network, queue, &self.settings, &run.position, metrics)?;
+        let bytes = checkpoint::to_bytes(
+            &run.network,
+            queue,
+            run.monitor.as_ref(),
+            &self.settings,
+            &run.position,
+            metrics,
+        )?;
         self.owner.verify()?;
         self.checkpoints.put(&bytes)?;
         self.last = Instant::now();

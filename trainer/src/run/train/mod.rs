@@ -29,6 +29,7 @@ mod folder;
 mod manifest;
 pub mod metrics;
 mod momentum_queue;
+mod monitor;
 mod owner;
 mod plans;
 mod progress;
@@ -49,6 +50,7 @@ pub use session::Session;
 pub(super) use trained::is_whole;
 pub use trained::{TrainedRun, load_network, run_config};
 
+use super::config::Metric;
 use super::{Config, Objective};
 use crate::augment::{ViewStream, Views};
 use crate::data::Samples;
@@ -61,6 +63,7 @@ use checkpointer::{Checkpointer, all_finite_here};
 use checkpoints::Checkpoints;
 use measure::rng::{Purpose, permutation, stream};
 use momentum_queue::MomentumQueue;
+use monitor::Monitor;
 use state::TrainState;
 use std::path::Path;
 use trained::MODEL;
@@ -123,8 +126,10 @@ pub fn train(
     theory::files::write_atomically(&folder.file("config.toml"), settings.as_bytes())?;
     let mut lines = String::new();
     if let Some((path, file)) = &found {
-        let (network, optimiser, queue) = (&mut run.network, &mut run.optimiser, run.queue.as_mut());
-        (run.position, lines) = checkpoint::load((path, file), network, optimiser, queue, &settings)?;
+        let (network, optimiser) = (&mut run.network, &mut run.optimiser);
+        let (queue, monitor) = (run.queue.as_mut(), run.monitor.as_mut());
+        (run.position, lines) =
+            checkpoint::load((path, file), network, optimiser, queue, monitor, &settings)?;
         task.advance(run.position.epoch);
     }
     drop(found);
@@ -146,6 +151,7 @@ struct Run<'a> {
     network: Network,
     /// The queue of negatives, where there is one.
     queue: Option<MomentumQueue>,
+    monitor: Option<Monitor>,
     optimiser: Optimiser,
     schedule: Schedule,
     batches: usize,
@@ -165,6 +171,7 @@ impl<'a> Run<'a> {
         let mut network = network.in_precision(session.precision)?;
         let objective = config.training_objective()?;
         let queue = MomentumQueue::new(&objective, config, samples, &network, session.precision)?;
+        let monitor = Monitor::new(config, objective.evaluated_draws(), samples, &network, session)?;
         let (momentum, decay) = (config.momentum, config.weight_decay);
         let optimiser = Optimiser::new(config.optimiser, momentum, decay, network.parameters_mut())?;
         let schedule = Schedule {
@@ -192,6 +199,7 @@ impl<'a> Run<'a> {
             objective,
             network,
             queue,
+            monitor,
             optimiser,
             schedule,
             batches,
@@ -214,24 +222,61 @@ impl<'a> Run<'a> {
     fn finish(&mut self, checkpointer: &mut Checkpointer, session: &Session<'_>, task: &Task) -> Result<()> {
         let epochs = self.config.epochs;
         checkpointer.owner.report(self.position.epoch as u64, epochs as u64, "training");
-        while self.position.epoch < epochs {
-            self.epoch(checkpointer, session)?;
+        while self.position.epoch < epochs || self.position.unrecorded {
+            if !self.position.unrecorded {
+                self.epoch(checkpointer, session)?;
+                self.position.unrecorded = true;
+            }
             let loss = self.position.last_loss.unwrap_or(f64::NAN);
             let rate = self.schedule.rate(self.position.step as usize - 1);
             let done = self.position.epoch as u64;
             let mut values = vec![("loss", loss), ("learning_rate", rate)];
             values.extend(self.about_negatives());
+            let looked = self.look(checkpointer, session)?;
+            values.extend(&looked);
             // Known and recorded: the next epoch counts anew.
             (self.position.kept_same, self.position.kept_known) = (0, 0);
             checkpointer.record(self.position.step, done - 1, &values)?;
-            checkpointer.owner.report(done, epochs as u64, &format!("loss {loss:.3}"));
-            task.step(|| format!("loss {loss:.3}"));
+            self.position.unrecorded = false;
+            let mut message = format!("loss {loss:.3}");
+            if let Some((_, accuracy)) = looked.iter().find(|(name, _)| *name == Metric::KnnAccuracy.key()) {
+                message += &format!(", kNN accuracy {accuracy:.3}");
+            }
+            checkpointer.owner.report(done, epochs as u64, &message);
+            task.step(|| message);
+            if let Some(monitor) = self.monitor.as_mut().filter(|_| !looked.is_empty()) {
+                monitor.keep_if_best(self.network.parameters(), checkpointer.metrics())?;
+                if monitor.stops(checkpointer.metrics()) {
+                    break;
+                }
+            }
             // After the record, so that the checkpoint never stands before it.
             if self.position.epoch < epochs {
                 self.pause(checkpointer, session)?;
             }
         }
+        if let Some(monitor) = &self.monitor {
+            let restored = monitor.restore(self.network.parameters(), checkpointer.metrics())?;
+            self.position.last_loss = restored.or(self.position.last_loss);
+        }
         Ok(())
+    }
+
+    /// What `[monitor]` sees after the last epoch, if it is time; an interruption saves a checkpoint.
+    fn look(
+        &self,
+        checkpointer: &mut Checkpointer,
+        session: &Session<'_>,
+    ) -> Result<Vec<(&'static str, f64)>> {
+        let epoch = self.position.epoch;
+        let due = |monitor: &&Monitor| monitor.is_due(epoch, self.config.epochs);
+        let Some(monitor) = self.monitor.as_ref().filter(due) else { return Ok(Vec::new()) };
+        let looked = monitor.look(&self.network, self.config, epoch, session);
+        if matches!(&looked, Err(Error::Interrupted(_))) {
+            checkpointer.save(self)?;
+            return Err(self.interrupted(checkpointer));
+        }
+        looked
     }
 
     /// The rest of the epoch that the position is in; afterwards it is at the start of the next.
@@ -248,7 +293,7 @@ impl<'a> Run<'a> {
             pending += 1;
             let looks = pending == look_every || self.position.step_of_epoch + 1 == self.batches;
             if looks {
-                self.position.loss_sum += self.look(pending, checkpointer)?;
+                self.position.loss_sum += self.sum_of_losses(pending, checkpointer)?;
                 pending = 0;
                 let kept = self.kept.take()?;
                 self.position.kept_same += kept.same;
@@ -276,17 +321,19 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         checkpointer.save(self)?;
-        if stops {
-            let (step, path) = (self.position.step, checkpointer.path().display());
-            return Err(Error::Interrupted(format!(
-                "interrupted after step {step}; {path} is saved: the same command goes on from there (train: with --resume)"
-            )));
-        }
-        Ok(())
+        if stops { Err(self.interrupted(checkpointer)) } else { Ok(()) }
+    }
+
+    /// What there is to say after a checkpoint.
+    fn interrupted(&self, checkpointer: &Checkpointer) -> Error {
+        let (step, path) = (self.position.step, checkpointer.path().display());
+        Error::Interrupted(format!(
+            "interrupted after step {step}; {path} is saved: the same command goes on from there (train: with --resume)"
+        ))
     }
 
     /// The sum of the losses of the last steps, all of which, and the last gradient, must be finite.
-    fn look(&self, pending: usize, checkpointer: &Checkpointer) -> Result<f64> {
+    fn sum_of_losses(&self, pending: usize, checkpointer: &Checkpointer) -> Result<f64> {
         let bad = |what: String, step: u64| {
             let (epoch, rate) = (self.position.epoch, self.config.learning_rate);
             let saved = checkpointer.describe();

@@ -1,5 +1,6 @@
 //! Where and how a run computes.
 
+use crate::data::Samples;
 use crate::device::Recording;
 use crate::model::Precision;
 use candle_core::Device;
@@ -11,6 +12,8 @@ use std::time::Duration;
 pub struct Session<'a> {
     /// The folder of the data sets' files, to be noted in the run's.
     pub data: Option<&'a Path>,
+    /// The tuning samples, where they are evaluated: `[monitor]` looks at them, else at a tenth of the training samples.
+    pub tuning: Option<&'a Samples>,
     /// Where the network lives.
     pub device: &'a Device,
     /// In which numbers it computes.
@@ -29,6 +32,7 @@ impl Session<'_> {
     /// On the CPU in f32; checkpoints every five minutes; nothing stops it.
     pub const CPU: Session<'static> = Session {
         data: None,
+        tuning: None,
         device: &Device::Cpu,
         precision: Precision::F32,
         recording: Recording::WhereFaster,

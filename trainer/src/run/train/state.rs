@@ -24,6 +24,9 @@ pub(super) struct TrainState {
     pub loss_sum: f64,
     /// Mean loss of the last whole epoch.
     pub last_loss: Option<f64>,
+    /// Whether that epoch is not in the metrics yet: it ended while the network was looked at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unrecorded: bool,
 }
 
 /// Numbers of 128 bits, which JSON readers do not take, as text.

@@ -58,6 +58,11 @@ impl Metrics {
         &self.lines
     }
 
+    /// All records so far.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
     /// Records the values of a step; they are in the files when this returns.
     ///
     /// # Errors
