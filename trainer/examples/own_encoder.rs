@@ -1,5 +1,5 @@
-//! An encoder of one's own, from its definition to `losses.csv`: an MLP-Mixer (Tolstikhin et al. 2021) over 2×2 patches,
-//! whose channels a gate weighs. With arguments this is the whole `trainer` program, which knows the encoder by name.
+//! An encoder of one's own, from its definition to `losses.csv`: an MLP-Mixer (Tolstikhin et al. 2021) over patches of
+//! 2×2, whose channels a gate weighs. With arguments this is the whole `trainer` program, which knows the encoder by name.
 //!
 //! Run: `cargo run --release -p trainer --example own_encoder`, or
 //! `cargo run --release -p trainer --example own_encoder -- reproduce digits --quick --set encoder=gated-mixer`.

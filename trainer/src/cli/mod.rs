@@ -1,5 +1,5 @@
-//! The command line of `trainer`, which a program of one's own can have too, with its own encoders: trainings, sweeps and
-//! measurements then know them by name.
+//! The command line of `trainer`, which a program of one's own can have too, with its own encoders: trainings, sweeps
+//! and measurements then know them by name.
 //!
 //! ```no_run
 //! use candle_nn::{Module, VarBuilder, func_t, linear};

@@ -3,8 +3,8 @@
 //! An encoder is a function that asks a `VarBuilder` for its tensors and returns a module ([`Build`]). Its tensors lie
 //! in the flat memory of [`Parameters`], so that optimisers, checkpoints and the momentum network treat them as any
 //! others. The module is made anew for every pass: in training over variables, which are copies, so that candle records
-//! what it computes; in evaluation over views, so that nothing is copied or recorded. For the gradient g of the features
-//! y, backward is candle's of Σ y·g, whose gradients are copied into the flat memory.
+//! what it computes; in evaluation over views, so that nothing is copied or recorded. For the gradient g of the
+//! features y, backward is candle's of Σ y·g, whose gradients are copied into the flat memory.
 
 use super::layer::Mode;
 use super::parameters::{Builder, Parameters, Role, Slot};

@@ -1,9 +1,9 @@
-//! Encoders that ship and are written with `candle-nn`: transformers over the patches of an image ([`vit`]) and over the
-//! words of a text ([`text`]), of pre-norm blocks (Dosovitskiy et al. 2021).
+//! Encoders that ship and are written with `candle-nn`: transformers over the patches of an image ([`vit`]) and over
+//! the words of a text ([`text`]), of pre-norm blocks (Dosovitskiy et al. 2021).
 //!
-//! A block: x ← x + W_o attention(norm₁ x), x ← x + W₂ GELU(W₁ norm₂ x), with biases. Attention of a head of dimension d:
-//! softmax(q kᵀ/√d) v. Normalisation over features, ε = 1e-6; the exact GELU. Weights begin as N(0, 0.02²), biases
-//! 0. Names are those of timm: `blocks.I.norm1`, `attn.qkv`, `attn.proj`, `norm2`, `mlp.fc1`, `mlp.fc2`, then `norm`.
+//! A block: x ← x + W_o attention(norm₁ x), x ← x + W₂ GELU(W₁ norm₂ x), with biases. Attention of a head of dimension
+//! d: softmax(q kᵀ/√d) v. Normalisation over features, ε = 1e-6; the exact GELU. Weights begin as N(0, 0.02²), biases
+//! as 0. Names are those of timm: `blocks.I.norm1`, `attn.qkv`, `attn.proj`, `norm2`, `mlp.fc1`, `mlp.fc2`, then `norm`.
 
 pub(super) mod text;
 pub(super) mod vit;
