@@ -7,6 +7,7 @@
 //! - [`data`]: data sets by name, their readers, parts of them, and features that other programs made;
 //! - [`download`]: the published data sets, fetched and verified;
 //! - [`augment`]: random views of a sample;
+//! - [`cli`]: the command line, for a program that adds an encoder of its own;
 //! - [`model`]: encoders with a projection head;
 //! - [`loss`]: NT-Xent, InfoNCE with K sampled negatives or a queue of keys, selections of negatives by difficulty, and
 //!   the losses that people compare with them;
@@ -21,7 +22,11 @@
 // It panics where standard error is closed or full; `theory::terminal::say` does not.
 #![warn(clippy::print_stderr)]
 
+// The command line names the library as any program does.
+extern crate self as trainer;
+
 pub mod augment;
+pub mod cli;
 pub mod data;
 pub mod device;
 #[cfg(feature = "download")]

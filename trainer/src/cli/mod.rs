@@ -1,4 +1,25 @@
-//! The command line of `trainer`.
+//! The command line of `trainer`, which a program of one's own can have too, with its own encoders: trainings, sweeps
+//! and measurements then know them by name.
+//!
+//! ```no_run
+//! use candle_nn::{Module, VarBuilder, func_t, linear};
+//! use trainer::data::InputKind;
+//! use trainer::model::Architecture;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let registered = Architecture::register("one-layer", |vb: VarBuilder<'_>, input: InputKind| {
+//!         let InputKind::Images([height, width, channels]) = input else {
+//!             candle_core::bail!("it reads images");
+//!         };
+//!         let layer = linear(height * width * channels, 32, vb)?;
+//!         Ok(Box::new(func_t(move |x, _train| layer.forward(&x.flatten_from(1)?)?.relu())))
+//!     });
+//!     match registered {
+//!         Ok(_) => trainer::cli::main(),
+//!         Err(_) => std::process::ExitCode::FAILURE,
+//!     }
+//! }
+//! ```
 
 mod bench;
 mod difficulty;
@@ -128,8 +149,11 @@ fn gpu_trouble(error: &anyhow::Error) -> Option<String> {
     }
 }
 
-/// Runs the command; 0 success, 1 bad content or failure, 2 bad arguments, 75 interrupted, or the folder is in use.
-pub(crate) fn main() -> ExitCode {
+/// Runs the command that the program's arguments name; 0 success, 1 bad content or failure, 2 bad arguments, 75
+/// interrupted, or the folder is in use.
+///
+/// To be called before the program starts a thread: it sets variables of the environment.
+pub fn main() -> ExitCode {
     let command = match usage::parse::<Cli>() {
         Ok(cli) => cli.command,
         Err(code) => return code,

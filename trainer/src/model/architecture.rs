@@ -1,6 +1,8 @@
 //! The encoders that ship, each with its projection head: the layers of the table in `mod.rs`.
 
 use super::layer::{After, Convolution, Dense};
+use super::own::{Build, OwnEncoder};
+use super::transformer::{text, vit};
 use super::unit::{Block, Unit};
 use super::{Builder, Head, Model};
 use crate::data::InputKind;
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which encoder, and its head unless [`Options`](super::Options) name another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String", into = "String")]
 pub enum Architecture {
     /// Two linear layers of 256, each with batch normalisation and ReLU. Head: 256 with batch normalisation and ReLU,
     /// then 64.
@@ -30,7 +32,24 @@ pub enum Architecture {
     /// layer before batch normalisation has a bias, which changes nothing, and its layers begin smaller, which neither
     /// batch normalisation, nor the unit length of the features, nor LARS lets through.
     EmbeddingBag,
+    /// One written with `candle-nn`: `vit-tiny` and `transformer`, which ship, or one that was
+    /// [registered](Self::register). Head: as many as the features with bias and ReLU, then 128 without bias.
+    Own(OwnEncoder),
 }
+
+/// Those written with `candle-nn` that ship.
+const SHIPPED: [OwnEncoder; 2] =
+    [OwnEncoder::shipped("vit-tiny", vit::tiny), OwnEncoder::shipped("transformer", text::small)];
+
+/// All others.
+const FAST: [Architecture; 6] = [
+    Architecture::Mlp,
+    Architecture::Conv,
+    Architecture::PlainMlp,
+    Architecture::Small,
+    Architecture::Resnet18,
+    Architecture::EmbeddingBag,
+];
 
 /// Channels behind the stem of ResNet-18.
 pub(super) const WIDTH: usize = 64;
@@ -41,7 +60,42 @@ const EMBEDDING: usize = 50;
 type Units = (Vec<Unit>, Vec<Unit>);
 
 impl Architecture {
-    /// Name in `losses.csv`.
+    /// All that have a name here: those that ship, then those that were registered.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let own = SHIPPED.into_iter().chain(OwnEncoder::registered()).map(Self::Own);
+        FAST.into_iter().chain(own)
+    }
+
+    /// Gives an encoder written with `candle-nn` a name, by which settings, run folders and `losses.csv` know it from
+    /// now on, in this process.
+    ///
+    /// # Errors
+    /// A name that is taken, or has other characters than lower-case letters, digits, `-`, `_` and `.`.
+    ///
+    /// # Examples
+    /// ```
+    /// use candle_core::Device;
+    /// use candle_nn::{Module, func_t, linear};
+    /// use trainer::data::InputKind;
+    /// use trainer::model::{Architecture, Network};
+    /// let one_layer = Architecture::register("one-layer", |vb, input| {
+    ///     let InputKind::Images([height, width, channels]) = input else {
+    ///         candle_core::bail!("it reads images");
+    ///     };
+    ///     let layer = linear(height * width * channels, 32, vb.pp("layer"))?;
+    ///     Ok(Box::new(func_t(move |x, _train| layer.forward(&x.flatten_from(1)?)?.relu())))
+    /// })?;
+    /// let network = Network::new(one_layer, [8, 8, 1], 7, &Device::Cpu)?;
+    /// assert_eq!(network.head_name(), "32-32-128");
+    /// assert_eq!(network.parameters().trained().next().unwrap().name, "encoder.layer.weight");
+    /// # Ok::<(), trainer::Error>(())
+    /// ```
+    pub fn register(name: &str, build: Build) -> Result<Self> {
+        let taken = FAST.into_iter().chain(SHIPPED.map(Self::Own)).any(|known| known.name() == name);
+        OwnEncoder::register(name, build, taken).map(Self::Own)
+    }
+
+    /// Name in settings and in `losses.csv`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mlp => "mlp",
@@ -50,17 +104,34 @@ impl Architecture {
             Self::Small => "small",
             Self::Resnet18 => "resnet18",
             Self::EmbeddingBag => "embedding-bag",
+            Self::Own(own) => own.name(),
         }
     }
 }
 
-impl Model {
-    /// Features before and after the head.
-    pub fn features(self, input: impl Into<InputKind>) -> [usize; 2] {
-        self.sizes(input.into(), WIDTH)
-    }
+impl TryFrom<String> for Architecture {
+    type Error = String;
 
-    /// [`features`](Self::features) of a ResNet-18 whose stem has `width` channels.
+    fn try_from(name: String) -> std::result::Result<Self, String> {
+        Self::all().find(|known| known.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::all().map(Self::name).collect();
+            let shown: String = name.escape_debug().take(80).collect();
+            format!(
+                "there is no encoder '{shown}' in this program, which has {} (one of your own is registered first)",
+                names.join(", ")
+            )
+        })
+    }
+}
+
+impl From<Architecture> for String {
+    fn from(architecture: Architecture) -> Self {
+        architecture.name().into()
+    }
+}
+
+impl Model {
+    /// Features before and after the head; a ResNet-18 has `stem` channels behind its stem.
     fn sizes(self, input: InputKind, stem: usize) -> [usize; 2] {
         let [height, width, _] = match input {
             InputKind::Images(image) => image,
@@ -73,6 +144,8 @@ impl Model {
             Architecture::Small => [256, 128],
             Architecture::Resnet18 => [8 * stem, 128],
             Architecture::EmbeddingBag => [EMBEDDING, EMBEDDING],
+            // How many features there are is seen when it is tried.
+            Architecture::Own(_) => [0, 128],
         };
         match self.options.head {
             Head::Default => [features, outputs],
@@ -90,6 +163,10 @@ impl Model {
     pub(super) fn build(self, builder: &mut Builder, input: InputKind, width: usize) -> Result<Units> {
         self.check()?;
         let sizes = self.sizes(input, width);
+        if let Architecture::Own(own) = self.architecture {
+            let (encoder, features) = own.unit(builder, input)?;
+            return Ok((vec![Unit::Autograd(encoder)], self.head(builder, [features, sizes[1]])));
+        }
         let [rows, columns, channels] = match (self.architecture, input) {
             (Architecture::EmbeddingBag, InputKind::Texts { vocabulary: 0 }) => {
                 return Err(Error::argument("texts with a vocabulary of 0 words have nothing to embed"));
@@ -134,8 +211,8 @@ impl Model {
                 convolutions(builder, &mut encoder, channels, &[(32, 1), (64, 2), (128, 2), (256, 2)]);
                 encoder.push(Unit::Pool);
             }
-            // Returned above: it reads no images.
-            Architecture::EmbeddingBag => {}
+            // Returned above.
+            Architecture::EmbeddingBag | Architecture::Own(_) => {}
             Architecture::Resnet18 => {
                 residual(builder, &mut encoder, channels, width, self.options.stem_padding);
             }
@@ -165,7 +242,9 @@ impl Model {
             (Head::Paper, _) => (features, After::BiasNormRelu),
             (Head::Default, Architecture::Mlp | Architecture::Conv) => (256, After::NormRelu),
             (Head::Default, Architecture::EmbeddingBag) => (features, After::NormRelu),
-            (Head::Default, Architecture::Small | Architecture::Resnet18) => (features, After::BiasRelu),
+            (Head::Default, Architecture::Small | Architecture::Resnet18 | Architecture::Own(_)) => {
+                (features, After::BiasRelu)
+            }
             (Head::Default, Architecture::PlainMlp) => {
                 return vec![dense(builder, "head.0", [features, outputs], After::Bias)];
             }

@@ -10,6 +10,11 @@
 //! | `plain-mlp` | linear + b, ReLU: 1024, 512, 512 | 512 | linear 128 + b | linear 512 + b, norm, ReLU, linear 128 |
 //! | `small` | 4 × (conv 3×3, norm, ReLU): 32, 64/2, 128/2, 256/2; mean | 256 | linear 256 + b, ReLU, linear 128 | linear 256 + b, norm, ReLU, linear 128 |
 //! | `resnet18` | conv 3×3 64, norm, ReLU; 4 × 2 blocks: 64, 128/2, 256/2, 512/2; mean | 512 | linear 512 + b, ReLU, linear 128 | linear 512 + b, norm, ReLU, linear 128 |
+//! | `vit-tiny` | patches, class token, 12 blocks of 3 heads | 192 | linear h + b, ReLU, linear 128 | linear h + b, norm, ReLU, linear 128 |
+//! | `transformer` | words in order, 2 blocks of 4 heads; mean | 128 | the same | the same |
+//! | [registered](Architecture::register) | a function over `candle-nn` | its own | the same | the same |
+//!
+//! The last three are trained by candle's autograd (`docs/encoders.md`), the others by backward passes of their own.
 //!
 //! `+ b`: with a bias; `/2`: with stride 2; norm: batch normalisation (ε = 1e-5, running statistics move by 0.1).
 //!
@@ -23,12 +28,14 @@ mod layer;
 mod momentum;
 mod network;
 mod options;
+mod own;
 mod parameters;
 mod precision;
 pub(crate) mod sealed;
 mod table;
 pub(crate) mod tensors;
 pub mod torch;
+mod transformer;
 mod unit;
 
 pub use architecture::Architecture;
@@ -36,6 +43,7 @@ pub use input::{Bags, Input};
 pub use momentum::Momentum;
 pub use network::{Network, Output, Tape};
 pub use options::{Head, Model, Options};
+pub use own::{Build, OwnEncoder};
 pub use parameters::{Builder, Parameter, Parameters, Role, Slot};
 pub use precision::Precision;
 pub use table::Table;

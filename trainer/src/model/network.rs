@@ -90,6 +90,12 @@ impl Network {
         if precision == Precision::Bf16 && self.parameters.device().is_cpu() {
             return Err(Error::argument("bf16 needs a GPU; on the CPU networks compute in f32"));
         }
+        if precision == Precision::Bf16 && self.uses_autograd() {
+            let name = self.model.architecture.name();
+            return Err(Error::argument(format!(
+                "encoder = {name} is written with candle-nn and computes in f32 only"
+            )));
+        }
         self.parameters.set_precision(precision)?;
         self.precision = precision;
         Ok(self)
@@ -112,12 +118,8 @@ impl Network {
 
     /// Features before, within and after the head, as in column `head` of `losses.csv`: `512-512-128`.
     pub fn head_name(&self) -> String {
-        let sizes = self.head.iter().filter_map(|unit| match unit {
-            Unit::Dense(dense) => Some(dense.sizes()),
-            _ => None,
-        });
         let mut name = String::new();
-        for [inputs, outputs] in sizes {
+        for [inputs, outputs] in self.head_sizes() {
             if name.is_empty() {
                 name = inputs.to_string();
             }
@@ -128,11 +130,21 @@ impl Network {
 
     /// d: numbers of a head feature.
     pub fn head_features(&self) -> usize {
-        let last = self.head.iter().rev().find_map(|unit| match unit {
-            Unit::Dense(dense) => Some(dense.sizes()[1]),
+        self.head_sizes().last().unwrap_or_default()[1]
+    }
+
+    /// \[in, out\] of the linear layers of the head.
+    fn head_sizes(&self) -> impl Iterator<Item = [usize; 2]> {
+        self.head.iter().filter_map(|unit| match unit {
+            Unit::Dense(dense) => Some(dense.sizes()),
             _ => None,
-        });
-        last.unwrap_or_default()
+        })
+    }
+
+    /// Whether its encoder is written with `candle-nn`: candle's operations allocate and copy as they go, so that its
+    /// steps are not recorded on a GPU.
+    pub(crate) fn uses_autograd(&self) -> bool {
+        matches!(self.model.architecture, Architecture::Own(_))
     }
 
     /// The parameters.
@@ -154,7 +166,9 @@ impl Network {
         let (mut shape, mut total, mut stem) = match self.input {
             InputKind::Images(image) => (image, 0.0, None),
             // Texts: the head's first layer hands a gradient on to the embeddings.
-            InputKind::Texts { .. } => ([1, 1, self.model.features(self.input)[0]], 0.0, Some(0.0)),
+            InputKind::Texts { .. } => {
+                ([1, 1, self.head_sizes().next().unwrap_or_default()[0]], 0.0, Some(0.0))
+            }
         };
         for unit in self.encoder.iter().chain(&self.head) {
             let (count, next) = unit.multiplications(shape)?;
@@ -219,6 +233,9 @@ impl Network {
         let image = match (self.input, self.parameters.table(), input) {
             (InputKind::Images(image), _, _) => image,
             (InputKind::Texts { .. }, Some(table), Input::Bags(bags)) => return table.forward(bags, mode),
+            (InputKind::Texts { vocabulary }, None, Input::Bags(bags)) => {
+                return bags.padded(vocabulary, self.parameters.device());
+            }
             _ => return Err(Error::argument("an encoder of texts cannot read images")),
         };
         let (images, [height, width, channels]) = (input.images()?, image);

@@ -75,6 +75,11 @@ impl Slot {
         &self.shape
     }
 
+    /// How an optimiser treats it.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     fn of(&self, flat: &Tensor) -> Result<Tensor> {
         Ok(flat.narrow(0, self.start, self.shape.iter().product())?.reshape(&self.shape[..])?)
     }
@@ -109,6 +114,11 @@ impl Parameters {
     /// Parameters and running statistics.
     pub(super) fn all(&self) -> &[Parameter] {
         &self.list
+    }
+
+    /// Whether there is batch normalisation, which keeps running statistics.
+    pub fn has_running_statistics(&self) -> bool {
+        self.list.iter().any(|parameter| parameter.role == Role::Buffer)
     }
 
     /// P: how many numbers are trained.
@@ -397,7 +407,13 @@ impl<'a> Builder<'a> {
         Self { list: Vec::new(), values: Vec::new(), buffers: Vec::new(), table: None, rng }
     }
 
-    fn add(
+    /// The stream of initial weights.
+    pub(super) fn rng(&mut self) -> &mut ChaCha8Rng {
+        self.rng
+    }
+
+    /// A tensor with these values, row by row.
+    pub(super) fn add(
         &mut self,
         name: String,
         values: impl IntoIterator<Item = f32>,

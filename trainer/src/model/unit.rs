@@ -1,8 +1,9 @@
 //! The units that an encoder is a sequence of.
 
 use super::layer::{Convolution, ConvolutionTape, Dense, DenseTape, InputGradient, Mode};
+use super::own::{Autograd, AutogradTape};
 use super::parameters::{Builder, Parameters};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::pool;
 use candle_core::Tensor;
 
@@ -51,6 +52,8 @@ pub enum Unit {
     Block(Box<Block>),
     /// Mean over the image: \[N, H, W, C\] → \[N, C\].
     Pool,
+    /// A whole encoder written with `candle-nn`.
+    Autograd(Autograd),
 }
 
 /// What a unit keeps for its backward pass.
@@ -63,6 +66,8 @@ pub enum UnitTape {
     Convolution(ConvolutionTape),
     /// Of a block.
     Block(Box<BlockTape>),
+    /// Of an encoder written with `candle-nn`.
+    Autograd(AutogradTape),
 }
 
 impl Unit {
@@ -77,6 +82,10 @@ impl Unit {
             Self::Dense(dense) => {
                 let (y, tape) = dense.forward(parameters, x, mode)?;
                 (y, UnitTape::Dense(tape))
+            }
+            Self::Autograd(encoder) => {
+                let (y, tape) = encoder.forward(parameters, x, mode)?;
+                (y, UnitTape::Autograd(tape))
             }
             Self::Convolution(convolution) => {
                 let (y, tape) = convolution.forward(parameters, x, None, true, mode)?;
@@ -107,6 +116,12 @@ impl Unit {
                 ((inputs * outputs) as f64, [1, 1, outputs])
             }
             Self::Convolution(convolution) => convolution.multiplications(shape)?,
+            Self::Autograd(encoder) => {
+                let name = encoder.own().name();
+                return Err(Error::argument(format!(
+                    "encoder = {name}: its multiplications are not counted"
+                )));
+            }
             Self::Block(block) => {
                 let (first, hidden) = block.first.multiplications(shape)?;
                 let (second, out) = block.second.multiplications(hidden)?;
@@ -134,6 +149,11 @@ impl Unit {
                 Ok(needed.then(|| pool::backward(&dy, shape[1], shape[2])).transpose()?)
             }
             (Self::Dense(dense), UnitTape::Dense(tape)) => dense.backward(parameters, tape, &dy, needed),
+            // It is the first unit: nobody needs the gradient of its input.
+            (Self::Autograd(encoder), UnitTape::Autograd(tape)) => {
+                encoder.backward(parameters, &tape, &dy)?;
+                Ok(None)
+            }
             (Self::Convolution(convolution), UnitTape::Convolution(tape)) => {
                 convolution.backward(parameters, tape, &dy, input)
             }

@@ -45,9 +45,13 @@ fn shapes_and_checkpoints() {
         let first = network(model, image);
         first.forward_train(&images).unwrap(); // moves the running statistics
         let output = first.forward(&images).unwrap();
-        let [encoder, head] = model.features(image);
-        assert_eq!(output.encoder.dims(), [6, encoder]);
-        assert_eq!(output.head.dims(), [6, head]);
+        let [encoder, head] = [&output.encoder, &output.head].map(|features| features.dim(1).unwrap());
+        let name = first.head_name();
+        assert!(name.starts_with(&format!("{encoder}-")) && name.ends_with(&format!("-{head}")), "{name}");
+        assert_eq!(
+            (output.encoder.dim(0).unwrap(), output.head.dims()),
+            (6, &[6, first.head_features()][..])
+        );
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         first.parameters().save(&path).unwrap();

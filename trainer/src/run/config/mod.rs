@@ -92,6 +92,10 @@ pub struct Config {
     pub epochs: usize,
     /// Samples per batch; each gives two views.
     pub batch_size: usize,
+    /// How many views are embedded at once, at least 2; all of a batch where absent. The loss sees the whole batch
+    /// either way, and a step takes a forward pass more; batch normalisation sees what is embedded at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<usize>,
     /// What is minimised.
     #[serde(default, skip_serializing_if = "is_default")]
     pub objective: ObjectiveKind,
@@ -206,6 +210,7 @@ impl Config {
         between("epochs", self.epochs, 1, 1_000_000)?;
         between("warmup_epochs", self.warmup_epochs, 0, 1_000_000)?;
         between("batch_size", self.batch_size, 2, 1 << 24)?;
+        between("micro_batch", self.micro_batch.unwrap_or(2), 2, 1 << 24)?;
         between("passes", self.passes.unwrap_or(1), 1, 1_000_000)?;
         if let Some(MonitorSettings { every, early_stop, .. }) = self.monitor {
             between("monitor.every", every, 1, 1_000_000)?;
@@ -254,7 +259,17 @@ impl Config {
             ObjectiveKind::CrossEntropy => Head::Classifier(samples.num_classes()),
         };
         let options = Options { head, stem_padding: self.stem_padding };
-        Network::new(Model { architecture: self.encoder, options }, samples.kind(), self.seed, device)
+        let model = Model { architecture: self.encoder, options };
+        let network = Network::new(model, samples.kind(), self.seed, device)?;
+        match self.micro_batch {
+            Some(most) if network.parameters().table().is_some() => {
+                let name = self.encoder.name();
+                Err(Error::argument(format!(
+                    "micro_batch = {most}: encoder = {name} keeps little more than its features, and takes whole batches"
+                )))
+            }
+            _ => Ok(network),
+        }
     }
 
     /// The peak learning rate for this batch size.
@@ -301,8 +316,15 @@ mod tests {
     fn every_setting_but_the_seed_is_in_their_name() {
         assert_eq!(with(&[]).unwrap().settings_id(), "36dc94676015acd2");
         // Together they make no run, but a name.
-        let whole =
-            with(&["train_samples=200", "passes=3", "probe_epochs=4", "loss=dcl", "stem_padding=3"]).unwrap();
+        let whole = with(&[
+            "train_samples=200",
+            "passes=3",
+            "probe_epochs=4",
+            "loss=dcl",
+            "stem_padding=3",
+            "micro_batch=8",
+        ])
+        .unwrap();
         let whole = Config {
             imbalance: Some(Imbalance { ratio: 10.0 }),
             evaluate_imbalanced: true,

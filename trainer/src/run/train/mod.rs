@@ -28,6 +28,7 @@ mod checkpoints;
 mod folder;
 mod manifest;
 pub mod metrics;
+mod micro_batch;
 mod momentum_queue;
 mod monitor;
 mod owner;
@@ -56,7 +57,7 @@ use crate::augment::{ViewStream, Views};
 use crate::data::Samples;
 use crate::error::{Error, Result};
 use crate::loss::PendingCount;
-use crate::model::Network;
+use crate::model::{Network, Precision};
 use crate::optim::{Optimiser, Schedule};
 use candle_core::{DType, Tensor};
 use checkpointer::{Checkpointer, all_finite_here};
@@ -122,6 +123,13 @@ pub fn train(
         Some(_) => Folder::keep(path, &manifest)?,
         None => Folder::create(path, &manifest)?,
     };
+    if let Some(most) = config.micro_batch.filter(|_| run.network.parameters().has_running_statistics()) {
+        theory::terminal::say(&format!(
+            "note: micro_batch = {most}: batch normalisation takes its statistics over at most {most} views, not over \
+             the batch of {}",
+            config.batch_size
+        ));
+    }
     plans::restore(&folder.file(plans::PLANS), session.device)?;
     theory::files::write_atomically(&folder.file("config.toml"), settings.as_bytes())?;
     let mut lines = String::new();
@@ -167,6 +175,9 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(config: &'a Config, samples: &'a Samples, batches: usize, session: &Session<'_>) -> Result<Self> {
         let views = Views::new(&config.augmentation, samples, session.device)?;
+        if let (Some(most), Precision::Bf16) = (config.micro_batch, session.precision) {
+            return Err(Error::argument(format!("micro_batch = {most} computes in f32, not in bf16")));
+        }
         let network = config.network(samples, session.device)?;
         let mut network = network.in_precision(session.precision)?;
         let objective = config.training_objective()?;

@@ -5,10 +5,12 @@
 //! the optimiser takes its step, the momentum network follows, and the batch's keys enter the queue. The network that
 //! is trained is the one that is evaluated.
 
+use super::micro_batch::embed;
 use crate::data::Samples;
 use crate::error::{Error, Result};
 use crate::loss::{Classes, Queue};
-use crate::model::{Input, Momentum, Network, Output, Precision, Tape};
+use crate::model::{Input, Momentum, Network, Precision};
+use crate::ops::normalise;
 use crate::run::{Config, Objective};
 use candle_core::Tensor;
 use std::collections::HashMap;
@@ -45,17 +47,15 @@ impl MomentumQueue {
         &self.queue
     }
 
-    /// Of two views of a batch, the head features of view 1 by `network`, with the tape of that pass, and the unit keys
-    /// of view 2.
+    /// The unit keys of views, `micro_batch` at a time or all at once.
     ///
     /// # Errors
     /// As the network's pass.
-    pub fn forward(&self, network: &Network, views: &Input) -> Result<(Output, Tape, Tensor)> {
-        let views = views.images()?;
-        let count = views.dim(0)? / 2;
-        let view = |index: usize| Ok::<_, Error>(Input::Images(views.narrow(0, index * count, count)?));
-        let (output, tape) = network.forward_train(&view(0)?)?;
-        Ok((output, tape, self.momentum.keys(&view(1)?)?))
+    pub fn keys(&self, views: &Input, micro_batch: Option<usize>) -> Result<Tensor> {
+        match micro_batch {
+            None => self.momentum.keys(views),
+            Some(most) => Ok(normalise::forward(&embed(self.momentum.network(), views, most)?)?),
+        }
     }
 
     /// Puts the keys of a batch of samples of these classes in the places of the oldest.

@@ -35,7 +35,8 @@ pub(super) struct RecordedStep {
 }
 
 impl RecordedStep {
-    /// Where the network lives on a GPU and reads images, and the loss asks nothing of the host.
+    /// Where the network lives on a GPU, reads images and has backward passes of its own, all views are embedded at
+    /// once, and the loss asks nothing of the host.
     ///
     /// # Errors
     /// The device has no room.
@@ -46,8 +47,9 @@ impl RecordedStep {
         network: &Network,
         session: &Session<'_>,
     ) -> Result<Option<Self>> {
+        let is_plain = !network.uses_autograd() && config.micro_batch.is_none();
         let (Device::Cuda(gpu), Samples::Images(images), true) =
-            (session.device, samples, objective.stays_on_device())
+            (session.device, samples, is_plain && objective.stays_on_device())
         else {
             return Ok(None);
         };
@@ -93,7 +95,7 @@ impl RecordedStep {
         let classes = Classes::from(classes).with_copy_on_device(on_device);
         let draws = draws.with_step_on_device(step);
         let warning = replay.run(|| {
-            let found = work(of, objective, &input, (classes, draws))?;
+            let found = work(of, objective, (&input, None), (classes, draws))?;
             loss.slice_set(&found.loss, 0, 0)?;
             if let (Some(place), Some(count)) = (&*kept, found.kept.device_part()) {
                 place.slice_set(count, 0, 0)?;

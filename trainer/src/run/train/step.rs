@@ -1,6 +1,7 @@
 //! One step: both passes and the update; and what the steps of an epoch say about their negatives.
 
 use super::Run;
+use super::micro_batch::{embed, replay};
 use super::momentum_queue::MomentumQueue;
 use super::state::TrainState;
 use crate::augment::ViewStream;
@@ -28,28 +29,35 @@ pub(super) struct StepOutcome {
 pub(super) fn work(
     (network, queue, optimiser): (&Network, Option<&MomentumQueue>, &Optimiser),
     objective: &Objective,
-    views: &Input,
+    (views, micro_batch): (&Input, Option<usize>),
     (classes, draws): (Classes<'_>, StepDraws<'_>),
 ) -> Result<StepOutcome> {
-    let (output, tape, keys) = match queue {
-        Some(queue) => {
-            let (output, tape, keys) = queue.forward(network, views)?;
-            (output, tape, Some(keys))
-        }
+    // With a queue, view 1 are the queries, and view 2 of the momentum network the keys.
+    let count = views.count()? / 2;
+    let queries = queue.map(|_| views.rows(0, count)).transpose()?;
+    let views_of_network = queries.as_ref().unwrap_or(views);
+    let keys = queue.map(|queue| queue.keys(&views.rows(count, count)?, micro_batch)).transpose()?;
+    let earlier = keys.as_ref().zip(queue.map(MomentumQueue::queue));
+    let (loss, kept) = match micro_batch {
         None => {
-            let (output, tape) = network.forward_train(views)?;
-            (output, tape, None)
+            let (output, tape) = network.forward_train(views_of_network)?;
+            let (loss, kept) = objective.loss(&output.head, classes, earlier, draws)?;
+            drop(output);
+            network.backward(tape, loss.gradient)?;
+            (loss.value, kept)
+        }
+        Some(most) => {
+            let head = embed(network, views_of_network, most)?;
+            let (loss, kept) = objective.loss(&head, classes, earlier, draws)?;
+            replay(network, views_of_network, &loss.gradient, most)?;
+            (loss.value, kept)
         }
     };
-    let earlier = keys.as_ref().zip(queue.map(MomentumQueue::queue));
-    let (loss, kept) = objective.loss(&output.head, classes, earlier, draws)?;
-    drop(output);
-    network.backward(tape, loss.gradient)?;
     optimiser.apply(network.parameters())?;
     if let Some(queue) = queue {
         queue.follow(network)?;
     }
-    Ok(StepOutcome { loss: loss.value.reshape(1)?, kept, keys })
+    Ok(StepOutcome { loss: loss.reshape(1)?, kept, keys })
 }
 
 impl Run<'_> {
@@ -74,7 +82,7 @@ impl Run<'_> {
             Some(outcome) => outcome,
             None => {
                 let views = self.views.random(batch, draw, 2)?;
-                work(of, &self.objective, &views, ((&classes).into(), draws))?
+                work(of, &self.objective, (&views, self.config.micro_batch), ((&classes).into(), draws))?
             }
         };
         if let (Some(queue), Some(keys)) = (&mut self.queue, &keys) {

@@ -32,8 +32,21 @@ fn in_pieces(config: &Config, path: &Path, steps: usize) -> usize {
     panic!("{steps} steps are too few to come to an end")
 }
 
+/// A linear layer and batch normalisation, written with `candle-nn`.
+fn register_encoder() {
+    use candle_nn::{Module, ModuleT, batch_norm, func_t, linear};
+    let registered = crate::model::Architecture::register("own-in-runs", |vb, _| {
+        let (layer, norm) = (linear(64, 32, vb.pp("layer"))?, batch_norm(32, 1e-5, vb.pp("norm"))?);
+        Ok(Box::new(func_t(move |x, train| {
+            norm.forward_t(&layer.forward(&x.flatten_from(1)?)?, train)?.relu()
+        })))
+    });
+    registered.unwrap();
+}
+
 #[test]
 fn an_interrupted_run_goes_on_with_the_same_bits() {
+    register_encoder();
     let folder = tempfile::tempdir().unwrap();
     let sampled = ["epochs=3", "batch_size=256", "negatives=15", "warmup_epochs=1"];
     for (name, overrides) in [
@@ -51,6 +64,22 @@ fn an_interrupted_run_goes_on_with_the_same_bits() {
             &["epochs=2", "batch_size=256", "negatives=15", "selection=random:40%", "loss=dcl"],
         ),
         ("supervised", &["epochs=2", "batch_size=256", "objective=cross-entropy"]),
+        (
+            "own",
+            &["epochs=2", "batch_size=256", "optimiser=adamw", "learning_rate=0.001", "encoder=own-in-runs"],
+        ),
+        (
+            "own-queue-in-chunks",
+            &[
+                "epochs=2",
+                "batch_size=256",
+                "encoder=own-in-runs",
+                "negatives=queue",
+                "queue.size=300",
+                "micro_batch=99",
+            ],
+        ),
+        ("in-chunks", &["epochs=2", "batch_size=256", "micro_batch=100"]),
     ] {
         let config = config(overrides);
         let (whole, pieces) = (folder.path().join(format!("{name}-whole")), folder.path().join(name));
@@ -465,4 +494,40 @@ fn the_best_look_is_kept_and_ends_the_training() {
         assert_eq!(values(tensor), values(&ended[name]), "{name}");
     }
     assert!(kept.iter().any(|(name, tensor)| values(tensor) != values(&stopped[name])));
+
+/// What is embedded in chunks, with and without a queue, learns what the whole batch would, but for roundings that
+/// fifteen steps of SGD let grow.
+#[test]
+fn micro_batches_learn_as_whole_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, overrides) in [
+        ("batch", &["epochs=3", "warmup_epochs=0", "batch_size=256", "encoder=plain-mlp"][..]),
+        (
+            "queue",
+            &[
+                "epochs=3",
+                "warmup_epochs=0",
+                "batch_size=256",
+                "encoder=plain-mlp",
+                "negatives=queue",
+                "queue.size=512",
+            ],
+        ),
+    ] {
+        let loss = |chunk: Option<usize>| {
+            let config = Config { micro_batch: chunk, ..config(overrides) };
+            let path = folder.path().join(format!("{name}-{chunk:?}"));
+            quietly(&config, &path, &Session::CPU).unwrap().final_loss
+        };
+        let (whole, chunks) = (loss(None), loss(Some(60)));
+        println!("{name}: losses {whole} and {chunks}");
+        assert!((whole - chunks).abs() < 1e-4, "{name}: {whole} {chunks}");
+    }
+    let error = |overrides: &[&str], precision| {
+        let session = Session { precision, ..Session::CPU };
+        message(quietly(&config(overrides), &folder.path().join("none"), &session))
+    };
+    let refused = error(&["micro_batch=8"], Precision::Bf16);
+    assert_eq!(refused, "micro_batch = 8 computes in f32, not in bf16");
+    assert!(crate::run::Preset::named("digits", &["micro_batch=1".into()]).is_err());
 }
