@@ -110,7 +110,8 @@ impl Network {
         self.model.options
     }
 
-    /// Features before, within and after the head, as in column `head` of `losses.csv`: `512-512-128`.
+    /// Features before, within and after the head, as in column `head` of `losses.csv`: `512-512-128`; `none` without
+    /// one.
     pub fn head_name(&self) -> String {
         let sizes = self.head.iter().filter_map(|unit| match unit {
             Unit::Dense(dense) => Some(dense.sizes()),
@@ -123,7 +124,7 @@ impl Network {
             }
             name.push_str(&format!("-{outputs}"));
         }
-        name
+        if name.is_empty() { "none".into() } else { name }
     }
 
     /// d: numbers of a head feature.
@@ -132,7 +133,7 @@ impl Network {
             Unit::Dense(dense) => Some(dense.sizes()[1]),
             _ => None,
         });
-        last.unwrap_or_default()
+        last.unwrap_or_else(|| self.model.features(self.input)[0])
     }
 
     /// The parameters.

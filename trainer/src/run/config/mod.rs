@@ -234,7 +234,7 @@ impl Config {
             ObjectiveKind::Contrastive => self.head,
             ObjectiveKind::CrossEntropy => Head::Classifier(samples.num_classes()),
         };
-        let options = Options { head, stem_padding: self.stem_padding };
+        let options = Options { head, stem_padding: self.stem_padding, ..Options::default() };
         Network::new(Model { architecture: self.encoder, options }, samples.kind(), self.seed, device)
     }
 

@@ -1,8 +1,9 @@
 //! What a network gives of its samples: features of the samples as they are, and of their random views.
 
 use super::super::{Config, Session};
+use super::Normalisation;
 use crate::augment::{ViewStream, Views};
-use crate::data::{Samples, Split};
+use crate::data::{InputKind, Samples, Split};
 use crate::error::{Error, Result};
 use crate::model::{Input, Network};
 use crate::ops::normalise;
@@ -44,6 +45,8 @@ pub(super) struct EvaluationContext<'a> {
     pub(super) split: &'a Split,
     train: Views<'a>,
     evaluated: Views<'a>,
+    /// Of pixels, before the network sees them.
+    normalisation: Option<&'a Normalisation>,
     pub(super) stop: measure::Stop<'a>,
 }
 
@@ -56,7 +59,12 @@ impl<'a> EvaluationContext<'a> {
     ) -> Result<Self> {
         let views = |samples: &'a Samples| Views::new(&config.augmentation, samples, session.device);
         let (train, evaluated) = (views(&split.train)?, views(&split.evaluated)?);
-        Ok(Self { network, config, split, train, evaluated, stop: session.stop })
+        Ok(Self { network, config, split, train, evaluated, normalisation: None, stop: session.stop })
+    }
+
+    /// The same, of normalised pixels.
+    pub(super) fn normalised(self, normalisation: Option<&'a Normalisation>) -> Self {
+        Self { normalisation, ..self }
     }
 
     /// Features with the running statistics of `count` samples, whose inputs `input` gives for a few indices at a time.
@@ -68,7 +76,13 @@ impl<'a> EvaluationContext<'a> {
                 let message = "interrupted while measuring; what was trained is saved";
                 return Err(Error::Interrupted(message.into()));
             }
-            let output = self.network.forward(&input(chunk)?)?;
+            let mut input = input(chunk)?;
+            if let (Some(normalisation), InputKind::Images([.., channels])) =
+                (self.normalisation, self.split.train.kind())
+            {
+                input = normalisation.apply(&input, channels)?;
+            }
+            let output = self.network.forward(&input)?;
             let found = [matrix(&output.encoder)?, matrix(&normalise::forward(&output.head)?)?];
             for (part, found) in parts.iter_mut().zip(found) {
                 part.rows += found.rows;
@@ -98,6 +112,34 @@ impl<'a> EvaluationContext<'a> {
         let second = self.random(&self.evaluated, &mut draw)?.head;
         Ok(measure::Views { first, second })
     }
+
+    /// f̄(x) of the evaluated samples: the mean of `fbar_views` random views of each.
+    pub(super) fn sample_means(&self, seed: u64) -> Result<Option<Matrix>> {
+        let mut means = None;
+        let fbar_views = self.config.fbar_views;
+        for view in 0..fbar_views {
+            let mut draw = ViewStream::new(seed, Purpose::SampleMeans, view)?;
+            add_share(&mut means, &self.random(&self.evaluated, &mut draw)?.head, fbar_views);
+        }
+        Ok(means)
+    }
+
+    /// Pass number `view` over random views of the training samples, behind the class means.
+    fn training_pass(&self, seed: u64, view: usize) -> Result<Features> {
+        self.random(&self.train, &mut ViewStream::new(seed, Purpose::ClassMeans, view)?)
+    }
+
+    /// Head features of all of these passes, one after the other.
+    pub(super) fn training_passes(&self, seed: u64) -> Result<Matrix> {
+        let mut all = Matrix::zeros(0, 0);
+        for view in 0..self.config.mean_views {
+            let pass = self.training_pass(seed, view)?.head;
+            all.rows += pass.rows;
+            all.cols = pass.cols;
+            all.data.extend(pass.data);
+        }
+        Ok(all)
+    }
 }
 
 /// All that is measured is measured from this: each set of features is computed once.
@@ -123,8 +165,7 @@ impl<'a> Embedded<'a> {
         let mut saved = Vec::new();
         let mut means: Option<Matrix> = None;
         for view in 0..mean_views {
-            let mut draw = ViewStream::new(seed, Purpose::ClassMeans, view)?;
-            let features = context.random(&context.train, &mut draw)?;
+            let features = context.training_pass(seed, view)?;
             add_share(
                 &mut means,
                 &class_means(&features.head, train.labels(), train.num_classes())?,
@@ -147,18 +188,6 @@ impl<'a> Embedded<'a> {
         let (train, evaluated) = (context.plain(&context.train)?, context.plain(&context.evaluated)?);
         let training_views = [head, encoder];
         Ok(Self { context, seed, train, evaluated, class_means, training_views })
-    }
-
-    /// f̄(x) of the evaluated samples: the mean of `fbar_views` random views of each.
-    pub(super) fn sample_means(&self) -> Result<Option<Matrix>> {
-        let mut means = None;
-        let fbar_views = self.context.config.fbar_views;
-        for view in 0..fbar_views {
-            let mut draw = ViewStream::new(self.seed, Purpose::SampleMeans, view)?;
-            let features = self.context.random(&self.context.evaluated, &mut draw)?.head;
-            add_share(&mut means, &features, fbar_views);
-        }
-        Ok(means)
     }
 
     /// The passes of two random views of the evaluated samples; `several`: they are asked for more than once.
