@@ -24,7 +24,7 @@
 //! **Several encoders.** Where one of them follows another (MoCo's `encoder_k`, solo-learn's `momentum_backbone`, a
 //! target or a teacher), the other is read; else one must be chosen by its prefix. [`Weights::remarks`] says so.
 //!
-//! **The head** is any chain of at most [`HeadLayers::MOST`] linear layers, with or without bias, each with a batch
+//! **The head** is any chain of at most [`HeadLayers::MOST`](super::HeadLayers::MOST) linear layers, with or without bias, each with a batch
 //! normalisation behind it or none; which, the shapes say. A ReLU, which no file names, stands behind each but the last.
 //! It is the group of layers outside of the encoder whose first one takes the encoder's features, and that is no
 //! classifier (`classifier`, torchvision's `fc`, lightly's `linear`), no predictor, no prototypes, and none of the
@@ -72,6 +72,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use export::{exported, save, save_safetensors};
+
+/// What is open to any encoder, behind each refusal.
+const OTHER_WAY: &str = "features of any encoder are read too: docs/features.md";
 
 /// A file of weights whose keys are understood; their numbers are still on disk.
 pub struct Weights {
@@ -127,7 +130,9 @@ impl Weights {
     pub fn load(&mut self, network: &Network) -> Result<()> {
         if network.architecture() != Architecture::Resnet18 {
             let name = network.architecture().name();
-            return Err(Error::argument(format!("weights of PyTorch are read for resnet18, not for {name}")));
+            return Err(Error::argument(format!(
+                "weights of PyTorch are read for resnet18, not for {name}; {OTHER_WAY}"
+            )));
         }
         self.fit(network).map_err(|message| advised(Error::data(&self.path, message)))?;
         // Their shapes are the network's, so that no file takes more room than the network.
@@ -216,10 +221,7 @@ fn pytorch_shape(shape: &[usize]) -> Vec<usize> {
 /// A refusal of a file, with the way that is open to any encoder.
 fn advised(error: Error) -> Error {
     match error {
-        Error::Data { path, message } => Error::Data {
-            path,
-            message: format!("{message}; features of any encoder are read too: docs/features.md"),
-        },
+        Error::Data { path, message } => Error::Data { path, message: format!("{message}; {OTHER_WAY}") },
         other => other,
     }
 }

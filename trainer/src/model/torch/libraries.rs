@@ -130,6 +130,16 @@ fn names_of_libraries_are_read() {
             .concat(),
             plain,
         ),
+        // MoCo's first version: the last layer is the head, not a classifier.
+        (
+            "MoCo",
+            [
+                renamed(|key| format!("module.encoder_q.{key}")),
+                head(&[("module.encoder_q.fc.weight", &[5, 8]), ("module.encoder_q.fc.bias", &[5])]),
+            ]
+            .concat(),
+            "linear 5 + b",
+        ),
         // sthalles/SimCLR: the head is the network's last layer.
         ("sthalles", with(renamed(|key| format!("backbone.{key}")), "backbone.fc.", biased), plain),
     ];

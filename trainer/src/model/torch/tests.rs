@@ -107,7 +107,7 @@ fn other_files_are_refused_with_what_to_do() {
     assert!(error.contains("cut.pt: not readable"), "{error}");
     let mlp = Network::new(Architecture::Mlp, [9, 7, 3], 7, &Device::Cpu).unwrap();
     let error = load(&mlp, &file("plain.pt")).unwrap_err().to_string();
-    assert_eq!(error, "weights of PyTorch are read for resnet18, not for mlp");
+    assert_eq!(error, format!("weights of PyTorch are read for resnet18, not for mlp; {OTHER_WAY}"));
 }
 
 /// A safetensors file of PyTorch's names and order of dimensions, with any prefix, and one with two encoders.
