@@ -16,7 +16,8 @@ pub(super) struct ExportArgs {
     /// Folder of a trained run
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
-    /// torch: weights for torch.load(FILE, weights_only=True); safetensors: the same; features: .npz, as docs/features.md
+    /// torch: weights for torch.load(FILE, weights_only=True); safetensors: the same; features: .npz, as
+    /// docs/features.md
     #[arg(long, value_name = "WHAT")]
     to: Format,
     /// The file [default: weights.pt, weights.safetensors or features.npz in the run's folder]

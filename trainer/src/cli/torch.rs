@@ -23,8 +23,8 @@ pub(super) struct TorchArgs {
     /// Override a setting of the preset, such as evaluate_on=tuning
     #[arg(long, value_name = "KEY=VALUE", requires = "preset")]
     set: Vec<String>,
-    /// What the pixels in [0, 1] are for these weights: imagenet (lightly), cifar (solo-learn), official (Nozawa & Sato:
-    /// as they are, and a stem padding of 3), or none
+    /// What the pixels in [0, 1] are for these weights: imagenet (lightly), cifar (solo-learn), official (Nozawa &
+    /// Sato: as they are, and a stem padding of 3), or none
     #[arg(long, value_name = "NAME", requires = "torch", conflicts_with = "mean")]
     #[serde(skip_serializing_if = "Option::is_none")]
     normalise: Option<Pixels>,

@@ -4,8 +4,9 @@
 //! It knows the labels: what self-supervised losses approach as classes become many (an oracle, not a competitor).
 //!
 //! That is the loss of the paper's first version, and the default. In its second the positive stands in the denominator
-//! too, so that it is InfoNCE over the same negatives: `positive_in_denominator = true`. It is larger, by
-//! ln(1 + e^{s⁺/t} / Σ_j e^{s_ij/t}) for each anchor, the less the more negatives there are. The theorem is about the first.
+//! too, so that it is InfoNCE over the same negatives: `positive_in_denominator = true`. It is larger,
+//! by ln(1 + e^{s⁺/t} / Σ_j e^{s_ij/t}) for each anchor, the less the more negatives there are. The theorem is about the
+//! first.
 //!
 //! Theorem 1 there, in the form for unit rows and any t, with n samples of which n_max have the most frequent class:
 //!

@@ -18,39 +18,41 @@
 //! - `shortcut` for `downsample` (SupContrast, lightly's `ResNetGenerator`);
 //! - numbers, as in a `nn.Sequential` of torchvision's modules: `0` for `conv1`, `1` for `bn1`, then four stages from
 //!   `4` on (lightly's `backbone.4.0.conv1.weight`), or from `3` without pooling (`f.3.0.conv1.weight`), or from `2`
-//!   without ReLU too: so does lightly's example of `ResNetGenerator`, whose stem then computes without one, and is read
-//!   as computing so.
+//!   without ReLU too: so does lightly's example of `ResNetGenerator`, whose stem then computes without one, and is
+//!   read as computing so.
 //!
 //! **Several encoders.** Where one of them follows another (MoCo's `encoder_k`, solo-learn's `momentum_backbone`, a
 //! target or a teacher), the other is read; else one must be chosen by its prefix. [`Weights::remarks`] says so.
 //!
-//! **The head** is any chain of at most [`HeadLayers::MOST`](super::HeadLayers::MOST) linear layers, with or without bias, each with a batch
-//! normalisation behind it or none; which, the shapes say. A ReLU, which no file names, stands behind each but the last.
-//! It is the group of layers outside of the encoder whose first one takes the encoder's features, and that is no
-//! classifier (`classifier`, torchvision's `fc`, lightly's `linear`), no predictor, no prototypes, and none of the
-//! networks that follow. Without a head the encoder is read alone: head features are the encoder's then.
+//! **The head** is any chain of at most [`HeadLayers::MOST`](super::HeadLayers::MOST) linear layers, with or without
+//! bias, each with a batch normalisation behind it or none; which, the shapes say. A ReLU, which no file names, stands
+//! behind each but the last. It is the group of layers outside of the encoder whose first one takes the encoder's
+//! features, and that is no classifier (`classifier`, torchvision's `fc`, lightly's `linear`), no predictor, no
+//! prototypes, and none of the networks that follow. Without a head the encoder is read alone: head features are the
+//! encoder's then.
 //!
 //! Of a larger dictionary, the state dict is the entry `state_dict`, `model_state_dict`, `model`, `net` or
 //! `model_state`; other entries are not looked at, whatever their classes. Numbers of f16, bf16 or f64 become f32; of a
 //! pickle, other objects of Python's and tensors of types without numbers (bool) are passed over.
 //!
 //! Nozawa & Sato's models have `module.f.conv1.weight` … `module.g.projection_head.linear2.weight`, with
-//! [`Options::PUBLISHED`](super::Options::PUBLISHED). Names, layers and the padding of 3 are those of `code/src/model.py`
-//! of <https://github.com/nzw0301/Understanding-Negative-Samples>, commit 803c8b1; that they save `model.state_dict()` of
-//! a `DistributedDataParallel` stands in `code/self_supervised.py`. **Not verified**: a checkpoint of theirs (none is
-//! published). State dicts of these names, made by PyTorch 2.11, stand in for it: a narrow one is among the tests; with
-//! torchvision's ResNet-18 at full width and 4 random images of 32 × 32, encoder features (at most 5.3) differ from
-//! PyTorch's in f64 by up to 2.2e-6, head features (at most 0.98) by up to 8.5e-7 (`examples/torch_agreement.rs`).
+//! [`Options::PUBLISHED`](super::Options::PUBLISHED). Names, layers and the padding of 3 are those of
+//! `code/src/model.py` of <https://github.com/nzw0301/Understanding-Negative-Samples>, commit 803c8b1; that they save
+//! `model.state_dict()` of a `DistributedDataParallel` stands in `code/self_supervised.py`. **Not verified**: a
+//! checkpoint of theirs (none is published). State dicts of these names, made by PyTorch 2.11, stand in for it: a
+//! narrow one is among the tests; with torchvision's ResNet-18 at full width and 4 random images of 32 × 32, encoder
+//! features (at most 5.3) differ from PyTorch's in f64 by up to 2.2e-6, head features (at most 0.98) by up to 8.5e-7
+//! (`examples/torch_agreement.rs`).
 //!
-//! Checkpoints under the names of torchvision, lightly (both ways), solo-learn and MoCo, full width, 4 random images, by
-//! PyTorch 2.15: encoder features (at most 6.1) differ from PyTorch's in f64 by up to 4.0e-6, head features (at most
-//! 1.5) by up to 1.5e-6. Exported again, PyTorch loads them without pickles, into torchvision's modules: the same numbers,
-//! and the same features to the last bit (`examples/torch_agreement.rs`, `tests/torch/make_golden.py --check`).
+//! Checkpoints under the names of torchvision, lightly (both ways), solo-learn and MoCo, full width, 4 random images,
+//! by PyTorch 2.15: encoder features (at most 6.1) differ from PyTorch's in f64 by up to 4.0e-6, head features (at most
+//! 1.5) by up to 1.5e-6. Exported again, PyTorch loads them without pickles, into torchvision's modules: the same
+//! numbers, and the same features to the last bit (`examples/torch_agreement.rs`).
 //!
 //! Refused, each with what to do: other depths than ResNet-18's and other stems than 3×3, files of PyTorch before 1.6,
-//! whole models, tensors that are not stored in row-major order (`channels_last`), and others than little-endian ones. A
-//! file may be anybody's: nothing in it is called, headers are compared with its length, the archive's CRC-32 with what
-//! it holds, and the pickle's size is bounded (`pickle`).
+//! whole models, tensors that are not stored in row-major order (`channels_last`), and others than little-endian ones.
+//! A file may be anybody's: nothing in it is called, headers are compared with its length, the archive's CRC-32 with
+//! what it holds, and the pickle's size is bounded (`pickle`).
 
 mod archive;
 mod encoder;
@@ -91,8 +93,8 @@ impl Weights {
     /// `module.encoder_k`; where they name neither, the choice is that of [the module](self).
     ///
     /// # Errors
-    /// A file that cannot be read; no ResNet in it; several between which nothing chooses; a prefix that is not there; a
-    /// head of other layers.
+    /// A file that cannot be read; no ResNet in it; several between which nothing chooses; a prefix that is not there;
+    /// a head of other layers.
     pub fn open(path: &Path, prefixes: &[String]) -> Result<Self> {
         let mut content = file::open(path).map_err(advised)?;
         let shapes = content.shapes();

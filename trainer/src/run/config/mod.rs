@@ -110,8 +110,8 @@ pub struct Config {
     pub temperature: f64,
     /// Optimiser.
     pub optimiser: OptimiserKind,
-    /// Whether LARS adapts the rates of biases and batch normalisation too, as in the official code of Nozawa & Sato; in
-    /// SimCLR, lightly and solo-learn it does not.
+    /// Whether LARS adapts the rates of biases and batch normalisation too, as in the official code of Nozawa & Sato;
+    /// in SimCLR, lightly and solo-learn it does not.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub lars_adapt_bias_and_norm: bool,
     /// Whether LARS clips the factor of a layer to the learning rate, as an option of solo-learn's does.
