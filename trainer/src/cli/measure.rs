@@ -1,18 +1,16 @@
 //! `measure`: the loss components of a run, or of anybody's features.
 
 use super::print;
+use super::torch::TorchArgs;
 use anyhow::Result;
 use clap::Args;
-use measure::EvaluatedRun;
 use measure::cli::{self, Options};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use theory::NumDraws;
-use theory::losses::RunInfo;
 use trainer::device::DeviceChoice;
 use trainer::run::train::Owner;
-use trainer::run::{self, EvaluationSettings, Folder, Manifest, Preset, Session};
+use trainer::run::{self, EvaluationSettings, Folder, Manifest, Session};
 use trainer::{Error, data};
 
 #[derive(Args)]
@@ -23,15 +21,8 @@ pub(super) struct MeasureArgs {
     /// Features of another program: .npz or .safetensors with view1, view2, labels
     #[arg(long, value_name = "FILE", requires = "draws", requires = "temperature")]
     features: Option<PathBuf>,
-    /// Weights of a ResNet-18 from PyTorch: .pt, .pth or .safetensors, for the network of --preset
-    #[arg(long, value_name = "FILE", requires = "preset", conflicts_with_all = ["run", "features"])]
-    torch: Option<PathBuf>,
-    /// Settings that ship, for --torch: data, network, temperature, views
-    #[arg(long, value_name = "NAME", requires = "torch")]
-    preset: Option<String>,
-    /// Override a setting of the preset, such as stem_padding=3
-    #[arg(long, value_name = "KEY=VALUE", requires = "preset")]
-    set: Vec<String>,
+    #[command(flatten)]
+    torch: TorchArgs,
     #[command(flatten)]
     pub(super) options: Options,
     /// Folder for losses.csv [default: the run's folder]
@@ -59,7 +50,10 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     let device = super::open(args.device)?;
     let session = Session { device: &device, ..Session::CPU };
     let measured = run::with_threads(args.options.threads(), || match (&args.run, &args.features) {
-        (None, None) if args.torch.is_some() => of_torch(args, draws.as_deref(), &session),
+        (None, None) if args.torch.torch.is_some() => {
+            let settings = settings(&args.options, draws.as_deref());
+            args.torch.measure(args.data.as_deref(), &settings, &session, args.options.quiet)
+        }
         (Some(path), _) => {
             let (config, manifest) = run::run_config(path)?;
             let folder = args.data.clone().or(manifest.data);
@@ -84,44 +78,7 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
 
 fn settings<'a>(options: &Options, draws: Option<&'a [NumDraws]>) -> EvaluationSettings<'a> {
     let &Options { temperature, passes, seed, .. } = options;
-    EvaluationSettings { draws, temperature, passes, seed }
-}
-
-/// Measures weights that PyTorch saved, as the preset would be.
-fn of_torch(
-    args: &MeasureArgs,
-    draws: Option<&[NumDraws]>,
-    session: &Session<'_>,
-) -> trainer::Result<EvaluatedRun> {
-    let (Some(file), Some(preset)) = (&args.torch, &args.preset) else {
-        return Err(Error::argument("--torch FILE needs --preset NAME"));
-    };
-    let config = Preset::named(preset, &args.set)?.config;
-    let split = data::load(&config.data(args.data.as_deref()))?;
-    split.check()?;
-    let network = config.network(&split.train, session.device)?;
-    let ignored = trainer::model::torch::load(&network, file)?;
-    if !args.options.quiet && !ignored.is_empty() {
-        theory::terminal::say(&format!(
-            "warning: {}: {} entries are not used: {}",
-            file.display(),
-            ignored.len(),
-            ignored.join(", ")
-        ));
-    }
-    let name = file.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned());
-    let mut measured =
-        run::measure_network(network, &config, &name, &split, &settings(&args.options, draws), session)?;
-    let bytes = ::measure::input::read(file)?;
-    let digest = Sha256::new().chain_update(config.settings_id()).chain_update(&bytes).finalize();
-    let settings_id: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    for row in &mut measured.rows {
-        // Who trained it, and how, the file does not say.
-        let RunInfo { run_id, dataset, encoder, head, seed, .. } = std::mem::take(&mut row.run);
-        let settings_id = settings_id.clone();
-        row.run = RunInfo { run_id, dataset, encoder, head, seed, settings_id, ..RunInfo::default() };
-    }
-    Ok(measured)
+    EvaluationSettings { draws, temperature, passes, seed, normalisation: None }
 }
 
 /// What `run.json` says of a measurement in a folder of its own.
@@ -129,9 +86,8 @@ fn of_torch(
 struct Settings<'a> {
     run: &'a Option<PathBuf>,
     features: &'a Option<PathBuf>,
-    torch: &'a Option<PathBuf>,
-    preset: &'a Option<String>,
-    set: &'a [String],
+    #[serde(flatten)]
+    torch: &'a TorchArgs,
     draws: &'a Option<Vec<u64>>,
     temperature: Option<f64>,
     passes: Option<usize>,
@@ -151,10 +107,9 @@ impl Target {
     fn of(args: &MeasureArgs) -> Result<Self> {
         match (&args.out, &args.run) {
             (Some(out), run) if run.as_ref() != Some(out) => {
-                let MeasureArgs { run, features, torch, preset, set, options, .. } = args;
+                let MeasureArgs { run, features, torch, options, .. } = args;
                 let &Options { ref draws, temperature, passes, seed, .. } = options;
-                let settings =
-                    Settings { run, features, torch, preset, set, draws, temperature, passes, seed };
+                let settings = Settings { run, features, torch, draws, temperature, passes, seed };
                 let manifest = Manifest::new("measure", &settings)?;
                 Folder::check(out, &manifest)?;
                 Ok(Self::Own(Box::new(manifest), out.clone()))

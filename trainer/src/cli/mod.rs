@@ -24,6 +24,7 @@
 mod bench;
 mod difficulty;
 mod download;
+mod export;
 mod measure;
 mod pool;
 mod population;
@@ -31,6 +32,7 @@ mod reproduce;
 mod run;
 mod session;
 mod sweep;
+mod torch;
 mod train;
 
 use anyhow::Result;
@@ -77,6 +79,9 @@ enum Command {
         after_help = "Example: trainer measure --run runs/n128 --draws 16,128 --temperature 0.5 --out runs/n128-measured"
     )]
     Measure(measure::MeasureArgs),
+    /// Write the weights of a trained run for PyTorch, or its features for any program
+    #[command(after_help = "Example: trainer export --run runs/n128 --to torch --out n128.pt")]
+    Export(export::ExportArgs),
     /// Train one vector a class on the exact population loss, beside its optimum, for several K
     #[command(
         after_help = "Example: trainer population --classes 10 --negatives 1,31,1023,100000 --temperature 0.5 --out runs/population"
@@ -166,6 +171,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => session::threads(args.threads),
         Command::Measure(args) => args.options.threads(),
         Command::Difficulty(args) => session::threads(args.threads),
+        Command::Export(args) => session::threads(args.threads),
         Command::Bench(args) => args.threads(),
         Command::Population(args) => args.threads(),
     });
@@ -199,6 +205,7 @@ fn dispatch(command: Command, interrupt: &Interrupt) -> Result<()> {
         Command::Train(args) => train::train(&args, interrupt),
         Command::Measure(args) => measure::measure(&args),
         Command::Difficulty(args) => difficulty::rank(&args),
+        Command::Export(args) => export::export(&args),
         Command::Download(args) => download::download(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Population(args) => population::population(&args),

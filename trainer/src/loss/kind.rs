@@ -46,7 +46,12 @@ pub enum LossKind {
     FlatNce {},
     /// [`dcl`] over the negatives that are not of the anchor's class, which it knows. An anchor of class c in a batch
     /// has 2(n − n_c) of them; identical features give (1/n) Σ_c n_c ln(2(n − n_c)).
-    Nscl {},
+    Nscl {
+        /// Whether the positive stands in the denominator too, as in the second version of the paper: [`info_nce`] in
+        /// place of [`dcl`].
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        positive_in_denominator: bool,
+    },
     /// [`spectral`], which knows no temperature.
     Spectral {
         /// μ > 0.
@@ -93,7 +98,7 @@ impl LossKind {
             Self::Dcl {} => "dcl",
             Self::Dclw { .. } => "dclw",
             Self::FlatNce {} => "flat_nce",
-            Self::Nscl {} => "nscl",
+            Self::Nscl { .. } => "nscl",
             Self::Spectral { .. } => "spectral",
             Self::EqCo { .. } => "eq_co",
         }
@@ -115,7 +120,10 @@ impl LossKind {
     /// [`describe`](Self::describe) under another name.
     pub(crate) fn describe_as(&self, name: &str) -> String {
         let parameters = match *self {
-            Self::NtXent {} | Self::Dcl {} | Self::FlatNce {} | Self::Nscl {} => vec![],
+            Self::Nscl { positive_in_denominator: true } => {
+                return format!("{name}, positive_in_denominator = true");
+            }
+            Self::NtXent {} | Self::Dcl {} | Self::FlatNce {} | Self::Nscl { .. } => vec![],
             Self::Debiased { class_probability } => vec![("class_probability", class_probability, tenth())],
             Self::Hard { class_probability, beta } => {
                 vec![("class_probability", class_probability, tenth()), ("beta", beta, one())]
@@ -150,7 +158,7 @@ impl LossKind {
             require((1e-6..=1e6).contains(&value), name, value, "between 1e-6 and 1e6")
         };
         match *self {
-            Self::NtXent {} | Self::Dcl {} | Self::FlatNce {} | Self::Nscl {} => Ok(()),
+            Self::NtXent {} | Self::Dcl {} | Self::FlatNce {} | Self::Nscl { .. } => Ok(()),
             Self::Debiased { class_probability } => probability(class_probability),
             Self::Hard { class_probability, beta } => {
                 probability(class_probability)?;
@@ -167,7 +175,7 @@ impl LossKind {
 
     /// Whether negatives of the anchor's class are left out.
     pub fn knows_classes(&self) -> bool {
-        matches!(self, Self::Nscl {})
+        matches!(self, Self::Nscl { .. })
     }
 
     /// The loss as a function of logits; NSCL of those that leave out the anchor's class.
@@ -179,7 +187,8 @@ impl LossKind {
             Self::Dcl {} => dcl(logits),
             Self::Dclw { sigma } => dclw(logits, sigma),
             Self::FlatNce {} => flat_nce(logits),
-            Self::Nscl {} => nscl(logits),
+            Self::Nscl { positive_in_denominator: false } => nscl(logits),
+            Self::Nscl { positive_in_denominator: true } => info_nce(logits),
             Self::Spectral { scale } => spectral(logits, scale),
             Self::EqCo { virtual_negatives } => eq_co(logits, virtual_negatives),
         }
@@ -225,7 +234,7 @@ impl LossKind {
     /// };
     /// assert!((value(LossKind::NtXent {})? - 5f32.ln()).abs() < 1e-6); // 2n−1 candidates
     /// assert!((value(LossKind::Dcl {})? - 4f32.ln()).abs() < 1e-6); // without the positive
-    /// assert!((value(LossKind::Nscl {})? - (4f32.ln() + 2.0 * 2f32.ln()) / 3.0).abs() < 1e-6);
+    /// assert!((value(LossKind::Nscl { positive_in_denominator: false })? - (4f32.ln() + 2.0 * 2f32.ln()) / 3.0).abs() < 1e-6);
     /// # Ok::<(), trainer::Error>(())
     /// ```
     pub fn evaluate(&self, features: &Tensor, classes: &[u32], temperature: f64) -> Result<Loss> {

@@ -15,7 +15,10 @@ const HARD: LossKind = LossKind::Hard { class_probability: 0.1, beta: 1.0 };
 const HALF: LossKind = LossKind::Debiased { class_probability: 0.5 };
 const HARDER: LossKind = LossKind::Hard { class_probability: 0.3, beta: 2.5 };
 
-pub(crate) const KINDS: [LossKind; 11] = [
+const NSCL: LossKind = LossKind::Nscl { positive_in_denominator: false };
+const NSCL_WITH_POSITIVE: LossKind = LossKind::Nscl { positive_in_denominator: true };
+
+pub(crate) const KINDS: [LossKind; 12] = [
     LossKind::NtXent {},
     DEBIASED,
     HALF,
@@ -24,7 +27,8 @@ pub(crate) const KINDS: [LossKind; 11] = [
     LossKind::Dcl {},
     LossKind::Dclw { sigma: 0.5 },
     LossKind::FlatNce {},
-    LossKind::Nscl {},
+    NSCL,
+    NSCL_WITH_POSITIVE,
     LossKind::Spectral { scale: 2.5 },
     LossKind::EqCo { virtual_negatives: 1000.0 },
 ];
@@ -186,7 +190,9 @@ impl Pairs {
         // quotient is 1 to the last digits.
         let info_nce = |s: f64, g: f64| (g / (s / t).exp()).ln_1p();
         match kind {
-            LossKind::NtXent {} | LossKind::FlatNce {} => mean(&|s, negatives| info_nce(s, sum(negatives))),
+            LossKind::NtXent {} | LossKind::FlatNce {} | NSCL_WITH_POSITIVE => {
+                mean(&|s, negatives| info_nce(s, sum(negatives)))
+            }
             LossKind::Debiased { class_probability } => mean(&|s, negatives| {
                 info_nce(s, corrected(t, class_probability, s, sum(negatives), negatives.len()))
             }),
@@ -196,7 +202,7 @@ impl Pairs {
                 let sum = negatives.iter().zip(&weights).map(|(s, w)| w / average * (s / t).exp()).sum();
                 info_nce(s, corrected(t, class_probability, s, sum, negatives.len()))
             }),
-            LossKind::Dcl {} | LossKind::Nscl {} => mean(&|s, negatives| -s / t + sum(negatives).ln()),
+            LossKind::Dcl {} | NSCL => mean(&|s, negatives| -s / t + sum(negatives).ln()),
             LossKind::Dclw { sigma } => {
                 let average = mean(&|s, _| (s / sigma).exp());
                 mean(&|s, negatives| -(2.0 - (s / sigma).exp() / average) * s / t + sum(negatives).ln())
@@ -316,10 +322,11 @@ fn identical_features_give_the_constant() {
                 | LossKind::FlatNce {} => (negatives + 1.0).ln(),
                 LossKind::Dcl {} | LossKind::Dclw { .. } => negatives.ln(),
                 // Classes of 3, 2 and 1 samples; elsewhere the number of negatives depends on the anchor.
-                LossKind::Nscl {} if (from, selection) == (From::Batch, None) => {
-                    (3.0 * 6f64.ln() + 2.0 * 8f64.ln() + 10f64.ln()) / 6.0
+                LossKind::Nscl { positive_in_denominator } if (from, selection) == (From::Batch, None) => {
+                    let more = f64::from(u8::from(positive_in_denominator));
+                    (3.0 * (6.0 + more).ln() + 2.0 * (8.0 + more).ln() + (10.0 + more).ln()) / 6.0
                 }
-                LossKind::Nscl {} => continue,
+                LossKind::Nscl { .. } => continue,
                 LossKind::Spectral { scale } => scale * scale - 2.0 * scale,
                 LossKind::EqCo { virtual_negatives } => virtual_negatives.ln_1p(),
             };
@@ -337,7 +344,7 @@ fn what_does_not_fit_is_refused_with_the_reason() {
         result.err().map_or_else(String::new, |error| error.to_string())
     };
     let all = SelectedRanks::all();
-    let (nscl, dcl) = (LossKind::Nscl {}, LossKind::Dcl {});
+    let (nscl, dcl) = (NSCL, LossKind::Dcl {});
     let of_batch = |kind: LossKind, rows: usize, classes: &[u32], t: f64| {
         let features = Tensor::ones((rows, 3), DType::F32, &Device::Cpu).unwrap();
         message(Candidates::batch(&features, classes).and_then(|found| kind.mean(&found, &all, t)))
@@ -590,7 +597,8 @@ fn special_cases_are_the_simpler_loss() {
         (LossKind::Hard { class_probability: 0.0, beta: 0.0 }, none),
         (none, LossKind::NtXent {}),
         (LossKind::EqCo { virtual_negatives: 10.0 }, LossKind::NtXent {}),
-        (LossKind::Nscl {}, LossKind::Dcl {}),
+        (NSCL, LossKind::Dcl {}),
+        (NSCL_WITH_POSITIVE, LossKind::NtXent {}),
     ] {
         for t in TEMPERATURES {
             let z = features(3);

@@ -4,7 +4,7 @@ use super::layer::{After, Convolution, Dense};
 use super::own::{Build, OwnEncoder};
 use super::transformer::{text, vit};
 use super::unit::{Block, Unit};
-use super::{Builder, Head, Model};
+use super::{Builder, Head, HeadLayer, Model, Options};
 use crate::data::InputKind;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -132,7 +132,7 @@ impl From<Architecture> for String {
 
 impl Model {
     /// Features before and after the head; a ResNet-18 has `stem` channels behind its stem.
-    fn sizes(self, input: InputKind, stem: usize) -> [usize; 2] {
+    pub(super) fn sizes(self, input: InputKind, stem: usize) -> [usize; 2] {
         let [height, width, _] = match input {
             InputKind::Images(image) => image,
             InputKind::Texts { .. } => [1, 1, EMBEDDING],
@@ -152,6 +152,7 @@ impl Model {
             Head::Paper if self.architecture == Architecture::EmbeddingBag => [features, EMBEDDING],
             Head::Paper => [features, 128],
             Head::Classifier(classes) => [features, classes],
+            Head::Layers(layers) => [features, layers.outputs(features)],
         }
     }
 
@@ -194,8 +195,8 @@ impl Model {
         match self.architecture {
             Architecture::Mlp => {
                 encoder.push(Unit::Flatten);
-                encoder.push(dense(builder, "encoder.0", [pixels, 256], After::NormRelu));
-                encoder.push(dense(builder, "encoder.1", [256, 256], After::NormRelu));
+                encoder.push(dense(builder, "encoder.0", [pixels, 256], After::NORM_RELU));
+                encoder.push(dense(builder, "encoder.1", [256, 256], After::NORM_RELU));
             }
             Architecture::Conv => {
                 convolutions(builder, &mut encoder, channels, &[(16, 1), (32, 2), (64, 2)]);
@@ -204,7 +205,7 @@ impl Model {
             Architecture::PlainMlp => {
                 encoder.push(Unit::Flatten);
                 for (index, sizes) in [[pixels, 1024], [1024, 512], [512, 512]].into_iter().enumerate() {
-                    encoder.push(dense(builder, &format!("encoder.{index}"), sizes, After::BiasRelu));
+                    encoder.push(dense(builder, &format!("encoder.{index}"), sizes, After::BIAS_RELU));
                 }
             }
             Architecture::Small => {
@@ -214,7 +215,7 @@ impl Model {
             // Returned above.
             Architecture::EmbeddingBag | Architecture::Own(_) => {}
             Architecture::Resnet18 => {
-                residual(builder, &mut encoder, channels, width, self.options.stem_padding);
+                residual(builder, &mut encoder, channels, width, self.options);
             }
         }
         Ok((encoder, self.head(builder, sizes)))
@@ -237,21 +238,29 @@ impl Model {
     fn head(self, builder: &mut Builder, [features, outputs]: [usize; 2]) -> Vec<Unit> {
         let (hidden, after) = match (self.options.head, self.architecture) {
             (Head::Classifier(_), _) => {
-                return vec![dense(builder, "head.0", [features, outputs], After::Bias)];
+                return vec![dense(builder, "head.0", [features, outputs], After::BIAS)];
             }
-            (Head::Paper, _) => (features, After::BiasNormRelu),
-            (Head::Default, Architecture::Mlp | Architecture::Conv) => (256, After::NormRelu),
-            (Head::Default, Architecture::EmbeddingBag) => (features, After::NormRelu),
+            (Head::Layers(layers), _) => {
+                let mut inputs = features;
+                let unit = |(index, layer): (usize, &HeadLayer)| {
+                    let sizes = [std::mem::replace(&mut inputs, layer.outputs), layer.outputs];
+                    dense(builder, &format!("head.{index}"), sizes, layer.after)
+                };
+                return layers.iter().enumerate().map(unit).collect();
+            }
+            (Head::Paper, _) => (features, After::BIAS_NORM_RELU),
+            (Head::Default, Architecture::Mlp | Architecture::Conv) => (256, After::NORM_RELU),
+            (Head::Default, Architecture::EmbeddingBag) => (features, After::NORM_RELU),
             (Head::Default, Architecture::Small | Architecture::Resnet18 | Architecture::Own(_)) => {
-                (features, After::BiasRelu)
+                (features, After::BIAS_RELU)
             }
             (Head::Default, Architecture::PlainMlp) => {
-                return vec![dense(builder, "head.0", [features, outputs], After::Bias)];
+                return vec![dense(builder, "head.0", [features, outputs], After::BIAS)];
             }
         };
         vec![
             dense(builder, "head.0", [features, hidden], after),
-            dense(builder, "head.1", [hidden, outputs], After::Nothing),
+            dense(builder, "head.1", [hidden, outputs], After::NOTHING),
         ]
     }
 }
@@ -271,9 +280,9 @@ fn convolutions(builder: &mut Builder, units: &mut Vec<Unit>, mut inputs: usize,
 }
 
 /// ResNet-18 with `width` channels behind its stem.
-fn residual(builder: &mut Builder, units: &mut Vec<Unit>, channels: usize, width: usize, padding: usize) {
+fn residual(builder: &mut Builder, units: &mut Vec<Unit>, channels: usize, width: usize, options: Options) {
     let stem = Convolution::new(builder, ("encoder.0", "encoder.0.norm"), [channels, width], 3, 1);
-    units.push(Unit::Convolution(stem.padded(padding)));
+    units.push(Unit::Convolution(stem.padded(options.stem_padding).rectified(options.stem_relu)));
     let mut inputs = width;
     for stage in 0..4 {
         let outputs = width << stage;

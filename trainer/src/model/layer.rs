@@ -96,6 +96,7 @@ pub struct Convolution {
     stride: usize,
     padding: usize,
     norm: Norm,
+    relu: bool,
 }
 
 /// What [`Convolution`] keeps.
@@ -114,12 +115,23 @@ impl Convolution {
         stride: usize,
     ) -> Self {
         let weight = builder.weight(name, &[channels[1], kernel, kernel, channels[0]]);
-        Self { weight, stride, padding: kernel / 2, norm: Norm::new(builder, norm, channels[1]) }
+        let norm = Norm::new(builder, norm, channels[1]);
+        Self { weight, stride, padding: kernel / 2, norm, relu: true }
     }
 
     /// The same with this many zeros on every side.
     pub fn padded(self, padding: usize) -> Self {
         Self { padding, ..self }
+    }
+
+    /// The same with a ReLU behind it, where it stands alone, or without.
+    pub fn rectified(self, relu: bool) -> Self {
+        Self { relu, ..self }
+    }
+
+    /// Whether a ReLU stands behind it, where it stands alone.
+    pub fn relu(&self) -> bool {
+        self.relu
     }
 
     /// Multiplications for one image \[height, width, channels\], and the shape it becomes.
@@ -168,19 +180,28 @@ impl Convolution {
     }
 }
 
-/// What follows the product of a linear layer.
+/// What follows the product of a linear layer, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
-    /// Nothing, not even a bias.
-    Nothing,
+pub struct After {
     /// A bias.
-    Bias,
+    pub bias: bool,
+    /// Batch normalisation.
+    pub norm: bool,
+    /// A ReLU.
+    pub relu: bool,
+}
+
+impl After {
+    /// Nothing, not even a bias.
+    pub const NOTHING: Self = Self { bias: false, norm: false, relu: false };
+    /// A bias.
+    pub const BIAS: Self = Self { bias: true, ..Self::NOTHING };
     /// A bias and a ReLU.
-    BiasRelu,
+    pub const BIAS_RELU: Self = Self { relu: true, ..Self::BIAS };
     /// Batch normalisation and a ReLU.
-    NormRelu,
+    pub const NORM_RELU: Self = Self { bias: false, norm: true, relu: true };
     /// A bias, batch normalisation and a ReLU.
-    BiasNormRelu,
+    pub const BIAS_NORM_RELU: Self = Self { bias: true, norm: true, relu: true };
 }
 
 /// A linear layer and what follows it.
@@ -205,11 +226,9 @@ impl Dense {
     pub fn new(builder: &mut Builder, name: &str, sizes: [usize; 2], after: After) -> Self {
         let [inputs, outputs] = sizes;
         let weight = builder.weight(name, &[outputs, inputs]);
-        let bias = matches!(after, After::Bias | After::BiasRelu | After::BiasNormRelu)
-            .then(|| builder.bias(name, outputs));
-        let norm = matches!(after, After::NormRelu | After::BiasNormRelu)
-            .then(|| Norm::new(builder, &format!("{name}.norm"), outputs));
-        Self { weight, bias, norm, relu: !matches!(after, After::Nothing | After::Bias) }
+        let bias = after.bias.then(|| builder.bias(name, outputs));
+        let norm = after.norm.then(|| Norm::new(builder, &format!("{name}.norm"), outputs));
+        Self { weight, bias, norm, relu: after.relu }
     }
 
     /// \[in, out\].

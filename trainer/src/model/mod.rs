@@ -40,9 +40,10 @@ mod unit;
 
 pub use architecture::Architecture;
 pub use input::{Bags, Input};
+pub use layer::After;
 pub use momentum::Momentum;
 pub use network::{Network, Output, Tape};
-pub use options::{Head, Model, Options};
+pub use options::{Head, HeadLayer, HeadLayers, Model, Options};
 pub use own::{Build, OwnEncoder};
 pub use parameters::{Builder, Parameter, Parameters, Role, Slot};
 pub use precision::Precision;

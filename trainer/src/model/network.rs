@@ -116,7 +116,8 @@ impl Network {
         self.model.options
     }
 
-    /// Features before, within and after the head, as in column `head` of `losses.csv`: `512-512-128`.
+    /// Features before, within and after the head, as in column `head` of `losses.csv`: `512-512-128`; `none` without
+    /// one.
     pub fn head_name(&self) -> String {
         let mut name = String::new();
         for [inputs, outputs] in self.head_sizes() {
@@ -125,12 +126,13 @@ impl Network {
             }
             name.push_str(&format!("-{outputs}"));
         }
-        name
+        if name.is_empty() { "none".into() } else { name }
     }
 
     /// d: numbers of a head feature.
     pub fn head_features(&self) -> usize {
-        self.head_sizes().last().unwrap_or_default()[1]
+        // Without a head they are those of the encoder.
+        self.head_sizes().last().map_or_else(|| self.model.sizes(self.input, WIDTH)[0], |sizes| sizes[1])
     }
 
     /// \[in, out\] of the linear layers of the head.

@@ -88,7 +88,7 @@ impl Unit {
                 (y, UnitTape::Autograd(tape))
             }
             Self::Convolution(convolution) => {
-                let (y, tape) = convolution.forward(parameters, x, None, true, mode)?;
+                let (y, tape) = convolution.forward(parameters, x, None, convolution.relu(), mode)?;
                 (y, UnitTape::Convolution(tape))
             }
             Self::Block(block) => {

@@ -3,5 +3,5 @@
 mod optimiser;
 mod schedule;
 
-pub use optimiser::{Optimiser, OptimiserKind};
+pub use optimiser::{Lars, Optimiser, OptimiserKind};
 pub use schedule::Schedule;

@@ -1,9 +1,9 @@
 //! The optimiser of a network: a rule of [`crate::ops::optimiser`] over its flat parameters.
 //!
-//! Weights decay, biases and batch-norm parameters do not; LARS adapts the rate of each of them, as apex's LARC does in
-//! the official code of Nozawa & Sato.
+//! Weights decay, biases and batch-norm parameters do not. LARS adapts the rate of all of them, as apex's LARC does in
+//! the official code of Nozawa & Sato, or of weights alone ([`Lars`]).
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Parameters, Role};
 use crate::ops::optimiser::{self, Rule, Segment};
 use serde::{Deserialize, Serialize};
@@ -20,11 +20,28 @@ pub enum OptimiserKind {
     AdamW,
 }
 
+/// How LARS treats what differs between implementations; by default as apex's LARC without clipping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lars {
+    /// Whether the rates of biases and batch-norm parameters are adapted too; else SGD with momentum moves them, as in
+    /// SimCLR, lightly and solo-learn (`exclude_bias_n_norm`).
+    pub adapt_bias_and_norm: bool,
+    /// Whether a layer's factor is divided by the learning rate and then at most 1: LARC's and solo-learn's `clip`. On
+    /// the CPU, for encoders of images.
+    pub clip: bool,
+}
+
+impl Default for Lars {
+    fn default() -> Self {
+        Self { adapt_bias_and_norm: true, clip: false }
+    }
+}
+
 impl OptimiserKind {
-    fn rule(self, momentum: f64) -> Rule {
+    fn rule(self, momentum: f64, lars: Lars) -> Rule {
         match self {
             Self::Sgd => Rule::Sgd { momentum },
-            Self::Lars => Rule::Lars { trust: 0.001, momentum },
+            Self::Lars => Rule::Lars { trust: 0.001, momentum, clip: lars.clip },
             Self::AdamW => Rule::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
         }
     }
@@ -47,15 +64,32 @@ impl Optimiser {
         weight_decay: f64,
         parameters: &mut Parameters,
     ) -> Result<Self> {
+        Self::with_lars((kind, Lars::default()), momentum, weight_decay, parameters)
+    }
+
+    /// [`new`](Self::new), with LARS as told.
+    ///
+    /// # Errors
+    /// As `new`; LARS that clips, on a GPU or of an encoder of texts.
+    pub fn with_lars(
+        (kind, lars): (OptimiserKind, Lars),
+        momentum: f64,
+        weight_decay: f64,
+        parameters: &mut Parameters,
+    ) -> Result<Self> {
+        if lars.clip && (parameters.table().is_some() || !parameters.device().is_cpu()) {
+            return Err(Error::argument("lars_clip = true: on the CPU only, and for encoders of images"));
+        }
         let segments: Vec<Segment> = parameters
             .trained()
             .map(|parameter| {
                 let (start, length) = (parameter.start, parameter.len());
                 let decays = parameter.role == Role::Weight;
-                Segment { start, length, decays, adapts: true, half_gradient: parameter.has_half_gradient() }
+                let adapts = decays || lars.adapt_bias_and_norm;
+                Segment { start, length, decays, adapts, half_gradient: parameter.has_half_gradient() }
             })
             .collect();
-        let inner = optimiser::Optimiser::new(kind.rule(momentum), weight_decay, &segments)?;
+        let inner = optimiser::Optimiser::new(kind.rule(momentum, lars), weight_decay, &segments)?;
         parameters.reserve(inner.rule().num_states())?;
         Ok(Self { inner, steps: 0 })
     }
@@ -159,6 +193,28 @@ mod tests {
             let w1 = w0 - 0.1 * v1;
             let w2 = w1 - 0.1 * (0.9 * v1 + 0.001 * w1);
             assert!((w2 - found).abs() < 1e-6, "{w2} {found}");
+        }
+    }
+
+    /// A bias b = 2 with gradient 1 for two steps beside a weight: ‖b‖ = 2, so that LARS moves it by 0.001·2/1 of the
+    /// gradient, and SGD by all of it. Neither decays it.
+    #[test]
+    fn lars_may_leave_biases_to_sgd() {
+        for (adapt_bias_and_norm, factor) in [(true, 0.002), (false, 1.0)] {
+            let mut rng = stream(1, Purpose::Initialisation, 0);
+            let mut builder = Builder::new(&mut rng);
+            builder.weight("w", &[1, 3]);
+            let bias = builder.bias("w", 1);
+            let mut parameters = builder.finish(&Device::Cpu).unwrap();
+            let number = |value: f32| candle_core::Tensor::new(&[value], &Device::Cpu).unwrap();
+            parameters.value(&bias).unwrap().slice_set(&number(2.0), 0, 0).unwrap();
+            let lars = Lars { adapt_bias_and_norm, clip: false };
+            let kind = (OptimiserKind::Lars, lars);
+            let mut optimiser = Optimiser::with_lars(kind, 0.9, 0.01, &mut parameters).unwrap();
+            parameters.gradient(&bias).unwrap().slice_set(&number(1.0), 0, 0).unwrap();
+            optimiser.step(&parameters, 0.1).unwrap();
+            let found = parameters.value(&bias).unwrap().to_vec1::<f32>().unwrap()[0];
+            assert!((f64::from(found) - (2.0 - 0.1 * factor)).abs() < 1e-6, "{adapt_bias_and_norm}: {found}");
         }
     }
 

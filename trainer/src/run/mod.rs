@@ -19,7 +19,10 @@ pub use config::{
     Config, Contrastive, Grid, LearningRateRule, MOST_REFERENCES, Metric, MonitorSettings, NegativeSource,
     Negatives, Objective, ObjectiveKind, Preset, QueueSettings, Sweep, preset_names,
 };
-pub use evaluate::{Accuracies, EvaluationSettings, Features, measure_network, measure_run, two_views};
+pub use evaluate::{
+    Accuracies, EvaluationSettings, Features, Normalisation, exported_features, measure_network, measure_run,
+    two_views,
+};
 pub use jobs::{available_threads, with_threads};
 pub use plan::{Plan, PlannedRun};
 pub use study::{Studies, studies};

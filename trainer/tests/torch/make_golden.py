@@ -4,8 +4,12 @@
     python -m venv /tmp/tv && /tmp/tv/bin/pip install torch torchvision numpy
     /tmp/tv/bin/python trainer/tests/torch/make_golden.py               # the files beside this script
     /tmp/tv/bin/python trainer/tests/torch/make_golden.py --full DIR    # 64 channels: DIR/full.pt (46 MB), DIR/full.npz
+    /tmp/tv/bin/pip install lightly
+    /tmp/tv/bin/python trainer/tests/torch/make_golden.py --libraries DIR   # DIR/NAME.pt, DIR/NAME.npz as libraries save them
+    /tmp/tv/bin/python trainer/tests/torch/make_golden.py --check DIR       # what examples/torch_agreement.rs made of them
 
-Made with torch 2.11.0 (CPU), torchvision 0.26.0, numpy 2.4.6. Weights are random, and the running statistics those of three random batches.
+Made with torch 2.11.0 (CPU), torchvision 0.26.0, numpy 2.4.6; the libraries' with torch 2.15.0,
+torchvision 0.29.2, lightly 1.6.0. Weights are random, and the running statistics those of three random batches.
 
     published.pt      4 channels, the names, head and stem of Nozawa & Sato behind DistributedDataParallel, f32
     plain.pt          1 channel, torchvision's names, a head without normalisation, a classifier beside it, f16, in the entry state_dict of a larger dictionary
@@ -120,7 +124,75 @@ def plain(folder):
     outputs(folder / "plain.npz", encoder, head, (3, 9, 7, 3))
 
 
+def library_models():
+    """Name, padding of the stem, encoder, head, and the state dict under the names of a library, full width."""
+    from lightly.models import ResNetGenerator
+    from lightly.models.modules.heads import MoCoProjectionHead, SimCLRProjectionHead
+
+    def prefixed(**modules):
+        return {f"{name.replace('__', '.')}.{key}": v for name, m in modules.items() for key, v in m.state_dict().items()}
+
+    encoder, head = torchvisions(1), nn.Sequential()
+    yield "torchvision", 1, encoder, head, encoder.state_dict() | prefixed(fc=nn.Linear(512, 10))
+    encoder, head = torchvisions(1), SimCLRProjectionHead(512, 512, 128)
+    backbone = nn.Sequential(*list(encoder.children())[:-1])
+    yield "lightly", 1, encoder, head, prefixed(backbone=backbone, projection_head=head)
+    resnet, head = ResNetGenerator("resnet-18"), MoCoProjectionHead(512, 256, 128)
+    backbone = nn.Sequential(*list(resnet.children())[:-1], nn.AdaptiveAvgPool2d(1))
+    encoder = nn.Sequential(backbone, nn.Flatten())
+    momentum = prefixed(backbone_momentum=torchvisions(1), projection_head_momentum=MoCoProjectionHead(512, 256, 128))
+    yield "lightly_generator", 1, encoder, head, prefixed(backbone=backbone, projection_head=head) | momentum
+    encoder, head = torchvisions(2), nn.Sequential(nn.Linear(512, 2048), nn.ReLU(), nn.Linear(2048, 128))
+    yield "solo_learn", 2, encoder, head, prefixed(encoder=encoder, projector=head, classifier=nn.Linear(512, 10))
+    encoder, head = torchvisions(1), nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 128))
+    other = torchvisions(1)
+    other.fc = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 128))
+    both = prefixed(module__encoder_q=encoder, module__encoder_q__fc=head, module__encoder_k=other)
+    yield "moco", 1, encoder, head, both | {"module.queue": torch.rand(128, 64), "module.queue_ptr": torch.zeros(1).long()}
+
+
+class Callback:
+    """An object of a class, as they stand in Lightning's checkpoints."""
+
+
+def libraries(folder):
+    torch.manual_seed(5)
+    for name, padding, encoder, head, state in library_models():
+        randomise(encoder, head, 17)
+        extra = {"epoch": 3, "hyper_parameters": {"lr": 0.1}, "callbacks": {Callback: Callback()}}
+        torch.save(extra | {"state_dict": OrderedDict(state)}, folder / f"{name}.pt")
+        outputs(folder / f"{name}.npz", encoder, head, (4, 32, 32, 3))
+        with np.load(folder / f"{name}.npz") as arrays:
+            np.savez(folder / f"{name}.npz", padding=np.float32(padding), **arrays)
+
+
+def check(folder):
+    """Loads what was exported, without pickles, into torchvision's modules, and compares features and numbers."""
+    for name, padding, _, head, _ in library_models():
+        state = torch.load(folder / f"{name}.exported.pt", weights_only=True)
+        encoder = torchvisions(padding)
+        if name == "lightly_generator":
+            encoder.relu = nn.Identity()  # its Sequential has no ReLU behind the stem
+        encoder.load_state_dict({k: v for k, v in state.items() if not k.startswith("projection_head.")})
+        layers = getattr(head, "layers", head)
+        layers.load_state_dict({k.removeprefix("projection_head."): v for k, v in state.items() if k.startswith("projection_head.")})
+        encoder.eval(), layers.eval()
+        saved = torch.load(folder / f"{name}.pt", weights_only=False)["state_dict"]
+        ours = {value.numpy().tobytes() for value in state.values()}
+        theirs = {value.numpy().tobytes() for value in saved.values()}
+        assert ours <= theirs, f"{name}: numbers changed"
+        with np.load(folder / f"{name}.npz") as arrays, torch.no_grad():
+            features = encoder.double()(torch.from_numpy(arrays["images"]).double().permute(0, 3, 1, 2))
+            for part, found in ("encoder", features), ("head", layers.double()(features)):
+                assert np.array_equal(found.numpy().reshape(4, -1), arrays[part].reshape(4, -1)), f"{name}, {part}"
+        print(f"{name}: {len(state)} tensors, the same numbers and features")
+
+
 def main():
+    if sys.argv[1:2] == ["--libraries"]:
+        return libraries(Path(sys.argv[2]))
+    if sys.argv[1:2] == ["--check"]:
+        return check(Path(sys.argv[2]))
     if sys.argv[1:2] == ["--full"]:
         torch.manual_seed(7)
         published(Path(sys.argv[2]), "full", torchvisions(3), (4, 32, 32, 3))

@@ -15,7 +15,7 @@ const DEFAULT: [(Architecture, [usize; 3]); 6] = [
     (Architecture::Resnet18, [6, 4, 3]),
 ];
 
-const PAPER: Options = Options { head: Head::Paper, stem_padding: 1 };
+const PAPER: Options = Options { head: Head::Paper, stem_padding: 1, stem_relu: true };
 
 /// The default networks, then those with other options.
 fn all() -> impl Iterator<Item = (Model, [usize; 3])> {

@@ -1,7 +1,7 @@
 //! A file of PyTorch 1.6 or later: a zip archive with one folder, in it `data.pkl` (the pickle), `data/NAME` (the
 //! numbers of a storage) and `byteorder`.
 
-use super::NESTED;
+use super::file::NESTED;
 use super::pickle::{self, Description};
 use crate::error::Result;
 use candle_core::{Device, Tensor};
@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 use zip::ZipArchive;
+use zip::read::{ArchiveOffset, ZipFile};
 
 /// No byte of deflate's stands for more: 258 of them for 2 bits.
 const LARGEST_RATIO: u64 = 1032;
@@ -33,7 +34,11 @@ impl Archive {
     }
 
     fn parse(file: File) -> Parsed<Self> {
-        let mut zip = ZipArchive::new(BufReader::new(file)).map_err(one_line)?;
+        // PyTorch's archives begin with the file. Left to find the beginning out, the library takes the size of the
+        // central directory from its end, behind which PyTorch writes 76 bytes of zip64; where the first header has 76
+        // bytes too (a stem of 21), it finds the second one there and takes it for the first.
+        let config = zip::read::Config { archive_offset: ArchiveOffset::Known(0) };
+        let mut zip = ZipArchive::with_config(config, BufReader::new(file)).map_err(one_line)?;
         if zip.has_duplicate_names() {
             return Err("a name comes twice in the archive".into());
         }
@@ -66,6 +71,16 @@ impl Archive {
         strided.map(|(name, _)| format!("'{name}'")).collect()
     }
 
+    /// Whether a tensor's storage holds as many numbers as its shape says, without reading them.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check(&mut self, name: &str) -> Parsed<()> {
+        let Some(tensor) = self.tensors.get(name) else { return Ok(()) };
+        let entry = format!("{}/data/{}", self.folder, tensor.storage);
+        place(&self.zip.by_name(&entry).map_err(one_line)?, tensor).map(drop)
+    }
+
     /// A tensor's numbers; `None`: there is none of this name.
     ///
     /// # Errors
@@ -87,9 +102,8 @@ impl Archive {
     }
 }
 
-/// The bytes of a tensor, out of those of its storage.
-fn numbers(zip: &mut ZipArchive<BufReader<File>>, entry: &str, tensor: &Description) -> Parsed<Vec<u8>> {
-    let mut storage = zip.by_name(entry).map_err(one_line)?;
+/// Where a tensor's bytes begin in its storage, and how many there are.
+fn place(storage: &ZipFile<'_, BufReader<File>>, tensor: &Description) -> Parsed<(usize, usize)> {
     let width = tensor.dtype.size_in_bytes();
     let count = tensor.shape.iter().try_fold(width, |product, &size| product.checked_mul(size));
     let start = tensor.offset.checked_mul(width);
@@ -101,6 +115,13 @@ fn numbers(zip: &mut ZipArchive<BufReader<File>>, entry: &str, tensor: &Descript
     if size > packed.saturating_mul(LARGEST_RATIO) || (end as u64) > size {
         return Err(format!("it ends at byte {end} of a storage of {size} (packed: {packed})"));
     }
+    Ok((start, count))
+}
+
+/// The bytes of a tensor, out of those of its storage.
+fn numbers(zip: &mut ZipArchive<BufReader<File>>, entry: &str, tensor: &Description) -> Parsed<Vec<u8>> {
+    let mut storage = zip.by_name(entry).map_err(one_line)?;
+    let (start, count) = place(&storage, tensor)?;
     let mut skip = |bytes: u64| std::io::copy(&mut storage.by_ref().take(bytes), &mut std::io::sink());
     skip(start as u64).map_err(one_line)?;
     let mut bytes = Vec::with_capacity(count);
@@ -159,3 +180,6 @@ fn is_dense(mut pairs: impl Iterator<Item = (usize, usize)>) -> bool {
         fits
     })
 }
+
+#[cfg(test)]
+mod tests;

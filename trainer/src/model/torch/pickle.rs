@@ -62,13 +62,15 @@ enum Global {
     Other,
 }
 
-/// The tensors of the dictionary that a pickle makes, or where it has none, of the first of the entries `nested`.
+/// The tensors of the dictionary that a pickle makes, or of one of its entries `nested`: of the one with the most, and
+/// of equals the first.
 ///
 /// Entries that are no tensor, and tensors of types without numbers (bool), are passed over.
 ///
 /// # Errors
 /// A pickle beyond the limits, damaged, or with an instruction that PyTorch does not write; a tensor described
-/// otherwise than PyTorch does. The message names the byte or the tensor.
+/// otherwise than PyTorch does: the message names the byte or the tensor. An object of a class where a dictionary of
+/// tensors was looked for, and none was found.
 pub(super) fn tensors(bytes: &[u8], nested: &[&str]) -> Parsed<BTreeMap<String, Description>> {
     let mut machine = Machine {
         bytes,
@@ -79,19 +81,21 @@ pub(super) fn tensors(bytes: &[u8], nested: &[&str]) -> Parsed<BTreeMap<String, 
         memo: HashMap::new(),
     };
     let root = machine.run()?;
-    let found = machine.described(root)?;
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    for name in nested {
-        if let Some(entry) = machine.entry(root, name) {
-            let found = machine.described(entry)?;
-            if !found.is_empty() {
-                return Ok(found);
-            }
+    let entries = nested.iter().filter_map(|name| machine.entry(root, name));
+    let places: Vec<u32> = std::iter::once(root).chain(entries).collect();
+    let mut most = BTreeMap::new();
+    for &place in &places {
+        let found = machine.described(place)?;
+        if found.len() > most.len() {
+            most = found;
         }
     }
-    Ok(BTreeMap::new())
+    let is_object =
+        |&place: &u32| matches!(machine.value(place), Value::Called(..)) && machine.rebuilt(place).is_none();
+    if most.is_empty() && places.iter().any(is_object) {
+        return Err("it holds a whole model, an object of a class, and no state dict".into());
+    }
+    Ok(most)
 }
 
 struct Machine<'a> {

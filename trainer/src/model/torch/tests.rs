@@ -2,25 +2,23 @@
 
 use super::*;
 use crate::data::InputKind;
-use crate::model::Input;
-use crate::model::{Model, Options};
-use candle_core::{DType, Device};
+use crate::model::{Head, Input, Model, Options};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-const PLAIN: Options = Options { head: Head::Default, stem_padding: 1 };
+pub(super) const PLAIN: Options = Options { head: Head::Default, stem_padding: 1, stem_relu: true };
 
-fn file(name: &str) -> PathBuf {
+pub(super) fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/torch").join(name)
 }
 
 /// A ResNet-18 with this many channels behind its stem.
-fn network(options: Options, width: usize) -> Network {
+pub(super) fn network(options: Options, width: usize) -> Network {
     let model = Model { architecture: Architecture::Resnet18, options };
     Network::of_width(model, width, InputKind::Images([9, 7, 3]), 7, &Device::Cpu).unwrap()
 }
 
-fn values(tensor: &Tensor) -> Vec<f64> {
+pub(super) fn values(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
@@ -69,16 +67,17 @@ fn message(options: Options, width: usize, name: &str) -> String {
 #[test]
 fn what_is_missing_or_left_over_is_named() {
     // A head without normalisation, and its second layer at another place.
-    let found = message(Options { head: Head::Paper, stem_padding: 1 }, 1, "plain.pt");
-    let missing = "'head.0.norm.weight', 'head.0.norm.bias', 'head.0.norm.running_mean', 'head.0.norm.running_var', 'head.1.weight'";
+    let found = message(Options { head: Head::Paper, ..PLAIN }, 1, "plain.pt");
+    let missing =
+        "'head.0.norm.weight', 'head.0.norm.bias', 'head.0.norm.running_mean', 'head.0.norm.running_var'";
     assert!(found.contains(&format!("there is nothing for {missing}; ")), "{found}");
-    assert!(found.ends_with("the network has no place for 'projection_head.2.weight'"), "{found}");
     // A normalisation that the network has not.
     let found = message(PLAIN, 4, "published.pt");
     for part in ["bias", "running_mean", "running_var", "weight"] {
         assert!(found.contains(&format!("'module.g.projection_head.bn1.{part}'")), "{found}");
     }
     assert!(!found.contains("there is nothing for"), "{found}");
+    assert!(found.ends_with("; features of any encoder are read too: docs/features.md"), "{found}");
 }
 
 #[test]
@@ -96,7 +95,10 @@ fn other_files_are_refused_with_what_to_do() {
     let strided = message(PLAIN, 1, "channels_last.pt");
     assert!(strided.contains("'conv1.weight'") && strided.contains("contiguous_format"), "{strided}");
     let other = message(PLAIN, 1, "make_golden.py");
-    assert!(other.ends_with("neither a .pt file of PyTorch 1.6 or later nor a .safetensors file"), "{other}");
+    assert!(
+        other.contains(": neither a .pt file of PyTorch 1.6 or later nor a .safetensors file; "),
+        "{other}"
+    );
     let folder = tempfile::tempdir().unwrap();
     let cut = folder.path().join("cut.pt");
     let whole = std::fs::read(file("plain.pt")).unwrap();
@@ -105,14 +107,14 @@ fn other_files_are_refused_with_what_to_do() {
     assert!(error.contains("cut.pt: not readable"), "{error}");
     let mlp = Network::new(Architecture::Mlp, [9, 7, 3], 7, &Device::Cpu).unwrap();
     let error = load(&mlp, &file("plain.pt")).unwrap_err().to_string();
-    assert_eq!(error, "weights of PyTorch are read for resnet18, not for mlp");
+    assert_eq!(error, format!("weights of PyTorch are read for resnet18, not for mlp; {OTHER_WAY}"));
 }
 
 /// A safetensors file of PyTorch's names and order of dimensions, with any prefix, and one with two encoders.
 #[test]
 fn safetensors_and_two_encoders() {
     let network = network(PLAIN, 1);
-    let mut plain = read(&file("plain.pt")).unwrap();
+    let mut plain = super::file::open(&file("plain.pt")).unwrap();
     let names = plain.shapes().into_keys();
     let mut tensors: HashMap<String, Tensor> =
         names.map(|name| (name.clone(), plain.get(&name).unwrap().unwrap())).collect();
@@ -126,10 +128,12 @@ fn safetensors_and_two_encoders() {
     load(&other, &path).unwrap();
     assert_eq!(values(other.parameters().flat()), expected);
     assert_eq!(values(other.parameters().buffers()), values(network.parameters().buffers()));
-    tensors.insert(format!("momentum.{MARK}"), tensors[&format!("encoder.{MARK}")].clone());
+    for (key, tensor) in tensors.clone() {
+        tensors.insert(format!("other.{key}"), tensor);
+    }
     candle_core::safetensors::save(&tensors, &path).unwrap();
     let error = load(&network, &path).unwrap_err().to_string();
-    assert!(error.contains("several prefixes: 'encoder.', 'momentum.'"), "{error}");
+    assert!(error.contains("several encoders, 'encoder.', 'other.encoder.': choose one"), "{error}");
 }
 
 /// A file of PyTorch's with another pickle, or other entries beside it.
@@ -162,8 +166,28 @@ fn a_hostile_pickle_is_an_error() {
     assert!(archive("huge.pt", &huge, &[]).contains("'a/data.pkl' has 100000001 bytes, more than 16777216"));
     let big_endian = archive("order.pt", b"}.", &[("a/byteorder", b"big")]);
     assert!(big_endian.contains("in the order 'big', not 'little'"), "{big_endian}");
+    let whole = archive("whole.pt", b"c__main__\nNet\n)\x81}b.", &[]);
+    assert!(
+        whole.contains("whole model") && whole.contains("torch.save(model.state_dict(), FILE)"),
+        "{whole}"
+    );
     let two = archive("two.pt", b"}.", &[("b/data.pkl", b"}.")]);
     assert!(two.contains("2 entries 'data.pkl', not one"), "{two}");
+}
+
+/// The dictionary with the most tensors is read: of the whole file, or of one of its entries.
+#[test]
+fn a_state_dict_stands_in_an_entry() {
+    let inner = write::pickle(&[("conv1.weight", &[2, 3]), ("bn1.weight", &[2])]);
+    let inner = &inner[2..inner.len() - 1];
+    let outer = write::pickle(&[("accuracy", &[])]);
+    for name in file::NESTED {
+        let key = [b"X", &(name.len() as u32).to_le_bytes()[..], name.as_bytes()].concat();
+        let whole = [&outer[..outer.len() - 1], &key, inner, b"s."].concat();
+        let found = pickle::tensors(&whole, &file::NESTED).unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["bn1.weight", "conv1.weight"], "{name}");
+    }
+    assert_eq!(pickle::tensors(&outer, &file::NESTED).unwrap().len(), 1);
 }
 
 /// A tensor that says more than its storage holds, in a file that is right otherwise.

@@ -34,8 +34,8 @@ fn squared_norms(parameters: &[f32], gradient: &[f32], segments: &[Segment]) -> 
     total
 }
 
-/// Decay and scale of the gradient in a segment under LARS, from ‖w‖² and ‖∇‖².
-fn lars(segment: &Segment, squared_norms: [f64; 2], decay: f64, trust: f64) -> [f32; 2] {
+/// Decay and scale of the gradient in a segment under LARS, from ‖w‖² and ‖∇‖²; `clip` is the rate where it clips.
+fn lars(segment: &Segment, squared_norms: [f64; 2], decay: f64, trust: f64, clip: Option<f64>) -> [f32; 2] {
     let [w, g] = squared_norms.map(f64::sqrt);
     if !segment.adapts {
         [decay as f32, 1.0]
@@ -43,7 +43,10 @@ fn lars(segment: &Segment, squared_norms: [f64; 2], decay: f64, trust: f64) -> [
         // Not even decay, as in apex. A NaN is not 0 and goes on.
         [0.0, 1.0]
     } else {
-        [decay as f32, (trust * w / (g + decay * w + EPSILON)) as f32]
+        let scale = trust * w / (g + decay * w + EPSILON);
+        // A NaN is not above 1 and goes on.
+        let clipped = clip.map_or(scale, |rate| if scale / rate > 1.0 { 1.0 } else { scale / rate });
+        [decay as f32, clipped as f32]
     }
 }
 
@@ -97,12 +100,13 @@ pub fn step(
     match rule {
         Rule::Sgd { momentum } | Rule::Lars { momentum, .. } => {
             let numbers: Vec<[f32; 2]> = match rule {
-                Rule::Lars { trust, .. } => {
+                Rule::Lars { trust, clip, .. } => {
+                    let clip = clip.then_some(rate);
                     let norms = squared_norms(parameters, gradient, segments);
                     segments
                         .iter()
                         .zip(&norms)
-                        .map(|(s, norms)| lars(s, *norms, decay_of(s), trust))
+                        .map(|(s, norms)| lars(s, *norms, decay_of(s), trust, clip))
                         .collect()
                 }
                 _ => segments.iter().map(|segment| [decay_of(segment) as f32, 1.0]).collect(),

@@ -219,9 +219,12 @@ pub(super) struct Session {
 
 impl Optimiser {
     pub(super) fn prepare_cuda(&self, device: &CudaDevice, rate: f64, step: u64) -> Result<()> {
+        if let Rule::Lars { clip: true, .. } = self.rule {
+            bail!("optimiser: LARS clips on the CPU only")
+        }
         let settings = match self.rule {
             Rule::Sgd { momentum } => momentum_settings(rate, self.weight_decay, momentum, 1.0),
-            Rule::Lars { trust, momentum } => momentum_settings(rate, self.weight_decay, momentum, trust),
+            Rule::Lars { trust, momentum, .. } => momentum_settings(rate, self.weight_decay, momentum, trust),
             Rule::AdamW { beta1, beta2, epsilon } => {
                 adamw_settings(rate, self.weight_decay, (beta1, beta2), epsilon, step)
             }

@@ -60,7 +60,7 @@ impl Lazy {
     /// rule that has no lazy form: AdamW.
     ///
     /// # Errors
-    /// A rate that is not finite; a table of another shape; more than 2³² steps.
+    /// A rate that is not finite; a table of another shape; more than 2³² steps; LARS that clips.
     pub fn new(
         rule: Rule,
         (rates, done): (Vec<f64>, usize),
@@ -69,7 +69,8 @@ impl Lazy {
     ) -> Result<Option<Self>> {
         let (trust, momentum) = match rule {
             Rule::Sgd { momentum } => (None, momentum),
-            Rule::Lars { trust, momentum } => (Some(trust), momentum),
+            Rule::Lars { clip: true, .. } => bail!("optimiser: LARS clips no embeddings"),
+            Rule::Lars { trust, momentum, clip: false } => (Some(trust), momentum),
             Rule::AdamW { .. } => return Ok(None),
         };
         if columns == 0 || values.len() % columns != 0 || values.len() != velocities.len() {

@@ -5,7 +5,8 @@
 //! - SGD: v ← μv + (∇ + λw), w ← w − ηv.
 //! - LARS (You et al. 2017, by the rule of apex's `LARC(clip=False)`): as SGD, but in a segment that adapts, with norms
 //!   over the segment, ∇ + λw is replaced by (∇ + λw)·trust·‖w‖/(‖∇‖ + λ‖w‖ + 1e-8) where ‖w‖ ≠ 0 and ‖∇‖ ≠ 0, and by
-//!   ∇ alone, *without decay*, where one of them is 0.
+//!   ∇ alone, *without decay*, where one of them is 0. With `clip` the factor trust·‖w‖/(…) is divided by η and taken
+//!   as 1 where that is more (solo-learn's `LARSWrapper(clip=True)`, whose ε is the trust coefficient: here 1e-8).
 //! - AdamW (Loshchilov & Hutter 2019, as `torch.optim.AdamW`): w ← (1 − ηλ)w, m ← β₁m + (1 − β₁)∇,
 //!   v ← β₂v + (1 − β₂)∇², w ← w − η/(1 − β₁ᵏ) · m / (√(v/(1 − β₂ᵏ)) + ε).
 //!
@@ -37,6 +38,8 @@ pub enum Rule {
         trust: f64,
         /// μ.
         momentum: f64,
+        /// Whether the factor is divided by η and then at most 1; on the CPU only.
+        clip: bool,
     },
     /// Adam with decoupled weight decay.
     AdamW {

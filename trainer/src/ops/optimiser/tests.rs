@@ -7,7 +7,7 @@ use candle_nn::Optimizer as _;
 
 const SGD: Rule = Rule::Sgd { momentum: 0.9 };
 // A trust so large that movements stand well above the rounding of the weights.
-const LARS: Rule = Rule::Lars { trust: 0.5, momentum: 0.9 };
+const LARS: Rule = Rule::Lars { trust: 0.5, momentum: 0.9, clip: false };
 const ADAM: Rule = Rule::AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
 
 /// Lengths that put several segments into a chunk, and one across three; numbers 40 and 41 belong to none.
@@ -146,6 +146,25 @@ fn lars_is_apexs_larc_at_zero_and_tiny_norms() {
             let moved: Vec<f64> = (0..2).map(|i| f64::from(w[i]) - 0.5 * v[i]).collect();
             assert_close(&flat(&state), &[moved, v].concat(), 2e-7, &format!("{w:?} {g:?} {decay}"));
         }
+    }
+}
+
+/// By solo-learn's `LARSWrapper(clip=True)`: `new_lr = min(new_lr / group["lr"], 1)`.
+#[test]
+fn lars_clips_where_the_factor_exceeds_the_rate() {
+    let segment = [Segment { start: 0, length: 2, decays: true, adapts: true, half_gradient: false }];
+    // ‖w‖ = 5, ‖∇‖ = 1: a factor of 0.5·5/(1 + 0.1·5) = 5/3.
+    let (w, g) = ([3f64, 4.0], [0.6f64, -0.8]);
+    for (rate, scale) in [(0.5, 1.0), (4.0, 5.0 / 12.0)] {
+        let rule = Rule::Lars { trust: 0.5, momentum: 0.9, clip: true };
+        let optimiser = Optimiser::new(rule, 0.1, &segment).unwrap();
+        let tensor =
+            |values: &[f64]| Tensor::new(values, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
+        let state = tensor(&[w[0], w[1], 0.0, 0.0]);
+        optimiser.step(&state, &tensor(&g), rate, 1).unwrap();
+        let v: Vec<f64> = (0..2).map(|i| scale * (g[i] + 0.1 * w[i])).collect();
+        let moved: Vec<f64> = (0..2).map(|i| w[i] - rate * v[i]).collect();
+        assert_close(&flat(&state), &[moved, v].concat(), 1e-6, &format!("rate {rate}"));
     }
 }
 

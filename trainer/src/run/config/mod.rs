@@ -18,7 +18,7 @@ use crate::data::{EvaluateOn, Imbalance, Request, Samples, Split};
 use crate::error::{Error, Result};
 use crate::loss::{LossKind, Selection};
 use crate::model::{Architecture, Head, Model, Network, Options};
-use crate::optim::OptimiserKind;
+use crate::optim::{Lars, OptimiserKind};
 use candle_core::Device;
 use preset::bad;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,14 @@ fn one() -> usize {
 
 fn is_one(value: &usize) -> bool {
     *value == 1
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// How the learning rate follows the batch size B.
@@ -108,6 +116,13 @@ pub struct Config {
     pub temperature: f64,
     /// Optimiser.
     pub optimiser: OptimiserKind,
+    /// Whether LARS adapts the rates of biases and batch normalisation too, as in the official code of Nozawa & Sato;
+    /// in SimCLR, lightly and solo-learn it does not.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub lars_adapt_bias_and_norm: bool,
+    /// Whether LARS clips the factor of a layer to the learning rate, as an option of solo-learn's does.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lars_clip: bool,
     /// Peak learning rate at batch size 256.
     pub learning_rate: f64,
     /// How the rate follows the batch size.
@@ -233,7 +248,19 @@ impl Config {
             self.weight_decay.is_finite() && self.weight_decay >= 0.0,
             format!("weight_decay = {} is not a number of at least 0", self.weight_decay),
         )?;
+        let is_lars = self.optimiser == OptimiserKind::Lars;
+        for (name, value, default) in [
+            ("lars_adapt_bias_and_norm", self.lars_adapt_bias_and_norm, true),
+            ("lars_clip", self.lars_clip, false),
+        ] {
+            require(is_lars || value == default, format!("{name} = {value}: only with optimiser = lars"))?;
+        }
         self.training_objective().map(drop)
+    }
+
+    /// How LARS treats what differs between implementations.
+    pub fn lars(&self) -> Lars {
+        Lars { adapt_bias_and_norm: self.lars_adapt_bias_and_norm, clip: self.lars_clip }
     }
 
     /// Which data, with the files in this folder.
@@ -258,7 +285,7 @@ impl Config {
             ObjectiveKind::Contrastive => self.head,
             ObjectiveKind::CrossEntropy => Head::Classifier(samples.num_classes()),
         };
-        let options = Options { head, stem_padding: self.stem_padding };
+        let options = Options { head, stem_padding: self.stem_padding, ..Options::default() };
         let model = Model { architecture: self.encoder, options };
         let network = Network::new(model, samples.kind(), self.seed, device)?;
         match self.micro_batch {
@@ -299,7 +326,9 @@ mod tests {
         for overrides in [
             vec![],
             vec!["negatives=15", "encoder=conv", "optimiser=lars", "learning_rate=1"],
+            vec!["optimiser=lars", "lars_adapt_bias_and_norm=false", "lars_clip=true"],
             vec!["loss=flat-nce"],
+            vec!["loss.kind=nscl", "loss.positive_in_denominator=true"],
             vec!["loss.kind=hard", "loss.beta=2"],
             vec!["imbalance.ratio=10", "train_samples=100", "evaluate_imbalanced=true"],
             vec!["negatives=queue", "queue.size=100", "queue.momentum=0.25"],
@@ -329,6 +358,8 @@ mod tests {
             imbalance: Some(Imbalance { ratio: 10.0 }),
             evaluate_imbalanced: true,
             probe_best_epoch: true,
+            lars_adapt_bias_and_norm: false,
+            lars_clip: true,
             objective: ObjectiveKind::CrossEntropy,
             selection: Some("hardest:5%".parse().unwrap()),
             head: Head::Paper,

@@ -106,7 +106,8 @@ impl Sweep {
             let learning_rate_rule = LearningRateRule::Sqrt;
             let (queue, selection, loss) = (None, None, LossKind::default());
             let base = Config { optimiser, learning_rate, learning_rate_rule, ..self.base.clone() };
-            let base = Config { queue, selection, loss, ..base };
+            let (lars_adapt_bias_and_norm, lars_clip) = (true, false);
+            let base = Config { queue, selection, loss, lars_adapt_bias_and_norm, lars_clip, ..base };
             (format!("supervised-s{seed}"), Config { seed, objective, negatives, ..base })
         };
         seeds.map(reference).collect()

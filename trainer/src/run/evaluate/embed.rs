@@ -1,8 +1,9 @@
 //! What a network gives of its samples: features of the samples as they are, and of their random views.
 
 use super::super::{Config, Session};
+use super::Normalisation;
 use crate::augment::{ViewStream, Views};
-use crate::data::{Samples, Split};
+use crate::data::{InputKind, Samples, Split};
 use crate::error::{Error, Result};
 use crate::model::{Input, Network};
 use crate::ops::normalise;
@@ -95,6 +96,8 @@ pub(super) struct EvaluationContext<'a> {
     pub(super) split: &'a Split,
     train: Views<'a>,
     evaluated: Views<'a>,
+    /// Of pixels, before the network sees them.
+    normalisation: Option<&'a Normalisation>,
     pub(super) stop: measure::Stop<'a>,
 }
 
@@ -107,17 +110,29 @@ impl<'a> EvaluationContext<'a> {
     ) -> Result<Self> {
         let views = |samples: &'a Samples| Views::new(&config.augmentation, samples, session.device);
         let (train, evaluated) = (views(&split.train)?, views(&split.evaluated)?);
-        Ok(Self { network, config, split, train, evaluated, stop: session.stop })
+        Ok(Self { network, config, split, train, evaluated, normalisation: None, stop: session.stop })
+    }
+
+    /// The same, of normalised pixels.
+    pub(super) fn normalised(self, normalisation: Option<&'a Normalisation>) -> Self {
+        Self { normalisation, ..self }
     }
 
     /// Features of the samples as they are.
     fn plain(&self, views: &Views<'_>) -> Result<Features> {
-        plain(&self.network, views, self.stop)
+        features(&self.network, views.len(), self.stop, |chunk| self.normalise(views.plain(chunk)?))
     }
 
     /// Features of one random view of every sample.
     fn random(&self, views: &Views<'_>, draw: &mut ViewStream) -> Result<Features> {
-        random(&self.network, views, draw, self.stop)
+        features(&self.network, views.len(), self.stop, |chunk| self.normalise(views.random(chunk, draw, 1)?))
+    }
+
+    fn normalise(&self, input: Input) -> Result<Input> {
+        match (self.normalisation, self.split.train.kind()) {
+            (Some(normalisation), InputKind::Images([.., channels])) => normalisation.apply(&input, channels),
+            _ => Ok(input),
+        }
     }
 
     /// Head features of two random views of every evaluated sample: pass number `pass` of the streams of `seed`.
@@ -127,6 +142,34 @@ impl<'a> EvaluationContext<'a> {
         draw.second_half();
         let second = self.random(&self.evaluated, &mut draw)?.head;
         Ok(measure::Views { first, second })
+    }
+
+    /// f̄(x) of the evaluated samples: the mean of `fbar_views` random views of each.
+    pub(super) fn sample_means(&self, seed: u64) -> Result<Option<Matrix>> {
+        let mut means = None;
+        let fbar_views = self.config.fbar_views;
+        for view in 0..fbar_views {
+            let mut draw = ViewStream::new(seed, Purpose::SampleMeans, view)?;
+            add_share(&mut means, &self.random(&self.evaluated, &mut draw)?.head, fbar_views);
+        }
+        Ok(means)
+    }
+
+    /// Pass number `view` over random views of the training samples, behind the class means.
+    fn training_pass(&self, seed: u64, view: usize) -> Result<Features> {
+        self.random(&self.train, &mut ViewStream::new(seed, Purpose::ClassMeans, view)?)
+    }
+
+    /// Head features of all of these passes, one after the other.
+    pub(super) fn training_passes(&self, seed: u64) -> Result<Matrix> {
+        let mut all = Matrix::zeros(0, 0);
+        for view in 0..self.config.mean_views {
+            let pass = self.training_pass(seed, view)?.head;
+            all.rows += pass.rows;
+            all.cols = pass.cols;
+            all.data.extend(pass.data);
+        }
+        Ok(all)
     }
 }
 
@@ -153,8 +196,7 @@ impl<'a> Embedded<'a> {
         let mut saved = Vec::new();
         let mut means: Option<Matrix> = None;
         for view in 0..mean_views {
-            let mut draw = ViewStream::new(seed, Purpose::ClassMeans, view)?;
-            let features = context.random(&context.train, &mut draw)?;
+            let features = context.training_pass(seed, view)?;
             add_share(
                 &mut means,
                 &class_means(&features.head, train.labels(), train.num_classes())?,
@@ -177,18 +219,6 @@ impl<'a> Embedded<'a> {
         let (train, evaluated) = (context.plain(&context.train)?, context.plain(&context.evaluated)?);
         let training_views = [head, encoder];
         Ok(Self { context, seed, train, evaluated, class_means, training_views })
-    }
-
-    /// f̄(x) of the evaluated samples: the mean of `fbar_views` random views of each.
-    pub(super) fn sample_means(&self) -> Result<Option<Matrix>> {
-        let mut means = None;
-        let fbar_views = self.context.config.fbar_views;
-        for view in 0..fbar_views {
-            let mut draw = ViewStream::new(self.seed, Purpose::SampleMeans, view)?;
-            let features = self.context.random(&self.context.evaluated, &mut draw)?.head;
-            add_share(&mut means, &features, fbar_views);
-        }
-        Ok(means)
     }
 
     /// The passes of two random views of the evaluated samples; `several`: they are asked for more than once.

@@ -7,13 +7,15 @@ mod accuracies;
 mod baselines;
 mod columns;
 pub(super) mod embed;
+mod normalisation;
 mod trained;
 
 pub use accuracies::Accuracies;
 pub(super) use baselines::{pixel_accuracies, untrained_accuracies};
 pub use columns::{evaluated_split, run_info};
 pub use embed::{Features, matrix};
-pub use trained::{EvaluationSettings, measure_network, measure_run, two_views};
+pub use normalisation::Normalisation;
+pub use trained::{EvaluationSettings, exported_features, measure_network, measure_run, two_views};
 
 use crate::error::Result;
 use theory::losses::{Estimate, LossComponents, Quantity};

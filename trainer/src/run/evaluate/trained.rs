@@ -3,10 +3,12 @@
 use super::super::Config;
 use super::super::train::{Provenance, Session, load_network, run_config};
 use super::embed::{Embedded, EvaluationContext};
-use super::{evaluated_split, knn_columns, run_info, set_exact};
+use super::{Normalisation, evaluated_split, knn_columns, run_info, set_exact};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::model::Network;
+use candle_core::{Device, Tensor};
+use measure::matrix::Matrix;
 use measure::rng::{Purpose, stream};
 use measure::{CollisionByClass, EvaluatedRun, Evaluation, collision_by_class, components};
 use std::path::Path;
@@ -24,6 +26,8 @@ pub struct EvaluationSettings<'a> {
     pub passes: Option<usize>,
     /// Seed of the batches and views.
     pub seed: Option<u64>,
+    /// Of the pixels of random views and images alike, before the network sees them.
+    pub normalisation: Option<&'a Normalisation>,
 }
 
 /// Measures a trained run at each number of draws, on the session's device, in f32; the run's data are `split`.
@@ -76,6 +80,43 @@ pub fn two_views(
     context.two_views(seed.unwrap_or(config.seed), 0)
 }
 
+/// What `docs/features.md` asks of an encoder, of a trained run: `view1`, `view2`, `mean`, `train` (one random view
+/// after the other, `mean_views` of them, as class means have) as f32, and `labels`, `train_labels`.
+///
+/// The views are those of the first pass of [`measure_run`] with the run's own seed.
+///
+/// # Errors
+/// The folder holds no finished run, or one of other samples; an interruption.
+pub fn exported_features(
+    path: &Path,
+    split: &Split,
+    session: &Session<'_>,
+) -> Result<Vec<(&'static str, Tensor)>> {
+    let (config, network, _) = trained(path, split, session)?;
+    let context = EvaluationContext::new(network, &config, split, session)?;
+    let views = context.two_views(config.seed, 0)?;
+    let (mean, train) = (context.sample_means(config.seed)?, context.training_passes(config.seed)?);
+    let tensor = |matrix: &Matrix| -> Result<Tensor> {
+        let values: Vec<f32> = matrix.data.iter().map(|&value| value as f32).collect();
+        Ok(Tensor::from_vec(values, (matrix.rows, matrix.cols), &Device::Cpu)?)
+    };
+    let labels = |labels: &[usize], times: usize| -> Result<Tensor> {
+        let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
+        let labels = labels.repeat(times);
+        let count = labels.len();
+        Ok(Tensor::from_vec(labels, count, &Device::Cpu)?)
+    };
+    let mut arrays = vec![
+        ("view1", tensor(&views.first)?),
+        ("view2", tensor(&views.second)?),
+        ("labels", labels(split.evaluated.labels(), 1)?),
+        ("train", tensor(&train)?),
+        ("train_labels", labels(split.train.labels(), config.mean_views)?),
+    ];
+    arrays.extend(mean.map(|mean| tensor(&mean)).transpose()?.map(|mean| ("mean", mean)));
+    Ok(arrays)
+}
+
 /// Measures a network of these settings, called `name`, as [`measure_run`] does, whoever trained it.
 ///
 /// # Errors
@@ -94,12 +135,12 @@ pub fn measure_network(
     for &n in draws {
         measure::passes_for(split.evaluated.len(), n)?;
     }
-    let context = EvaluationContext::new(network, config, split, session)?;
+    let context = EvaluationContext::new(network, config, split, session)?.normalised(settings.normalisation);
     let embedded = Embedded::new(context, settings.seed.unwrap_or(config.seed))?;
     let spreads = embedded.spreads()?;
     let mut passes = embedded.passes(draws.len() > 1);
     let fixed = embedded.fixed(&spreads, &passes.get(0)?)?;
-    let sample_means = embedded.sample_means()?;
+    let sample_means = embedded.context.sample_means(embedded.seed)?;
     let mut rows = Vec::new();
     for &num_draws in draws {
         let evaluation = Evaluation {

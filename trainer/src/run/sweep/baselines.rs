@@ -62,6 +62,8 @@ impl Baseline {
             selection: None,
             temperature: 1.0,
             optimiser: OptimiserKind::Sgd,
+            lars_adapt_bias_and_norm: true,
+            lars_clip: false,
             learning_rate: 1.0,
             learning_rate_rule: LearningRateRule::Constant,
             momentum: 0.0,

@@ -184,7 +184,12 @@ impl<'a> Run<'a> {
         let queue = MomentumQueue::new(&objective, config, samples, &network, session.precision)?;
         let monitor = Monitor::new(config, objective.evaluated_draws(), samples, &network, session)?;
         let (momentum, decay) = (config.momentum, config.weight_decay);
-        let optimiser = Optimiser::new(config.optimiser, momentum, decay, network.parameters_mut())?;
+        let optimiser = Optimiser::with_lars(
+            (config.optimiser, config.lars()),
+            momentum,
+            decay,
+            network.parameters_mut(),
+        )?;
         let schedule = Schedule {
             peak: config.peak_rate(),
             warmup_steps: config.warmup_epochs.min(config.epochs) * batches,

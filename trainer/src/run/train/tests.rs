@@ -94,6 +94,26 @@ fn an_interrupted_run_goes_on_with_the_same_bits() {
     }
 }
 
+/// What LARS is told changes what is learned, and what it is not told does not.
+#[test]
+fn settings_of_lars_reach_the_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = |set: &[&str]| {
+        let path = folder.path().join(set.concat());
+        let lars = ["epochs=1", "batch_size=256", "optimiser=lars"];
+        quietly(&config(&[&lars[..], set].concat()), &path, &Session::CPU).unwrap();
+        std::fs::read(path.join("model.safetensors")).unwrap()
+    };
+    let sets: [&[&str]; 4] =
+        [&[], &["lars_adapt_bias_and_norm=false"], &["lars_clip=true"], &["lars_adapt_bias_and_norm=true"]];
+    let [default, plain, clipped, spelled] = sets.map(weights);
+    assert!(default != plain && default != clipped && plain != clipped);
+    assert!(default == spelled);
+    let refused =
+        crate::run::Preset::named("digits", &["lars_clip=true".to_string()]).unwrap_err().to_string();
+    assert!(refused.contains("lars_clip = true: only with optimiser = lars"), "{refused}");
+}
+
 #[test]
 fn a_record_says_how_many_negatives_counted_and_of_which_class() {
     let folder = tempfile::tempdir().unwrap();
@@ -494,6 +514,7 @@ fn the_best_look_is_kept_and_ends_the_training() {
         assert_eq!(values(tensor), values(&ended[name]), "{name}");
     }
     assert!(kept.iter().any(|(name, tensor)| values(tensor) != values(&stopped[name])));
+}
 
 /// What is embedded in chunks, with and without a queue, learns what the whole batch would, but for roundings that
 /// fifteen steps of SGD let grow.

@@ -17,7 +17,7 @@ const LOSSES: [LossKind; 9] = [
     LossKind::FlatNce {},
     LossKind::EqCo { virtual_negatives: 65536.0 },
     LossKind::Spectral { scale: 1.0 },
-    LossKind::Nscl {},
+    LossKind::Nscl { positive_in_denominator: false },
 ];
 
 /// A sweep of the studies.

@@ -1,0 +1,186 @@
+//! Encoder and head among the keys of a file.
+
+use super::encoder::{self, Place, follows};
+use super::head::{Candidate, Source};
+use crate::model::HeadLayers;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a file holds.
+pub(super) struct Found {
+    /// Where the parameters here come from, by their names.
+    pub sources: BTreeMap<String, Source>,
+    pub head: HeadLayers,
+    pub stem_relu: bool,
+    /// A line each.
+    pub remarks: Vec<String>,
+}
+
+impl Found {
+    /// What is found among keys of these shapes.
+    ///
+    /// # Errors
+    /// No ResNet-18, or a deeper network; several encoders or heads between which nothing chooses; a prefix that is not
+    /// there; a head of other layers.
+    pub fn new(shapes: &BTreeMap<String, Vec<usize>>, prefixes: &[String]) -> Result<Self, String> {
+        let none = HeadLayers::new(&[]).map_err(|e| e.to_string())?;
+        if let Some(key) = shapes.keys().find(|key| key.chars().any(char::is_control)) {
+            return Err(format!("the key '{}' is no name of Python's", key.escape_debug()));
+        }
+        let mut found = Self { sources: BTreeMap::new(), head: none, stem_relu: true, remarks: Vec::new() };
+        found.find(shapes, prefixes)?;
+        Ok(found)
+    }
+
+    fn find(&mut self, shapes: &BTreeMap<String, Vec<usize>>, prefixes: &[String]) -> Result<(), String> {
+        let chosen =
+            |name: &str| prefixes.iter().any(|p| p.trim_end_matches('.') == name.trim_end_matches('.'));
+        let encoders = Place::all(shapes);
+        let names = encoders.iter().map(|place| place.prefix.as_str());
+        let place = match choose(names, chosen, |name| !follows(name)) {
+            Choice::One(index) => &encoders[index],
+            Choice::Of(index) => {
+                let (one, all) = (&encoders[index], encoders.iter());
+                let others = list(all.filter(|place| *place != one).map(|place| place.prefix.as_str()));
+                let remark =
+                    format!("the encoder '{}' is read, not {others}; --torch-prefix chooses", one.prefix);
+                self.remarks.push(remark);
+                one
+            }
+            Choice::None => {
+                return Err("there is no 'layer1.0.conv1.weight' behind any prefix: not a ResNet-18".into());
+            }
+            Choice::Several => {
+                let all = list(encoders.iter().map(|place| place.prefix.as_str()));
+                return Err(format!("several encoders, {all}: choose one with --torch-prefix"));
+            }
+        };
+        self.stem_relu = place.has_stem_relu();
+        if !self.stem_relu {
+            self.remarks.push("no ReLU stands behind the stem, as there is no number for it".into());
+        }
+        for key in shapes.keys() {
+            if let Some(name) = place.torchvision(key) {
+                self.sources.insert(encoder::ours(&name), Source::Key(key.clone()));
+            }
+        }
+        self.sources.retain(|name, _| !name.ends_with("num_batches_tracked"));
+        let Some(Source::Key(last)) = self.sources.get("encoder.layer4.1.conv2.weight") else {
+            return Err(format!(
+                "there is no 'layer4.1.conv2.weight' behind '{}': not a ResNet-18",
+                place.prefix
+            ));
+        };
+        let deeper = self.sources.iter().find_map(|(name, source)| match source {
+            Source::Key(key) if is_deeper(name) => Some(key),
+            _ => None,
+        });
+        if let Some(key) = deeper {
+            return Err(format!("'{key}' is of a deeper network: what is read is a ResNet-18"));
+        }
+        let Some(&features) = shapes[last].first() else {
+            return Err(format!("'{last}' is a single number"));
+        };
+        let mut heads = Candidate::all(shapes, &encoders, features);
+        let all: Vec<String> = heads.iter().map(|head| head.root.clone()).collect();
+        heads.retain(|head| {
+            chosen(&head.root) || !head.is_other(&encoders) && follows(&head.root) == follows(&place.prefix)
+        });
+        let roots = heads.iter().map(|head| head.root.as_str());
+        let index = match choose(roots, chosen, |root| {
+            heads.iter().any(|head| head.root == root && head.is_projection())
+        }) {
+            Choice::None => None,
+            Choice::One(index) | Choice::Of(index) => Some(index),
+            Choice::Several => {
+                let all = list(heads.iter().map(|head| head.root.as_str()));
+                return Err(format!("several heads, {all}: choose one with --torch-prefix"));
+            }
+        };
+        let unknown = prefixes.iter().map(|prefix| prefix.trim_end_matches('.')).find(|prefix| {
+            let known = encoders.iter().map(|place| place.prefix.trim_end_matches('.'));
+            !known.chain(all.iter().map(String::as_str)).any(|name| name == *prefix)
+        });
+        if let Some(unknown) = unknown {
+            let known = list(
+                encoders.iter().map(|place| place.prefix.as_str()).chain(all.iter().map(String::as_str)),
+            );
+            return Err(format!(
+                "there is neither encoder nor head behind the prefix '{unknown}', but behind {known}"
+            ));
+        }
+        match index {
+            Some(index) => {
+                let (layers, sources) =
+                    heads[index].layers().map_err(|e| format!("the head '{}': {e}", heads[index].root))?;
+                self.head = layers;
+                self.sources.extend(sources);
+                self.remarks.push(format!("the head '{}' is read as {layers}", heads[index].root));
+            }
+            None => self.remarks.push("there is no head: head features are the encoder's".into()),
+        }
+        let unused = self.unused(shapes);
+        // Counters of training steps, which nobody misses.
+        let unused: Vec<_> = unused.iter().filter(|key| !key.ends_with("num_batches_tracked")).collect();
+        match unused[..] {
+            [] => {}
+            [key] => self.remarks.push(format!("'{key}' is not used")),
+            [key, ..] => {
+                self.remarks.push(format!("{} entries are not used, such as '{key}'", unused.len()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys that no parameter comes from, in order.
+    pub fn unused(&self, shapes: &BTreeMap<String, Vec<usize>>) -> Vec<String> {
+        let keys = self.sources.values().filter_map(|source| match source {
+            Source::Key(key) => Some(key),
+            Source::Constant(..) => None,
+        });
+        let used: BTreeSet<&String> = keys.collect();
+        shapes.keys().filter(|key| !used.contains(key)).cloned().collect()
+    }
+}
+
+/// Which of several.
+enum Choice {
+    None,
+    /// There is no other.
+    One(usize),
+    /// The others were passed over.
+    Of(usize),
+    Several,
+}
+
+/// The one that was chosen; else the only one; else the only one that is likely.
+fn choose<'a>(
+    names: impl Iterator<Item = &'a str>,
+    chosen: impl Fn(&str) -> bool,
+    likely: impl Fn(&str) -> bool,
+) -> Choice {
+    let names: Vec<&str> = names.collect();
+    let of = |keep: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        (0..names.len()).filter(|&index| keep(names[index])).collect()
+    };
+    match (of(&chosen)[..].as_ref(), names.len(), of(&likely)[..].as_ref()) {
+        ([index], _, _) => Choice::One(*index),
+        (_, 0, _) => Choice::None,
+        ([], 1, _) => Choice::One(0),
+        ([], _, [index]) => Choice::Of(*index),
+        _ => Choice::Several,
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a parameter of an encoder belongs to none of the four stages of two blocks of two convolutions.
+fn is_deeper(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("encoder.layer") else { return false };
+    let mut parts = rest.split('.');
+    let (stage, block, layer) = (parts.next(), parts.next(), parts.next());
+    !matches!(stage, Some("1" | "2" | "3" | "4"))
+        || !matches!(block, Some("0" | "1"))
+        || matches!(layer, Some("conv3" | "bn3"))
+}
