@@ -3,6 +3,7 @@
 //! With DIR/labels.csv the list says it, line by line. Otherwise each folder in DIR/train (in DIR, where there is no
 //! `train`) is a class, numbered in the order of the bytes of its name, with all images below it; those of DIR/val, or of
 //! `validation` or `test`, the first that is there, are evaluated. What begins with a dot is not looked at.
+//! Images in DIR itself (or in DIR/train), where no folder is beside them, have no classes: all are of one.
 
 use super::left_out::LeftOut;
 use crate::error::{Error, Result};
@@ -24,6 +25,9 @@ const VALIDATION: [&str; 3] = ["val", "validation", "test"];
 /// The list that says what folders would.
 const LIST: &str = "labels.csv";
 
+/// What the class of images without classes is called.
+const NO_CLASS: &str = "(none)";
+
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
@@ -44,6 +48,8 @@ pub(super) struct Listing {
     pub(super) parts: [Vec<Source>; 2],
     /// What could not be looked at.
     pub(super) left_out: LeftOut,
+    /// Whether the images have no classes, and count as being of one.
+    flat: bool,
 }
 
 /// A line of the list.
@@ -80,11 +86,13 @@ impl Listing {
             false => Self::of_folders(folder)?,
         };
         match listing.classes.len() {
+            1 if listing.flat => Ok(listing),
             2.. => Ok(listing),
             count => Err(Error::data(
                 folder,
                 format!(
-                    "its images are of {count} class: a contrast needs two (DIR/train/CLASS/… or DIR/{LIST})"
+                    "its images are of {count} class: two are needed, as DIR/train/CLASS/… or in DIR/{LIST} (images \
+                     without classes lie in DIR itself)"
                 ),
             )),
         }
@@ -120,8 +128,9 @@ impl Listing {
         let train = if folder.join("train").is_dir() { "train" } else { "" };
         let evaluated = VALIDATION.into_iter().find(|name| !train.is_empty() && folder.join(name).is_dir());
         let mut left_out = LeftOut::default();
-        let found = classes_below(folder, train, &mut left_out)?;
+        let (found, flat) = classes_below(folder, train, &mut left_out)?;
         let held = evaluated.map(|name| classes_below(folder, name, &mut left_out)).transpose()?;
+        let held = held.map(|(held, _)| held);
         let names: Vec<&OsString> = found.keys().collect();
         if let (Some(held), Some(name)) = (&held, evaluated) {
             let differ = |a: &Classes, b: &Classes| a.keys().find(|class| !b.contains_key(*class)).cloned();
@@ -147,7 +156,7 @@ impl Listing {
             found.into_values().enumerate().flat_map(of_class).collect()
         };
         let parts = [sources(found.clone()), held.map(sources).unwrap_or_default()];
-        Ok(Self { folder: folder.to_path_buf(), classes, parts, left_out })
+        Ok(Self { folder: folder.to_path_buf(), classes, parts, left_out, flat })
     }
 
     fn of_list(folder: &Path) -> Result<Self> {
@@ -197,21 +206,23 @@ impl Listing {
             parts[usize::from(split == Part::Val)].push(Source { path: file, class });
         }
         let classes = classes.into_iter().collect();
-        Ok(Self { folder: folder.to_path_buf(), classes, parts, left_out: LeftOut::default() })
+        Ok(Self { folder: folder.to_path_buf(), classes, parts, left_out: LeftOut::default(), flat: false })
     }
 }
 
 /// Images by the name of their class.
 type Classes = BTreeMap<OsString, Vec<PathBuf>>;
 
-/// The folders in `folder`/`part` with all images below them, in the order of the bytes of their names.
-fn classes_below(folder: &Path, part: &str, left_out: &mut LeftOut) -> Result<Classes> {
+/// The folders in `folder`/`part` with all images below them, in the order of the bytes of their names. Where there is no
+/// folder, the images in `folder`/`part` itself, and true.
+fn classes_below(folder: &Path, part: &str, left_out: &mut LeftOut) -> Result<(Classes, bool)> {
     let root = folder.join(part);
-    let mut classes = Classes::new();
+    let (mut classes, mut loose) = (Classes::new(), Vec::new());
     let hidden = |entry: &walkdir::DirEntry| {
         entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
     };
-    for entry in WalkDir::new(&root).follow_links(true).into_iter().filter_entry(|entry| !hidden(entry)) {
+    let files = WalkDir::new(&root).follow_links(true).sort_by_file_name();
+    for entry in files.into_iter().filter_entry(|entry| !hidden(entry)) {
         let entry = match entry {
             Ok(entry) => entry,
             Err(e) if e.depth() == 0 => return Err(Error::data(&root, e.to_string())),
@@ -234,14 +245,20 @@ fn classes_below(folder: &Path, part: &str, left_out: &mut LeftOut) -> Result<Cl
         } else if is_image(entry.path()) {
             let path = below(folder, entry.path());
             match entry.depth() {
-                1 => left_out.add(&path.to_string_lossy(), "in the folder of no class"),
+                1 => loose.push(path),
                 _ => classes.entry(class.to_os_string()).or_default().push(path),
             }
         }
     }
+    let flat = classes.is_empty() && !loose.is_empty();
+    if flat {
+        classes.insert(NO_CLASS.into(), loose);
+    } else {
+        loose.iter().for_each(|path| left_out.add(&path.to_string_lossy(), "in the folder of no class"));
+    }
     let bytes = |path: &PathBuf| path.as_os_str().as_encoded_bytes().to_vec();
     classes.values_mut().for_each(|paths| paths.sort_by_cached_key(bytes));
-    Ok(classes)
+    Ok((classes, flat))
 }
 
 fn below(folder: &Path, path: &Path) -> PathBuf {

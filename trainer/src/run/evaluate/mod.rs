@@ -13,6 +13,7 @@ pub use accuracies::Accuracies;
 pub(super) use baselines::{pixel_accuracies, untrained_accuracies};
 pub use columns::{evaluated_split, run_info};
 pub use embed::{Features, matrix};
+pub(super) use trained::check_classes;
 pub use trained::{EvaluationSettings, measure_network, measure_run, two_views};
 
 use crate::error::Result;

@@ -64,7 +64,8 @@ fn animated_webp(first: &[u8], second: &[u8]) -> Vec<u8> {
         chunk
     };
     let frame = |file: &[u8]| {
-        let head = [0, 0, 0, 0, 0, 0, 7, 0, 0, 7, 0, 0, 100, 0, 0, 0];
+        // Place, size, duration, and that a frame replaces what is below it.
+        let head = [0, 0, 0, 0, 0, 0, 7, 0, 0, 7, 0, 0, 100, 0, 0, 2];
         chunk(b"ANMF", &[&head, &file[12..]].concat())
     };
     let extended = chunk(b"VP8X", &[2, 0, 0, 0, 7, 0, 0, 7, 0, 0]);
@@ -96,7 +97,7 @@ fn promise(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-/// A kind of file: ending, content, and the first pixel of 8×8 that must come out (`None`: no image can).
+/// A kind of file.
 pub struct Kind {
     /// What it is, in words.
     pub what: &'static str,
@@ -189,4 +190,32 @@ pub fn kinds(number: u32) -> Vec<Kind> {
         kind("a promise of 2^31 columns", "png", promise(1 << 30, 1), false),
         kind("no columns", "png", promise(0, 5), false),
     ]
+}
+
+/// Writes `count` files of all kinds in turn into three classes of `folder`/train, and what is no file at all.
+pub fn write_folder(folder: &std::path::Path, count: usize) {
+    let classes = ["ant", "bee", "cat"].map(|class| folder.join("train").join(class));
+    classes.iter().for_each(|class| std::fs::create_dir_all(class).unwrap());
+    let mut number = 0;
+    while number < count {
+        for kind in kinds(number as u32).into_iter().take(count - number) {
+            // Seven of a class, then of the next: no kind is of one class alone.
+            let path = classes[number / 7 % 3].join(format!("{number:05}.{}", kind.ending));
+            std::fs::write(path, kind.bytes).unwrap();
+            number += 1;
+        }
+    }
+    std::fs::create_dir_all(classes[0].join("folder.png")).unwrap();
+    std::fs::write(classes[0].join("notes.txt"), "of another kind").unwrap();
+    std::fs::write(classes[0].join("._hidden.jpg"), "of a file system").unwrap();
+    std::fs::write(folder.join("train/stray.png"), "of no class").unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        symlink("gone", classes[1].join("gone.jpg")).unwrap();
+        symlink("..", classes[1].join("loop")).unwrap();
+        assert!(
+            std::process::Command::new("mkfifo").arg(classes[2].join("pipe.png")).status().unwrap().success()
+        );
+    }
 }
