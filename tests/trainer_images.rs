@@ -1,5 +1,5 @@
-//! Images of one's own as users bring them: from folders and lists to the same bits as from the published files, damaged
-//! ones among them, by `train`, `measure` and `sweep`.
+//! Images of one's own as users bring them: from folders and lists to the same bits as from the published files,
+//! damaged ones among them, by `train`, `measure` and `sweep`.
 
 use image::{ImageBuffer, Rgb};
 use safetensors::SafeTensors;
@@ -181,7 +181,7 @@ fn a_file_of_settings_and_a_sweep_know_the_images() {
     let losses = std::fs::read_to_string(place.path().join("out/losses.csv")).unwrap();
     assert_eq!(losses.lines().count(), 3, "{losses}");
     assert!(place.path().join("data/.decoded/8-of-9-grey.images").is_file());
-    let config = std::fs::read_dir(place.path().join("out"))
+    let config = std::fs::read_dir(place.path().join("out/runs"))
         .unwrap()
         .map(|entry| entry.unwrap().path().join("config.toml"))
         .find(|path| path.is_file())

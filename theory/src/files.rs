@@ -50,8 +50,8 @@ pub fn write_all(files: &[(&Path, &[u8])]) -> Result<()> {
 /// What an end of the process leaves of it, [`remove_unfinished`] removes.
 ///
 /// # Errors
-/// Those of `write`; the operating system refuses; something stands there that is no regular file. What stood there is then
-/// untouched.
+/// Those of `write`; the operating system refuses; something stands there that is no regular file. What stood there is
+/// then untouched.
 pub fn write_with<E: From<Error>>(
     path: &Path,
     write: impl FnOnce(&mut std::fs::File) -> std::result::Result<(), E>,

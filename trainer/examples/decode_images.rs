@@ -1,5 +1,5 @@
-//! Times the decoding of a folder of images that has not been decoded: `decode_images DIR SIDE SHORT_SIDE` prints images,
-//! seconds and images a second as JSON. `trainer/benches/against_pillow.py` runs it beside Pillow.
+//! Times the decoding of a folder of images that has not been decoded: `decode_images DIR SIDE SHORT_SIDE` prints
+//! images, seconds and images a second as JSON. `trainer/benches/against_pillow.py` runs it beside Pillow.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

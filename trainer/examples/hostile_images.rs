@@ -1,8 +1,8 @@
 //! Writes a folder of images damaged in every way that is known here, beside good ones of every kind.
 //!
 //! Run: `cargo run --release -p trainer --example hostile_images DIR [COUNT]`, 2,000 by default. Then
-//! `trainer train --preset digits --set dataset=folder --set images.side=8 --set images.colour=grey --data DIR --out RUN`
-//! says in one line what it leaves out, and trains on the rest.
+//! `trainer train --preset digits --set dataset=folder --set images.side=8 --set images.colour=grey --data DIR
+//! --out RUN` says in one line what it leaves out, and trains on the rest.
 
 #[path = "../src/data/own/tests/hostile.rs"]
 #[allow(dead_code)] // the tests of the reader use the rest

@@ -17,8 +17,8 @@
 //! Each place is looked for under DIR, then under DIR/NAME with NAME that of the first data set of the same files; the
 //! first that exists is read. Of AG News that is the first with `test.csv` and `train.csv`, or where none has it, with
 //! `train_subset.csv` ([`news`]; `ag-news-8` has latent classes). MNIST's four idx files may be packed (`.gz`) or not.
-//! An official archive or packed file whose MD5 is published ([`official`]) must have it. `folder` is of [`own`]
-//! images, of which `validation` is a share of each class to be evaluated, where no part of the files is.
+//! An official archive or packed file whose MD5 is published ([`official`]) must have it.
+//! `folder` reads anybody's images ([`own`]).
 //!
 //! Which of their samples are trained on and evaluated follows from the [`Request`], in this order:
 //!
@@ -222,12 +222,11 @@ impl std::fmt::Display for InputKind {
 /// ```
 pub fn load(request: &Request<'_>) -> Result<Split> {
     let set = registry::find(request.name)?;
-    let own = std::ptr::eq(set, &raw const registry::FOLDER);
     for (setting, given) in [
         ("validation", request.validation.is_some()),
         ("[images]", request.images != ImageSettings::default()),
     ] {
-        if given && !own {
+        if given && set.name != registry::FOLDER.name {
             let message = format!("{setting} is a setting of dataset = folder, not of {}", set.name);
             return Err(Error::argument(message));
         }

@@ -53,8 +53,8 @@ pub(super) fn hold_out(labels: &[usize], num_classes: usize) -> Result<(Vec<usiz
     Ok(parted(labels, &quotas, Part::Tuning))
 }
 
-/// (rest, held out): this share of each class, rounded to the nearest number but at least one sample and not all, is held
-/// out; both in the given order.
+/// (rest, held out): this share of each class, rounded to the nearest number but at least one sample and not all, is
+/// held out; both in the given order.
 ///
 /// # Errors
 /// A class of fewer than two samples, by name.
@@ -74,7 +74,7 @@ pub(super) fn hold_out_share(
     Ok(parted(labels, &counts.iter().map(quota).collect::<Vec<_>>(), Part::Validation))
 }
 
-/// (the others, the first `quotas[c]` samples of each class c in the order of the part's permutation), in the given order.
+/// (the others, the first `quotas[c]` samples of each class c in the order of the part's permutation), in given order.
 fn parted(labels: &[usize], quotas: &[u64], part: Part) -> (Vec<usize>, Vec<usize>) {
     let mut held_out = take(labels, quotas, part);
     held_out.sort_unstable();

@@ -1,8 +1,8 @@
 //! Which files, of which class, in which part: from folders or from a list.
 //!
 //! With DIR/labels.csv the list says it, line by line. Otherwise each folder in DIR/train (in DIR, where there is no
-//! `train`) is a class, numbered in the order of the bytes of its name, with all images below it; those of DIR/val, or of
-//! `validation` or `test`, the first that is there, are evaluated. What begins with a dot is not looked at.
+//! `train`) is a class, numbered in the order of the bytes of its name, with all images below it; those of DIR/val, or
+//! of `validation` or `test`, the first that is there, are evaluated. What begins with a dot is not looked at.
 //! Images in DIR itself (or in DIR/train), where no folder is beside them, have no classes: all are of one.
 
 use super::left_out::LeftOut;
@@ -44,7 +44,7 @@ pub(super) struct Listing {
     pub(super) folder: PathBuf,
     /// Names of the classes, sorted by their bytes.
     pub(super) classes: Vec<String>,
-    /// The files to be trained on, and those to be evaluated (none: a share of the former is), in the order of the samples.
+    /// The files to be trained on, and those to be evaluated (none: a share of the former is), in order.
     pub(super) parts: [Vec<Source>; 2],
     /// What could not be looked at.
     pub(super) left_out: LeftOut,
@@ -213,8 +213,8 @@ impl Listing {
 /// Images by the name of their class.
 type Classes = BTreeMap<OsString, Vec<PathBuf>>;
 
-/// The folders in `folder`/`part` with all images below them, in the order of the bytes of their names. Where there is no
-/// folder, the images in `folder`/`part` itself, and true.
+/// The folders in `folder`/`part` with all images below them, in the order of the bytes of their names. Where there
+/// is no folder, the images in `folder`/`part` itself, and true.
 fn classes_below(folder: &Path, part: &str, left_out: &mut LeftOut) -> Result<(Classes, bool)> {
     let root = folder.join(part);
     let (mut classes, mut loose) = (Classes::new(), Vec::new());

@@ -1,8 +1,8 @@
 //! Anybody's images: a folder of a folder for each class, or a list `labels.csv`; see `docs/images.md`.
 //!
-//! With DIR the folder that is named, [`listing`] finds the files, their classes and parts, [`decode`] makes one image of
-//! each, [`store`] keeps all of them decoded in one file that is mapped into memory. What cannot be decoded is left
-//! out and named ([`left_out`]). The order of the samples is that of the files: it depends on no number of threads.
+//! In the folder DIR `listing` finds files, their classes and parts, `decode` makes one image of each, `store` keeps
+//! all of them decoded in one file that is mapped into memory. What cannot be decoded is left out and named
+//! (`left_out`). The order of the samples is that of the files: it depends on no number of threads.
 
 mod decode;
 mod left_out;
@@ -105,7 +105,8 @@ pub(super) fn load(request: &Request<'_>) -> Result<Split> {
     request.images.check()?;
     let Some(folder) = request.folder else {
         return Err(Error::argument(
-            "data set 'folder' is read from images: name their folder with --data DIR (DIR/train/CLASS/… or DIR/labels.csv)",
+            "data set 'folder' is read from images: name their folder with --data DIR (DIR/train/CLASS/… \
+             or DIR/labels.csv)",
         ));
     };
     let listing = Listing::of(folder)?;
@@ -116,8 +117,8 @@ pub(super) fn load(request: &Request<'_>) -> Result<Split> {
         )));
     }
     let decoded = store::decoded(&listing, &request.images)?;
+    decoded.check_classes(&listing)?;
     decoded.left_out.tell(folder);
-    decoded.check_classes(folder)?;
     let [train, validation] = decoded.parts()?.map(Samples::Images);
     if listing.has_validation() {
         return request.split(train, validation);

@@ -11,10 +11,10 @@
 //! | 4096… | the pixels: N images \[height, width, channels\] of bytes, those to be trained on first |
 //! | after them | the description (JSON): key, shape, names of the classes, labels, what was left out, SHA-256 of the pixels |
 //!
-//! The key is SHA-256 over version, settings, and name, class, length and time of change of every source: a file of another
-//! key is made again, as is one whose digests do not fit, each time that it is opened. It is written under another
-//! name and renamed when it is whole, under a lock: of several processes one decodes and the others wait. Where the file
-//! system knows no locks all decode, and put the same bytes there.
+//! The key is SHA-256 over version, settings, and name, class, length and time of change of every source: a file of
+//! another key is made again, as is one whose digests do not fit, each time that it is opened. It is written under another
+//! name and renamed when it is whole, under a lock: of several processes one decodes and the others wait. Where the
+//! file system knows no locks all decode, and put the same bytes there.
 
 use super::left_out::LeftOut;
 use super::listing::Listing;
@@ -154,8 +154,8 @@ fn open(path: &Path, key: &str) -> Result<Option<Decoded>> {
 }
 
 fn read(file: &File, key: &str) -> std::io::Result<Option<Decoded>> {
-    // SAFETY: the bytes may not change while they are mapped. Files of this kind are written under another name and then
-    // renamed, never changed; who writes into one by other means while it is open breaks a rule of this folder.
+    // SAFETY: the bytes may not change while they are mapped. Files of this kind are written under another name and
+    // then renamed, never changed; who writes into one by other means while it is open breaks a rule of this folder.
     #[allow(unsafe_code)] // there is no safe form
     let map = unsafe { Mmap::map(file) }?;
     Ok(check(&map, key).map(|Description { shape, labels, classes, left_out, .. }| Decoded {
@@ -230,29 +230,21 @@ impl Decoded {
     ///
     /// # Errors
     /// One did.
-    pub(super) fn check_classes(&self, folder: &Path) -> Result<()> {
-        for (part, labels) in ["to be trained on", "to be evaluated"].iter().zip(&self.labels) {
-            let mut present = vec![false; self.classes.len()];
-            labels.iter().for_each(|&label| present[label as usize] = true);
-            let lost: Vec<&str> = self
-                .classes
-                .iter()
-                .zip(present)
-                .filter(|(_, present)| !present)
-                .map(|(name, _)| &name[..])
-                .collect();
-            if !labels.is_empty() || *part == "to be trained on" {
-                if let Some(first) = lost.first() {
-                    let message = match lost.len() == self.classes.len() {
-                        true => format!("no image {part} could be read"),
-                        false => format!("class '{first}' has no image {part}"),
-                    };
-                    let why = if self.left_out.total > 0 { "; " } else { "" };
-                    let summary =
-                        if self.left_out.total > 0 { self.left_out.summary() } else { String::new() };
-                    return Err(Error::data(folder, format!("{message}{why}{summary}")));
-                }
-            }
+    pub(super) fn check_classes(&self, listing: &Listing) -> Result<()> {
+        for (labels, part) in self.labels.iter().zip(["to be trained on", "to be evaluated"]) {
+            let mut lost = vec![true; self.classes.len()];
+            labels.iter().for_each(|&label| lost[label as usize] = false);
+            // Where no file is to be evaluated, a share of the others is.
+            let wanted = part == "to be trained on" || listing.has_validation();
+            let Some(first) = lost.iter().position(|&lost| lost).filter(|_| wanted) else { continue };
+            let message = format!("class '{}' has no image {part}", self.classes[first]);
+            return Err(Error::data(
+                &listing.folder,
+                match self.left_out.total {
+                    0 => message,
+                    _ => format!("{message}; {}", self.left_out.summary()),
+                },
+            ));
         }
         Ok(())
     }

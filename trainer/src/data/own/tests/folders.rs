@@ -56,7 +56,8 @@ fn a_list_says_what_folders_would_in_its_own_order() {
         "a row with another number of columns"
     );
     list(
-        "file,label,split\nx/b/deeper/001.PNG,B,train\nx/a/002.png, A,train\nx/a/001.png,A,val\nx/b/deeper/000.PNG,B,test\n",
+        "file,label,split\nx/b/deeper/001.PNG,B,train\nx/a/002.png, A,train\nx/a/001.png,A,val\n\
+         x/b/deeper/000.PNG,B,test\n",
     );
     let split = load(&request(place.path())).unwrap();
     assert_eq!((split.train.labels(), split.evaluated.labels()), (&[1, 0][..], &[0, 1][..]));
