@@ -103,7 +103,7 @@ fn form_of(listing: &Listing, settings: &ImageSettings) -> Result<Form> {
             let sources: Vec<&Source> = listing.parts.iter().flatten().collect();
             let head = |source: &&Source| {
                 let bytes = decode::bytes_of(&folder.join(&source.path)).ok()?;
-                Some(decode::head(&bytes).ok()?)
+                decode::head(&bytes).ok()
             };
             let heads: Vec<_> = sources.par_iter().with_max_len(64).map(head).collect();
             sources.into_iter().zip(heads).filter_map(|(source, head)| Some((source, head?))).collect()
