@@ -45,6 +45,29 @@ pub fn write_all(files: &[(&Path, &[u8])]) -> Result<()> {
     folders.iter().flatten().try_for_each(|folder| synchronise(folder))
 }
 
+/// [`write_atomically`] for what does not fit into the memory: `write` writes the temporary file piece by piece.
+///
+/// What an end of the process leaves of it, [`remove_unfinished`] removes.
+///
+/// # Errors
+/// Those of `write`; the operating system refuses; something stands there that is no regular file. What stood there is
+/// then untouched.
+pub fn write_with<E: From<Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut std::fs::File) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let old = standing(path)?;
+    if old.as_ref().is_some_and(|old| !old.is_file()) {
+        return Err(Error::io(path, std::io::Error::other("it is no regular file")).into());
+    }
+    let (mut file, target) = temporary(path, old.as_ref())?;
+    write(file.as_file_mut())?;
+    let _writing = WRITING.read().unwrap_or_else(PoisonError::into_inner);
+    file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
+    let folder = Staged::Beside { file, target, path }.put()?;
+    Ok(folder.iter().try_for_each(|folder| synchronise(folder))?)
+}
+
 /// Waits until no file of this process is half-written, and keeps others from being begun; at most this long.
 pub(crate) fn settle(most: Duration) {
     let start = Instant::now();
@@ -175,34 +198,12 @@ enum Staged<'a> {
 impl<'a> Staged<'a> {
     fn new(path: &'a Path, content: &'a [u8]) -> Result<Self> {
         let io = |e| Error::io(path, e);
-        let old = match std::fs::metadata(path) {
-            Ok(old) => Some(old),
-            Err(e) if e.kind() == ErrorKind::NotFound => None,
-            Err(e) => return Err(io(e)),
-        };
+        let old = standing(path)?;
         if old.as_ref().is_some_and(|old| !old.is_file()) {
             let file = std::fs::OpenOptions::new().write(true).open(path).map_err(io)?;
             return Ok(Self::Special { file, path, content });
         }
-        let target = resolved(path).map_err(io)?;
-        let folder = folder_of(&target);
-        if !folder.try_exists().map_err(io)? {
-            return Err(io(std::io::Error::new(ErrorKind::NotFound, "its folder does not exist")));
-        }
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
-        #[cfg(unix)]
-        if old.is_none() {
-            // A temporary file is private; a result is as readable as the process wants new files to be.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        // The message of the library names the temporary file, which tells the user nothing.
-        let mut file = builder.tempfile_in(folder).map_err(|e| io(without_path(&e)))?;
-        if let Some(old) = old {
-            file.as_file().set_permissions(old.permissions()).map_err(io)?;
-        }
-        // Not through `file`, whose errors name it, too.
+        let (mut file, target) = temporary(path, old.as_ref())?;
         file.as_file_mut().write_all(content).map_err(io)?;
         file.as_file().sync_all().map_err(io)?;
         Ok(Self::Beside { file, target, path })
@@ -227,6 +228,40 @@ impl<'a> Staged<'a> {
             }
         }
     }
+}
+
+/// What stands at a place, a link followed.
+fn standing(path: &Path) -> Result<Option<std::fs::Metadata>> {
+    match std::fs::metadata(path) {
+        Ok(old) => Ok(Some(old)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(path, e)),
+    }
+}
+
+/// An empty file beside the place that it will have, and that place.
+fn temporary(path: &Path, old: Option<&std::fs::Metadata>) -> Result<(tempfile::NamedTempFile, PathBuf)> {
+    let io = |e| Error::io(path, e);
+    let target = resolved(path).map_err(io)?;
+    let folder = folder_of(&target);
+    if !folder.try_exists().map_err(io)? {
+        return Err(io(std::io::Error::new(ErrorKind::NotFound, "its folder does not exist")));
+    }
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
+    #[cfg(unix)]
+    if old.is_none() {
+        // A temporary file is private; a result is as readable as the process wants new files to be.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    // The message of the library names the temporary file, which tells the user nothing.
+    let file = builder.tempfile_in(folder).map_err(|e| io(without_path(&e)))?;
+    if let Some(old) = old {
+        file.as_file().set_permissions(old.permissions()).map_err(io)?;
+    }
+    // Not through `file`, whose errors name it, too.
+    Ok((file, target))
 }
 
 /// What the system said, without the name of a temporary file that the library adds.

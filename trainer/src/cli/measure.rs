@@ -28,7 +28,7 @@ pub(super) struct MeasureArgs {
     /// Folder for losses.csv [default: the run's folder]
     #[arg(long, value_name = "DIR", required_unless_present = "run")]
     out: Option<PathBuf>,
-    /// Folder of the data sets' files [default: that of the run's training]
+    /// Folder of the data sets' files, or of your own images [default: that of the run's training]
     #[arg(long, value_name = "DIR", conflicts_with = "features")]
     data: Option<PathBuf>,
     /// cpu, cuda or cuda:INDEX; auto takes a GPU where there is one

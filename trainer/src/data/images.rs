@@ -1,6 +1,8 @@
 //! Images with labels, each kept once as bytes.
 
 use crate::error::{Error, Result};
+use memmap2::Mmap;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 /// Images \[height, width, channels\] of bytes with labels; subsets share the bytes.
@@ -16,11 +18,43 @@ pub struct Images {
 #[derive(Debug)]
 struct Store {
     /// Images one after the other, each row by row, the channels of a pixel side by side.
-    pixels: Vec<u8>,
+    pixels: Pixels,
     shape: [usize; 3],
     /// The byte that means 1.
     brightest: u8,
     num_classes: usize,
+}
+
+/// Bytes in memory of this process or in a file.
+#[derive(Debug)]
+enum Pixels {
+    Owned(Vec<u8>),
+    Mapped(Mapped),
+}
+
+impl Deref for Pixels {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Mapped(Mapped { map, range }) => &map[range.clone()],
+        }
+    }
+}
+
+/// A part of a mapped file.
+#[derive(Debug)]
+pub(super) struct Mapped {
+    map: Arc<Mmap>,
+    range: Range<usize>,
+}
+
+impl Mapped {
+    /// These bytes of a file that is long enough.
+    pub(super) fn new(map: &Arc<Mmap>, range: Range<usize>) -> Self {
+        Self { map: Arc::clone(map), range }
+    }
 }
 
 impl Images {
@@ -45,6 +79,28 @@ impl Images {
         brightest: u8,
         num_classes: usize,
     ) -> Result<Self> {
+        if let Some(i) = pixels.iter().position(|&p| p > brightest) {
+            let (image, value) = (i / shape.iter().product::<usize>().max(1), pixels[i]);
+            return Err(Error::argument(format!("image {image} has a pixel of {value}, above {brightest}")));
+        }
+        Self::of(Store { pixels: Pixels::Owned(pixels), shape, brightest, num_classes }, labels)
+    }
+
+    /// Images of `shape` in a file, whose byte 255 means 1.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub(super) fn mapped(
+        pixels: Mapped,
+        labels: Vec<usize>,
+        shape: [usize; 3],
+        num_classes: usize,
+    ) -> Result<Self> {
+        Self::of(Store { pixels: Pixels::Mapped(pixels), shape, brightest: u8::MAX, num_classes }, labels)
+    }
+
+    fn of(store: Store, labels: Vec<usize>) -> Result<Self> {
+        let Store { ref pixels, shape, brightest, num_classes } = store;
         let size = shape.iter().try_fold(1usize, |size, &side| size.checked_mul(side)).unwrap_or(0);
         if size == 0 || brightest == 0 || size.checked_mul(labels.len()) != Some(pixels.len()) {
             return Err(Error::argument(format!(
@@ -56,13 +112,8 @@ impl Images {
         if let Some(i) = labels.iter().position(|&label| label >= num_classes) {
             return Err(Error::argument(format!("image {i} has class {} of {num_classes}", labels[i])));
         }
-        if let Some(i) = pixels.iter().position(|&p| p > brightest) {
-            let (image, value) = (i / size, pixels[i]);
-            return Err(Error::argument(format!("image {image} has a pixel of {value}, above {brightest}")));
-        }
         let count = u32::try_from(labels.len())
             .map_err(|_| Error::argument(format!("{} images exceed 2^32", labels.len())))?;
-        let store = Store { pixels, shape, brightest, num_classes };
         Ok(Self { store: Arc::new(store), rows: (0..count).collect(), labels })
     }
 

@@ -12,11 +12,13 @@
 //! | `cifar100-coarse` | the same images by superclass | 20 | `cifar-100-binary`, `cifar-100-python`, `cifar-100-binary.tar.gz`, `cifar-100-python.tar.gz` |
 //! | `ag-news` | 120,000 + 7,600 texts | 4 | `ag_news`, `ag_news_csv`, `ag-news`, DIR itself |
 //! | `ag-news-8` | the same texts by latent class | 8 | `ag_news`, `ag_news_csv`, `ag-news`, DIR itself |
+//! | `folder` | your own images, in a folder for each class or a list | any | DIR itself |
 //!
 //! Each place is looked for under DIR, then under DIR/NAME with NAME that of the first data set of the same files; the
 //! first that exists is read. Of AG News that is the first with `test.csv` and `train.csv`, or where none has it, with
 //! `train_subset.csv` ([`news`]; `ag-news-8` has latent classes). MNIST's four idx files may be packed (`.gz`) or not.
 //! An official archive or packed file whose MD5 is published ([`official`]) must have it.
+//! `folder` reads anybody's images ([`own`]).
 //!
 //! Which of their samples are trained on and evaluated follows from the [`Request`], in this order:
 //!
@@ -40,6 +42,7 @@ mod images;
 pub mod neighbours;
 pub mod news;
 pub mod official;
+pub mod own;
 pub mod registry;
 mod request;
 mod source;
@@ -48,6 +51,7 @@ mod texts;
 pub mod words;
 
 pub use images::Images;
+pub use own::ImageSettings;
 pub use request::{EvaluateOn, Imbalance, Request};
 pub use texts::Texts;
 
@@ -235,7 +239,17 @@ impl std::fmt::Display for InputKind {
 /// # Ok::<(), trainer::Error>(())
 /// ```
 pub fn load(request: &Request<'_>) -> Result<Split> {
-    (registry::find(request.name)?.load)(request)
+    let set = registry::find(request.name)?;
+    for (setting, given) in [
+        ("validation", request.validation.is_some()),
+        ("[images]", request.images != ImageSettings::default()),
+    ] {
+        if given && set.name != registry::FOLDER.name {
+            let message = format!("{setting} is a setting of dataset = folder, not of {}", set.name);
+            return Err(Error::argument(message));
+        }
+    }
+    (set.load)(request)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Which part of which data set: see [`super`] for the order in which the parts are cut.
 
-use super::{Samples, Split, subset};
+use super::{ImageSettings, Samples, Split, subset};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -69,6 +69,10 @@ pub struct Request<'a> {
     pub imbalance: Option<Imbalance>,
     /// Whether the evaluated samples are cut by `imbalance` too.
     pub evaluate_imbalanced: bool,
+    /// The share of each class that is evaluated, where a folder of images does not say it.
+    pub validation: Option<f64>,
+    /// What is made of the images of a folder.
+    pub images: ImageSettings,
 }
 
 impl<'a> Request<'a> {
@@ -81,6 +85,8 @@ impl<'a> Request<'a> {
             train_samples: None,
             imbalance: None,
             evaluate_imbalanced: false,
+            validation: None,
+            images: ImageSettings::default(),
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) enum Part {
     Evaluated = 3,
     /// A number of training samples.
     Number = 4,
+    /// Evaluated images of a folder that has none.
+    Validation = 5,
 }
 
 /// The first `quotas[c]` samples of each class c, in the order of the part's permutation.
@@ -48,11 +50,37 @@ pub(super) fn hold_out(labels: &[usize], num_classes: usize) -> Result<(Vec<usiz
         )));
     }
     let quotas: Vec<u64> = counts.iter().map(|count| (count / 10).max(1)).collect();
-    let mut held_out = take(labels, &quotas, Part::Tuning);
+    Ok(parted(labels, &quotas, Part::Tuning))
+}
+
+/// (rest, held out): this share of each class, rounded to the nearest number but at least one sample and not all, is
+/// held out; both in the given order.
+///
+/// # Errors
+/// A class of fewer than two samples, by name.
+pub(super) fn hold_out_share(
+    labels: &[usize],
+    classes: &[String],
+    share: f64,
+) -> std::result::Result<(Vec<usize>, Vec<usize>), String> {
+    let counts = class_counts(labels, classes.len());
+    if let Some(class) = counts.iter().position(|&count| count < 2) {
+        let (name, count) = (&classes[class], counts[class]);
+        return Err(format!(
+            "class '{name}' has {count} image: of two or more, one can be held out to be evaluated"
+        ));
+    }
+    let quota = |&count: &u64| ((count as f64 * share).round() as u64).clamp(1, count - 1);
+    Ok(parted(labels, &counts.iter().map(quota).collect::<Vec<_>>(), Part::Validation))
+}
+
+/// (the others, the first `quotas[c]` samples of each class c in the order of the part's permutation), in given order.
+fn parted(labels: &[usize], quotas: &[u64], part: Part) -> (Vec<usize>, Vec<usize>) {
+    let mut held_out = take(labels, quotas, part);
     held_out.sort_unstable();
     let mut is_held_out = vec![false; labels.len()];
     held_out.iter().for_each(|&index| is_held_out[index] = true);
-    Ok(((0..labels.len()).filter(|&index| !is_held_out[index]).collect(), held_out))
+    ((0..labels.len()).filter(|&index| !is_held_out[index]).collect(), held_out)
 }
 
 /// The samples of the long-tailed variant, in the given order.

@@ -20,7 +20,7 @@ pub(crate) static FILES: OfficialFiles = OfficialFiles {
 pub static AG_NEWS: DataSet = DataSet {
     name: "ag-news",
     samples: "120,000 + 7,600 texts",
-    num_classes: ag_news::NUM_CLASSES,
+    num_classes: Some(ag_news::NUM_CLASSES),
     official: Some(&FILES),
     hierarchy: None,
     load: |request| request.cut(news::load(request, &FILES)?),
@@ -29,7 +29,7 @@ pub static AG_NEWS: DataSet = DataSet {
 pub static AG_NEWS_8: DataSet = DataSet {
     name: "ag-news-8",
     samples: "the same texts by latent class",
-    num_classes: ag_news::NUM_CLASSES * news::CLUSTERS_PER_CLASS,
+    num_classes: Some(ag_news::NUM_CLASSES * news::CLUSTERS_PER_CLASS),
     official: Some(&FILES),
     hierarchy: None,
     load: |request| request.cut(news::load_latent(request, &FILES)?),

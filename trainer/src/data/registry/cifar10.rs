@@ -24,7 +24,7 @@ pub(crate) static FILES: OfficialFiles = OfficialFiles {
 pub static CIFAR10: DataSet = DataSet {
     name: "cifar10",
     samples: "50,000 + 10,000 images of 32×32 in colour",
-    num_classes: Classes::Ten.number(),
+    num_classes: Some(Classes::Ten.number()),
     official: Some(&FILES),
     hierarchy: Some(include_str!("../../../../data/hierarchies/cifar10.csv")),
     load: |request| cifar::load(request, &FILES, Classes::Ten),

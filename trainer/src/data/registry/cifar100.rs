@@ -25,7 +25,7 @@ pub(crate) static FILES: OfficialFiles = OfficialFiles {
 pub static CIFAR100: DataSet = DataSet {
     name: "cifar100",
     samples: "50,000 + 10,000 images of 32×32 in colour",
-    num_classes: Classes::Fine.number(),
+    num_classes: Some(Classes::Fine.number()),
     official: Some(&FILES),
     hierarchy: Some(include_str!("../../../../data/hierarchies/cifar100.csv")),
     load: |request| cifar::load(request, &FILES, Classes::Fine),
@@ -34,7 +34,7 @@ pub static CIFAR100: DataSet = DataSet {
 pub static CIFAR100_COARSE: DataSet = DataSet {
     name: "cifar100-coarse",
     samples: "the same images by superclass",
-    num_classes: Classes::Coarse.number(),
+    num_classes: Some(Classes::Coarse.number()),
     official: Some(&FILES),
     hierarchy: None,
     load: |request| cifar::load(request, &FILES, Classes::Coarse),

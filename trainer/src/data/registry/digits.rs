@@ -6,7 +6,7 @@ use crate::data::digits;
 pub static DIGITS: DataSet = DataSet {
     name: "digits",
     samples: "1,797 images of 8×8",
-    num_classes: digits::NUM_CLASSES,
+    num_classes: Some(digits::NUM_CLASSES),
     official: None,
     hierarchy: None,
     load: |request| request.cut(digits::load(request.evaluate_on)?),

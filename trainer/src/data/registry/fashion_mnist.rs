@@ -41,7 +41,7 @@ pub(crate) static FILES: OfficialFiles = OfficialFiles {
 pub static FASHION_MNIST: DataSet = DataSet {
     name: "fashion-mnist",
     samples: "60,000 + 10,000 images of 28×28",
-    num_classes: idx::NUM_CLASSES,
+    num_classes: Some(idx::NUM_CLASSES),
     official: Some(&FILES),
     hierarchy: Some(include_str!("../../../../data/hierarchies/fashion-mnist.csv")),
     load: |request| idx::load(request, &FILES),

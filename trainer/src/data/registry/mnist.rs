@@ -41,7 +41,7 @@ static FILES: OfficialFiles = OfficialFiles {
 pub static MNIST: DataSet = DataSet {
     name: "mnist",
     samples: "60,000 + 10,000 images of 28×28",
-    num_classes: idx::NUM_CLASSES,
+    num_classes: Some(idx::NUM_CLASSES),
     official: Some(&FILES),
     hierarchy: None,
     load: |request| idx::load(request, &FILES),

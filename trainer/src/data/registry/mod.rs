@@ -7,7 +7,10 @@ pub(super) mod cifar10;
 pub(super) mod cifar100;
 mod digits;
 pub(super) mod fashion_mnist;
+mod folder;
 mod mnist;
+
+pub(super) use folder::FOLDER;
 
 use super::official::OfficialFiles;
 use super::{Request, Split};
@@ -22,8 +25,8 @@ pub struct DataSet {
     pub name: &'static str,
     /// Its samples, in words.
     pub samples: &'static str,
-    /// C.
-    pub num_classes: usize,
+    /// C; `None` where the files say it.
+    pub num_classes: Option<usize>,
     /// The files it is read from; none, where it is compiled in.
     pub official: Option<&'static OfficialFiles>,
     /// The tree of its classes as [`Hierarchy::parse`] reads it.
@@ -33,7 +36,7 @@ pub struct DataSet {
 }
 
 /// Every data set that [`load`](super::load) knows.
-pub static DATA_SETS: [&DataSet; 8] = [
+pub static DATA_SETS: [&DataSet; 9] = [
     &digits::DIGITS,
     &mnist::MNIST,
     &fashion_mnist::FASHION_MNIST,
@@ -42,6 +45,7 @@ pub static DATA_SETS: [&DataSet; 8] = [
     &cifar100::CIFAR100_COARSE,
     &ag_news::AG_NEWS,
     &ag_news::AG_NEWS_8,
+    &folder::FOLDER,
 ];
 
 /// The data set of a name.

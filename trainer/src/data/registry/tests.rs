@@ -8,7 +8,7 @@ fn entries_are_well_formed_and_no_two_share_a_place() {
         assert!(names.insert(set.name), "{}", set.name);
         assert_eq!(find(set.name).unwrap().name, set.name);
         if let Some(tree) = set.hierarchy().unwrap() {
-            tree.check(set.num_classes).unwrap();
+            tree.check(set.num_classes.unwrap()).unwrap();
         }
         let files = set.official.map_or("digits", |files| files.name);
         assert!(names.contains(files), "{files}: the first data set of its files has their name");
@@ -27,7 +27,7 @@ fn entries_are_well_formed_and_no_two_share_a_place() {
     assert_eq!(
         find("imagenet").unwrap_err().to_string(),
         "there is no data set 'imagenet'; known: digits, mnist, fashion-mnist, cifar10, cifar100, cifar100-coarse, \
-         ag-news, ag-news-8"
+         ag-news, ag-news-8, folder"
     );
 }
 
@@ -55,10 +55,12 @@ fn the_documentation_lists_every_data_set() {
         place => format!("`{place}`"),
     };
     let line = |set: &&DataSet| {
-        let places = set.official.map_or("none: compiled in".into(), |files| {
-            files.places.iter().map(place).collect::<Vec<_>>().join(", ")
-        });
-        format!("//! | `{}` | {} | {} | {places} |", set.name, set.samples, set.num_classes)
+        let others = if set.num_classes.is_some() { "none: compiled in" } else { "DIR itself" };
+        let places = set
+            .official
+            .map_or(others.into(), |files| files.places.iter().map(place).collect::<Vec<_>>().join(", "));
+        let classes = set.num_classes.map_or("any".into(), |classes| classes.to_string());
+        format!("//! | `{}` | {} | {classes} | {places} |", set.name, set.samples)
     };
     let expected: Vec<String> = DATA_SETS.iter().map(line).collect();
     assert_eq!(found, expected, "\n{}", expected.join("\n"));

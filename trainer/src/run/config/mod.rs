@@ -14,7 +14,7 @@ pub use preset::{Preset, names as preset_names};
 pub use sweep::{Grid, Sweep};
 
 use crate::augment::Augmentation;
-use crate::data::{EvaluateOn, Imbalance, Request, Samples, Split};
+use crate::data::{EvaluateOn, ImageSettings, Imbalance, Request, Samples, Split, own};
 use crate::error::{Error, Result};
 use crate::loss::{LossKind, Selection};
 use crate::model::{Architecture, Head, Model, Network, Options};
@@ -86,6 +86,12 @@ pub struct Config {
     /// Whether the evaluated samples are cut by `imbalance` too.
     #[serde(default, skip_serializing_if = "is_default")]
     pub evaluate_imbalanced: bool,
+    /// The share of each class that is evaluated, where a folder of images has no part for it; a tenth where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<f64>,
+    /// What is made of the images of a folder, such as `images.side=32`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub images: ImageSettings,
     /// Encoder.
     pub encoder: Architecture,
     /// Projection head.
@@ -240,6 +246,8 @@ impl Config {
         between("fbar_views", self.fbar_views, 1, 100_000)?;
         require(i64::try_from(self.seed).is_ok(), format!("seed = {} exceeds {}", self.seed, i64::MAX))?;
         self.augmentation.check()?;
+        self.images.check()?;
+        self.validation.map_or(Ok(()), own::check_validation)?;
         require(
             (0.0..1.0).contains(&self.momentum),
             format!("momentum = {} is not in [0, 1)", self.momentum),
@@ -265,8 +273,18 @@ impl Config {
 
     /// Which data, with the files in this folder.
     pub fn data<'a>(&'a self, folder: Option<&'a Path>) -> Request<'a> {
-        let Self { evaluate_on, train_samples, imbalance, evaluate_imbalanced, .. } = *self;
-        Request { name: &self.dataset, folder, evaluate_on, train_samples, imbalance, evaluate_imbalanced }
+        let Self { evaluate_on, train_samples, imbalance, evaluate_imbalanced, validation, images, .. } =
+            *self;
+        Request {
+            name: &self.dataset,
+            folder,
+            evaluate_on,
+            train_samples,
+            imbalance,
+            evaluate_imbalanced,
+            validation,
+            images,
+        }
     }
 
     /// The tuning samples of a split of these data, where they are what is evaluated: [`Session::tuning`].
@@ -357,6 +375,8 @@ mod tests {
         let whole = Config {
             imbalance: Some(Imbalance { ratio: 10.0 }),
             evaluate_imbalanced: true,
+            validation: Some(0.25),
+            images: ImageSettings { side: Some(32), ..ImageSettings::default() },
             probe_best_epoch: true,
             lars_adapt_bias_and_norm: false,
             lars_clip: true,
@@ -386,7 +406,7 @@ mod tests {
                 ("selection", _) => "easiest:5%".into(),
                 ("optimiser", _) => "lars".into(),
                 ("learning_rate_rule", _) => "constant".into(),
-                ("augmentation" | "imbalance" | "monitor" | "queue" | "loss", _) => continue,
+                ("augmentation" | "imbalance" | "images" | "monitor" | "queue" | "loss", _) => continue,
                 (_, toml::Value::Integer(x)) => (x + 1).into(),
                 (_, toml::Value::Float(x)) => (x / 2.0).into(),
                 (_, toml::Value::Boolean(x)) => (!x).into(),
@@ -399,6 +419,7 @@ mod tests {
         for (table, key, other) in [
             ("augmentation", "max_noise", toml::Value::Float(0.2)),
             ("imbalance", "ratio", toml::Value::Float(11.0)),
+            ("images", "side", toml::Value::Integer(33)),
             ("queue", "momentum", toml::Value::Float(0.25)),
             ("loss", "kind", "flat-nce".into()),
             ("monitor", "every", toml::Value::Integer(3)),

@@ -15,6 +15,7 @@ pub(super) use baselines::{pixel_accuracies, untrained_accuracies};
 pub use columns::{evaluated_split, run_info};
 pub use embed::{Features, matrix};
 pub use normalisation::Normalisation;
+pub(super) use trained::check_classes;
 pub use trained::{EvaluationSettings, exported_features, measure_network, measure_run, two_views};
 
 use crate::error::Result;

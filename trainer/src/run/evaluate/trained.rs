@@ -4,7 +4,7 @@ use super::super::Config;
 use super::super::train::{Provenance, Session, load_network, run_config};
 use super::embed::{Embedded, EvaluationContext};
 use super::{Normalisation, evaluated_split, knn_columns, run_info, set_exact};
-use crate::data::Split;
+use crate::data::{Samples, Split};
 use crate::error::{Error, Result};
 use crate::model::Network;
 use candle_core::{Device, Tensor};
@@ -117,6 +117,16 @@ pub fn exported_features(
     Ok(arrays)
 }
 
+/// Checks that there are classes: what is measured compares them.
+pub(in crate::run) fn check_classes(samples: &Samples) -> Result<()> {
+    match samples.num_classes() {
+        2.. => Ok(()),
+        _ => Err(Error::argument(
+            "the samples have no classes, and what is measured compares classes: images without can only be trained on",
+        )),
+    }
+}
+
 /// Measures a network of these settings, called `name`, as [`measure_run`] does, whoever trained it.
 ///
 /// # Errors
@@ -129,6 +139,7 @@ pub fn measure_network(
     settings: &EvaluationSettings<'_>,
     session: &Session<'_>,
 ) -> Result<EvaluatedRun> {
+    check_classes(&split.evaluated)?;
     let objective = config.training_objective()?;
     let default = [NumDraws::new(objective.evaluated_draws())?];
     let draws = settings.draws.unwrap_or(&default);

@@ -1,6 +1,6 @@
 //! What trained encoders are compared with: the same encoder at initialisation, and raw pixels.
 
-use crate::data::Split;
+use crate::data::{ImageSettings, Split};
 use crate::error::Result;
 use crate::loss::LossKind;
 use crate::optim::OptimiserKind;
@@ -93,8 +93,13 @@ impl Baseline {
                 // Pixels depend on the samples and on nothing else.
                 let Config { dataset, evaluate_on, train_samples, imbalance, evaluate_imbalanced, .. } =
                     &self.config;
+                let Config { validation, images, .. } = &self.config;
+                let own = match (validation, *images == ImageSettings::default()) {
+                    (None, true) => String::new(),
+                    _ => format!(" {validation:?} {images:?}"),
+                };
                 let samples = format!(
-                    "{dataset} {evaluate_on:?} {train_samples:?} {imbalance:?} {evaluate_imbalanced}"
+                    "{dataset} {evaluate_on:?} {train_samples:?} {imbalance:?} {evaluate_imbalanced}{own}"
                 );
                 format!("pixels-{}", &sha256(samples.as_bytes())[..16])
             }

@@ -6,7 +6,7 @@ use crate::data::{Samples, tuning};
 use crate::error::{Error, Result};
 use crate::model::{Network, Parameters};
 use crate::run::config::{MOST_REFERENCES, Metric, MonitorSettings};
-use crate::run::evaluate::embed;
+use crate::run::evaluate::{check_classes, embed};
 use candle_core::{Device, Tensor};
 use measure::rng::{Purpose, stream};
 use measure::{Evaluation, class_means, components, geometry, knn_accuracy, mean_accuracy};
@@ -34,7 +34,7 @@ impl Monitor {
     /// What the settings ask for; none where they do not.
     ///
     /// # Errors
-    /// A class too small to hold a tenth of it out; an encoder of texts whose best weights shall be kept.
+    /// Samples without classes; a class too small to hold a tenth of it out; an encoder of texts whose best weights shall be kept.
     pub fn new(
         config: &Config,
         evaluated_draws: u64,
@@ -48,6 +48,7 @@ impl Monitor {
                 "monitor.keep_best = true needs an encoder of images: the embeddings of texts are not kept";
             return Err(Error::argument(message));
         }
+        check_classes(samples)?;
         let (reference, watched) = match session.tuning {
             Some(watched) => (samples.clone(), watched.clone()),
             None => tuning(samples)?,

@@ -1,0 +1,13 @@
+//! Anybody's images.
+
+use super::DataSet;
+use crate::data::own;
+
+pub static FOLDER: DataSet = DataSet {
+    name: "folder",
+    samples: "your own images, in a folder for each class or a list",
+    num_classes: None,
+    official: None,
+    hierarchy: None,
+    load: own::load,
+};
