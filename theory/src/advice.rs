@@ -46,7 +46,7 @@ pub struct Advice {
 }
 
 /// What the law says about one K.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Row {
     /// K.
     pub negatives: NumNegatives,
@@ -60,8 +60,8 @@ pub struct Row {
     pub same_class_negatives: f64,
     /// (a) of the theorem, in nats.
     pub least_loss: f64,
-    /// L_K* of (b), in nats, for independent draws.
-    pub least_loss_of_classes: Option<f64>,
+    /// L_K* of (b), in nats; or why it is not computed: distinct images, or classes that [`optimum`] does not take.
+    pub least_loss_of_classes: std::result::Result<f64, String>,
 }
 
 /// What an upper bound of L_sup can say at best.
@@ -76,7 +76,7 @@ pub struct BestBound {
     /// The smallest of its values for the encoders of least loss, and its K; none where it has no value, needs more of
     /// the encoder than is computed for unequal classes, or draws are without replacement.
     pub least: Option<(NumNegatives, f64)>,
-    /// Whether no other encoder has a smaller value: (b) of the theorem.
+    /// Whether no other encoder has a smaller value, by (b) of the theorem; it is about independent draws.
     pub is_least_of_all: bool,
 }
 
@@ -110,15 +110,20 @@ pub fn advise(
     if prior.num_classes() < 2 {
         return Err(Error::argument("one class alone needs no advice: give at least 2"));
     }
+    if !(temperature.is_finite() && temperature > 0.0) {
+        return Err(Error::argument(format!("temperature {temperature} is not a positive number")));
+    }
     let mut rows = Vec::new();
     let mut best: Vec<(NumNegatives, LossComponents)> = Vec::new();
     for &negatives in negatives {
         let optimum = match sampling {
-            Sampling::WithReplacement => Some(optimum::solve(prior, negatives, temperature)?),
-            Sampling::WithoutReplacement => None,
+            Sampling::WithReplacement => {
+                optimum::solve(prior, negatives, temperature).map_err(|error| error.to_string())
+            }
+            Sampling::WithoutReplacement => Err("needs independent draws".into()),
         };
-        rows.push(row(prior, sampling, negatives, temperature, optimum.as_ref())?);
-        if let Some(optimum) = optimum {
+        rows.push(row(prior, sampling, negatives, temperature, optimum.clone().map(|found| found.loss))?);
+        if let Ok(optimum) = optimum {
             best.push((negatives, components(prior, negatives, temperature, &optimum)?));
         }
     }
@@ -131,7 +136,7 @@ pub fn advise(
         from: first(bound, prior, sampling, temperature),
         informative: Vec::new(),
         least: None,
-        is_least_of_all: is_least_of_all(bound),
+        is_least_of_all: sampling == Sampling::WithReplacement && is_least_of_all(bound),
     });
     let mut bounds: Vec<BestBound> = bounds.collect();
     for entry in &mut bounds {
@@ -153,7 +158,7 @@ fn row(
     sampling: Sampling,
     negatives: NumNegatives,
     temperature: f64,
-    optimum: Option<&Optimum>,
+    least_loss_of_classes: std::result::Result<f64, String>,
 ) -> Result<Row> {
     let k = negatives.get() as f64;
     let draws = negatives.draws();
@@ -177,7 +182,7 @@ fn row(
         same_class_negatives: k * same_class,
         // ln(1 + K e^{−s}) without overflow for small t: ln K − s where that is large.
         least_loss: softplus(k.ln() - stretch / temperature),
-        least_loss_of_classes: optimum.map(|optimum| optimum.loss),
+        least_loss_of_classes,
     })
 }
 
@@ -275,7 +280,7 @@ mod tests {
     #[test]
     fn rows_by_hand() {
         let prior = ClassPrior::from_counts(vec![3, 1]).unwrap();
-        let of = |sampling| advise(&prior, sampling, &negatives(&[2]), 0.5).unwrap().rows[0];
+        let of = |sampling| advise(&prior, sampling, &negatives(&[2]), 0.5).unwrap().rows[0].clone();
         let iid = of(Sampling::WithReplacement);
         // Three draws show both classes unless all are of one; two do in 2·(3/4)(1/4).
         assert!((iid.coverage.value() - (1.0 - 27.0 / 64.0 - 1.0 / 64.0)).abs() < 1e-15);
@@ -286,7 +291,13 @@ mod tests {
         let distinct = of(Sampling::WithoutReplacement);
         assert!((distinct.same_class_negatives - 2.0 * 0.75 * 2.0 / 3.0).abs() < 1e-15);
         assert!((distinct.least_loss - (1.0 + 2.0 * (-8.0f64 / 3.0).exp()).ln()).abs() < 1e-15);
-        assert_eq!(distinct.least_loss_of_classes, None);
+        assert!(distinct.least_loss_of_classes.unwrap_err().contains("independent"));
+        // More classes of different size than the program takes: the rest of the row stands.
+        let long_tail = ClassPrior::from_counts((11..=610).collect()).unwrap();
+        let advice = advise(&long_tail, Sampling::WithReplacement, &negatives(&[256]), 0.5).unwrap();
+        assert!(advice.rows[0].least_loss > 0.0);
+        assert!(advice.rows[0].least_loss_of_classes.clone().unwrap_err().contains("600 groups"));
+        assert!(advice.bounds.iter().all(|best| best.least.is_none()));
         // ImageNet's temperature and more: no overflow.
         let prior = ClassPrior::uniform(3).unwrap();
         let sharp = advise(&prior, Sampling::WithReplacement, &negatives(&[65_536]), 1e-3).unwrap();
@@ -344,7 +355,7 @@ mod tests {
                     losses
                         .set(
                             Quantity::InfoNce,
-                            Estimate::exact(advice.rows[0].least_loss_of_classes.unwrap() + excess),
+                            Estimate::exact(advice.rows[0].least_loss_of_classes.clone().unwrap() + excess),
                         )
                         .unwrap();
                     let value = best.bound.upper_bound(&losses).value().unwrap();

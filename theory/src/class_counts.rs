@@ -2,13 +2,14 @@
 //!
 //! | source | classes | their order |
 //! |---|---|---|
-//! | a folder | its folders; those of its folder `train`, where there is one | by name, byte by byte |
+//! | a folder with `labels.csv` | those of that file | by name, byte by byte |
+//! | another folder | its folders; those of its folder `train`, where there is one | by name, byte by byte |
 //! | `.npy` | the distinct integers of one axis | by value |
-//! | any other file: CSV with a column `label` | the distinct labels | by value where all are integers, else by name |
+//! | any other file: CSV with a column `label` | the distinct labels | by name, byte by byte: `10` before `9` |
 //!
-//! This is the order in which `torchvision.datasets.ImageFolder` numbers classes. In a folder of a class, images count
-//! however deep they lie; files that are no images by their ending do not. A CSV with a column `split` has its training
-//! samples counted (`train`).
+//! This is how `trainer` reads `dataset = "folder"`, and for folders the order of `torchvision.datasets.ImageFolder`. In
+//! a folder of a class, images count however deep they lie; files that are no images by their ending do not. A CSV with
+//! a column `split` has its training samples counted (`train`), those of `val`, `validation` and `test` passed over.
 //!
 //! ImageNet's training folders give the counts behind the 7,709 expected draws of Nozawa & Sato's Table 3.
 
@@ -19,8 +20,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Endings of images, as `torchvision` lists them.
-const IMAGES: [&str; 9] = ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
+/// Endings of images.
+const IMAGES: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+/// Splits that are not trained on.
+const EVALUATED: [&str; 3] = ["val", "validation", "test"];
 /// Folders inside each other, so that links in a circle end.
 const MOST_LEVELS: usize = 32;
 /// Bytes of a `.npy` that are read: labels of 500 million samples.
@@ -53,12 +56,13 @@ impl ClassCounts {
     /// let table = folder.path().join("labels.csv");
     /// std::fs::write(&table, "file,label\na.png,10\nb.png,9\nc.png,10\n")?;
     /// let found = ClassCounts::of(&table)?;
-    /// assert_eq!((found.names, found.counts), (vec!["9".to_string(), "10".to_string()], vec![1, 2]));
+    /// assert_eq!((found.names, found.counts), (vec!["10".to_string(), "9".to_string()], vec![2, 1]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn of(source: &Path) -> Result<Self> {
         if fs::metadata(source).map_err(|e| Error::io(source, e))?.is_dir() {
-            return of_folder(source);
+            let table = source.join("labels.csv");
+            return if files::exists(&table)? { of_table(&table) } else { of_folder(source) };
         }
         match source.extension() {
             Some(ending) if ending.eq_ignore_ascii_case("npy") => of_array(source),
@@ -167,12 +171,17 @@ fn of_table(path: &Path) -> Result<ClassCounts> {
     let (mut counts, mut passed_over) = (BTreeMap::new(), 0);
     for row in reader.records() {
         let row = row.map_err(|e| unreadable(&e))?;
-        if split.and_then(|column| row.get(column)).is_some_and(|split| split != "train") {
-            passed_over += 1;
-            continue;
+        let line = || row.position().map(csv::Position::line);
+        match split.and_then(|column| row.get(column)) {
+            None | Some("train") => {}
+            Some(other) if EVALUATED.contains(&other) => {
+                passed_over += 1;
+                continue;
+            }
+            Some(other) => return Err(at(line(), format!("the split '{other}' is neither train nor val"))),
         }
         match row.get(label).unwrap_or("") {
-            "" => return Err(at(row.position().map(csv::Position::line), "the label is empty".into())),
+            "" => return Err(at(line(), "the label is empty".into())),
             name => match counts.get_mut(name) {
                 Some(count) => *count += 1,
                 None => drop(counts.insert(name.to_string(), 1)),
@@ -182,12 +191,7 @@ fn of_table(path: &Path) -> Result<ClassCounts> {
     if counts.is_empty() {
         return Err(at(None, "it has no row to count".into()));
     }
-    let mut classes: Vec<(String, u64)> = counts.into_iter().collect();
-    let numbers: Option<Vec<i128>> = classes.iter().map(|(name, _)| name.parse().ok()).collect();
-    if numbers.is_some() {
-        classes.sort_by_key(|(name, _)| name.parse::<i128>().ok());
-    }
-    let (names, counts) = classes.into_iter().unzip();
+    let (names, counts) = counts.into_iter().unzip();
     Ok(ClassCounts { names, counts, place: path.into(), passed_over })
 }
 
@@ -231,7 +235,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let at = |path: &str| root.path().join(path);
         for (class, files) in
-            [("n02", &["b.JPEG", "a.png", "list.txt"][..]), ("n01", &["deep/x.webp"]), ("Z", &["1.bmp"])]
+            [("n02", &["b.JPEG", "a.png", "list.txt"][..]), ("n01", &["deep/x.webp"]), ("Z", &["1.jpg"])]
         {
             for file in files {
                 let path = at(class).join(file);
@@ -244,6 +248,10 @@ mod tests {
         let found = ClassCounts::of(root.path()).unwrap();
         assert_eq!(found.names, ["Z", "n01", "n02"]);
         assert_eq!((found.counts.as_slice(), found.passed_over, found.total()), (&[1, 1, 2][..], 1, 4));
+        // A list is what counts where there is one.
+        write(at("labels.csv"), "file,label\nnotes.png,only\n").unwrap();
+        assert_eq!(ClassCounts::of(root.path()).unwrap().names, ["only"]);
+        std::fs::remove_file(at("labels.csv")).unwrap();
         // Where there is a training part, its classes count.
         create_dir_all(at("train/cat")).unwrap();
         assert!(message(root.path()).contains("cat is a class without an image"));
@@ -264,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_by_name_and_by_value() {
+    fn tables_by_name() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("labels.csv");
         let counted = |text: &str| {
@@ -275,7 +283,7 @@ mod tests {
             assert_eq!(counted(text).unwrap(), (names.to_string(), counts.to_vec(), 0));
         };
         names("file,label\na,dog\nb,cat\nc,dog\n", "cat dog", &[1, 2]);
-        names("label\n10\n2\n10\n-1\n", "-1 2 10", &[1, 1, 2]);
+        names("label\n10\n2\n10\n-1\n", "-1 10 2", &[1, 2, 1]);
         names("\u{feff}label,file\n 1 , a\n", "1", &[1]);
         let parts = "file,label,split\na,x,train\nb,x,val\nc,y,train\n";
         assert_eq!(counted(parts).unwrap(), ("x y".into(), vec![1, 1], 1));
@@ -283,6 +291,7 @@ mod tests {
             ("file,class\na,1\n", "line 1: no column 'label' among file, class"),
             ("file,label\na,1\nb,\n", "line 3: the label is empty"),
             ("file,label\na\n", "line 2"),
+            ("file,label,split\na,1,\n", "line 2: the split '' is neither train nor val"),
             ("file,label\n", "no row to count"),
             ("", "no column 'label'"),
         ] {

@@ -15,9 +15,9 @@ const MAX_ROWS: usize = 1000;
 pub(super) struct AdviseArgs {
     #[command(flatten)]
     prior: PriorArgs,
-    /// Numbers of negatives K, or a range A..B[:STEP]
-    #[arg(long, value_name = "K|RANGE", value_parser = parse_range, default_value = "1,4,16,64,256,1024,4096,16384,65536")]
-    negatives: Range,
+    /// Numbers of negatives K, or a range A..B[:STEP] [default: the powers of 4 up to 65536]
+    #[arg(long, value_name = "K|RANGE", value_parser = parse_range)]
+    negatives: Option<Range>,
     /// Images in a batch B: adds its K = B−1 (one view each) and 2B−2 (both views, as NT-Xent trains)
     #[arg(long, value_name = "B", value_parser = parse_number)]
     batch: Option<u64>,
@@ -30,7 +30,14 @@ pub(super) struct AdviseArgs {
 
 pub(super) fn advise(args: &AdviseArgs) -> Result<()> {
     let (prior, sampling) = args.prior.load()?;
-    let mut values = args.negatives.values.clone();
+    let mut values = match &args.negatives {
+        Some(range) => range.values.clone(),
+        // Without replacement no more can be drawn than there are.
+        None => {
+            let last = prior.population().filter(|_| sampling == Sampling::WithoutReplacement);
+            (0..=8).map(|power| 4u64.pow(power)).filter(|k| last.is_none_or(|last| *k < last)).collect()
+        }
+    };
     if let Some(batch) = args.batch {
         let others = batch.checked_sub(1).filter(|&others| others > 0).ok_or_else(|| {
             theory::Error::argument(format!(
@@ -38,10 +45,6 @@ pub(super) fn advise(args: &AdviseArgs) -> Result<()> {
             ))
         })?;
         values.extend([others, others.saturating_mul(2)]);
-    }
-    if let Some(population) = prior.population().filter(|_| sampling == Sampling::WithoutReplacement) {
-        // Those of the default that the population cannot give.
-        values.retain(|&k| k < population);
     }
     values.sort_unstable();
     values.dedup();
@@ -123,7 +126,10 @@ fn rows(rows: &[Row]) -> Table {
             Cell::number(row.collision.value()),
             Cell::number(row.same_class_negatives),
             Cell::number(row.least_loss),
-            row.least_loss_of_classes.map_or(Cell::Note("n/a: needs independent draws".into()), Cell::number),
+            match &row.least_loss_of_classes {
+                Ok(loss) => Cell::number(*loss),
+                Err(why) => Cell::Note(format!("n/a: {why}")),
+            },
         ]);
     }
     table
@@ -167,10 +173,10 @@ fn bounds(bounds: &[BestBound], classes: u64) -> Table {
                 |from| Cell::Integer(from.get() as i64),
             ),
         );
-        row.push(if informative.is_empty() {
-            Cell::text("none of these K")
-        } else {
-            Cell::List(informative)
+        row.push(match best.least {
+            None => Cell::Note("n/a: not computed".into()),
+            Some(_) if informative.is_empty() => Cell::text("none of these K"),
+            Some(_) => Cell::List(informative),
         });
         match best.least {
             Some((negatives, value)) => {

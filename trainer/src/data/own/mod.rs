@@ -100,6 +100,9 @@ pub fn check_validation(share: f64) -> Result<()> {
     }
 }
 
+/// The name of the data set.
+pub const NAME: &str = "folder";
+
 /// The images of a folder.
 pub(super) fn load(request: &Request<'_>) -> Result<Split> {
     request.images.check()?;

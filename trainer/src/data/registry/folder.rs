@@ -4,7 +4,7 @@ use super::DataSet;
 use crate::data::own;
 
 pub static FOLDER: DataSet = DataSet {
-    name: "folder",
+    name: own::NAME,
     samples: "your own images, in a folder for each class or a list",
     num_classes: None,
     official: None,

@@ -63,9 +63,13 @@ impl Place {
         self.torchvision(key).is_some()
     }
 
-    /// The classifier that a ResNet ends with, `fc` or lightly's `linear`; of MoCo's two encoders, `fc` is the head.
+    /// The classifier that a ResNet ends with, `fc` or lightly's `linear`, or one beside the encoder, in a module around
+    /// it; of MoCo's two encoders, `fc` is the head.
     pub fn is_classifier(&self, module: &str) -> bool {
-        let is_last = matches!(module.strip_prefix(&self.prefix), Some("fc" | "linear"));
+        let around = module.strip_suffix("fc").or_else(|| module.strip_suffix("linear"));
+        let is_last = around.is_some_and(|around| {
+            (around.is_empty() || around.ends_with('.')) && self.prefix.starts_with(around)
+        });
         let words = words(&self.prefix);
         is_last && !(words.contains("encoder") && (words.contains("q") || words.contains("k")))
     }

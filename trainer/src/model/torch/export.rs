@@ -46,7 +46,9 @@ pub fn exported(network: &Network) -> Result<Vec<(String, Tensor)>> {
     let places = head_places(&tensors);
     let converted = tensors.into_iter().map(|(name, tensor)| {
         let tensor = tensor.to_device(&candle_core::Device::Cpu)?;
-        let tensor = if tensor.rank() == 4 { tensor.permute((0, 3, 1, 2))? } else { tensor };
+        // Tensors of an encoder written with candle-nn have PyTorch's order already.
+        let is_ours = tensor.rank() == 4 && !network.uses_autograd();
+        let tensor = if is_ours { tensor.permute((0, 3, 1, 2))? } else { tensor };
         let name = match (is_resnet, name.strip_prefix("encoder."), name.strip_prefix("head.")) {
             (true, Some(encoder), _) => encoder::theirs(encoder),
             (true, _, Some(head)) => head_name(head, &places),
@@ -82,5 +84,26 @@ fn head_name(ours: &str, places: &[usize]) -> String {
             None => format!("projection_head.{place}.{part}"),
         },
         None => format!("projection_head.{ours}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    /// Written here, convolutions lie as \[out, height, width, in\]; written with `candle-nn`, as PyTorch has them.
+    #[test]
+    fn convolutions_have_the_order_of_pytorch() {
+        for (name, weight, shape) in [
+            ("conv", "encoder.0.weight", [16, 3, 3, 3]),
+            ("vit-tiny", "encoder.patch_embed.proj.weight", [192, 3, 4, 4]),
+        ] {
+            let architecture = Architecture::try_from(name.to_string()).unwrap();
+            let network = Network::new(architecture, [8, 8, 3], 7, &Device::Cpu).unwrap();
+            let exported = exported(&network).unwrap();
+            let (_, tensor) = exported.iter().find(|(known, _)| known == weight).unwrap();
+            assert_eq!(tensor.dims(), shape, "{name}");
+        }
     }
 }

@@ -5,6 +5,9 @@ use super::head::{Candidate, Source};
 use crate::model::HeadLayers;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Most encoders in a file.
+const MOST_ENCODERS: usize = 32;
+
 /// What a file holds.
 pub(super) struct Found {
     /// Where the parameters here come from, by their names.
@@ -35,6 +38,9 @@ impl Found {
         let chosen =
             |name: &str| prefixes.iter().any(|p| p.trim_end_matches('.') == name.trim_end_matches('.'));
         let encoders = Place::all(shapes);
+        if encoders.len() > MOST_ENCODERS {
+            return Err(format!("{} encoders: a model has {MOST_ENCODERS} at most", encoders.len()));
+        }
         let names = encoders.iter().map(|place| place.prefix.as_str());
         let place = match choose(names, chosen, |name| !follows(name)) {
             Choice::One(index) => &encoders[index],
@@ -81,6 +87,11 @@ impl Found {
             return Err(format!("'{last}' is a single number"));
         };
         let mut heads = Candidate::all(shapes, &encoders, features);
+        if let Some(root) = Candidate::out_of_order(shapes, &encoders, features) {
+            return Err(format!(
+                "'{root}' is named as a head, but the names of its layers do not tell their order"
+            ));
+        }
         let all: Vec<String> = heads.iter().map(|head| head.root.clone()).collect();
         heads.retain(|head| {
             chosen(&head.root) || !head.is_other(&encoders) && follows(&head.root) == follows(&place.prefix)
@@ -171,8 +182,13 @@ fn choose<'a>(
     }
 }
 
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+/// The first of these names, and that there are more.
+fn list<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
+    let mut listed: Vec<String> = names.by_ref().take(8).map(|name| format!("'{name}'")).collect();
+    if names.next().is_some() {
+        listed.push("…".into());
+    }
+    listed.join(", ")
 }
 
 /// Whether a parameter of an encoder belongs to none of the four stages of two blocks of two convolutions.

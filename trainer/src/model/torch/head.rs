@@ -35,21 +35,40 @@ pub(super) struct Candidate<'a> {
 impl<'a> Candidate<'a> {
     /// What may be the head of an encoder with this many features: a chain whose first linear layer takes them.
     pub fn all(shapes: &'a BTreeMap<String, Vec<usize>>, encoders: &[Place], features: usize) -> Vec<Self> {
+        Self::chains(shapes, encoders).filter(|chain| chain.begins_with(features)).collect()
+    }
+
+    /// The name of a chain that is called a projection and has a layer which takes the features, but not as its first.
+    pub fn out_of_order(
+        shapes: &'a BTreeMap<String, Vec<usize>>,
+        encoders: &[Place],
+        features: usize,
+    ) -> Option<String> {
+        let misread = |chain: &Self| {
+            let takes = chain.modules.iter().any(|(_, module)| takes(module, features));
+            takes && !chain.begins_with(features) && chain.is_projection() && !chain.is_other(encoders)
+        };
+        Self::chains(shapes, encoders).find(misread).map(|chain| chain.root)
+    }
+
+    fn begins_with(&self, features: usize) -> bool {
+        self.modules.first().is_some_and(|(_, first)| takes(first, features))
+    }
+
+    /// What is behind one root each, layers in order, where that is no encoder's.
+    fn chains(shapes: &'a BTreeMap<String, Vec<usize>>, encoders: &[Place]) -> impl Iterator<Item = Self> {
         let mut roots: BTreeMap<String, BTreeMap<&str, Module<'a>>> = BTreeMap::new();
         for (key, shape) in shapes.iter().filter(|(key, _)| !encoders.iter().any(|place| place.holds(key))) {
             let Some((module, part)) = key.rsplit_once('.') else { continue };
             let parts = roots.entry(root(module)).or_default().entry(module).or_default();
             parts.insert(part, shape);
         }
-        let chains = roots.into_iter().map(|(root, modules)| {
+        roots.into_iter().map(|(root, modules)| {
             let mut modules: Vec<(String, Module<'a>)> =
                 modules.into_iter().map(|(name, module)| (name.to_string(), module)).collect();
             modules.sort_by_cached_key(|(name, module)| order(&name[root.len()..], module));
             Self { root, modules }
-        });
-        let takes_features =
-            |module: &Module<'_>| matches!(module.get("weight"), Some([_, inputs]) if *inputs == features);
-        chains.filter(|chain| chain.modules.first().is_some_and(|(_, first)| takes_features(first))).collect()
+        })
     }
 
     /// Whether it is named as something else than a projection: a classifier, a predictor, prototypes.
@@ -133,6 +152,11 @@ impl<'a> Candidate<'a> {
         }
         Ok((HeadLayers::new(&layers).map_err(|e| e.to_string())?, sources))
     }
+}
+
+/// Whether a module is a linear layer of so many features.
+fn takes(module: &Module<'_>, features: usize) -> bool {
+    matches!(module.get("weight"), Some([_, inputs]) if *inputs == features)
 }
 
 /// What the layers of a head have in common: the name up to one that says head or projection; else the module around

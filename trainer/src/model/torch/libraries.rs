@@ -224,6 +224,19 @@ fn heads_of_any_layers_are_read() {
     assert!(error.contains("the head 'head': 'head.1' is neither a linear layer nor"), "{error}");
     let gap: &[(&str, &[usize])] = &[("head.0.weight", &[6, 8]), ("head.2.weight", &[3, 5])];
     assert!(refused(gap).contains("'head.2.weight' takes 5 numbers, not the 6 before it"));
+    // Names without numbers do not tell in which order the layers come: not to be taken for a file without a head.
+    let named: &[(&str, &[usize])] =
+        &[("projection_head.first.weight", &[6, 8]), ("projection_head.deep.weight", &[3, 6])];
+    let error = refused(named);
+    assert!(error.contains("'projection_head' is named as a head, but"), "{error}");
+    // A classifier beside the encoder is no head.
+    for classifier in ["fc.weight", "linear.weight"] {
+        let entries = [renamed(|key| format!("f.{key}")), head(&[(classifier, &[10, 8])])].concat();
+        let (network, _) = read(&entries, &[]).unwrap();
+        let input =
+            crate::model::Input::Images(Tensor::ones((2, 9, 7, 3), DType::F32, &Device::Cpu).unwrap());
+        assert_eq!(network.forward(&input).unwrap().head.dims(), [2, 8], "{classifier}");
+    }
     let two: &[(&str, &[usize])] = &[("head_a.0.weight", &[6, 8]), ("head_b.0.weight", &[6, 8])];
     assert!(refused(two).contains("several heads, 'head_a', 'head_b': choose one with --torch-prefix"));
     let (chosen, _) = read(&[backbone(), head(two)].concat(), &["head_b"]).unwrap();

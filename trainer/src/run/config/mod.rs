@@ -236,6 +236,12 @@ impl Config {
         if let Some(MonitorSettings { every, early_stop, .. }) = self.monitor {
             between("monitor.every", every, 1, 1_000_000)?;
             between("monitor.early_stop", early_stop.unwrap_or(1), 1, 1_000_000)?;
+            let sees_classes = self.objective == ObjectiveKind::CrossEntropy || self.loss.knows_classes();
+            let decides = self.monitor.is_some_and(|monitor| monitor.decides());
+            require(
+                !(decides && sees_classes) || self.evaluate_on == EvaluateOn::Tuning,
+                "monitor.early_stop and monitor.keep_best where the training sees classes need evaluate_on = tuning: the tuning samples are trained on otherwise".into(),
+            )?;
         }
         between("probe_epochs", self.probe_epochs.unwrap_or(1), 1, 1_000_000)?;
         require(
@@ -431,6 +437,17 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_is_trained_on_as_a_whole() {
+        let number = |overrides: &[&str]| {
+            let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+            Preset::named("cifar10-small", &overrides).unwrap().config.train_samples
+        };
+        assert!(number(&[]).is_some() && number(&["dataset=cifar100"]) == number(&[]));
+        assert_eq!(number(&["dataset=folder"]), None);
+        assert_eq!(number(&["dataset=folder", "train_samples=50"]), Some(50));
+    }
+
+    #[test]
     fn to_look_on_leaves_the_name_as_it_is() {
         let name = |overrides: &[&str]| with(overrides).unwrap().settings_id();
         assert_eq!(name(&["monitor.every=2", "monitor.metric=info_nce"]), name(&[]));
@@ -525,6 +542,7 @@ mod tests {
             (vec!["encoder=resnet"], "resnet"),
             (vec!["augmentation.flip=1"], "flip"),
             (vec!["seed"], "key=value"),
+            (vec!["monitor.keep_best=true", "loss=nscl"], "need evaluate_on = tuning"),
             (vec!["monitor.every=0"], "monitor.every = 0"),
             (vec!["monitor.early_stop=0"], "monitor.early_stop = 0"),
             (vec!["monitor.metric=accuracy"], "accuracy"),

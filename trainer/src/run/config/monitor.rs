@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What is looked at while a run trains, and what follows from it.
 ///
 /// Looked at are the tuning samples: those that are evaluated where `evaluate_on = "tuning"`, else a tenth of each class
-/// of the training samples, whose classes training does not use. The classifiers learn from the other training samples,
+/// of the training samples: a contrastive loss sees their images, not their classes. The classifiers learn from the other training samples,
 /// at most [`MOST_REFERENCES`] of them. The streams of random views are its own: without `early_stop` and `keep_best`
 /// the bits that are trained are the same with and without it, and `settings_id` leaves it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -107,8 +107,17 @@ impl Preset {
     }
 
     fn from_table(mut table: toml::Table, overrides: &[String]) -> Result<Self> {
+        let dataset =
+            |table: &toml::Table| table.get("dataset").and_then(toml::Value::as_str).map(String::from);
+        let before = dataset(&table);
         for item in overrides {
             apply_override(&mut table, item)?;
+        }
+        // How many samples of its own data set a preset takes says nothing about somebody's folder.
+        let is_folder = dataset(&table).as_deref() == Some(crate::data::own::NAME);
+        let says_how_many = overrides.iter().any(|item| item.trim_start().starts_with("train_samples"));
+        if is_folder && dataset(&table) != before && !says_how_many {
+            table.remove("train_samples");
         }
         let grid = grid(&mut table)?;
         Ok(Self { config: Config::from_table(table)?, grid })

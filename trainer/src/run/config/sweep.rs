@@ -104,10 +104,11 @@ impl Sweep {
             // AdamW learns from labels whatever the encoder; the rates of contrastive losses, and of LARS, are others.
             let (optimiser, learning_rate) = (OptimiserKind::AdamW, REFERENCE_RATE);
             let learning_rate_rule = LearningRateRule::Sqrt;
-            let (queue, selection, loss) = (None, None, LossKind::default());
+            let (queue, selection, loss, monitor) = (None, None, LossKind::default(), None);
             let base = Config { optimiser, learning_rate, learning_rate_rule, ..self.base.clone() };
             let (lars_adapt_bias_and_norm, lars_clip) = (true, false);
-            let base = Config { queue, selection, loss, lars_adapt_bias_and_norm, lars_clip, ..base };
+            let base =
+                Config { queue, selection, loss, monitor, lars_adapt_bias_and_norm, lars_clip, ..base };
             (format!("supervised-s{seed}"), Config { seed, objective, negatives, ..base })
         };
         seeds.map(reference).collect()

@@ -75,6 +75,8 @@ impl Baseline {
             probe_best_epoch: false,
             loss: LossKind::default(),
             queue: None,
+            monitor: None,
+            micro_batch: None,
             ..config.clone()
         };
         [

@@ -123,11 +123,12 @@ pub fn train(
         Some(_) => Folder::keep(path, &manifest)?,
         None => Folder::create(path, &manifest)?,
     };
-    if let Some(most) = config.micro_batch.filter(|_| run.network.parameters().has_running_statistics()) {
+    let views = if config.queue.is_some() { config.batch_size } else { 2 * config.batch_size };
+    let splits = |most: &usize| *most < views && run.network.parameters().has_running_statistics();
+    if let Some(most) = config.micro_batch.filter(splits) {
         theory::terminal::say(&format!(
             "note: micro_batch = {most}: batch normalisation takes its statistics over at most {most} views, not over \
-             the batch of {}",
-            config.batch_size
+             the {views} of a batch"
         ));
     }
     plans::restore(&folder.file(plans::PLANS), session.device)?;
@@ -183,6 +184,9 @@ impl<'a> Run<'a> {
         let objective = config.training_objective()?;
         let queue = MomentumQueue::new(&objective, config, samples, &network, session.precision)?;
         let monitor = Monitor::new(config, objective.evaluated_draws(), samples, &network, session)?;
+        if config.lars_clip && !session.device.is_cpu() {
+            return Err(Error::argument("lars_clip = true computes on the CPU only: leave the device cpu"));
+        }
         let (momentum, decay) = (config.momentum, config.weight_decay);
         let optimiser = Optimiser::with_lars(
             (config.optimiser, config.lars()),
@@ -272,6 +276,9 @@ impl<'a> Run<'a> {
             }
         }
         if let Some(monitor) = &self.monitor {
+            if let Some(remark) = monitor.remark(checkpointer.metrics(), self.position.epoch, epochs) {
+                task.remark(&remark);
+            }
             let restored = monitor.restore(self.network.parameters(), checkpointer.metrics())?;
             self.position.last_loss = restored.or(self.position.last_loss);
         }

@@ -53,7 +53,7 @@ impl Monitor {
             Some(watched) => (samples.clone(), watched.clone()),
             None => tuning(samples)?,
         };
-        let reference = reference.limited(MOST_REFERENCES)?;
+        let reference = reference.limited(MOST_REFERENCES.max(samples.num_classes()))?;
         let draws = NumDraws::new(evaluated_draws.min(watched.len() as u64))?;
         Ok(Some(Self { settings, reference, watched, draws, best: Vec::new() }))
     }
@@ -130,6 +130,18 @@ impl Monitor {
         self.settings.early_stop.is_some_and(|patience| history.since_best >= patience)
     }
 
+    /// What there is to say in the end, after `epoch` of `epochs`, where the best look decided something.
+    pub fn remark(&self, metrics: &Metrics, epoch: usize, epochs: usize) -> Option<String> {
+        let history = History::of(self.settings.metric, metrics);
+        let (name, best) = (self.settings.metric.key(), history.epoch? + 1);
+        let value = history.best;
+        let stopped = (epoch < epochs).then(|| format!("stopped after epoch {epoch} of {epochs}; "));
+        let kept = if self.settings.keep_best { ", whose weights are the run's" } else { "" };
+        let decided = stopped.is_some() || self.settings.keep_best;
+        let stopped = stopped.unwrap_or_default();
+        decided.then(|| format!("{stopped}{name} was best, {value:.4}, after epoch {best}{kept}"))
+    }
+
     /// The mean training loss of the epoch whose weights are kept, after they were given to the network again.
     ///
     /// # Errors
@@ -169,21 +181,24 @@ impl Monitor {
 struct History {
     /// Looks since the best.
     since_best: usize,
-    /// Mean training loss of the best look's epoch.
+    /// The best value, its epoch counted from 0, and that epoch's mean training loss.
+    best: f64,
+    epoch: Option<u64>,
     loss: Option<f64>,
     looks: usize,
 }
 
 impl History {
     fn of(metric: Metric, metrics: &Metrics) -> Self {
-        let mut best = f64::NAN;
-        let mut history = Self { since_best: 0, loss: None, looks: 0 };
+        let mut history = Self { since_best: 0, best: f64::NAN, epoch: None, loss: None, looks: 0 };
         for record in metrics.records() {
             let Some(value) = record.get(metric.key()) else { continue };
             history.looks += 1;
             history.since_best += 1;
-            if history.looks == 1 || metric.is_better(value, best) {
-                (best, history.since_best, history.loss) = (value, 0, record.get("loss"));
+            if history.looks == 1 || metric.is_better(value, history.best) {
+                let loss = record.get("loss");
+                let epoch = Some(record.epoch);
+                history = Self { since_best: 0, best: value, epoch, loss, ..history };
             }
         }
         history

@@ -74,6 +74,11 @@ impl Task {
         }
     }
 
+    /// A line about the task.
+    pub fn remark(&self, text: &str) {
+        self.progress.line(&format!("{}: {text}", self.bar.prefix()));
+    }
+
     /// This many steps were done before: they do not count as speed.
     pub fn advance(&self, steps: usize) {
         self.bar.inc(steps as u64);
