@@ -35,7 +35,7 @@ pub(super) fn counts(args: &CountsArgs) -> Result<()> {
         let most = found.counts.iter().max().copied().unwrap_or_default();
         let passed_over = match found.passed_over {
             0 => String::new(),
-            others => format!("; {others} others passed over"),
+            others => format!("; passed over: {others}"),
         };
         terminal::say(&format!(
             "{}: {} samples of {} classes, {least} to {most} a class{passed_over}; all classes are seen after {expected:.2} draws on average",

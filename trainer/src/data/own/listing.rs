@@ -173,17 +173,27 @@ impl Listing {
         let bad = |line: u64, what: &str| {
             Error::data(&place, format!("line {line}: {}", measure::input::one_line(what)))
         };
+        const COLUMNS: &str = "the columns are file,label and, if wanted, split (train or val)";
+        let is_there =
+            |name: &&str| header.iter().any(|column| column.trim_start_matches('\u{feff}') == *name);
+        if let Some(absent) = ["file", "label"].iter().find(|name| !is_there(name)) {
+            return Err(bad(1, &format!("there is no column '{absent}': {COLUMNS}")));
+        }
         loop {
             let line = reader.position().line();
-            if !reader.read_record(&mut record).map_err(|e| bad(line, &e.to_string()))? {
+            let read = reader.read_record(&mut record).map_err(|e| match e.kind() {
+                csv::ErrorKind::UnequalLengths { pos, expected_len, len } => bad(
+                    pos.as_ref().map_or(line, csv::Position::line),
+                    &format!("{len} fields where the first line has {expected_len}"),
+                ),
+                _ => bad(line, &e.to_string()),
+            })?;
+            if !read {
                 break;
             }
             let line = record.position().map_or(line, csv::Position::line);
             let found: Line = record.deserialize(Some(&header)).map_err(|e| match e.kind() {
-                csv::ErrorKind::Deserialize { err, .. } => bad(
-                    line,
-                    &format!("{err}: the columns are file,label and, if wanted, split (train or val)"),
-                ),
+                csv::ErrorKind::Deserialize { err, .. } => bad(line, &format!("{err}: {COLUMNS}")),
                 _ => bad(line, &e.to_string()),
             })?;
             if found.file.as_os_str().is_empty() || found.label.is_empty() {

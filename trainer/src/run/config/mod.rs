@@ -543,6 +543,8 @@ mod tests {
             (vec!["augmentation.flip=1"], "flip"),
             (vec!["seed"], "key=value"),
             (vec!["monitor.keep_best=true", "loss=nscl"], "need evaluate_on = tuning"),
+            (vec!["monitor=5"], "expected a table"),
+            (vec!["monitor.every=-1"], "expected a whole number of at least 0"),
             (vec!["monitor.every=0"], "monitor.every = 0"),
             (vec!["monitor.early_stop=0"], "monitor.early_stop = 0"),
             (vec!["monitor.metric=accuracy"], "accuracy"),

@@ -179,7 +179,18 @@ fn parse(text: &str) -> Result<toml::Table> {
 /// An error in settings, on one line.
 pub(in crate::run) fn bad(message: &str) -> Error {
     let lines: Vec<&str> = message.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect();
-    Error::argument(format!("settings: {}", lines.join(" ")))
+    let words = lines.join(" ").split(' ').map(plain_type).collect::<Vec<_>>().join(" ");
+    Error::argument(format!("settings: {}", words.replace("expected struct a", "expected a")))
+}
+
+/// A name of one of Rust's types in words.
+fn plain_type(word: &str) -> &str {
+    match word {
+        "usize" | "u64" | "u32" | "u8" => "a whole number of at least 0",
+        "f64" | "f32" => "a number",
+        name if name.ends_with("Settings") => "a table",
+        other => other,
+    }
 }
 
 /// Puts `values` in place of those of `table`, tables within tables likewise.

@@ -52,7 +52,7 @@ fn a_list_says_what_folders_would_in_its_own_order() {
     let list = |text: &str| put(place.path(), "labels.csv", text.as_bytes());
     list("file,label,split\nx/b/deeper/001.PNG,B\nx/a/002.png, A\nx/a/001.png,A,val\n");
     assert!(
-        message(&request(place.path())).contains("labels.csv: line 2"),
+        message(&request(place.path())).contains("labels.csv: line 2: 2 fields where the first line has 3"),
         "a row with another number of columns"
     );
     list(
@@ -64,7 +64,8 @@ fn a_list_says_what_folders_would_in_its_own_order() {
     assert_eq!(pixels(&split.train), [vec![101; 4], vec![2; 4]]);
     for (text, expected) in [
         ("file,label\nx/a/001.png,A\nx/a/001.png,B\n", "line 3: the file 'x/a/001.png' is that of line 2"),
-        ("name,label\nx/a/001.png,A\n", "file,label and, if wanted, split"),
+        ("name,label\nx/a/001.png,A\n", "line 1: there is no column 'file': the columns are file,label"),
+        ("file,label,weight\nx/a/001.png,A,1\n", "line 2: unknown field `weight`, expected one of"),
         ("file,label,split\nx/a/001.png,A,trian\n", "trian"),
         ("file,label\nx/a/001.png,\n", "line 2: a file and a label are needed"),
         ("file,label\nx/a/001.png,A\n", "of 1 class"),
