@@ -1,7 +1,6 @@
 //! A file of PyTorch 1.6 or later: a zip archive with one folder, in it `data.pkl` (the pickle), `data/NAME` (the
 //! numbers of a storage) and `byteorder`.
 
-use super::file::NESTED;
 use super::pickle::{self, Description};
 use crate::error::Result;
 use candle_core::{Device, Tensor};
@@ -11,6 +10,9 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use zip::ZipArchive;
 use zip::read::{ArchiveOffset, ZipFile};
+
+/// Entries of a larger dictionary that may be the state dict.
+pub(super) const NESTED: [&str; 5] = ["state_dict", "model_state_dict", "model", "net", "model_state"];
 
 /// No byte of deflate's stands for more: 258 of them for 2 bits.
 const LARGEST_RATIO: u64 = 1032;

@@ -1,15 +1,12 @@
 //! The tensors of a file of PyTorch's, of either format.
 
-use super::archive::Archive;
+use super::archive::{Archive, NESTED};
 use crate::error::{Error, Result};
 use crate::model::tensors;
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
-
-/// Entries of a larger dictionary that may be the state dict.
-pub(super) const NESTED: [&str; 5] = ["state_dict", "model_state_dict", "model", "net", "model_state"];
 
 /// The tensors of a file.
 pub(super) enum Content {

@@ -181,13 +181,13 @@ fn a_state_dict_stands_in_an_entry() {
     let inner = write::pickle(&[("conv1.weight", &[2, 3]), ("bn1.weight", &[2])]);
     let inner = &inner[2..inner.len() - 1];
     let outer = write::pickle(&[("accuracy", &[])]);
-    for name in file::NESTED {
+    for name in archive::NESTED {
         let key = [b"X", &(name.len() as u32).to_le_bytes()[..], name.as_bytes()].concat();
         let whole = [&outer[..outer.len() - 1], &key, inner, b"s."].concat();
-        let found = pickle::tensors(&whole, &file::NESTED).unwrap();
+        let found = pickle::tensors(&whole, &archive::NESTED).unwrap();
         assert_eq!(found.keys().collect::<Vec<_>>(), ["bn1.weight", "conv1.weight"], "{name}");
     }
-    assert_eq!(pickle::tensors(&outer, &file::NESTED).unwrap().len(), 1);
+    assert_eq!(pickle::tensors(&outer, &archive::NESTED).unwrap().len(), 1);
 }
 
 /// A tensor that says more than its storage holds, in a file that is right otherwise.
