@@ -86,7 +86,8 @@ pub struct BestBound {
 /// left out: they are no bounds.
 ///
 /// # Errors
-/// Fewer than 2 classes; t not positive; K = 0 or above 10¹²; draws without replacement from a prior without counts, or more than there are.
+/// Fewer than 2 classes; t not positive; K = 0 or above 10¹²; draws without replacement from a prior without counts, or
+/// more than there are.
 ///
 /// # Examples
 /// ```

@@ -3,7 +3,7 @@
 use super::{OutputArgs, PriorArgs, Range, parse_range};
 use anyhow::Result;
 use clap::Args;
-use theory::advice::{self, Advice, BestBound, Row};
+use theory::advice::{self, Advice, Row};
 use theory::report::{Cell, Document, MeanAndDeviation, Section, Table};
 use theory::usage::parse_number;
 use theory::{ClassPrior, NumNegatives, Sampling, coverage};
@@ -70,16 +70,23 @@ fn document(args: &AdviseArgs, prior: &ClassPrior, advice: &Advice) -> theory::R
     };
     let lines = Section {
         title: "What the columns say".into(),
-        text: "Exact: a probability or a mean of the law of the labels. Theorem: proved in this crate, for every encoder with features in the unit ball.".into(),
+        text: "Exact: a probability or a mean of the law of the labels. Theorem: for every encoder with features in the \
+               unit ball, proved on the page theory::advice. L_Info with K negatives, in nats; d(f) ≤ 0 is the gap of \
+               the bounds, and 0 where positives are two images of one class."
+            .into(),
         table: lines(),
     };
     let bounds = Section {
         title: "Upper bounds of L_sup: from which K they hold, and where they can say something".into(),
         text: format!(
-            "least: the smallest value over these K for the encoder of least loss, which is computed for independent draws. Where no_encoder_below is yes, no other encoder has a smaller one (theorem): a bound that is above ln {classes} = {:.3} there says nothing, whatever is trained.",
+            "from: the least K at which the bound is defined. informative: the K of this table at which its value for \
+             the encoder of least loss is not above ln {classes} = {:.3}, what a classifier reaches that ignores its \
+             input. least: the smallest of these values, and its K; they are computed for independent draws. Where \
+             least_of_all is yes, no other encoder has a smaller value (theorem): a bound that is not informative then \
+             says nothing, whatever is trained.",
             (classes as f64).ln()
         ),
-        table: bounds(&advice.bounds, classes),
+        table: bounds(advice, classes),
     };
     Ok(Document {
         title: "Advice".into(),
@@ -90,7 +97,8 @@ fn document(args: &AdviseArgs, prior: &ClassPrior, advice: &Advice) -> theory::R
 fn about_rows(args: &AdviseArgs, prior: &ClassPrior) -> theory::Result<String> {
     let expected = coverage::expected_draws(prior);
     let mut text = format!(
-        "All {} classes are seen after {expected:.2} independent draws on average, with probability 1/2 after {}, with 95 % after {}.",
+        "All {} classes are seen after {expected:.2} independent draws on average, with probability 1/2 after {}, with \
+         95 % after {}.",
         prior.num_classes(),
         coverage::quantile(prior, 0.5)?,
         coverage::quantile(prior, 0.95)?,
@@ -110,11 +118,11 @@ fn rows(rows: &[Row]) -> Table {
         "negatives",
         "draws",
         "upsilon",
-        "queue_misses_a_class",
+        "queue_misses",
         "tau",
-        "same_class_negatives",
+        "same_class",
         "least_loss",
-        "least_loss_of_classes",
+        "class_least_loss",
     ]);
     for row in rows {
         let missing = row.queue_coverage.complement();
@@ -139,33 +147,21 @@ fn lines() -> Table {
     let mut table = Table::new(["column", "meaning", "standing"]);
     for [column, meaning, standing] in [
         ["upsilon", "υ: K+1 draws show every class", "exact"],
-        ["queue_misses_a_class", "K negatives, such as a queue, do not show every class", "exact"],
+        ["queue_misses", "K negatives, such as a queue, do not show every class", "exact"],
         ["tau", "τ: some negative has the anchor's class", "exact"],
-        ["same_class_negatives", "expected number of negatives of the anchor's class", "exact"],
-        ["least_loss", "no encoder has a smaller L_Info, whatever the positives", "theorem"],
-        [
-            "least_loss_of_classes",
-            "no encoder has a smaller L_Info − d(f); nor a smaller L_Info where positives are two images of one class",
-            "theorem",
-        ],
+        ["same_class", "expected number of negatives of the anchor's class", "exact"],
+        ["least_loss", "no encoder has a smaller L_Info", "theorem"],
+        ["class_least_loss", "no encoder has a smaller L_Info − d(f)", "theorem"],
     ] {
         table.push([column, meaning, standing].map(Cell::text).to_vec());
     }
     table
 }
 
-fn bounds(bounds: &[BestBound], classes: u64) -> Table {
-    let mut table = Table::new([
-        "bound",
-        "from_negatives",
-        "says_something_at",
-        "least",
-        "at_negatives",
-        "no_encoder_below",
-        "standing",
-    ]);
+fn bounds(Advice { rows, bounds }: &Advice, classes: u64) -> Table {
+    let mut table =
+        Table::new(["bound", "from", "informative", "least", "least_at", "least_of_all", "standing"]);
     for best in bounds {
-        let informative: Vec<String> = best.informative.iter().map(ToString::to_string).collect();
         let mut row = vec![Cell::text(best.bound.key())];
         row.push(
             best.from.as_ref().map_or_else(
@@ -175,8 +171,8 @@ fn bounds(bounds: &[BestBound], classes: u64) -> Table {
         );
         row.push(match best.least {
             None => Cell::Note("n/a: not computed".into()),
-            Some(_) if informative.is_empty() => Cell::text("none of these K"),
-            Some(_) => Cell::List(informative),
+            Some(_) if best.informative.is_empty() => Cell::text("none of these K"),
+            Some(_) => Cell::List(runs(&best.informative, rows)),
         });
         match best.least {
             Some((negatives, value)) => {
@@ -193,4 +189,16 @@ fn bounds(bounds: &[BestBound], classes: u64) -> Table {
         table.push(row);
     }
     table
+}
+
+/// These K, `A..B` for those that follow each other in the rows.
+fn runs(informative: &[NumNegatives], rows: &[Row]) -> Vec<String> {
+    let is_in = |row: &&Row| informative.contains(&row.negatives);
+    let together = |a: &Row, b: &Row| is_in(&a) == is_in(&b);
+    let run = |part: &[Row]| match part {
+        [one] => one.negatives.to_string(),
+        [first, .., last] => format!("{}..{}", first.negatives, last.negatives),
+        [] => String::new(),
+    };
+    rows.chunk_by(together).filter(|part| part.first().is_some_and(|row| is_in(&row))).map(run).collect()
 }

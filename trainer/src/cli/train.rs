@@ -22,7 +22,7 @@ pub(super) struct TrainArgs {
     /// Folder for config.toml, metrics.jsonl and model.safetensors
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Keep the weights of the best look of [monitor], not the last ones: monitor.keep_best=true
+    /// Keep the weights of the best evaluation by [monitor], not the last ones: monitor.keep_best=true
     #[arg(long)]
     keep_best: bool,
     /// Continue an interrupted run from its checkpoint

@@ -194,16 +194,6 @@ impl Weights {
     }
 }
 
-/// Replaces all values of the network by those of a file that PyTorch saved; the keys that were not used, in order.
-///
-/// # Errors
-/// As [`Weights::open`] and [`Weights::load`].
-pub fn load(network: &Network, path: &Path) -> Result<Vec<String>> {
-    let mut weights = Weights::open(path, &[])?;
-    weights.load(network)?;
-    Ok(weights.unused())
-}
-
 /// Names and shapes of the tensors of a file, as PyTorch has them; no numbers are read of a `.pt` file.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! State dicts with the names that libraries give: of their sources, as far as they were at hand (lightly 1.6.0,
 //! solo-learn 1.0.2), else of the repositories named.
 
-use super::tests::{PLAIN, file as fixture, network, values};
+use super::tests::{PLAIN, file as fixture, load, network, values};
 use super::*;
 use crate::model::{Head, Model};
 use std::collections::HashMap;

@@ -22,6 +22,13 @@ pub(super) fn values(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
+/// Replaces all values of the network by those of a file; the keys that were not used.
+pub(super) fn load(network: &Network, path: &Path) -> Result<Vec<String>> {
+    let mut weights = Weights::open(path, &[])?;
+    weights.load(network)?;
+    Ok(weights.unused())
+}
+
 fn agrees(name: &str, options: Options, width: usize) -> Vec<String> {
     let network = network(options, width);
     let ignored = load(&network, &file(&format!("{name}.pt"))).unwrap();

@@ -38,8 +38,11 @@ pub fn matrix(tensor: &Tensor) -> Result<Matrix> {
     Ok(Matrix { rows, cols, data })
 }
 
-/// Features with the running statistics of the network, whose inputs `input` gives for a few indices at a time.
-fn features(
+/// Features of `count` samples with the running statistics of the network; `input` gives those of a few indices.
+///
+/// # Errors
+/// The tensor library fails; `stop` says so.
+pub(in crate::run) fn features(
     network: &Network,
     count: usize,
     stop: measure::Stop<'_>,
@@ -62,31 +65,6 @@ fn features(
     }
     let [encoder, head] = parts;
     Ok(Features { encoder, head })
-}
-
-/// Features of the samples as they are.
-///
-/// # Errors
-/// The tensor library fails; `stop` says so.
-pub(in crate::run) fn plain(
-    network: &Network,
-    views: &Views<'_>,
-    stop: measure::Stop<'_>,
-) -> Result<Features> {
-    features(network, views.len(), stop, |chunk| views.plain(chunk))
-}
-
-/// Features of one random view of every sample.
-///
-/// # Errors
-/// The tensor library fails; `stop` says so.
-pub(in crate::run) fn random(
-    network: &Network,
-    views: &Views<'_>,
-    draw: &mut ViewStream,
-    stop: measure::Stop<'_>,
-) -> Result<Features> {
-    features(network, views.len(), stop, |chunk| views.random(chunk, draw, 1))
 }
 
 /// A network and the samples that it is shown.

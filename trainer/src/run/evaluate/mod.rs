@@ -6,13 +6,14 @@
 mod accuracies;
 mod baselines;
 mod columns;
-pub(super) mod embed;
+mod embed;
 mod normalisation;
 mod trained;
 
 pub use accuracies::Accuracies;
 pub(super) use baselines::{pixel_accuracies, untrained_accuracies};
 pub use columns::{evaluated_split, run_info};
+pub(super) use embed::features;
 pub use embed::{Features, matrix};
 pub use normalisation::Normalisation;
 pub(super) use trained::check_classes;

@@ -6,11 +6,11 @@ use crate::data::{Samples, tuning};
 use crate::error::{Error, Result};
 use crate::model::{Network, Parameters};
 use crate::run::config::{MOST_REFERENCES, Metric, MonitorSettings};
-use crate::run::evaluate::{check_classes, embed};
+use crate::run::evaluate::{check_classes, features};
 use candle_core::{Device, Tensor};
 use measure::rng::{Purpose, stream};
 use measure::{Evaluation, class_means, components, geometry, knn_accuracy, mean_accuracy};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use theory::NumDraws;
 use theory::losses::Quantity;
@@ -27,14 +27,15 @@ pub(super) struct Monitor {
     watched: Samples,
     draws: NumDraws,
     /// The weights at the best look, where they are kept.
-    best: Vec<(String, Tensor)>,
+    best: BTreeMap<String, Tensor>,
 }
 
 impl Monitor {
     /// What the settings ask for; none where they do not.
     ///
     /// # Errors
-    /// Samples without classes; a class too small to hold a tenth of it out; an encoder of texts whose best weights shall be kept.
+    /// Samples without classes; a class too small to hold a tenth of it out; an encoder of texts whose best weights shall
+    /// be kept.
     pub fn new(
         config: &Config,
         evaluated_draws: u64,
@@ -55,7 +56,7 @@ impl Monitor {
         };
         let reference = reference.limited(MOST_REFERENCES.max(samples.num_classes()))?;
         let draws = NumDraws::new(evaluated_draws.min(watched.len() as u64))?;
-        Ok(Some(Self { settings, reference, watched, draws, best: Vec::new() }))
+        Ok(Some(Self { settings, reference, watched, draws, best: BTreeMap::new() }))
     }
 
     /// Whether the network is looked at after so many of all epochs.
@@ -77,12 +78,13 @@ impl Monitor {
         let (stop, device) = (session.stop, session.device);
         let views = |samples| Views::new(&config.augmentation, samples, device);
         let (reference, watched) = (views(&self.reference)?, views(&self.watched)?);
-        let learnt = embed::plain(network, &reference, stop)?.head;
-        let seen = embed::plain(network, &watched, stop)?.head;
+        let plain = |views: &Views<'_>| features(network, views.len(), stop, |chunk| views.plain(chunk));
+        let (learnt, seen) = (plain(&reference)?.head, plain(&watched)?.head);
         let mut draw = ViewStream::new(config.seed, Purpose::Monitor, epoch)?;
-        let first = embed::random(network, &watched, &mut draw, stop)?.head;
+        let first = features(network, watched.len(), stop, |chunk| watched.random(chunk, &mut draw, 1))?.head;
         draw.second_half();
-        let second = embed::random(network, &watched, &mut draw, stop)?.head;
+        let second =
+            features(network, watched.len(), stop, |chunk| watched.random(chunk, &mut draw, 1))?.head;
         let both = measure::Views { first, second };
         let (classes, labels) = (self.reference.num_classes(), self.watched.labels());
         let means = class_means(&learnt, self.reference.labels(), classes)?;
@@ -120,7 +122,6 @@ impl Monitor {
         }
         let copied = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_device(&Device::Cpu)?.copy()?));
         self.best = parameters.tensors()?.into_iter().map(copied).collect::<Result<_>>()?;
-        self.best.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(())
     }
 
@@ -172,7 +173,6 @@ impl Monitor {
         let own = tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(PREFIX)?, tensor)));
         let own = own.map(|(name, tensor)| Ok((name.to_string(), tensor.to_device(&Device::Cpu)?)));
         self.best = own.collect::<Result<_>>()?;
-        self.best.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(())
     }
 }
@@ -185,20 +185,17 @@ struct History {
     best: f64,
     epoch: Option<u64>,
     loss: Option<f64>,
-    looks: usize,
 }
 
 impl History {
     fn of(metric: Metric, metrics: &Metrics) -> Self {
-        let mut history = Self { since_best: 0, best: f64::NAN, epoch: None, loss: None, looks: 0 };
+        let mut history = Self { since_best: 0, best: f64::NAN, epoch: None, loss: None };
         for record in metrics.records() {
             let Some(value) = record.get(metric.key()) else { continue };
-            history.looks += 1;
             history.since_best += 1;
-            if history.looks == 1 || metric.is_better(value, history.best) {
-                let loss = record.get("loss");
-                let epoch = Some(record.epoch);
-                history = Self { since_best: 0, best: value, epoch, loss, ..history };
+            if metric.is_better(value, history.best) {
+                let (epoch, loss) = (Some(record.epoch), record.get("loss"));
+                history = Self { since_best: 0, best: value, epoch, loss };
             }
         }
         history
@@ -206,6 +203,6 @@ impl History {
 
     /// Whether the last look is better than all before.
     fn is_best(&self) -> bool {
-        self.looks > 0 && self.since_best == 0
+        self.epoch.is_some() && self.since_best == 0
     }
 }
