@@ -6,6 +6,7 @@ use super::factorial::{ln_binomial, ln_factorial, ln_missing_items, ln_missing_p
 use super::tilt::Side;
 use super::urn::{Base, Scaled, Urn, WeightGroup};
 use crate::double_double::Dd;
+use crate::error::{Error, Result};
 use crate::probability::Probability;
 use std::f64::consts::LN_2;
 
@@ -13,7 +14,28 @@ const EPS: f64 = f64::EPSILON;
 
 impl Urn<'_> {
     /// Probability that the draws show every required class; W must be the population, or 1.
-    pub fn coverage(&self) -> (Probability, Method) {
+    ///
+    /// # Errors
+    /// Neither side could be found to three digits.
+    pub fn coverage(&self) -> Result<(Probability, Method)> {
+        let (p, method) = self.unchecked();
+        self.known(p.relative_error_bound())?;
+        self.known(p.complement_relative_error_bound())?;
+        Ok((p, method))
+    }
+
+    /// Refuses a relative error of more than one in a thousand, or none at all.
+    fn known(&self, bound: f64) -> Result<()> {
+        if bound <= 1e-3 {
+            return Ok(());
+        }
+        Err(Error::argument(format!(
+            "the coverage of {} draws from these classes cannot be computed: its error could only be bounded by {bound:.1e}",
+            self.draws
+        )))
+    }
+
+    fn unchecked(&self) -> (Probability, Method) {
         let n = self.draws;
         if self.num_required == 0.0 || self.num_required == 1.0 && self.free == 0.0 && n > 0.0 {
             return (Probability::ONE, Method::Trivial);
@@ -188,7 +210,16 @@ impl Urn<'_> {
 
     /// n! \[zⁿ\] F, or \[zⁿ\] F / binom(M, n), with F of the required classes alone (no free weight): the draws show
     /// them all and nothing else.
-    pub fn exactly(&self) -> Option<Scaled> {
+    ///
+    /// # Errors
+    /// As for [`coverage`](Self::coverage).
+    pub fn exactly(&self) -> Result<Option<Scaled>> {
+        let found = self.exactly_unchecked();
+        found.as_ref().map_or(Ok(()), |p| self.known(p.error))?;
+        Ok(found)
+    }
+
+    fn exactly_unchecked(&self) -> Option<Scaled> {
         let n = self.draws;
         if n < self.num_required {
             return None;

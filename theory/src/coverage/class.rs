@@ -110,11 +110,12 @@ fn far_factor(a: f64, h: f64, y: f64) -> Factor {
     let x = a - h;
     let (ln_modulus, argument) = ln_one_minus_exp_complex(x, y);
     let here = ln_one_minus_exp(a);
-    let uncertain = 70.0 * f64::EPSILON * (1.0 + a + h + y.abs());
-    if ln_modulus < uncertain.ln() {
-        return Factor::vanishing(uncertain * (-here).exp());
-    }
+    // The derivative of ln(1 − e^{−z}) by z: what the rounding of z, which may be many turns of y, is magnified by.
     let slope = (-x - ln_modulus).exp().min(1e300);
+    let uncertain = 70.0 * f64::EPSILON * (1.0 + a + h + y.abs());
+    if uncertain * slope > 1.0 {
+        return Factor::vanishing(uncertain * (-x - here).exp());
+    }
     let error = 8.0 * (ln_modulus.abs() + here.abs() + slope * (a + h + y.abs()));
     Factor { ln_ratio: ln_modulus - here, argument, error, argument_error: error + 4.0 * argument.abs() }
 }

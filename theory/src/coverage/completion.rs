@@ -41,7 +41,7 @@ pub fn completion_probability(
         return Ok(if draws == classes { Probability::ONE } else { Probability::ZERO });
     }
     let before = draws - 1;
-    let of_group = |last: usize| -> Option<Scaled> {
+    let of_group = |last: usize| -> Result<Option<Scaled>> {
         let group = &prior.groups()[last];
         let required = urn::weight_groups(prior, sampling, Some(last));
         let own = population.map_or(group.precise, |_| Dd::from(group.count.unwrap_or(1) as f64));
@@ -50,11 +50,14 @@ pub fn completion_probability(
             None if group.probability > 0.999 => Dd::from(group.others),
             None => Dd::ONE - own,
         };
-        let part = Urn::new(population, total, 0.0, &required, before).exactly()?;
+        let Some(part) = Urn::new(population, total, 0.0, &required, before).exactly()? else {
+            return Ok(None);
+        };
         let chance = population.map_or(own, |all| own / Dd::from(all - before as f64)).value();
-        Some(Scaled { factor: part.factor * chance * group.multiplicity as f64, ..part })
+        Ok(Some(Scaled { factor: part.factor * chance * group.multiplicity as f64, ..part }))
     };
-    let parts: Vec<Scaled> = (0..prior.groups().len()).filter_map(of_group).collect();
+    let groups = 0..prior.groups().len();
+    let parts: Vec<Scaled> = groups.filter_map(|last| of_group(last).transpose()).collect::<Result<_>>()?;
     let Some(largest) = parts.iter().map(|p| p.exponent).reduce(|x, y| if x.hi < y.hi { y } else { x })
     else {
         return Ok(Probability::ZERO);

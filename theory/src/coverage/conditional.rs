@@ -36,7 +36,7 @@ use crate::sampling::{NumDraws, Sampling};
 /// ```
 pub fn given_anchor(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws) -> Result<Vec<Probability>> {
     sampling.check(prior, num_draws)?;
-    Ok((0..prior.groups().len()).map(|anchor| of_group(prior, sampling, num_draws, anchor)).collect())
+    (0..prior.groups().len()).map(|anchor| of_group(prior, sampling, num_draws, anchor)).collect()
 }
 
 /// Probability that the K negatives of an anchor show every other class and never the anchor's own (cover and Col = 0),
@@ -68,7 +68,7 @@ pub fn given_anchor_alone(
         let negatives = num_draws.negatives().get();
         if required.is_empty() || negatives == 0 {
             let nothing_is_asked = required.is_empty() && negatives == 0;
-            return if nothing_is_asked { Probability::ONE } else { Probability::ZERO };
+            return Ok(if nothing_is_asked { Probability::ONE } else { Probability::ZERO });
         }
         let group = &prior.groups()[anchor];
         let population = urn::population(prior, sampling);
@@ -78,9 +78,10 @@ pub fn given_anchor_alone(
             None => Dd::ONE - group.precise,
         };
         let urn = Urn::new(population.map(|all| all - 1.0), others, 0.0, &required, negatives);
-        urn.exactly().map_or(Probability::ZERO, |p| Probability::from_scaled(p.factor, p.exponent, p.error))
+        let found = urn.exactly()?;
+        Ok(found.map_or(Probability::ZERO, |p| Probability::from_scaled(p.factor, p.exponent, p.error)))
     };
-    Ok((0..prior.groups().len()).map(of_group).collect())
+    (0..prior.groups().len()).map(of_group).collect()
 }
 
 /// min_c υ_K^{(−c)}, which is that of the likeliest class.
@@ -106,10 +107,15 @@ pub fn least_given_anchor(
     num_draws: NumDraws,
 ) -> Result<Probability> {
     sampling.check(prior, num_draws)?;
-    Ok(of_group(prior, sampling, num_draws, 0))
+    of_group(prior, sampling, num_draws, 0)
 }
 
-fn of_group(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, anchor: usize) -> Probability {
+fn of_group(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: NumDraws,
+    anchor: usize,
+) -> Result<Probability> {
     let required = urn::weight_groups(prior, sampling, Some(anchor));
     let population = urn::population(prior, sampling).map(|all| all - 1.0);
     let group = &prior.groups()[anchor];
@@ -117,5 +123,6 @@ fn of_group(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, anchor:
         Some(rest) => (Dd::from(rest), group.count.unwrap_or(1) as f64 - 1.0),
         None => (Dd::ONE, group.probability),
     };
-    Urn::new(population, total, free, &required, num_draws.negatives().get()).coverage().0
+    let urn = Urn::new(population, total, free, &required, num_draws.negatives().get());
+    urn.coverage().map(|(probability, _)| probability)
 }

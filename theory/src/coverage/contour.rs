@@ -36,6 +36,10 @@ const EPS: f64 = f64::EPSILON;
 /// What aliasing and dropped nodes may each add to the relative error: a fraction of one rounding.
 const NEGLIGIBLE: f64 = 3e-17;
 
+/// More nodes than any law needs, whose characteristic function falls within some twenty: where it does not, rounding has
+/// left nothing of it.
+const MAX_NODES: u64 = 100_000;
+
 /// υ or 1−υ, for C < n and, without replacement, n < M − min M_c; other n have closed forms.
 pub(super) fn solve(urn: &Urn, side: Side) -> Scaled {
     let (tilt, variance) = saddle(urn, side);
@@ -47,7 +51,10 @@ pub(super) fn solve(urn: &Urn, side: Side) -> Scaled {
         let points_odd = points + 1.0 - points % 2.0;
         let sum = contour.trapezoid(points_odd);
         let aliased = aliasing(urn, side, &tilt, variance, points_odd);
-        if sum.value > 0.0 && aliased <= NEGLIGIBLE * sum.value || points > 8.0 * (urn.draws + 64.0) {
+        if sum.value > 0.0 && aliased <= NEGLIGIBLE * sum.value
+            || !sum.error.is_finite()
+            || points > 8.0 * (urn.draws + 64.0)
+        {
             let error = (aliased + sum.error) / sum.value + contour.prefactor_error + 3.0 * EPS;
             return Scaled {
                 factor: sum.value * contour.prefactor.factor,
@@ -165,6 +172,10 @@ impl<'a> Contour<'a> {
         let step = Dd { hi: PI, lo: 1.224_646_799_147_353_2e-16 } / Dd::from(points);
         let (mut sum, mut rounding, mut dropped) = (0.5, 0.0, 0.0);
         for k in 1..=half {
+            if k > MAX_NODES {
+                dropped = f64::INFINITY;
+                break;
+            }
             let node = self.node(step * k as f64);
             let term = match self.side {
                 Side::Lower => self.lower_term(&node),

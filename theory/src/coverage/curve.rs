@@ -71,15 +71,15 @@ pub fn curve(prior: &ClassPrior, sampling: Sampling, draws: RangeInclusive<u64>)
     let required = urn::weight_groups(prior, sampling, None);
     let population = urn::population(prior, sampling);
     let total = population.map_or(Dd::ONE, Dd::from);
-    let single = |n: u64| {
-        let (probability, method) = Urn::new(population, total, 0.0, &required, n).coverage();
-        CurvePoint { draws: n, probability, method }
+    let single = |n: u64| -> Result<CurvePoint> {
+        let (probability, method) = Urn::new(population, total, 0.0, &required, n).coverage()?;
+        Ok(CurvePoint { draws: n, probability, method })
     };
     let classes = prior.num_classes() as f64;
     // A cell of the band takes about 0.5 ns, a contour sum about 5 µs.
     let cells = last as f64 * (40.0 * classes.sqrt()).min(classes);
     if !prior.is_uniform() || prior.num_classes() < 2 || cells > 1e4 * (last - first + 1) as f64 {
-        return Ok((first..=last).map(single).collect());
+        return (first..=last).map(single).collect();
     }
     let items = population.map(|all| all / classes);
     let mut chain = Chain::new(prior.num_classes() as usize, items);
@@ -89,7 +89,7 @@ pub fn curve(prior: &ClassPrior, sampling: Sampling, draws: RangeInclusive<u64>)
         if n >= first {
             points.push(match value {
                 Some(probability) => CurvePoint { draws: n, probability, method: Method::Recurrence },
-                None => single(n),
+                None => single(n)?,
             });
         }
         if !chain.exhausted {

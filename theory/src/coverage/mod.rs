@@ -29,7 +29,7 @@ mod urn;
 pub use completion::completion_probability;
 pub use conditional::{given_anchor, given_anchor_alone, least_given_anchor};
 pub use curve::{CurvePoint, curve};
-pub(crate) use factorial::{ln_none_of, stirling};
+pub(crate) use factorial::{ln_factorial, ln_none_of, stirling};
 pub use moments::{expected_draws, quantile, standard_deviation};
 
 use crate::double_double::Dd;
@@ -46,7 +46,8 @@ use urn::Urn;
 /// some fifteen evaluations per distinct class size.
 ///
 /// # Errors
-/// Draws without replacement from a prior that has no counts, or more draws than items.
+/// Draws without replacement from a prior that has no counts, or more draws than items; a value that cannot be found to
+/// three digits (none is known).
 ///
 /// # Examples
 /// ```
@@ -104,5 +105,5 @@ pub fn evaluate(
     let required = urn::weight_groups(prior, sampling, None);
     let population = urn::population(prior, sampling);
     let total = population.map_or(Dd::ONE, Dd::from);
-    Ok(Urn::new(population, total, 0.0, &required, num_draws.get()).coverage())
+    Urn::new(population, total, 0.0, &required, num_draws.get()).coverage()
 }
