@@ -191,13 +191,22 @@ fn decimal(top: &BigUint, bottom: &BigUint, shift: i64, digits: usize) -> String
             if scale >= 0 { (top * power, bottom.clone()) } else { (top.clone(), bottom * power) };
         let (top, bottom) =
             if shift >= 0 { (top << shift as u64, bottom) } else { (top, bottom << shift.unsigned_abs()) };
-        let text = (((top << 1u32) + &bottom) / (bottom << 1u32)).to_string();
-        match text.len().cmp(&digits) {
+        // The digits cut off first: rounded, 0.9 at an exponent one too high would look like a 1.
+        let mut whole = &top / &bottom;
+        let rest = top - &whole * &bottom;
+        match whole.to_string().len().cmp(&digits) {
             Ordering::Less => exponent -= 1,
             Ordering::Greater => exponent += 1,
+            Ordering::Equal if whole.is_zero() => exponent -= 1,
             Ordering::Equal => {
+                if rest << 1u32 >= bottom {
+                    whole += 1u32;
+                }
+                let text = whole.to_string();
+                // 9.99… becomes 10.0…
+                exponent += (text.len() - digits) as i64;
                 let point = if digits > 1 { "." } else { "" };
-                return format!("{}{point}{}e{exponent}", &text[..1], &text[1..]);
+                return format!("{}{point}{}e{exponent}", &text[..1], &text[1..digits]);
             }
         }
     }

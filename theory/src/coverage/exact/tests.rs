@@ -190,6 +190,31 @@ fn fewer_draws_than_classes_never_cover() {
 }
 
 #[test]
+fn decimals_of_all_small_fractions() {
+    for bottom in 1u64..=60 {
+        for (top, digits) in (1..=bottom).flat_map(|top| (1..=4).map(move |digits| (top, digits))) {
+            // The exponent by comparison, the digits by one rounded quotient.
+            let mut exponent = 0u32;
+            while top * 10u64.pow(exponent) < bottom {
+                exponent += 1;
+            }
+            let scaled = top * 10u64.pow(exponent + digits - 1);
+            let (mut shown, mut exponent) = ((2 * scaled + bottom) / (2 * bottom), -i64::from(exponent));
+            if shown == 10u64.pow(digits) {
+                (shown, exponent) = (shown / 10, exponent + 1);
+            }
+            let text = shown.to_string();
+            let point = if digits > 1 { "." } else { "" };
+            let expected = format!("{}{point}{}e{exponent}", &text[..1], &text[1..]);
+            let found = ExactProbability::new(top.into(), bottom.into()).to_decimal(digits as usize);
+            assert_eq!(found, expected, "{top}/{bottom}");
+        }
+    }
+    // Counts 4 and 1, three draws: 1−υ = 65/125.
+    assert_eq!(ExactProbability::new(65u32.into(), 125u32.into()).to_decimal(1), "5e-1");
+}
+
+#[test]
 fn impossible_requests_say_their_cost() {
     let message = |prior: &ClassPrior, sampling, draws| {
         probability(prior, sampling, NumDraws::new(draws).unwrap()).unwrap_err().to_string()
