@@ -93,8 +93,14 @@ impl Probability {
             return Self::ZERO;
         }
         let (mantissa, power) = exponent.exp_parts();
-        let mantissa = mantissa.value() * factor;
-        let relative_error = relative_error + 1.5 * ULP;
+        Self::from_parts(mantissa.value() * factor, power, relative_error + 1.5 * ULP)
+    }
+
+    /// From p = mantissa · 2^power with a bound of the relative error; 1 − p is derived.
+    pub(crate) fn from_parts(mantissa: f64, power: i64, relative_error: f64) -> Self {
+        if mantissa == 0.0 {
+            return Self::ZERO;
+        }
         let shift = (mantissa.to_bits() >> 52) as i64 - 1023;
         if power + shift > SMALLEST_PLAIN_POWER {
             let half = power / 2;

@@ -5,6 +5,35 @@ use theory::{ClassPrior, NumNegatives, Sampling, collision};
 const WITH: Sampling = Sampling::WithReplacement;
 const WITHOUT: Sampling = Sampling::WithoutReplacement;
 
+/// (m, mantissa, power of ten) of P(Col = m).
+const LAW_OF_700: [(usize, f64, i64); 7] = [
+    (0, 9.327_314_218_681_874_4, -33),
+    (1, 7.254_577_725_641_457_9, -31),
+    (70, 5.020_153_916_971_816_5, -2),
+    (300, 6.151_313_876_117_931_8, -113),
+    (500, 1.775_767_266_972_961_4, -329),
+    (650, 5.074_123_823_643_745_1, -576),
+    (700, 1.0, -700),
+];
+/// (m, mantissa, power of ten) of P(Col = m).
+const LAW_OF_400_OF_1000: [(usize, f64, i64); 6] = [
+    (0, 6.853_246_834_925_802_1, -184),
+    (1, 1.354_364_424_011_079_3, -180),
+    (150, 4.740_022_068_834_829_6, -11),
+    (200, 5.146_246_972_492_867_2, -2),
+    (390, 2.038_712_548_043_721_6, -158),
+    (400, 1.370_649_366_985_160_4, -184),
+];
+/// (C, K, E ln(1+Col)).
+const MANY: [(u64, u64, f64); 6] = [
+    (2, 1_000_000, 13.122_364_877_403_579),
+    (2, 1_000_000_000, 20.030_118_657_886_466),
+    (2, 1_000_000_000_000, 26.937_873_935_370_103),
+    (10, 1_000_000_000, 18.420_680_749_452_365),
+    (1000, 100_000_000, 11.512_930_469_978_512),
+    (100, 10_000, 4.610_228_100_950_502_7),
+];
+
 fn k(negatives: u64) -> NumNegatives {
     NumNegatives::new(negatives).unwrap()
 }
@@ -41,7 +70,7 @@ fn enumeration_of_small_cases() {
                 assert!((expected - mean(&|m| (m as f64).ln_1p())).abs() < 1e-14, "{context}");
                 let law = collision::law(&prior, sampling, negatives).unwrap();
                 for (m, p) in law.iter().enumerate() {
-                    assert!((p - mean(&|x| f64::from(x == m))).abs() < 1e-14, "{context} m={m}");
+                    assert!((p.value() - mean(&|x| f64::from(x == m))).abs() < 1e-14, "{context} m={m}");
                 }
             }
         }
@@ -110,5 +139,47 @@ fn error_bounds_hold_where_digits_could_be_lost() {
         let error = (tau.ln_complement() - exact.ln()).abs();
         let oracle = 4.0 * f64::EPSILON * exact.ln().abs();
         assert!(error <= tau.complement_relative_error_bound() + oracle, "K={negatives}: {error:e}");
+    }
+}
+
+#[test]
+fn the_law_keeps_its_tails() {
+    // Binomial(K, 1/10): both ends, and all of it summing to 1.
+    let ten = ClassPrior::uniform(10).unwrap();
+    for negatives in [31u64, 300, 700, 20_000] {
+        let law = collision::law(&ten, WITH, k(negatives)).unwrap();
+        let ends = [(0, 0.9f64.log10()), (negatives as usize, -1.0)];
+        for (m, log10_of_one) in ends {
+            let (mantissa, exponent) = law[m].mantissa_exponent();
+            let log10 = negatives as f64 * log10_of_one;
+            let off = mantissa.log10() + exponent as f64 - log10;
+            assert!(off.abs() < 1e-15 * log10.abs() + 1e-13, "K={negatives} m={m}: {mantissa}e{exponent}");
+        }
+        let total: f64 = law.iter().map(|p| p.value()).sum();
+        assert!((total - 1.0).abs() < 1e-13, "{total}");
+    }
+    // mpmath 1.3, 60 digits: binomial(700, m) 0.1^m 0.9^(700−m).
+    let law = collision::law(&ten, WITH, k(700)).unwrap();
+    for (m, mantissa, exponent) in LAW_OF_700 {
+        let (found, place) = law[m].mantissa_exponent();
+        let ratio = found / mantissa * 10f64.powi((place - exponent) as i32);
+        assert!((ratio - 1.0).abs() < 1e-13, "{m}: {found}e{place}");
+    }
+    // Without replacement: 500 of each of two classes, K = 400.
+    let law = collision::law(&ClassPrior::from_counts(vec![500; 2]).unwrap(), WITHOUT, k(400)).unwrap();
+    for (m, mantissa, exponent) in LAW_OF_400_OF_1000 {
+        let (found, place) = law[m].mantissa_exponent();
+        let ratio = found / mantissa * 10f64.powi((place - exponent) as i32);
+        assert!((ratio - 1.0).abs() < 1e-13, "{m}: {found}e{place}");
+    }
+}
+
+#[test]
+fn logarithm_of_very_many_collisions() {
+    // ∫ e^{−s} (1 − φ(s))/s ds with φ(s) = (1 − p + p e^{−s})^K, 40 digits (mpmath 1.3).
+    for (classes, negatives, expected) in MANY {
+        let prior = ClassPrior::uniform(classes).unwrap();
+        let found = collision::expected_ln1p(&prior, WITH, k(negatives)).unwrap();
+        assert!((found / expected - 1.0).abs() < 1e-14, "C={classes} K={negatives}: {found}, not {expected}");
     }
 }

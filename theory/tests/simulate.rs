@@ -91,7 +91,7 @@ fn collisions_of_many_draws_have_their_law() {
     let (mut chi_square, mut cells, mut observed, mut expected) = (0.0, 0, 0.0, 0.0);
     for (count, p) in histogram.iter().zip(&law) {
         observed += *count as f64;
-        expected += p * SAMPLES as f64;
+        expected += p.value() * SAMPLES as f64;
         if expected > 20.0 {
             chi_square += (observed - expected) * (observed - expected) / expected;
             (cells, observed, expected) = (cells + 1, 0.0, 0.0);

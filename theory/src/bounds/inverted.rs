@@ -98,7 +98,7 @@ impl Phi {
     fn new(losses: &LossComponents) -> Result<Self, Outcome> {
         let prior = uniform_prior(losses)?;
         let negatives = losses.num_draws.negatives();
-        let law = collision::law(&prior, losses.sampling, negatives)?;
+        let law = collision::window(&prior, losses.sampling, negatives)?;
         let classes = losses.num_classes;
         let own = prior.counts().map_or(1, |counts| counts[0]);
         let shown = |m: u64| {
@@ -110,12 +110,11 @@ impl Phi {
             // C = 2 and no other negative: 0 · (−∞) is "nothing can be shown".
             if others == 0 { 0.0 } else { -ln_missing.exp_m1() }
         };
-        let terms = law.iter().enumerate().filter(|(_, p)| **p > 0.0);
-        let term = |(m, &p): (usize, &f64)| {
-            let (m, q) = (m as f64, shown(m as u64));
+        let term = |(m, p): (u64, f64)| {
+            let (m, q) = (m as f64, shown(m));
             Term { p, ln_m: m.ln(), hidden: (1.0 - q) * m.ln_1p(), q }
         };
-        Ok(Self(terms.map(term).collect()))
+        Ok(Self(law.into_iter().map(term).collect()))
     }
 
     fn at(&self, supervised: f64) -> f64 {

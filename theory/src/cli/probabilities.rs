@@ -68,6 +68,12 @@ fn shown(p: Probability) -> Cell {
     decimal(p.to_decimal(digits as usize))
 }
 
+/// p as a float, or where it is below the range of floats in decimal.
+fn of_any_size(p: Probability) -> String {
+    let value = p.value();
+    if value > 1e-300 || p == Probability::ZERO { format!("{value:?}") } else { p.to_decimal(15) }
+}
+
 fn float(value: f64) -> Cell {
     decimal(format!("{value:?}"))
 }
@@ -364,7 +370,7 @@ pub(super) fn collision(args: &CollisionArgs, interrupt: &Interrupt) -> Result<(
         row.extend([tau.ln(), tau.ln_complement(), cost].map(float));
         if single && k <= MAX_SHOWN_LAW {
             let law = collision::law(&prior, sampling, negatives)?;
-            row.push(Cell::List(law.iter().map(|p| format!("{p:?}")).collect()));
+            row.push(Cell::List(law.into_iter().map(of_any_size).collect()));
         }
         Ok(row)
     };

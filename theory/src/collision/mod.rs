@@ -12,8 +12,11 @@
 //! Source: Arora et al. (ICML 2019); theory of both samplings derived from the definition.
 
 mod batch_law;
+mod class_law;
 
 pub use batch_law::{AnchorLaw, BatchLaw, ExpectedLogs};
+
+use class_law::{ClassLaw, Sum};
 
 use crate::coverage;
 use crate::error::{Error, Result};
@@ -100,7 +103,7 @@ pub(crate) fn ln_no_collision(
 }
 
 /// K above which the whole law is refused: it has K + 1 entries.
-const MAX_LAW: u64 = 10_000_000;
+const MAX_LAW: u64 = 1_000_000;
 /// K above which a sum over the law is refused: its window has some 20 √K entries.
 const MAX_WINDOW: u64 = 1_000_000_000_000;
 
@@ -111,33 +114,61 @@ fn check_size(num_negatives: NumNegatives, limit: u64) -> Result<()> {
     Ok(())
 }
 
-/// The law of Col: `law[m]` = P(Col = m) for m = 0, …, K, averaged over the anchor's class.
+/// The law of Col: entry m is P(Col = m) for m = 0, …, K, averaged over the anchor's class.
+///
+/// The tails are those of the law itself, however small (ten classes, K = 700: P(Col = 700) = 1e-700). Relative error
+/// of each entry below 1e-13.
 ///
 /// # Errors
-/// As for [`probability()`]; K above 10⁷.
+/// As for [`probability()`]; K above 10⁶.
 ///
 /// # Examples
 /// ```
 /// use theory::{ClassPrior, NumNegatives, Sampling, collision};
-/// let law = collision::law(&ClassPrior::uniform(2)?, Sampling::WithReplacement, NumNegatives::new(2)?)?;
-/// assert!((law[1] - 0.5).abs() < 1e-15);
+/// let k = NumNegatives::new(700)?;
+/// let law = collision::law(&ClassPrior::uniform(10)?, Sampling::WithReplacement, k)?;
+/// assert_eq!(law[700].to_decimal(3), "1.00e-700");
 /// # Ok::<(), theory::Error>(())
 /// ```
-pub fn law(prior: &ClassPrior, sampling: Sampling, num_negatives: NumNegatives) -> Result<Vec<f64>> {
+pub fn law(prior: &ClassPrior, sampling: Sampling, num_negatives: NumNegatives) -> Result<Vec<Probability>> {
     sampling.check(prior, num_negatives.draws())?;
     check_size(num_negatives, MAX_LAW)?;
-    let mut law = vec![0.0; num_negatives.get() as usize + 1];
+    let mut law = vec![(0.0, 0); num_negatives.get() as usize + 1];
     for group in prior.groups() {
         let weight = group.probability * group.multiplicity as f64;
-        class_law(prior, group, sampling, num_negatives).for_each(|m, p| law[m as usize] += weight * p);
+        ClassLaw::new(prior, group, sampling, num_negatives).for_all(|m, mantissa, exponent| {
+            let entry = &mut law[m as usize];
+            *entry = class_law::add(*entry, (weight * mantissa, exponent));
+        });
     }
-    Ok(law)
+    Ok(law
+        .into_iter()
+        .map(|(mantissa, exponent)| Probability::from_parts(mantissa, exponent, 1e-13))
+        .collect())
+}
+
+/// P(Col = m) for the m that matter, in order: all but 1e-18 of the law, of classes of equal size.
+///
+/// # Errors
+/// As for [`expected_ln1p`].
+pub(crate) fn window(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_negatives: NumNegatives,
+) -> Result<Vec<(u64, f64)>> {
+    sampling.check(prior, num_negatives.draws())?;
+    check_size(num_negatives, MAX_WINDOW)?;
+    let mut window = Vec::new();
+    if let [group] = prior.groups() {
+        ClassLaw::new(prior, group, sampling, num_negatives).for_each(|m, p| window.push((m, p)));
+    }
+    Ok(window)
 }
 
 /// E ln(1+Col): the price of collisions in both bounds, in nats.
 ///
-/// A sum of positive terms over the window of the law that holds all but 1e-18 of it; its some 20 √K recurrence steps
-/// leave a relative error below 1e-14 for K up to 1e6 and below 1e-13 up to 1e9.
+/// A sum of positive terms over the window of the law that holds all but 1e-18 of it, some 20 √K of them. Relative error
+/// below 1e-14 for every K.
 ///
 /// # Errors
 /// As for [`probability()`]; K above 10¹².
@@ -167,93 +198,9 @@ pub(crate) fn expectation(
     sampling.check(prior, num_negatives.draws())?;
     check_size(num_negatives, MAX_WINDOW)?;
     let of_group = |group: &Group| {
-        let mut sum = 0.0;
-        class_law(prior, group, sampling, num_negatives).for_each(|m, p| sum += p * of_collisions(m));
-        group.probability * group.multiplicity as f64 * sum
+        let mut sum = Sum::default();
+        ClassLaw::new(prior, group, sampling, num_negatives).for_each(|m, p| sum.add(p * of_collisions(m)));
+        group.probability * group.multiplicity as f64 * sum.value()
     };
     Ok(prior.groups().iter().map(of_group).sum())
-}
-
-/// The law of Col given the class, as the ratio of neighbouring probabilities.
-struct ClassLaw {
-    lowest: u64,
-    highest: u64,
-    mode: u64,
-    odds: Odds,
-}
-
-enum Odds {
-    /// Binomial(K, p): P(m+1)/P(m) = (K−m)/(m+1) · p/(1−p).
-    Binomial { draws: u64, odds: f64 },
-    /// `same` marked of `others` items, `draws` drawn: (same−m)(draws−m) / ((m+1)(others−same−draws+m+1)).
-    Hypergeometric { draws: u64, same: u64, others: u64 },
-}
-
-fn class_law(prior: &ClassPrior, group: &Group, sampling: Sampling, num_negatives: NumNegatives) -> ClassLaw {
-    let k = num_negatives.get();
-    match (sampling, prior.population(), group.count) {
-        (Sampling::WithoutReplacement, Some(total), Some(own)) => {
-            let (others, same) = (total - 1, own - 1);
-            let lowest = k.saturating_sub(others - same);
-            let highest = same.min(k);
-            let mode = ((k + 1) as f64 * (same + 1) as f64 / (others + 2) as f64) as u64;
-            let odds = Odds::Hypergeometric { draws: k, same, others };
-            ClassLaw { lowest, highest, mode: mode.clamp(lowest, highest), odds }
-        }
-        _ if group.probability >= 1.0 => {
-            ClassLaw { lowest: k, highest: k, mode: k, odds: Odds::Binomial { draws: k, odds: 1.0 } }
-        }
-        _ => {
-            let p = group.probability;
-            let mode = (((k + 1) as f64 * p) as u64).min(k);
-            ClassLaw {
-                lowest: 0,
-                highest: k,
-                mode,
-                odds: Odds::Binomial { draws: k, odds: p / group.others },
-            }
-        }
-    }
-}
-
-impl ClassLaw {
-    fn ratio(&self, m: u64) -> f64 {
-        match self.odds {
-            Odds::Binomial { draws, odds } => (draws - m) as f64 / (m + 1) as f64 * odds,
-            Odds::Hypergeometric { draws, same, others } => {
-                let rest = (others + m + 1) - same - draws;
-                ((same - m) as f64 / (m + 1) as f64) * ((draws - m) as f64 / rest as f64)
-            }
-        }
-    }
-
-    /// Calls `visit(m, P(m))` over the window that matters; the weights are normalised by their own sum.
-    fn for_each(&self, mut visit: impl FnMut(u64, f64)) {
-        const NEGLIGIBLE: f64 = 1e-25;
-        let mut above = vec![1.0];
-        for m in self.mode..self.highest {
-            let next = above[above.len() - 1] * self.ratio(m);
-            if next < NEGLIGIBLE {
-                break;
-            }
-            above.push(next);
-        }
-        let mut below = Vec::new();
-        let mut weight = 1.0;
-        for m in (self.lowest..self.mode).rev() {
-            weight /= self.ratio(m);
-            if weight < NEGLIGIBLE {
-                break;
-            }
-            below.push(weight);
-        }
-        // Smallest first on both sides.
-        let total: f64 = above.iter().rev().sum::<f64>() + below.iter().rev().sum::<f64>();
-        for (i, w) in below.iter().enumerate().rev() {
-            visit(self.mode - 1 - i as u64, w / total);
-        }
-        for (i, w) in above.iter().enumerate() {
-            visit(self.mode + i as u64, w / total);
-        }
-    }
 }

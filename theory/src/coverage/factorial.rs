@@ -41,7 +41,7 @@ pub(crate) fn stirling(n: f64) -> f64 {
 }
 
 /// ln n! and a bound of its absolute error.
-pub(super) fn ln_factorial(n: f64) -> (Dd, f64) {
+pub(crate) fn ln_factorial(n: f64) -> (Dd, f64) {
     if n < 2.0 {
         return (Dd::ZERO, 0.0);
     }
