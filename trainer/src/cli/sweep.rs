@@ -5,7 +5,7 @@ use super::print;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use theory::interrupt::Interrupt;
 use theory::report::{Cell, Format, Table};
 use theory::terminal;
@@ -112,13 +112,18 @@ pub(super) fn show(done: &Collected, progress: &Progress, start: std::time::Inst
         print_tables(report)?;
         if let Some(page) = &report.page {
             let time = start.elapsed().as_secs_f64();
-            progress.line(&format!("{time:.0} s in all; report: {}", page.display()));
+            progress.line(&format!("{time:.0} s in all; {}", where_it_is(page)));
         }
     }
     match failures {
         Some(failures) => bail!(failures),
         None => Ok(()),
     }
+}
+
+/// Where the page of a report is, and its figure.
+fn where_it_is(page: &Path) -> String {
+    format!("report: {}, figure: {}", page.display(), page.with_file_name("bounds.svg").display())
 }
 
 fn print_tables(report: &Report) -> Result<()> {
@@ -204,7 +209,7 @@ pub(super) fn collect(args: &CollectArgs) -> Result<()> {
             print(&format!("{}\n", table.to_text(Format::Table)))?;
         }
         if let Some(page) = &report.page {
-            print(&format!("report: {}\n", page.display()))?;
+            print(&format!("{}\n", where_it_is(page)))?;
         }
     }
     print(&format!("{}\n", done.summary()))

@@ -7,8 +7,9 @@ use super::{Config, Grid};
 use crate::error::{Error, Result};
 use std::path::Path;
 
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("digits", include_str!("../../../presets/digits.toml")),
+    ("folder", include_str!("../../../presets/folder.toml")),
     ("fashion-mnist", include_str!("../../../presets/fashion-mnist.toml")),
     ("cifar10", include_str!("../../../presets/cifar10.toml")),
     ("cifar100", include_str!("../../../presets/cifar100.toml")),
