@@ -366,6 +366,10 @@ fn the_command_refuses_bad_arguments_with_code_2() {
         assert_eq!((code, stdout.as_str()), (2, ""), "{more:?}");
         assert!(stderr.contains(word) && stderr.lines().count() == 1, "{more:?}: {stderr}");
     }
+    let near_one = ["--classes", "10", "--draws", "20,60", "--samples", "600", "--method", "rare"];
+    let (code, stdout, stderr) = run(&near_one);
+    assert_eq!((code, stdout.as_str(), stderr.lines().count()), (2, "", 1), "{stderr}");
+    assert!(stderr.contains("too near 1 at 60 draws") && stderr.contains("--method plain"), "{stderr}");
     let (code, _, stderr) = run(&["--classes", "10", "--draws", "0", "--samples", "5"]);
     assert!(code == 2 && stderr.contains("at least 1, got 0"), "{stderr}");
     // Before the first sample: what would take hours of sampling is refused at once for what is wrong elsewhere.

@@ -5,6 +5,7 @@
 
 mod csv_file;
 mod group;
+mod json;
 mod official;
 mod row;
 mod schema;

@@ -8,6 +8,7 @@
 //!
 //! These names are read in such files alone: a `losses.csv` with a column `SimCLR_loss` has no `info_nce`.
 
+use super::json::Unrepeated;
 use super::{Estimate, LossComponents, Quantity};
 use crate::error::{Error, Place, Result};
 use crate::files;
@@ -87,7 +88,8 @@ pub fn read_official(path: &Path, settings: &OfficialSettings) -> Result<LossCom
 pub fn read_official_from(text: &str, name: &str, settings: &OfficialSettings) -> Result<LossComponents> {
     let place =
         |line, column: Option<&str>| Place { file: name.into(), line, column: column.map(Into::into) };
-    let value: Value = serde_json::from_str(text)
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let Unrepeated(value) = serde_json::from_str(text)
         .map_err(|e| Error::data(place(Some(e.line() as u64), None), format!("no JSON: {e}")))?;
     let object = object(&value).ok_or_else(|| Error::data(place(None, None), "no JSON object of numbers"))?;
     let prior = &settings.prior;
@@ -237,12 +239,28 @@ mod tests {
             (r#"{"SimCLR_loss": 2.0, "assumption_value": 0.5}"#, "gap = 0.5 is not a number of at most 0"),
             ("{\"SimCLR_loss\": 2.0,\n\"sup_loss\": NaN}", "bounds.json, line 2: no JSON"),
             ("[1]", "no JSON object"),
+            (
+                "{\"SimCLR_loss\": 2.0,\n\"SimCLR_loss\": 3.0}",
+                "bounds.json, line 2: no JSON: the key 'SimCLR_loss' is there twice",
+            ),
+            (
+                r#"{"training-validation": {"sup_loss": 1, "sup_loss": 1}}"#,
+                "the key 'sup_loss' is there twice",
+            ),
         ] {
             let message = read(text).unwrap_err().to_string();
             assert!(message.contains(words) && message.starts_with("bounds.json"), "{text}: {message}");
         }
         let few = settings(ClassPrior::from_counts(vec![3; 10]).unwrap());
         assert!(read_official_from(PRINTED, "bounds.json", &few).is_err(), "32 of 30 samples");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_it() {
+        let settings = settings(ClassPrior::uniform(10).unwrap());
+        let marked = format!("\u{feff}{PRINTED}");
+        let row = |text| read_official_from(text, "bounds.json", &settings).unwrap();
+        assert_eq!(row(&marked), row(PRINTED));
     }
 
     #[test]
