@@ -5,10 +5,9 @@
 //!   larger for positives that are far apart.
 //!
 //! The widely used implementation (`raminnakhli/Decoupled-Contrastive-Learning`) sums the two directions: twice the
-//! mean over anchors. Its weight is 2 − softmax, without the paper's mean, hence nearly 2 for every sample of a large
-//! batch; the paper's is taken here. Gradients flow through the weight there and here. It also masks by adding −103 to
-//! a logit, so that at t = 0.01, where an anchor's logit with itself is 100, the anchor takes part in its own
-//! denominator; a mask here is −∞.
+//! mean over anchors. Its weight is the one above, 2 − n·softmax, and gradients flow through it there and here; lightly has
+//! the same weight and detaches it. That implementation also masks by adding −103 to a logit, so that at t = 0.01, where
+//! an anchor's logit with itself is 100, the anchor takes part in its own denominator; a mask here is −∞.
 
 use super::logits::{Logits, Weights, log_sum_exp};
 use crate::error::Result;

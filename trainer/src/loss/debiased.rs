@@ -9,8 +9,7 @@
 //! N e^{−1/t} is the least that N negatives can sum to. Computed as ln(1 + g e^{−s⁺/t}) with the logarithm of g: at t =
 //! 0.01 the terms reach e¹⁰⁰, which f32 does not hold.
 //!
-//! The authors' code (`chingyaoc/DCL`) has this formula; its branch without debiasing leaves out the sum over
-//! negatives, and is not followed: τ⁺ = 0 is NT-Xent here.
+//! The authors' code (`chingyaoc/DCL`) has this formula, and NT-Xent where nothing is debiased, as τ⁺ = 0 here.
 
 use super::logits::{Logits, Weights, log_sum_exp, softplus};
 use crate::error::Result;
