@@ -120,7 +120,8 @@ impl TorchArgs {
         let split = data::load(&config.data(folder))?;
         split.check()?;
         let model = Model { architecture: config.encoder, options: weights.options(config.stem_padding) };
-        let network = Network::new(model, split.train.kind(), config.seed, session.device)?;
+        let input = config.augmentation.input(split.train.kind());
+        let network = Network::new(model, input, config.seed, session.device)?;
         weights.load(&network)?;
         self.warn(config.stem_padding);
         if !quiet {

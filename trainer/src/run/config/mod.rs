@@ -311,7 +311,7 @@ impl Config {
         };
         let options = Options { head, stem_padding: self.stem_padding, ..Options::default() };
         let model = Model { architecture: self.encoder, options };
-        let network = Network::new(model, samples.kind(), self.seed, device)?;
+        let network = Network::new(model, self.augmentation.input(samples.kind()), self.seed, device)?;
         match self.micro_batch {
             Some(most) if network.parameters().table().is_some() => {
                 let name = self.encoder.name();
