@@ -143,6 +143,10 @@ fn cifar_as_folders_a_list_and_shards_trains_to_the_same_bits_as_the_published_f
     assert!(mixed == train("shards", "shards"), "tar files");
     assert!(mixed == train("shards", "shards images.cache=false"), "tar files, decoded batch by batch");
     assert!(ordered == train("folders", "folder images.cache=false"), "folders, decoded batch by batch");
+    let (shards, counts) = (path(at, "shards"), path(at, "counts.txt"));
+    let told = succeeds(&["counts", "--data", &shards, "--out", &counts]);
+    assert!(told.contains("200 samples of 10 classes, 20 to 20 a class"), "{told}");
+    assert_eq!(std::fs::read_to_string(&counts).unwrap(), "20\n".repeat(10));
     let buffered = train("shards", "shards images.shuffle_buffer=20");
     assert!(mixed != buffered, "an order of its own");
     assert!(ordered != mixed, "another order is another training");
@@ -262,9 +266,16 @@ fn images_without_classes_are_measured_without_what_compares_them() {
     for name in ["info_nce", "nt_xent", "alignment", "uniformity", "effective_rank"] {
         assert!(measured(name), "{name}: {losses}");
     }
-    for name in
-        ["class_counts", "coverage", "collision_exact", "full_sup_loss", "gap", "mean_accuracy", "knn_k"]
-    {
+    for name in [
+        "class_counts",
+        "imbalance",
+        "coverage",
+        "collision_exact",
+        "full_sup_loss",
+        "gap",
+        "mean_accuracy",
+        "knn_k",
+    ] {
         assert!(!measured(name), "{name}: {losses}");
     }
     assert!(!place.path().join("run/collision.csv").exists());

@@ -145,7 +145,7 @@ impl LossComponents {
 
     /// Leaves only what samples without classes have, where all were measured as being of one.
     pub fn forget_classes(&mut self) {
-        (self.class_counts, self.class_sup_loss) = (None, None);
+        (self.class_counts, self.class_sup_loss, self.run.imbalance) = (None, None, None);
         self.measures.retain(|quantity, _| quantity.needs_no_classes());
         self.paired.clear();
     }
