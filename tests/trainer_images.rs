@@ -81,7 +81,7 @@ fn record(number: usize, class: usize) -> Vec<u8> {
 }
 
 #[test]
-fn cifar_as_folders_and_as_a_list_trains_to_the_same_bits_as_the_published_files() {
+fn cifar_as_folders_a_list_and_shards_trains_to_the_same_bits_as_the_published_files() {
     let place = tempfile::tempdir().unwrap();
     let at = place.path();
     const NAMES: [&str; 10] =
@@ -113,10 +113,24 @@ fn cifar_as_folders_and_as_a_list_trains_to_the_same_bits_as_the_published_files
         }
     }
     put(at.join("list/labels.csv"), list.as_bytes());
+    for (part, images) in [("train/0", &mixed[..70]), ("train/1", &mixed[70..]), ("val/0", &test)] {
+        let mut tar = tar::Builder::new(Vec::new());
+        for &(class, number) in images {
+            let png = hostile::file(pixels(number, class), image::ImageFormat::Png);
+            for (suffix, bytes) in [("png", &png[..]), ("cls", class.to_string().as_bytes())] {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(bytes.len() as u64);
+                tar.append_data(&mut header, format!("{number:05}.{suffix}"), bytes).unwrap();
+            }
+        }
+        put(at.join(format!("shards/{part}.tar")), &tar.into_inner().unwrap());
+    }
     let train = |data: &str, dataset: &str| {
-        let (data, out) = (path(at, data), path(at, &format!("run-{data}")));
+        let (data, out) = (path(at, data), path(at, &format!("run-{}", dataset.replace(' ', "-") + data)));
+        let (dataset, more) = dataset.split_once(' ').unwrap_or((dataset, "seed=7"));
         let dataset = format!("dataset={dataset}");
-        let mut args = vec!["train", "--preset", "cifar10-quick", "--data", &data, "--out", &out];
+        let mut args =
+            vec!["train", "--preset", "cifar10-quick", "--data", &data, "--out", &out, "--set", more];
         for setting in [&dataset, "epochs=1", "warmup_epochs=0", "train_samples=160", "batch_size=40"] {
             args.extend(["--set", setting]);
         }
@@ -126,6 +140,15 @@ fn cifar_as_folders_and_as_a_list_trains_to_the_same_bits_as_the_published_files
     let (ordered, mixed) = (train("ordered", "cifar10"), train("mixed", "cifar10"));
     assert!(ordered == train("folders", "folder"), "folders");
     assert!(mixed == train("list", "folder"), "a list");
+    assert!(mixed == train("shards", "shards"), "tar files");
+    assert!(mixed == train("shards", "shards images.cache=false"), "tar files, decoded batch by batch");
+    assert!(ordered == train("folders", "folder images.cache=false"), "folders, decoded batch by batch");
+    let (shards, counts) = (path(at, "shards"), path(at, "counts.txt"));
+    let told = succeeds(&["counts", "--data", &shards, "--out", &counts]);
+    assert!(told.contains("200 samples of 10 classes, 20 to 20 a class"), "{told}");
+    assert_eq!(std::fs::read_to_string(&counts).unwrap(), "20\n".repeat(10));
+    let buffered = train("shards", "shards images.shuffle_buffer=20");
+    assert!(mixed != buffered, "an order of its own");
     assert!(ordered != mixed, "another order is another training");
 }
 
@@ -265,7 +288,7 @@ fn where_the_folder_cannot_be_written_the_images_are_kept_elsewhere_or_nowhere()
 }
 
 #[test]
-fn images_without_classes_are_trained_on_and_not_measured() {
+fn images_without_classes_are_measured_without_what_compares_them() {
     let place = tempfile::tempdir().unwrap();
     for i in 0..40 {
         put(
@@ -275,10 +298,53 @@ fn images_without_classes_are_trained_on_and_not_measured() {
     }
     let (data, out) = (path(place.path(), "data"), path(place.path(), "run"));
     let images = ["--set", "dataset=folder", "--set", "images.colour=grey", "--set", "batch_size=8"];
-    succeeds(&[&["train", "--data", &data, "--out", &out][..], &QUICK, &images].concat());
-    let (code, stderr) = run(&["measure", "--run", &out, "--draws", "2"]);
-    assert!(
-        code == 2 && stderr.contains("have no classes") && stderr.lines().count() == 1,
-        "{code}: {stderr}"
-    );
+    let train = [&["train", "--data", &data, "--out", &out][..], &QUICK, &images].concat();
+    succeeds(&train);
+    succeeds(&["measure", "--run", &out, "--draws", "2,4", "--quiet"]);
+    let losses = std::fs::read_to_string(place.path().join("run/losses.csv")).unwrap();
+    let mut lines = losses.lines();
+    let columns: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 2, "{losses}");
+    let measured = |name: &str| {
+        columns
+            .iter()
+            .position(|column| *column == name)
+            .is_some_and(|at| rows.iter().all(|row| !row[at].is_empty()))
+    };
+    for name in ["info_nce", "nt_xent", "alignment", "uniformity", "effective_rank"] {
+        assert!(measured(name), "{name}: {losses}");
+    }
+    for name in [
+        "class_counts",
+        "imbalance",
+        "coverage",
+        "collision_exact",
+        "full_sup_loss",
+        "gap",
+        "mean_accuracy",
+        "knn_k",
+    ] {
+        assert!(!measured(name), "{name}: {losses}");
+    }
+    assert!(!place.path().join("run/collision.csv").exists());
+    // What is computed from such a row says what it lacks.
+    let rows = theory::losses::read(&place.path().join("run/losses.csv")).unwrap();
+    for bound in theory::bounds::all() {
+        assert!(bound.lower_bound(&rows[0]).value().is_none(), "{}", bound.key());
+    }
+    // A sweep ends with a report; what trains on classes is refused.
+    let plan = "preset = \"digits\"\ndataset = \"folder\"\nepochs = 1\nwarmup_epochs = 0\nmean_views = 2\n\
+                passes = 1\nbatch_size = 4\n[images]\ncolour = \"grey\"\n[grid]\nseed = [1, 2]\n";
+    put(place.path().join("plan.toml"), plan.as_bytes());
+    let (plan, sweep) = (path(place.path(), "plan.toml"), path(place.path(), "sweep"));
+    succeeds(&["sweep", &plan, "--data", &data, "--out", &sweep]);
+    succeeds(&["collect", &sweep]);
+    assert!(place.path().join("sweep/report.html").is_file());
+    let other = path(place.path(), "other");
+    let supervised = [&["train", "--data", &data, "--out", &other][..], &QUICK, &images];
+    for setting in ["objective=cross-entropy", "monitor.every=1"] {
+        let (code, stderr) = run(&[&supervised.concat()[..], &["--set", setting]].concat());
+        assert!(code == 2 && stderr.contains("the samples have none"), "{code}: {stderr}");
+    }
 }

@@ -16,6 +16,7 @@
 use crate::error::{Error, Place, Result};
 use crate::files;
 use crate::npy::Npy;
+use crate::{ClassPrior, coverage};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,32 @@ impl ClassCounts {
     /// Samples in all.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// The file that `--counts` reads: a number a line.
+    pub fn to_text(&self) -> String {
+        self.counts.iter().map(|count| format!("{count}\n")).collect()
+    }
+
+    /// What was counted, on one line, with the expected number of draws until all classes are seen.
+    ///
+    /// # Errors
+    /// A class without a sample.
+    pub fn summary(&self) -> Result<String> {
+        let prior = ClassPrior::from_counts(self.counts.clone())?;
+        let expected = coverage::expected_draws(&prior);
+        let least = self.counts.iter().min().copied().unwrap_or_default();
+        let most = self.counts.iter().max().copied().unwrap_or_default();
+        let passed_over = match self.passed_over {
+            0 => String::new(),
+            others => format!("; passed over: {others}"),
+        };
+        Ok(format!(
+            "{}: {} samples of {} classes, {least} to {most} a class{passed_over}; all classes are seen after {expected:.2} draws on average",
+            self.place.display(),
+            self.total(),
+            self.counts.len(),
+        ))
     }
 }
 

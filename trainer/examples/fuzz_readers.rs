@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trainer::data::cifar::{self, Classes, LAYOUTS, Records};
-use trainer::data::{Images, ag_news, idx};
+use trainer::data::{Images, ag_news, idx, own};
 use trainer::model::torch;
 
 /// Virtual memory that the process may have taken at most; the largest valid input has 26 kB.
@@ -180,6 +180,18 @@ fn readers() -> Vec<Reader> {
         }),
         reader("CIFAR-100, python archive", vec![python_archive()], true, |bytes| {
             archive_verdict(bytes, 3, Classes::Fine)
+        }),
+        reader("shards (archive)", vec![shard()], false, |bytes| {
+            let found = own::index_of_tar(std::io::Cursor::new(bytes), bytes.len() as u64);
+            let is_within = |sample: &own::Sample| sample.offset + sample.length <= bytes.len() as u64;
+            match found.left_out.total {
+                0 => Ok(!found.samples.is_empty() && found.samples.iter().all(is_within)),
+                _ if !found.samples.iter().all(is_within) => Ok(false),
+                _ => {
+                    let (_, reason) = &found.left_out.first[0];
+                    Err(trainer::Error::data(place(), reason.clone()))
+                }
+            }
         }),
         reader("AG News", articles(), false, |bytes| {
             let articles = ag_news::parse(bytes, place())?;
@@ -375,6 +387,22 @@ fn tar(entries: &[(String, Vec<u8>)]) -> Valid {
         offset += 512 + bytes.len().next_multiple_of(512);
     }
     Valid { bytes: builder.into_inner().expect("a vector takes everything"), structure }
+}
+
+/// Two samples of a shard, one with a name too long for a header.
+fn shard() -> Valid {
+    let long = format!("{}2.cls", "deep/".repeat(24));
+    let entry = |name: &str, bytes: &[u8]| (name.to_string(), bytes.to_vec());
+    let png = b"\x89PNG\r\n\x1a\n not looked at";
+    let mut valid = tar(&[
+        entry("1.png", png),
+        entry("1.cls", b"3"),
+        entry(&long.replace("cls", "png"), png),
+        entry(&long, b"4"),
+    ]);
+    // Before the headers of the last two stand a header and a block with the name.
+    valid.structure = [0, 2, 4, 5, 6, 8, 9, 10].map(|block| block * 512..(block + 1) * 512).into();
+    valid
 }
 
 fn binary_archive() -> Valid {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use theory::class_counts::ClassCounts;
-use theory::{ClassPrior, coverage, files, terminal};
+use theory::{files, terminal};
 
 #[derive(Args)]
 pub(super) struct CountsArgs {
@@ -22,27 +22,14 @@ pub(super) struct CountsArgs {
 
 pub(super) fn counts(args: &CountsArgs) -> Result<()> {
     let found = ClassCounts::of(&args.source)?;
-    let prior = ClassPrior::from_counts(found.counts.clone())?;
-    let text: String = found.counts.iter().map(|count| format!("{count}\n")).collect();
+    let summary = found.summary()?;
     match &args.out {
-        Some(path) => files::write_atomically(path, text.as_bytes())?,
-        None => super::print(&text)?,
+        Some(path) => files::write_atomically(path, found.to_text().as_bytes())?,
+        None => super::print(&found.to_text())?,
     }
     if !args.quiet {
         // Not on standard output, which may be the file.
-        let expected = coverage::expected_draws(&prior);
-        let least = found.counts.iter().min().copied().unwrap_or_default();
-        let most = found.counts.iter().max().copied().unwrap_or_default();
-        let passed_over = match found.passed_over {
-            0 => String::new(),
-            others => format!("; passed over: {others}"),
-        };
-        terminal::say(&format!(
-            "{}: {} samples of {} classes, {least} to {most} a class{passed_over}; all classes are seen after {expected:.2} draws on average",
-            found.place.display(),
-            found.total(),
-            found.counts.len(),
-        ));
+        terminal::say(&summary);
     }
     Ok(())
 }

@@ -143,6 +143,13 @@ impl LossComponents {
         Ok(())
     }
 
+    /// Leaves only what samples without classes have, where all were measured as being of one.
+    pub fn forget_classes(&mut self) {
+        (self.class_counts, self.class_sup_loss, self.run.imbalance) = (None, None, None);
+        self.measures.retain(|quantity, _| quantity.needs_no_classes());
+        self.paired.clear();
+    }
+
     /// The prior of the evaluated set, from `class_counts`.
     pub fn prior(&self) -> Option<ClassPrior> {
         self.class_counts.as_ref().and_then(|counts| ClassPrior::from_counts(counts.clone()).ok())

@@ -364,6 +364,14 @@ impl Quantity {
         Self::ALL.iter().copied().find(|quantity| quantity.name() == name)
     }
 
+    /// Whether it is known of samples without classes.
+    pub fn needs_no_classes(self) -> bool {
+        matches!(
+            self,
+            Self::InfoNce | Self::NtXent | Self::Alignment | Self::Uniformity | Self::EffectiveRank
+        )
+    }
+
     /// Checks that a value is one that the quantity can have.
     ///
     /// # Errors

@@ -160,6 +160,13 @@ impl<'a> Views<'a> {
         self.samples.is_empty()
     }
 
+    /// Says that views of these samples are wanted next: images that are decoded when they are needed are now.
+    pub fn expect(&self, indices: &[usize]) {
+        if let Samples::Images(images) = self.samples {
+            images.expect(indices);
+        }
+    }
+
     /// `count` views of these samples: view 1 of every sample, then view 2, ….
     ///
     /// # Errors
@@ -170,12 +177,10 @@ impl<'a> Views<'a> {
                 let size = images.pixels_per_image();
                 let (side, mut pixels) =
                     (images.shape()[0], Vec::with_capacity(count * indices.len() * size));
-                let mut image = Vec::with_capacity(size);
+                let units = images.units(indices)?;
                 for _ in 0..count {
-                    for &index in indices {
-                        image.clear();
-                        images.push_unit(index, &mut image);
-                        augmentation.view(&image, side, &mut draw.rng, &mut pixels);
+                    for image in units.chunks_exact(size) {
+                        augmentation.view(image, side, &mut draw.rng, &mut pixels);
                     }
                 }
                 self.images(pixels, count * indices.len(), images.shape())
@@ -189,11 +194,20 @@ impl<'a> Views<'a> {
                         augment.apply(store, &Tensor::new(&rows[..], &self.device)?)?
                     }
                     None => {
-                        let counter = &draw.counter;
-                        let views =
-                            simclr::augment_batch(sampler, images.store(), &rows, counter, count as u32)?;
+                        let (counter, count) = (&draw.counter, count as u32);
+                        let views = match images.is_streamed() {
+                            true => {
+                                let pixels = images.pixels(indices)?;
+                                simclr::augment_decoded(sampler, &pixels, &rows, counter, count)?
+                            }
+                            false => simclr::augment_batch(sampler, images.store(), &rows, counter, count)?,
+                        };
                         let size = sampler.size();
-                        Tensor::from_vec(views, (count * rows.len(), size, size, shape[2]), &self.device)?
+                        Tensor::from_vec(
+                            views,
+                            (count as usize * rows.len(), size, size, shape[2]),
+                            &self.device,
+                        )?
                     }
                 }))
             }
@@ -252,19 +266,15 @@ impl<'a> Views<'a> {
     /// The tensor library fails.
     pub fn plain(&self, indices: &[usize]) -> Result<Input> {
         match self.samples {
-            Samples::Images(images) => {
-                if let Kind::Simclr { sampler, .. } = &self.kind
-                    && sampler.image_sides() != [sampler.size(); 2]
-                {
+            Samples::Images(images) => match &self.kind {
+                Kind::Simclr { sampler, .. } if sampler.image_sides() != [sampler.size(); 2] => {
                     let (size, channels) = (sampler.size(), sampler.channels());
-                    let rows: Vec<u32> = indices.iter().map(|&i| images.rows()[i]).collect();
-                    let pixels = simclr::centre_batch(sampler, images.store(), &rows)?;
-                    return self.images(pixels, indices.len(), [size, size, channels]);
+                    let places: Vec<u32> = (0..indices.len() as u32).collect();
+                    let pixels = simclr::centre_batch(sampler, &images.pixels(indices)?, &places)?;
+                    self.images(pixels, indices.len(), [size, size, channels])
                 }
-                let mut pixels = Vec::with_capacity(indices.len() * images.pixels_per_image());
-                indices.iter().for_each(|&i| images.push_unit(i, &mut pixels));
-                self.images(pixels, indices.len(), images.shape())
-            }
+                _ => self.images(images.units(indices)?, indices.len(), images.shape()),
+            },
             Samples::Texts(texts) => Ok(Input::Bags(plain_bags(texts, indices))),
         }
     }
@@ -275,9 +285,10 @@ impl<'a> Views<'a> {
     }
 }
 
-/// The images on a GPU, where views are then made; on the CPU they stay where they are.
+/// The images on a GPU, where views are then made; on the CPU they stay where they are, and those that are decoded when
+/// they are needed are nowhere.
 fn resident(images: &Images, device: &Device) -> Result<Option<Tensor>> {
-    if device.is_cpu() {
+    if device.is_cpu() || images.is_streamed() {
         return Ok(None);
     }
     let [height, width, channels] = images.shape();

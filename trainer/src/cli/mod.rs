@@ -22,6 +22,7 @@
 //! ```
 
 mod bench;
+mod counts;
 mod difficulty;
 mod download;
 mod export;
@@ -91,6 +92,9 @@ enum Command {
     /// the same class?
     #[command(after_help = "Example: trainer difficulty --run runs/n128 --out runs/n128-difficulty")]
     Difficulty(difficulty::DifficultyArgs),
+    /// Count the samples of each class of your own images, for `theory advise --counts`
+    #[command(after_help = "Example: trainer counts --data DIR --out counts.txt")]
+    Counts(counts::CountsArgs),
     /// Fetch a published data set and compare it with its published checksums
     #[command(after_help = "Example: trainer download fashion-mnist --data data/sets")]
     Download(download::DownloadArgs),
@@ -166,7 +170,11 @@ pub fn main() -> ExitCode {
     keep_freed_memory();
     set_library_threads(match &command {
         // Runs are processes of their own.
-        Command::Reproduce(_) | Command::Sweep(_) | Command::Collect(_) | Command::Download(_) => 1,
+        Command::Reproduce(_)
+        | Command::Sweep(_)
+        | Command::Collect(_)
+        | Command::Counts(_)
+        | Command::Download(_) => 1,
         Command::Run(args) => session::threads(args.threads),
         Command::Train(args) => session::threads(args.threads),
         Command::Measure(args) => args.options.threads(),
@@ -206,6 +214,7 @@ fn dispatch(command: Command, interrupt: &Interrupt) -> Result<()> {
         Command::Measure(args) => measure::measure(&args),
         Command::Difficulty(args) => difficulty::rank(&args),
         Command::Export(args) => export::export(&args),
+        Command::Counts(args) => counts::counts(&args),
         Command::Download(args) => download::download(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Population(args) => population::population(&args),

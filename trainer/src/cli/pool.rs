@@ -12,8 +12,8 @@ use trainer::run::{self, Progress};
 
 #[derive(Args)]
 pub(super) struct PoolArgs {
-    /// Folder of the data sets' files (`trainer download` fills it), or of your own images (dataset = folder); the digits need
-    /// none
+    /// Folder of the data sets' files (`trainer download` fills it), or of your own images (dataset = folder or
+    /// shards); the digits need none
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
     /// cpu, cuda or cuda:INDEX, or several GPUs that the runs share, such as cuda:0,cuda:1; auto takes a GPU where there

@@ -45,8 +45,8 @@ impl TimeBetween {
 
 #[derive(Args)]
 pub(super) struct SessionArgs {
-    /// Folder of the data sets' files (`trainer download` fills it), or of your own images (dataset = folder); the digits need
-    /// none
+    /// Folder of the data sets' files (`trainer download` fills it), or of your own images (dataset = folder or
+    /// shards); the digits need none
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
     /// cpu, cuda or cuda:INDEX; auto takes a GPU where there is one

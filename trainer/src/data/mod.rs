@@ -13,12 +13,13 @@
 //! | `ag-news` | 120,000 + 7,600 texts | 4 | `ag_news`, `ag_news_csv`, `ag-news`, DIR itself |
 //! | `ag-news-8` | the same texts by latent class | 8 | `ag_news`, `ag_news_csv`, `ag-news`, DIR itself |
 //! | `folder` | your own images, in a folder for each class or a list | any | DIR itself |
+//! | `shards` | your own images, in tar files | any | DIR itself |
 //!
 //! Each place is looked for under DIR, then under DIR/NAME with NAME that of the first data set of the same files; the
 //! first that exists is read. Of AG News that is the first with `test.csv` and `train.csv`, or where none has it, with
 //! `train_subset.csv` ([`news`]; `ag-news-8` has latent classes). MNIST's four idx files may be packed (`.gz`) or not.
 //! An official archive or packed file whose MD5 is published ([`official`]) must have it.
-//! `folder` reads anybody's images ([`own`]).
+//! `folder` and `shards` read anybody's images ([`own`]).
 //!
 //! Which of their samples are trained on and evaluated follows from the [`Request`], in this order:
 //!
@@ -45,6 +46,7 @@ pub mod official;
 pub mod own;
 pub mod registry;
 mod request;
+mod shuffle;
 mod source;
 mod subset;
 mod texts;
@@ -53,6 +55,7 @@ pub mod words;
 pub use images::Images;
 pub use own::ImageSettings;
 pub use request::{EvaluateOn, Imbalance, Request};
+pub use shuffle::shuffled;
 pub use texts::Texts;
 
 use crate::error::{Error, Result};
@@ -244,8 +247,9 @@ pub fn load(request: &Request<'_>) -> Result<Split> {
         ("validation", request.validation.is_some()),
         ("[images]", request.images != ImageSettings::default()),
     ] {
-        if given && set.name != registry::FOLDER.name {
-            let message = format!("{setting} is a setting of dataset = folder, not of {}", set.name);
+        if given && !own::is_own(set.name) {
+            let message =
+                format!("{setting} is a setting of dataset = folder or shards, not of {}", set.name);
             return Err(Error::argument(message));
         }
     }

@@ -194,13 +194,54 @@ pub fn augment_batch_into(
             indices.len()
         )));
     }
+    augment_each(
+        sampler,
+        |place| image(sampler, images, indices[place]),
+        indices,
+        counter,
+        out,
+    )
+}
+
+/// [`augment_batch`] of images \[B, H, W, C\] that stand in the order of `samples`, the numbers that they have in
+/// their data set.
+///
+/// # Errors
+/// Bytes that are not B images; more than 2²⁴ views.
+pub(super) fn augment_decoded(
+    sampler: &Sampler,
+    images: &[u8],
+    samples: &[u32],
+    counter: &Counter,
+    views: u32,
+) -> Result<Vec<f32>> {
+    let length = sampler.image_len();
+    if images.len() != samples.len() * length {
+        let (bytes, count) = (images.len(), samples.len());
+        return Err(Error::argument(format!("{bytes} bytes are not {count} images of {length}")));
+    }
+    check_views(views)?;
+    let mut out = vec![0.0; views as usize * samples.len() * sampler.view_len()];
+    augment_each(sampler, |place| &images[place * length..][..length], samples, counter, &mut out)?;
+    Ok(out)
+}
+
+/// Views of a batch of samples with these numbers; `image_at` gives the image at a place of the batch.
+fn augment_each<'a>(
+    sampler: &Sampler,
+    image_at: impl Fn(usize) -> &'a [u8] + Sync,
+    samples: &[u32],
+    counter: &Counter,
+    out: &mut [f32],
+) -> Result<()> {
     out.par_chunks_exact_mut(sampler.view_len()).enumerate().try_for_each_init(
         || Scratch::new(sampler),
         |scratch, (row, view)| {
-            let index = indices[row % indices.len()];
-            let number = View::new((row / indices.len()) as u32)?;
-            let parameters = sampler.parameters(counter, index, number);
-            apply(&parameters, sampler, image(sampler, images, index), scratch, view);
+            let place = row % samples.len();
+            let number = View::new((row / samples.len()) as u32)?;
+            let parameters = sampler.parameters(counter, samples[place], number);
+            let image = image_at(place);
+            apply(&parameters, sampler, image, scratch, view);
             Ok(())
         },
     )

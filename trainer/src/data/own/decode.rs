@@ -13,7 +13,8 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::error::LimitErrorKind;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
-use std::io::{Cursor, Read};
+use serde::{Deserialize, Serialize};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -34,7 +35,7 @@ const LARGE: u64 = 1 << 24;
 static ONE_LARGE: Mutex<()> = Mutex::new(());
 
 /// What every image becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Form {
     /// \[height, width, channels\].
     pub(super) shape: [usize; 3],
@@ -51,22 +52,24 @@ pub(super) struct Head {
     pub(super) grey: bool,
 }
 
-/// The bytes of a file.
+/// The bytes of a file, or those of a part of it: where it begins, and its length.
 ///
 /// # Errors
 /// The reason, in words.
-pub(super) fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn bytes_of(path: &Path, part: Option<(u64, u64)>) -> Result<Vec<u8>, String> {
     let reason = |error: measure::Error| match error {
         measure::Error::Io { reason, .. } => reason.to_string(),
         measure::Error::Data { message, .. } => message,
         other => other.to_string(),
     };
-    let (file, length) = measure::input::open(path).map_err(reason)?;
+    let (mut file, whole) = measure::input::open(path).map_err(reason)?;
+    let (offset, length) = part.unwrap_or((0, whole));
     if length > MOST_BYTES {
         return Err(format!("{length} bytes exceed the {MOST_BYTES} that a file may have"));
     }
     let mut bytes = Vec::with_capacity(length as usize);
-    file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    file.seek(SeekFrom::Start(offset)).map_err(|e| e.to_string())?;
+    file.take(length).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     Ok(bytes)
 }
 

@@ -11,11 +11,11 @@ const MOST_TOLD: usize = 8;
 
 /// What was left out of a folder of images.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct LeftOut {
+pub struct LeftOut {
     /// How many files.
-    pub(super) total: usize,
+    pub total: usize,
     /// The first, by name and reason.
-    pub(super) first: Vec<(String, String)>,
+    pub first: Vec<(String, String)>,
 }
 
 impl LeftOut {
@@ -25,6 +25,18 @@ impl LeftOut {
         if self.first.len() < MOST_KEPT {
             self.first.push((theory::terminal::one_line(name), measure::input::one_line(reason)));
         }
+    }
+
+    /// Those of a folder or file below this one.
+    pub(super) fn append(&mut self, of: Self, place: &Path) {
+        let kept = self.first.len().saturating_add(of.first.len()).min(MOST_KEPT);
+        self.total += of.total;
+        let named = of.first.into_iter().map(|(name, reason)| {
+            let name = if name.is_empty() { place.to_path_buf() } else { place.join(name) };
+            (theory::terminal::one_line(&name.to_string_lossy()), reason)
+        });
+        self.first.extend(named);
+        self.first.truncate(kept);
     }
 
     /// How many, and the first of them with their reasons, on one line.

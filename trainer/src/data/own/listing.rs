@@ -6,10 +6,11 @@
 //! Images in DIR itself (or in DIR/train), where no folder is beside them, have no classes: all are of one.
 
 use super::left_out::LeftOut;
+use super::list::LIST;
+use super::{decode, imagenet};
 use crate::error::{Error, Result};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -17,24 +18,34 @@ use theory::files::exists;
 use walkdir::WalkDir;
 
 /// Endings of images, in small letters.
-const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+pub(super) const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
 /// The part to be evaluated: the first folder that is there.
 const VALIDATION: [&str; 3] = ["val", "validation", "test"];
 
-/// The list that says what folders would.
-const LIST: &str = "labels.csv";
-
 /// What the class of images without classes is called.
-const NO_CLASS: &str = "(none)";
+pub(super) const NO_CLASS: &str = "(none)";
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
-    /// Below the folder of the images.
+    /// Below the folder of the images; of a shard's image the shard's and then its own there.
     pub(super) path: PathBuf,
     /// Its class, from 0.
     pub(super) class: u32,
+    /// Where it lies in a shard.
+    pub(super) within: Option<Within>,
+}
+
+/// A place in a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Within {
+    /// Which of the listing's shards.
+    pub(super) shard: u32,
+    /// Where the bytes begin.
+    pub(super) offset: u64,
+    /// How many they are.
+    pub(super) length: u64,
 }
 
 /// The files of a folder of images.
@@ -48,28 +59,10 @@ pub(super) struct Listing {
     pub(super) parts: [Vec<Source>; 2],
     /// What could not be looked at.
     pub(super) left_out: LeftOut,
+    /// The tar files that hold the images, below the folder; none, where each image is a file.
+    pub(super) shards: Vec<PathBuf>,
     /// Whether the images have no classes, and count as being of one.
-    flat: bool,
-}
-
-/// A line of the list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    file: PathBuf,
-    label: String,
-    #[serde(default)]
-    split: Part,
-}
-
-/// A word of the list's third column.
-#[derive(Deserialize, Default, Clone, Copy, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum Part {
-    #[default]
-    Train,
-    #[serde(alias = "validation", alias = "test")]
-    Val,
+    pub(super) flat: bool,
 }
 
 impl Listing {
@@ -85,16 +78,48 @@ impl Listing {
             true => Self::of_list(folder)?,
             false => Self::of_folders(folder)?,
         };
-        match listing.classes.len() {
-            1 if listing.flat => Ok(listing),
-            2.. => Ok(listing),
-            count => Err(Error::data(
-                folder,
-                format!(
-                    "its images are of {count} class: two are needed, as DIR/train/CLASS/… or in DIR/{LIST} (images \
-                     without classes lie in DIR itself)"
-                ),
-            )),
+        listing.with_classes(|| {
+            format!(
+                "two are needed, as DIR/train/CLASS/… or in DIR/{LIST} (images without classes lie in DIR itself)"
+            )
+        })
+    }
+
+    /// Itself, where it has two classes, or images without any.
+    pub(super) fn with_classes(self, advice: impl Fn() -> String) -> Result<Self> {
+        match self.classes.len() {
+            1 if self.flat => Ok(self),
+            2.. => Ok(self),
+            count => {
+                let left_out = match self.left_out.total {
+                    0 => String::new(),
+                    _ => format!("; {}", self.left_out.summary()),
+                };
+                let message = format!("its images are of {count} class: {}{left_out}", advice());
+                Err(Error::data(&self.folder, message))
+            }
+        }
+    }
+
+    /// How many images of a part each shard has, of those files of it that have a checksum.
+    pub(super) fn images_of_shards(&self, part: usize, checksums: &[Option<u32>]) -> Vec<u32> {
+        let mut counts = vec![0; self.shards.len()];
+        for (source, _) in self.parts[part].iter().zip(checksums).filter(|(_, sum)| sum.is_some()) {
+            source.within.iter().for_each(|within| counts[within.shard as usize] += 1);
+        }
+        counts
+    }
+
+    /// The bytes of an image as it is stored.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub(super) fn bytes_of(&self, source: &Source) -> std::result::Result<Vec<u8>, String> {
+        match source.within {
+            None => decode::bytes_of(&self.folder.join(&source.path), None),
+            Some(Within { shard, offset, length }) => {
+                decode::bytes_of(&self.folder.join(&self.shards[shard as usize]), Some((offset, length)))
+            }
         }
     }
 
@@ -111,26 +136,39 @@ impl Listing {
             digest.update(bytes);
         };
         self.classes.iter().for_each(|class| add(class.as_bytes()));
+        let state = |path: &Path| {
+            let found = std::fs::metadata(self.folder.join(path)).ok();
+            let length = found.as_ref().map(std::fs::Metadata::len);
+            let changed = found.and_then(|found| found.modified().ok());
+            let since = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            format!("{length:?} {since:?}")
+        };
+        for shard in &self.shards {
+            add(shard.as_os_str().as_encoded_bytes());
+            add(state(shard).as_bytes());
+        }
         for (part, sources) in self.parts.iter().enumerate() {
-            for Source { path, class } in sources {
-                let found = std::fs::metadata(self.folder.join(path)).ok();
-                let length = found.as_ref().map(std::fs::Metadata::len);
-                let changed = found.and_then(|found| found.modified().ok());
-                let since = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            for Source { path, class, within } in sources {
                 add(path.as_os_str().as_encoded_bytes());
-                add(format!("{part} {class} {length:?} {since:?}").as_bytes());
+                let state = within.map_or_else(|| state(path), |within| format!("{within:?}"));
+                add(format!("{part} {class} {state}").as_bytes());
             }
         }
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn of_folders(folder: &Path) -> Result<Self> {
-        let train = if folder.join("train").is_dir() { "train" } else { "" };
-        let evaluated = VALIDATION.into_iter().find(|name| !train.is_empty() && folder.join(name).is_dir());
+        let (train, evaluated) = part_folders(folder);
         let mut left_out = LeftOut::default();
         let (found, flat) = classes_below(folder, train, &mut left_out)?;
         let held = evaluated.map(|name| classes_below(folder, name, &mut left_out)).transpose()?;
-        let held = held.map(|(held, _)| held);
+        let held = match (evaluated, held) {
+            (Some(part), Some((held, true))) if !flat => {
+                let images = held.into_values().flatten().collect();
+                Some(imagenet::by_class(folder, part, images, &found, &mut left_out)?)
+            }
+            (_, held) => held.map(|(held, _)| held),
+        };
         let names: Vec<&OsString> = found.keys().collect();
         if let (Some(held), Some(name)) = (&held, evaluated) {
             let differ = |a: &Classes, b: &Classes| a.keys().find(|class| !b.contains_key(*class)).cloned();
@@ -151,77 +189,23 @@ impl Listing {
         let classes = names.iter().map(|name| name.to_string_lossy().into_owned()).collect();
         let sources = |found: Classes| -> Vec<Source> {
             let of_class = |(class, paths): (usize, Vec<PathBuf>)| {
-                paths.into_iter().map(move |path| Source { path, class: class as u32 })
+                paths.into_iter().map(move |path| Source { path, class: class as u32, within: None })
             };
             found.into_values().enumerate().flat_map(of_class).collect()
         };
         let parts = [sources(found.clone()), held.map(sources).unwrap_or_default()];
-        Ok(Self { folder: folder.to_path_buf(), classes, parts, left_out, flat })
-    }
-
-    fn of_list(folder: &Path) -> Result<Self> {
-        let place = folder.join(LIST);
-        let (file, _) = measure::input::open(&place)?;
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-        let mut lines: Vec<Line> = Vec::new();
-        let mut known: HashMap<PathBuf, u64> = HashMap::new();
-        let header = reader
-            .headers()
-            .map_err(|e| Error::data(&place, measure::input::one_line(&e.to_string())))?
-            .clone();
-        let mut record = csv::StringRecord::new();
-        let bad = |line: u64, what: &str| {
-            Error::data(&place, format!("line {line}: {}", measure::input::one_line(what)))
-        };
-        const COLUMNS: &str = "the columns are file,label and, if wanted, split (train or val)";
-        let is_there =
-            |name: &&str| header.iter().any(|column| column.trim_start_matches('\u{feff}') == *name);
-        if let Some(absent) = ["file", "label"].iter().find(|name| !is_there(name)) {
-            return Err(bad(1, &format!("there is no column '{absent}': {COLUMNS}")));
-        }
-        loop {
-            let line = reader.position().line();
-            let read = reader.read_record(&mut record).map_err(|e| match e.kind() {
-                csv::ErrorKind::UnequalLengths { pos, expected_len, len } => bad(
-                    pos.as_ref().map_or(line, csv::Position::line),
-                    &format!("{len} fields where the first line has {expected_len}"),
-                ),
-                _ => bad(line, &e.to_string()),
-            })?;
-            if !read {
-                break;
-            }
-            let line = record.position().map_or(line, csv::Position::line);
-            let found: Line = record.deserialize(Some(&header)).map_err(|e| match e.kind() {
-                csv::ErrorKind::Deserialize { err, .. } => bad(line, &format!("{err}: {COLUMNS}")),
-                _ => bad(line, &e.to_string()),
-            })?;
-            if found.file.as_os_str().is_empty() || found.label.is_empty() {
-                return Err(bad(line, "a file and a label are needed"));
-            }
-            if let Some(first) = known.insert(found.file.clone(), line) {
-                return Err(bad(
-                    line,
-                    &format!("the file '{}' is that of line {first}", found.file.display()),
-                ));
-            }
-            lines.push(found);
-        }
-        let classes: BTreeSet<String> = lines.iter().map(|line| line.label.clone()).collect();
-        let numbers: HashMap<&str, u32> =
-            classes.iter().zip(0..).map(|(name, number)| (name.as_str(), number)).collect();
-        let mut parts = [Vec::new(), Vec::new()];
-        for Line { file, label, split } in lines {
-            let class = numbers.get(label.as_str()).copied().unwrap_or_default();
-            parts[usize::from(split == Part::Val)].push(Source { path: file, class });
-        }
-        let classes = classes.into_iter().collect();
-        Ok(Self { folder: folder.to_path_buf(), classes, parts, left_out: LeftOut::default(), flat: false })
+        Ok(Self { folder: folder.to_path_buf(), classes, parts, left_out, shards: Vec::new(), flat })
     }
 }
 
+/// The folder of images to be trained on (`""`: that of all), and of those to be evaluated.
+pub(super) fn part_folders(folder: &Path) -> (&'static str, Option<&'static str>) {
+    let train = if folder.join("train").is_dir() { "train" } else { "" };
+    (train, VALIDATION.into_iter().find(|name| !train.is_empty() && folder.join(name).is_dir()))
+}
+
 /// Images by the name of their class.
-type Classes = BTreeMap<OsString, Vec<PathBuf>>;
+pub(super) type Classes = BTreeMap<OsString, Vec<PathBuf>>;
 
 /// The folders in `folder`/`part` with all images below them, in the order of the bytes of their names. Where there
 /// is no folder, the images in `folder`/`part` itself, and true.

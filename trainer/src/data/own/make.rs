@@ -19,8 +19,10 @@ const TOLD_EVERY: usize = 20_000;
 /// What was made of a listing.
 #[derive(Debug)]
 pub(super) struct Made {
-    /// \[height, width, channels\].
-    pub(super) shape: [usize; 3],
+    /// What every image became.
+    pub(super) form: Form,
+    /// CRC-32C of each file's pixels, none of those that are left out.
+    pub(super) checksums: [Vec<Option<u32>>; 2],
     /// Class of each image of the two parts, in the order of the files.
     pub(super) labels: [Vec<u32>; 2],
     /// [`digest_of`] all pixels.
@@ -45,6 +47,7 @@ pub(super) fn make(
     let all: usize = listing.parts.iter().map(Vec::len).sum();
     let (mut labels, mut left_out, mut digest) =
         ([Vec::new(), Vec::new()], listing.left_out.clone(), Sha256::new());
+    let mut checksums = [Vec::new(), Vec::new()];
     let (mut done, mut told) = (0, 0);
     for (part, sources) in listing.parts.iter().enumerate() {
         for some in sources.chunks(at_once) {
@@ -56,8 +59,12 @@ pub(super) fn make(
                         to.write_all(&pixels).map_err(|e| Error::io(place, e))?;
                         digest.update(of_pixels);
                         labels[part].push(source.class);
+                        checksums[part].push(Some(crc32c::crc32c(&pixels)));
                     }
-                    Err(reason) => left_out.add(&source.path.to_string_lossy(), &reason),
+                    Err(reason) => {
+                        left_out.add(&source.path.to_string_lossy(), &reason);
+                        checksums[part].push(None);
+                    }
                 }
             }
             done += some.len();
@@ -71,7 +78,7 @@ pub(super) fn make(
         }
     }
     let pixels = hexadecimal(digest);
-    Ok(Made { shape: form.shape, labels, pixels, left_out })
+    Ok(Made { form, checksums, labels, pixels, left_out })
 }
 
 /// SHA-256 over the SHA-256 of each image of so many bytes: what many threads can check at once.
@@ -87,7 +94,7 @@ fn hexadecimal(digest: Sha256) -> String {
 type Decoded = (Vec<u8>, sha2::digest::Output<Sha256>);
 
 fn one(listing: &Listing, source: &Source, form: Form) -> std::result::Result<Decoded, String> {
-    let bytes = decode::bytes_of(&listing.folder.join(&source.path))?;
+    let bytes = listing.bytes_of(source)?;
     let pixels = decode::decode(&bytes, form)?;
     let digest = Sha256::digest(&pixels);
     Ok((pixels, digest))
@@ -102,7 +109,7 @@ fn form_of(listing: &Listing, settings: &ImageSettings) -> Result<Form> {
         true => {
             let sources: Vec<&Source> = listing.parts.iter().flatten().collect();
             let head = |source: &&Source| {
-                let bytes = decode::bytes_of(&folder.join(&source.path)).ok()?;
+                let bytes = listing.bytes_of(source).ok()?;
                 decode::head(&bytes).ok()
             };
             let heads: Vec<_> = sources.par_iter().with_max_len(64).map(head).collect();

@@ -9,19 +9,24 @@
 //! | 8–23 | where the description begins, and its length: two numbers of 64 bits, little-endian |
 //! | 24–87 | SHA-256 of the description, in hexadecimal digits |
 //! | 4096… | the pixels: N images \[height, width, channels\] of bytes, those to be trained on first |
-//! | after them | the description (JSON): key, shape, names of the classes, labels, what was left out, SHA-256 of the pixels |
+//! | after them | the description (JSON): key, shape, names of the classes, labels, what was left out, SHA-256 of the pixels; the number of images in each shard |
+//!
+//! With `images.cache = false` there are no pixels: the description says what was decoded once, with a checksum for
+//! each image, so that the set is known, the same as with them, before any image is decoded again.
 //!
 //! The key is SHA-256 over version, settings, and name, class, length and time of change of every source: a file of
 //! another key is made again, as is one whose digests do not fit, each time that it is opened. It is written under another
 //! name and renamed when it is whole, under a lock: of several processes one decodes and the others wait. Where the
 //! file system knows no locks all decode, and put the same bytes there.
 
+use super::decode::Form;
 use super::left_out::LeftOut;
 use super::listing::Listing;
-use super::make::{digest_of, make};
+use super::make::{Made, digest_of, make};
+use super::stream::Stream;
 use super::{Colour, ImageSettings};
 use crate::data::Images;
-use crate::data::images::Mapped;
+use crate::data::images::{Mapped, Source};
 use crate::error::{Error, Result};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
@@ -51,6 +56,24 @@ struct Description {
     labels: [Vec<u32>; 2],
     left_out: LeftOut,
     pixels: String,
+    /// How many images of each part each shard has.
+    #[serde(default, skip_serializing_if = "has_none")]
+    shards: [Vec<u32>; 2],
+    /// Where no pixels are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checked: Option<Checked>,
+}
+
+fn has_none(shards: &[Vec<u32>; 2]) -> bool {
+    shards.iter().all(Vec::is_empty)
+}
+
+/// What is kept of images that are decoded whenever they are needed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Checked {
+    form: Form,
+    /// CRC-32C of each file's pixels, none of those that are left out.
+    checksums: [Vec<Option<u32>>; 2],
 }
 
 /// Decoded images.
@@ -59,6 +82,8 @@ pub(super) struct Decoded {
     map: Arc<Mmap>,
     shape: [usize; 3],
     labels: [Vec<u32>; 2],
+    shards: [Vec<u32>; 2],
+    checked: Option<Checked>,
     /// Names of the classes.
     pub(super) classes: Vec<String>,
     /// Files that are not among the images.
@@ -70,9 +95,7 @@ pub(super) struct Decoded {
 /// # Errors
 /// Those of [`make`]; the operating system refuses.
 pub(super) fn decoded(listing: &Listing, settings: &ImageSettings) -> Result<Decoded> {
-    // Runs have their threads; no run has begun yet.
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    measure::pool::with_threads(threads, || find_or_make(listing, settings))
+    super::on_all_cores(|| find_or_make(listing, settings))
 }
 
 fn find_or_make(listing: &Listing, settings: &ImageSettings) -> Result<Decoded> {
@@ -129,14 +152,15 @@ fn places(folder: &Path) -> Vec<PathBuf> {
 
 /// What the settings are called: several may stand side by side.
 fn name_of(settings: &ImageSettings) -> String {
-    let ImageSettings { side, short_side, colour } = *settings;
+    let ImageSettings { side, short_side, colour, cache, .. } = *settings;
     let side = side.map_or("as-they-are".into(), |side| format!("{side}-of-{}", short_side.unwrap_or(side)));
     let colour = match colour {
         Colour::Auto => "",
         Colour::Grey => "-grey",
         Colour::Rgb => "-rgb",
     };
-    format!("{side}{colour}.images")
+    let cache = if cache { "" } else { "-checked" };
+    format!("{side}{colour}{cache}.images")
 }
 
 fn key_of(listing: &Listing, settings: &ImageSettings) -> String {
@@ -158,12 +182,9 @@ fn read(file: &File, key: &str) -> std::io::Result<Option<Decoded>> {
     // then renamed, never changed; who writes into one by other means while it is open breaks a rule of this folder.
     #[allow(unsafe_code)] // there is no safe form
     let map = unsafe { Mmap::map(file) }?;
-    Ok(check(&map, key).map(|Description { shape, labels, classes, left_out, .. }| Decoded {
-        map: Arc::new(map),
-        shape,
-        labels,
-        classes,
-        left_out,
+    Ok(check(&map, key).map(|description| {
+        let Description { shape, labels, shards, checked, classes, left_out, .. } = description;
+        Decoded { map: Arc::new(map), shape, labels, shards, checked, classes, left_out }
     }))
 }
 
@@ -180,10 +201,14 @@ fn check(bytes: &[u8], key: &str) -> Option<Description> {
     }
     let description: Description = serde_json::from_slice(text).ok()?;
     let image: usize = description.shape.iter().product();
-    let count: usize = description.labels.iter().map(Vec::len).sum();
+    let count: usize = match description.checked {
+        Some(_) => 0,
+        None => description.labels.iter().map(Vec::len).sum(),
+    };
     let pixels = bytes.get(PIXELS..begin)?;
     let fits = description.key == key && pixels.len() == image * count;
-    (fits && digest_of(pixels, image) == description.pixels).then_some(description)
+    let is_whole = description.checked.is_some() || digest_of(pixels, image) == description.pixels;
+    (fits && is_whole).then_some(description)
 }
 
 fn write(
@@ -196,11 +221,17 @@ fn write(
     let io = |e| Error::io(place, e);
     let mut to = BufWriter::with_capacity(1 << 20, file);
     to.write_all(&[0; PIXELS]).map_err(io)?;
-    let made = make(listing, settings, &mut to, place)?;
+    let made = match settings.cache {
+        true => make(listing, settings, &mut to, place)?,
+        false => make(listing, settings, &mut std::io::sink(), place)?,
+    };
     let begin = to.stream_position().map_err(io)?;
     let (key, classes) = (key.to_string(), listing.classes.clone());
-    let (shape, labels, left_out, pixels) = (made.shape, made.labels, made.left_out, made.pixels);
-    let description = Description { key, shape, classes, labels, left_out, pixels };
+    let shards = [0, 1].map(|part| listing.images_of_shards(part, &made.checksums[part]));
+    let Made { form, checksums, labels, left_out, pixels } = made;
+    let checked = (!settings.cache).then_some(Checked { form, checksums });
+    let shape = form.shape;
+    let description = Description { key, shape, classes, labels, left_out, pixels, shards, checked };
     let text = serde_json::to_vec(&description).map_err(|e| io(e.into()))?;
     to.write_all(&text).map_err(io)?;
     to.seek(SeekFrom::Start(0)).map_err(io)?;
@@ -214,16 +245,22 @@ impl Decoded {
     ///
     /// # Errors
     /// More than 2³² of them.
-    pub(super) fn parts(&self) -> Result<[Images; 2]> {
+    pub(super) fn parts(&self, listing: &Arc<Listing>) -> Result<[Images; 2]> {
         let image: usize = self.shape.iter().product();
-        let [train, evaluated] = &self.labels;
-        let of = |begin: usize, labels: &[u32]| {
-            let begin = PIXELS + begin * image;
-            let pixels = Mapped::new(&self.map, begin..begin + labels.len() * image);
-            let labels = labels.iter().map(|&label| label as usize).collect();
-            Images::mapped(pixels, labels, self.shape, self.classes.len())
+        let of = |part: usize, begin: usize| {
+            let labels: Vec<usize> = self.labels[part].iter().map(|&label| label as usize).collect();
+            let source = match &self.checked {
+                Some(Checked { form, checksums }) => {
+                    Source::Stream(Stream::new(listing, part, &checksums[part], *form)?)
+                }
+                None => {
+                    let begin = PIXELS + begin * image;
+                    Source::Mapped(Mapped::new(&self.map, begin..begin + labels.len() * image))
+                }
+            };
+            Images::of_files(source, labels, (self.shape, self.classes.len()), &self.shards[part])
         };
-        Ok([of(0, train)?, of(train.len(), evaluated)?])
+        Ok([of(0, 0)?, of(1, self.labels[0].len())?])
     }
 
     /// Checks that no class lost all of its images.

@@ -9,6 +9,9 @@ use std::path::Path;
 mod cache;
 mod folders;
 mod hostile;
+mod imagenet;
+mod shards;
+mod streams;
 
 fn square(side: usize, channels: usize) -> Form {
     Form { shape: [side, side, channels], short_side: Some(side) }

@@ -10,8 +10,6 @@ pub(super) mod fashion_mnist;
 mod folder;
 mod mnist;
 
-pub(super) use folder::FOLDER;
-
 use super::official::OfficialFiles;
 use super::{Request, Split};
 use crate::error::{Error, Result};
@@ -36,7 +34,7 @@ pub struct DataSet {
 }
 
 /// Every data set that [`load`](super::load) knows.
-pub static DATA_SETS: [&DataSet; 9] = [
+pub static DATA_SETS: [&DataSet; 10] = [
     &digits::DIGITS,
     &mnist::MNIST,
     &fashion_mnist::FASHION_MNIST,
@@ -46,6 +44,7 @@ pub static DATA_SETS: [&DataSet; 9] = [
     &ag_news::AG_NEWS,
     &ag_news::AG_NEWS_8,
     &folder::FOLDER,
+    &folder::SHARDS,
 ];
 
 /// The data set of a name.

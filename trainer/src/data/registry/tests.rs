@@ -27,7 +27,7 @@ fn entries_are_well_formed_and_no_two_share_a_place() {
     assert_eq!(
         find("imagenet").unwrap_err().to_string(),
         "there is no data set 'imagenet'; known: digits, mnist, fashion-mnist, cifar10, cifar100, cifar100-coarse, \
-         ag-news, ag-news-8, folder"
+         ag-news, ag-news-8, folder, shards"
     );
 }
 

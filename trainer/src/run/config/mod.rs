@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::loss::{LossKind, Selection};
 use crate::model::{Architecture, Head, Model, Network, Options};
 use crate::optim::{Lars, OptimiserKind};
+use crate::run::evaluate;
 use candle_core::Device;
 use preset::bad;
 use serde::{Deserialize, Serialize};
@@ -205,6 +206,13 @@ impl Config {
         if self.monitor.is_some_and(|monitor| !monitor.decides()) {
             table.remove("monitor");
         }
+        // Images are the same whenever they are decoded.
+        if let Some(images) = table.get_mut("images").and_then(toml::Value::as_table_mut) {
+            images.remove("cache");
+            if images.is_empty() {
+                table.remove("images");
+            }
+        }
         // The folder of a file of neighbours is that of a machine.
         if let Some(file) = table.get_mut("augmentation").and_then(|of| of.get_mut("neighbours_file")) {
             let name = file.as_str().and_then(|path| Path::new(path).file_name()?.to_str()).map(Into::into);
@@ -236,10 +244,9 @@ impl Config {
         if let Some(MonitorSettings { every, early_stop, .. }) = self.monitor {
             between("monitor.every", every, 1, 1_000_000)?;
             between("monitor.early_stop", early_stop.unwrap_or(1), 1, 1_000_000)?;
-            let sees_classes = self.objective == ObjectiveKind::CrossEntropy || self.loss.knows_classes();
             let decides = self.monitor.is_some_and(|monitor| monitor.decides());
             require(
-                !(decides && sees_classes) || self.evaluate_on == EvaluateOn::Tuning,
+                !(decides && self.sees_classes()) || self.evaluate_on == EvaluateOn::Tuning,
                 "monitor.early_stop and monitor.keep_best where the training sees classes need evaluate_on = tuning: the tuning samples are trained on otherwise".into(),
             )?;
         }
@@ -270,6 +277,22 @@ impl Config {
             require(is_lars || value == default, format!("{name} = {value}: only with optimiser = lars"))?;
         }
         self.training_objective().map(drop)
+    }
+
+    /// Whether the training sees the classes.
+    fn sees_classes(&self) -> bool {
+        self.objective == ObjectiveKind::CrossEntropy || self.loss.knows_classes()
+    }
+
+    /// Checks that samples have the classes that their training needs.
+    ///
+    /// # Errors
+    /// It sees classes, and they have none.
+    pub(in crate::run) fn check_classes(&self, samples: &Samples) -> Result<()> {
+        match self.sees_classes() && !evaluate::has_classes(samples) {
+            false => Ok(()),
+            true => Err(Error::argument("the loss compares classes, and the samples have none")),
+        }
     }
 
     /// How LARS treats what differs between implementations.

@@ -115,7 +115,7 @@ impl Preset {
             apply_override(&mut table, item)?;
         }
         // How many samples of its own data set a preset takes says nothing about somebody's folder.
-        let is_folder = dataset(&table).as_deref() == Some(crate::data::own::NAME);
+        let is_folder = dataset(&table).is_some_and(|name| crate::data::own::is_own(&name));
         let says_how_many = overrides.iter().any(|item| item.trim_start().starts_with("train_samples"));
         if is_folder && dataset(&table) != before && !says_how_many {
             table.remove("train_samples");

@@ -106,6 +106,19 @@ fn a_folder_is_trained_on_as_a_whole() {
     assert!(number(&[]).is_some() && number(&["dataset=cifar100"]) == number(&[]));
     assert_eq!(number(&["dataset=folder"]), None);
     assert_eq!(number(&["dataset=folder", "train_samples=50"]), Some(50));
+    assert_eq!(number(&["dataset=shards"]), None);
+}
+
+#[test]
+fn when_images_are_decoded_leaves_the_name_as_it_is_and_their_order_does_not() {
+    let name = |overrides: &[&str]| with(overrides).unwrap().settings_id();
+    assert_eq!(name(&["images.cache=false"]), name(&[]));
+    assert_eq!(name(&["images.cache=false", "images.side=9"]), name(&["images.side=9"]));
+    assert_ne!(name(&["images.shuffle_buffer=100"]), name(&[]));
+    assert!(!with(&["images.cache=true"]).unwrap().to_toml().contains("images"));
+    assert!(with(&["images.cache=false"]).unwrap().to_toml().contains("[images]\ncache = false\n"));
+    let refused = with(&["images.shuffle_buffer=0"]).unwrap_err().to_string();
+    assert!(refused.contains("images.shuffle_buffer = 0"), "{refused}");
 }
 
 #[test]

@@ -37,14 +37,13 @@ pub(in crate::run) fn pixel_accuracies(split: &Split) -> Result<Option<Accuracie
     if train.len() * train.pixels_per_image() > MOST_PIXELS {
         return Ok(None);
     }
-    let matrix = |images: &Images| {
-        let mut pixels = Vec::new();
-        (0..images.len()).for_each(|i| images.push_unit(i, &mut pixels));
-        let data = pixels.into_iter().map(f64::from).collect();
-        Matrix { rows: images.len(), cols: images.pixels_per_image(), data }
+    let matrix = |images: &Images| -> Result<Matrix> {
+        let all: Vec<usize> = (0..images.len()).collect();
+        let data = images.units(&all)?.into_iter().map(f64::from).collect();
+        Ok(Matrix { rows: images.len(), cols: images.pixels_per_image(), data })
     };
     // Unit rows, as for head features: otherwise the mean classifier would favour bright classes.
-    let mut unit = [matrix(train), matrix(evaluated)];
+    let mut unit = [matrix(train)?, matrix(evaluated)?];
     unit.iter_mut().for_each(Matrix::normalise_nonzero_rows);
     Ok(Some(Accuracies::new(&unit[0], &unit[1], None, split, &measure::never)?))
 }

@@ -16,7 +16,7 @@ pub use columns::{evaluated_split, run_info};
 pub(super) use embed::features;
 pub use embed::{Features, matrix};
 pub use normalisation::Normalisation;
-pub(super) use trained::check_classes;
+pub(super) use trained::has_classes;
 pub use trained::{EvaluationSettings, exported_features, measure_network, measure_run, two_views};
 
 use crate::error::Result;

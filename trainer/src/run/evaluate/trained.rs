@@ -117,14 +117,9 @@ pub fn exported_features(
     Ok(arrays)
 }
 
-/// Checks that there are classes: what is measured compares them.
-pub(in crate::run) fn check_classes(samples: &Samples) -> Result<()> {
-    match samples.num_classes() {
-        2.. => Ok(()),
-        _ => Err(Error::argument(
-            "the samples have no classes, and what is measured compares classes: images without can only be trained on",
-        )),
-    }
+/// Whether the samples have classes: those of a flat folder have none, and count as being of one.
+pub(in crate::run) fn has_classes(samples: &Samples) -> bool {
+    samples.num_classes() > 1
 }
 
 /// Measures a network of these settings, called `name`, as [`measure_run`] does, whoever trained it.
@@ -139,7 +134,7 @@ pub fn measure_network(
     settings: &EvaluationSettings<'_>,
     session: &Session<'_>,
 ) -> Result<EvaluatedRun> {
-    check_classes(&split.evaluated)?;
+    let has_classes = has_classes(&split.evaluated);
     let objective = config.training_objective()?;
     let default = [NumDraws::new(objective.evaluated_draws())?];
     let draws = settings.draws.unwrap_or(&default);
@@ -148,10 +143,16 @@ pub fn measure_network(
     }
     let context = EvaluationContext::new(network, config, split, session)?.normalised(settings.normalisation);
     let embedded = Embedded::new(context, settings.seed.unwrap_or(config.seed))?;
-    let spreads = embedded.spreads()?;
+    let spreads = if has_classes { embedded.spreads()? } else { Default::default() };
     let mut passes = embedded.passes(draws.len() > 1);
-    let fixed = embedded.fixed(&spreads, &passes.get(0)?)?;
-    let sample_means = embedded.context.sample_means(embedded.seed)?;
+    let mut fixed = measure::geometry(&passes.get(0)?, session.stop)?.columns().to_vec();
+    let sample_means = match has_classes {
+        true => {
+            fixed.extend(embedded.of_classes(&spreads)?);
+            embedded.context.sample_means(embedded.seed)?
+        }
+        false => None,
+    };
     let mut rows = Vec::new();
     for &num_draws in draws {
         let evaluation = Evaluation {
@@ -167,9 +168,14 @@ pub fn measure_network(
         row.run = run_info(config, &objective, name, embedded.context.network.head_name(), &split.train);
         row.evaluated_split = evaluated_split(config).into();
         row.measure_seed = (embedded.seed != config.seed).then_some(embedded.seed);
-        row.fbar_views = Some(config.fbar_views as u64);
+        match has_classes {
+            true => {
+                row.fbar_views = Some(config.fbar_views as u64);
+                knn_columns(&mut row);
+            }
+            false => row.forget_classes(),
+        }
         set_exact(&mut row, &fixed)?;
-        knn_columns(&mut row);
         rows.push(row);
     }
     Ok(EvaluatedRun { rows, spreads })
@@ -184,12 +190,8 @@ impl Embedded<'_> {
         Ok([of(head)?, of(encoder)?])
     }
 
-    /// The columns that do not depend on the number of draws.
-    fn fixed(
-        &self,
-        spreads: &[Vec<CollisionByClass>; 2],
-        first_pass: &measure::Views,
-    ) -> Result<Vec<(Quantity, f64)>> {
+    /// The columns that compare classes and do not depend on the number of draws.
+    fn of_classes(&self, spreads: &[Vec<CollisionByClass>; 2]) -> Result<Vec<(Quantity, f64)>> {
         let [head, encoder] = self.accuracies()?;
         let mut fixed = vec![
             (Quantity::CollisionSpread, overall(&spreads[0])),
@@ -202,7 +204,6 @@ impl Embedded<'_> {
             (Quantity::KnnAccuracyEncoder, encoder.knn),
         ];
         fixed.extend(self.sgd_accuracies()?);
-        fixed.extend(measure::geometry(first_pass, self.context.stop)?.columns());
         Ok(fixed)
     }
 }

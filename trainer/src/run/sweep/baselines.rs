@@ -96,9 +96,15 @@ impl Baseline {
                 let Config { dataset, evaluate_on, train_samples, imbalance, evaluate_imbalanced, .. } =
                     &self.config;
                 let Config { validation, images, .. } = &self.config;
-                let own = match (validation, *images == ImageSettings::default()) {
+                // Neither the order of training nor when images are decoded changes them.
+                let ImageSettings { side, short_side, colour, .. } = *images;
+                let is_default = (side, short_side, colour) == (None, None, ImageSettings::default().colour);
+                let own = match (validation, is_default) {
                     (None, true) => String::new(),
-                    _ => format!(" {validation:?} {images:?}"),
+                    _ => format!(
+                        " {validation:?} ImageSettings {{ side: {side:?}, short_side: {short_side:?}, colour: \
+                         {colour:?} }}"
+                    ),
                 };
                 let samples = format!(
                     "{dataset} {evaluate_on:?} {train_samples:?} {imbalance:?} {evaluate_imbalanced}{own}"
@@ -126,6 +132,7 @@ impl Baseline {
         let owner = Owner::take(&folder, session.stop)?;
         files::remove_unfinished(&folder)?;
         let found = match self.kind {
+            _ if !evaluate::has_classes(&split.evaluated) => Vec::new(),
             BaselineKind::Untrained => evaluate::untrained_accuracies(&self.config, split, session)?.to_vec(),
             BaselineKind::Pixels => evaluate::pixel_accuracies(split)?.into_iter().collect(),
         };

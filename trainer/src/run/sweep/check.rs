@@ -6,7 +6,6 @@ use crate::data::{self, Samples, Split};
 use crate::error::{Error, Result};
 use crate::model::Network;
 use crate::optim::OptimiserKind;
-use crate::run::evaluate;
 use crate::run::plan::{Plan, PlannedRun};
 use crate::run::{Config, ObjectiveKind, SamplesId};
 use candle_core::Device;
@@ -84,7 +83,7 @@ fn check_network(config: &Config, samples: &Samples) -> Result<Network> {
 }
 
 fn check_sizes(config: &Config, split: &Split) -> Result<()> {
-    evaluate::check_classes(&split.evaluated)?;
+    config.check_classes(&split.train)?;
     let (trained, evaluated) = (split.train.len(), split.evaluated.len());
     let n = config.training_objective()?.evaluated_draws();
     if n < 2 || n > evaluated as u64 {

@@ -54,7 +54,7 @@ pub use trained::{TrainedRun, load_network, run_config};
 use super::config::Metric;
 use super::{Config, Objective};
 use crate::augment::{ViewStream, Views};
-use crate::data::Samples;
+use crate::data::{Samples, shuffled};
 use crate::error::{Error, Result};
 use crate::loss::PendingCount;
 use crate::model::{Network, Precision};
@@ -99,6 +99,7 @@ pub fn train(
             samples.len()
         )));
     }
+    config.check_classes(samples)?;
     let settings = config.to_toml();
     // Before the folder: settings that make no network, or no views, claim none.
     let mut run = Run::new(config, samples, batches, session)?;
@@ -305,12 +306,16 @@ impl<'a> Run<'a> {
     /// The rest of the epoch that the position is in; afterwards it is at the start of the next.
     fn epoch(&mut self, checkpointer: &mut Checkpointer, session: &Session<'_>) -> Result<()> {
         let (config, epoch) = (self.config, self.position.epoch);
-        let order = permutation(self.samples.len(), &mut stream(config.seed, Purpose::Shuffle, epoch as u64));
+        let order = self.order(epoch);
         let mut draw = ViewStream::new(config.seed, Purpose::Augmentation, epoch)?;
         draw.set_position(self.position.views);
         let look_every = if session.device.is_cpu() { 1 } else { LOOK_EVERY };
         let mut pending = 0;
-        for batch in order.chunks_exact(config.batch_size).skip(self.position.step_of_epoch) {
+        let mut batches = order.chunks_exact(config.batch_size).skip(self.position.step_of_epoch).peekable();
+        while let Some(batch) = batches.next() {
+            if let Some(next) = batches.peek() {
+                self.views.expect(next);
+            }
             let loss = self.step(batch, &mut draw)?;
             self.losses.slice_set(&loss, 0, pending)?;
             pending += 1;
@@ -335,6 +340,15 @@ impl<'a> Run<'a> {
         self.position =
             TrainState { step, epoch: epoch + 1, last_loss, kept_same, kept_known, ..TrainState::default() };
         Ok(())
+    }
+
+    /// The samples of an epoch in their order, which depends on seed and epoch alone.
+    fn order(&self, epoch: usize) -> Vec<usize> {
+        let mut rng = stream(self.config.seed, Purpose::Shuffle, epoch as u64);
+        match (self.config.images.shuffle_buffer, self.samples) {
+            (Some(buffer), Samples::Images(images)) => shuffled(&images.shards(), buffer, &mut rng),
+            _ => permutation(self.samples.len(), &mut rng),
+        }
     }
 
     /// Saves a checkpoint if it is time, or if the program shall stop.

@@ -6,7 +6,7 @@ use crate::data::{Samples, tuning};
 use crate::error::{Error, Result};
 use crate::model::{Network, Parameters};
 use crate::run::config::{MOST_REFERENCES, Metric, MonitorSettings};
-use crate::run::evaluate::{check_classes, features};
+use crate::run::evaluate::{features, has_classes};
 use candle_core::{Device, Tensor};
 use measure::rng::{Purpose, stream};
 use measure::{Evaluation, class_means, components, geometry, knn_accuracy, mean_accuracy};
@@ -49,7 +49,11 @@ impl Monitor {
                 "monitor.keep_best = true needs an encoder of images: the embeddings of texts are not kept";
             return Err(Error::argument(message));
         }
-        check_classes(samples)?;
+        if !has_classes(samples) {
+            return Err(Error::argument(
+                "[monitor] compares classes, and the samples have none: leave it out",
+            ));
+        }
         let (reference, watched) = match session.tuning {
             Some(watched) => (samples.clone(), watched.clone()),
             None => tuning(samples)?,

@@ -14,7 +14,9 @@ fn config(overrides: &[&str]) -> Config {
 }
 
 fn quietly(config: &Config, path: &Path, session: &Session<'_>) -> Result<TrainedRun> {
-    let split = data::load(&config.data(None)).unwrap();
+    // The digits are shown in any order of shards' images: they are one shard.
+    let images = data::ImageSettings::default();
+    let split = data::load(&data::Request { images, ..config.data(None) }).unwrap();
     train(config, &split.train, path, session, &Progress::new(true).task("", config.epochs))
 }
 
@@ -82,6 +84,7 @@ fn an_interrupted_run_goes_on_with_the_same_bits() {
             ],
         ),
         ("in-chunks", &["epochs=2", "batch_size=256", "micro_batch=100"]),
+        ("through-a-buffer", &["epochs=3", "batch_size=256", "images.shuffle_buffer=100"]),
     ] {
         let config = config(overrides);
         let (whole, pieces) = (folder.path().join(format!("{name}-whole")), folder.path().join(name));

@@ -1,7 +1,7 @@
 use super::*;
 
 /// A picture of one grey value, in PNG.
-fn grey(value: u8) -> Vec<u8> {
+pub(super) fn grey(value: u8) -> Vec<u8> {
     file(image::GrayImage::from_pixel(2, 2, image::Luma([value])), ImageFormat::Png)
 }
 
@@ -145,14 +145,14 @@ fn images_without_classes_are_of_one() {
 fn a_folder_of_hostile_images_ends_with_a_summary() {
     let place = tempfile::tempdir().unwrap();
     hostile::write_folder(place.path(), 99);
-    let listing = Listing::of(place.path()).unwrap();
+    let listing = std::sync::Arc::new(Listing::of(place.path()).unwrap());
     let settings = ImageSettings { side: Some(8), ..ImageSettings::default() };
     let decoded = store::decoded(&listing, &settings).unwrap();
     // Of each of three rounds: those that are no image; a stray file, a broken link, a circle, a pipe.
     let bad = 3 * kinds(0).iter().filter(|kind| !kind.good).count();
     let more = if cfg!(unix) { 4 } else { 1 };
     assert_eq!(decoded.left_out.total, bad + more, "{:?}", decoded.left_out);
-    assert_eq!(decoded.parts().unwrap()[0].len(), 99 - bad);
+    assert_eq!(decoded.parts(&listing).unwrap()[0].len(), 99 - bad);
     let summary = decoded.left_out.summary();
     assert!(summary.starts_with(&format!("{} files are left out: train/", bad + more)), "{summary}");
     assert!(summary.ends_with(&format!("and {} more", bad + more - 8)), "{summary}");
