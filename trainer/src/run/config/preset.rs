@@ -7,7 +7,7 @@ use super::{Config, Grid};
 use crate::error::{Error, Result};
 use std::path::Path;
 
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 9] = [
     ("digits", include_str!("../../../presets/digits.toml")),
     ("fashion-mnist", include_str!("../../../presets/fashion-mnist.toml")),
     ("cifar10", include_str!("../../../presets/cifar10.toml")),
@@ -15,6 +15,8 @@ const FILES: [(&str, &str); 7] = [
     ("ag-news-erase", include_str!("../../../presets/ag-news-erase.toml")),
     ("ag-news-replace", include_str!("../../../presets/ag-news-replace.toml")),
     ("hard-negatives", include_str!("../../../presets/hard-negatives.toml")),
+    ("imagenet-moco", include_str!("../../../presets/imagenet-moco.toml")),
+    ("imagenet-simclr", include_str!("../../../presets/imagenet-simclr.toml")),
 ];
 
 /// Tables of a preset that give its other forms.
