@@ -191,6 +191,55 @@ fn a_file_of_settings_and_a_sweep_know_the_images() {
     succeeds(&["train", "--config", &config, "--data", &data, "--out", &again]);
 }
 
+/// Views of 16×16 from images of 24×24, as ImageNet's 224 from 256: trained on, watched, measured, exported, and read
+/// again as somebody else's weights.
+#[test]
+fn views_may_be_smaller_or_larger_than_images() {
+    let place = tempfile::tempdir().unwrap();
+    for i in 0..80 {
+        let png = hostile::file(hostile::picture(24, 24, i * i), image::ImageFormat::Png);
+        put(place.path().join(format!("data/{}/{i}.png", ["x", "y"][i as usize % 2])), &png);
+    }
+    let data = path(place.path(), "data");
+    for (side, encoder) in [("16", "resnet18"), ("30", "small")] {
+        let (out, theirs) = (path(place.path(), side), path(place.path(), &format!("{side}-theirs")));
+        let size = format!("augmentation.size={side}");
+        let encoder_setting = format!("encoder={encoder}");
+        let settings = [
+            "dataset=folder",
+            "images.colour=rgb",
+            "validation=0.25",
+            "batch_size=8",
+            "epochs=1",
+            "warmup_epochs=0",
+            "monitor.every=1",
+            "monitor.keep_best=true",
+            &size,
+            &encoder_setting,
+        ];
+        let settings: Vec<&str> = settings.into_iter().flat_map(|setting| ["--set", setting]).collect();
+        let preset = ["--preset", "cifar10-quick", "--data", &data];
+        succeeds(&[&["train", "--out", &out][..], &preset, &settings].concat());
+        succeeds(&["measure", "--run", &out, "--draws", "4", "--passes", "1", "--quiet"]);
+        succeeds(&["export", "--run", &out, "--to", "features"]);
+        if encoder == "resnet18" {
+            succeeds(&["export", "--run", &out, "--to", "torch"]);
+            let weights = format!("{out}/weights.pt");
+            let pixels = ["--normalise", "none", "--stem-padding", "1", "--draws", "4", "--passes", "1"];
+            let torch = ["measure", "--torch", &weights, "--out", &theirs];
+            succeeds(&[&torch[..], &preset, &settings, &pixels].concat());
+            // The same network on the same images.
+            let column = |folder: &str| -> String {
+                let losses = std::fs::read_to_string(Path::new(folder).join("losses.csv")).unwrap();
+                let lines: Vec<Vec<&str>> = losses.lines().map(|line| line.split(',').collect()).collect();
+                let place = lines[0].iter().position(|&name| name == "knn_accuracy_encoder").unwrap();
+                lines[1][place].to_string()
+            };
+            assert_eq!(column(&out), column(&theirs));
+        }
+    }
+}
+
 #[test]
 fn where_the_folder_cannot_be_written_the_images_are_kept_elsewhere_or_nowhere() {
     let place = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use super::{digits, simclr, text};
 use crate::data::neighbours::Neighbours;
-use crate::data::{Images, Samples, Texts};
+use crate::data::{Images, InputKind, Samples, Texts};
 use crate::error::{Error, Result};
 use crate::model::{Bags, Input};
 #[cfg(feature = "cuda")]
@@ -38,6 +38,25 @@ impl Augmentation {
             Self::Simclr(simclr) => simclr.check(),
             Self::Erase(erase) => erase.check(),
             Self::Replace(replace) => replace.check(),
+        }
+    }
+
+    /// What a network reads of one view of samples like these, and of one sample in evaluation ([`Views::plain`]):
+    /// images \[size, size, channels\] where views have a size of their own, else what the samples are.
+    ///
+    /// # Examples
+    /// ```
+    /// use trainer::augment::{Augmentation, simclr};
+    /// use trainer::data::InputKind;
+    /// let views = Augmentation::Simclr(simclr::Augmentation { size: 224, ..Default::default() });
+    /// assert_eq!(views.input(InputKind::Images([256, 256, 3])), InputKind::Images([224, 224, 3]));
+    /// ```
+    pub fn input(&self, samples: InputKind) -> InputKind {
+        match (self, samples) {
+            (Self::Simclr(simclr), InputKind::Images([.., channels])) => {
+                InputKind::Images([simclr.size, simclr.size, channels])
+            }
+            _ => samples,
         }
     }
 }
@@ -112,12 +131,6 @@ impl<'a> Views<'a> {
             }
             (Augmentation::Simclr(simclr), Samples::Images(images)) => {
                 let [height, width, channels] = images.shape();
-                if [height, width] != [simclr.size; 2] {
-                    return Err(Error::argument(format!(
-                        "augmentation.size = {}: views must have the size of the images, {height}×{width}",
-                        simclr.size
-                    )));
-                }
                 if images.brightest() != u8::MAX {
                     return Err(misfit("simclr", &format!("images whose white is {}", images.brightest())));
                 }
@@ -232,13 +245,22 @@ impl<'a> Views<'a> {
         }
     }
 
-    /// These samples as they are.
+    /// These samples as they are: what is evaluated. Images that have another size than views are cut or enlarged to it
+    /// ([`simclr::centre_batch`]).
     ///
     /// # Errors
     /// The tensor library fails.
     pub fn plain(&self, indices: &[usize]) -> Result<Input> {
         match self.samples {
             Samples::Images(images) => {
+                if let Kind::Simclr { sampler, .. } = &self.kind
+                    && sampler.image_sides() != [sampler.size(); 2]
+                {
+                    let (size, channels) = (sampler.size(), sampler.channels());
+                    let rows: Vec<u32> = indices.iter().map(|&i| images.rows()[i]).collect();
+                    let pixels = simclr::centre_batch(sampler, images.store(), &rows)?;
+                    return self.images(pixels, indices.len(), [size, size, channels]);
+                }
                 let mut pixels = Vec::with_capacity(indices.len() * images.pixels_per_image());
                 indices.iter().for_each(|&i| images.push_unit(i, &mut pixels));
                 self.images(pixels, indices.len(), images.shape())
@@ -294,7 +316,6 @@ mod tests {
         let digits = Augmentation::Digits(digits::Augmentation::default());
         assert_eq!(message(&simclr(8), &images(8, 1, 255)), "");
         assert_eq!(message(&digits, &images(8, 1, 16)), "");
-        assert!(message(&simclr(32), &images(8, 3, 255)).contains("augmentation.size = 32"));
         assert!(message(&simclr(8), &images(8, 1, 16)).contains("white is 16"));
         assert!(message(&simclr(8), &images(8, 2, 255)).contains("2 channels"));
         assert!(message(&digits, &images(8, 3, 255)).contains("8×8×3"));
@@ -315,11 +336,10 @@ mod tests {
                     for augmentation in [Augmentation::Digits(erasing), Augmentation::Simclr(simclr)] {
                         let Ok(views) = Views::new(&augmentation, &samples, &Device::Cpu) else {
                             let misfit = message(&augmentation, &samples);
-                            let fits = height == width
-                                && match augmentation {
-                                    Augmentation::Digits(_) => channels == 1,
-                                    _ => brightest == 255,
-                                };
+                            let fits = match augmentation {
+                                Augmentation::Digits(_) => height == width && channels == 1,
+                                _ => brightest == 255,
+                            };
                             assert!(!fits && misfit.starts_with("augmentation."), "{shape:?}: {misfit}");
                             continue;
                         };
@@ -327,15 +347,57 @@ mod tests {
                             let mut draw = ViewStream::new(pass, Purpose::Augmentation, 0).unwrap();
                             let input = views.random(&[0, 2, 1], &mut draw, 2).unwrap();
                             let found = input.images().unwrap();
-                            assert_eq!(found.dims(), [6, height, width, channels]);
+                            let InputKind::Images(read) = augmentation.input(samples.kind()) else {
+                                unreachable!()
+                            };
+                            assert_eq!(found.dims()[0], 6);
+                            assert_eq!(found.dims()[1..], read);
+                            assert_eq!(views.plain(&[0]).unwrap().images().unwrap().dims()[1..], read);
                             let found = found.flatten_all().unwrap().to_vec1::<f32>().unwrap();
                             assert!(found.iter().all(|v| (0.0..=1.0).contains(v)), "{shape:?}: {found:?}");
                         }
-                        assert!(views.plain(&[0]).is_ok());
                     }
                 }
             }
         }
+    }
+
+    /// An image as it is evaluated where views have another size: its centre.
+    #[test]
+    fn evaluated_images_have_the_size_of_views() {
+        let [height, width, channels] = [5, 8, 3];
+        let pixels: Vec<u8> = (0..2 * height * width * channels).map(|i| (i * 7 % 256) as u8).collect();
+        let at = |image: usize, y: usize, x: usize, c: usize| {
+            f32::from(pixels[((image * height + y) * width + x) * channels + c]) / 255.0
+        };
+        let images = Images::new(pixels.clone(), vec![0, 1], [height, width, channels], 255, 2).unwrap();
+        let samples = Samples::Images(images).subset(&[1, 0]);
+        let plain = |size: usize| {
+            let simclr = simclr::Augmentation { size, ..Default::default() };
+            let augmentation = Augmentation::Simclr(simclr);
+            let views = Views::new(&augmentation, &samples, &Device::Cpu).unwrap();
+            let found = views.plain(&[0, 1, 0]).unwrap().images().unwrap().clone();
+            assert_eq!(found.dims(), [3, size, size, channels]);
+            found.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        // Half of the rest before the box, a half to the even number: of 5 rows and 8 columns 2 and 3 stay before 2.
+        let cut = |size: usize, top: usize, left: usize| -> Vec<f32> {
+            let mut pixels = Vec::new();
+            for image in [1, 0, 1] {
+                for (y, x) in (0..size).flat_map(|y| (0..size).map(move |x| (y, x))) {
+                    pixels.extend((0..channels).map(|c| at(image, top + y, left + x, c)));
+                }
+            }
+            pixels
+        };
+        assert_eq!(plain(2), cut(2, 2, 3));
+        assert_eq!(plain(3), cut(3, 1, 2));
+        assert_eq!(plain(5), cut(5, 0, 2));
+        // Enlarged: the corners of the largest square in the centre stay, each pixel four times as large.
+        let (large, square) = (plain(10), cut(5, 0, 2));
+        let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+        assert_eq!((large[0], large[299]), (square[0], square[74]));
+        assert!((mean(&large) - mean(&square)).abs() < 0.02, "{} {}", mean(&large), mean(&square));
     }
 
     #[test]

@@ -123,7 +123,8 @@ impl TorchArgs {
         (config.encoder, config.stem) = (model.architecture, model.options.stem);
         let split = data::load(&config.data(folder))?;
         split.check()?;
-        let network = Network::new(model, split.train.kind(), config.seed, session.device)?;
+        let input = config.augmentation.input(split.train.kind());
+        let network = Network::new(model, input, config.seed, session.device)?;
         weights.load(&network)?;
         self.warn(model.options);
         if !quiet {

@@ -149,21 +149,7 @@ pub fn augment_batch_into(
     views: u32,
     out: &mut [f32],
 ) -> Result<()> {
-    let length = sampler.image_len();
-    let ([height, width], channels) = (sampler.image_sides(), sampler.channels());
-    if !images.len().is_multiple_of(length) {
-        return Err(Error::argument(format!(
-            "{} bytes are not a whole number of images of {height} × {width} × {channels}",
-            images.len()
-        )));
-    }
-    let num_images = images.len() / length;
-    if let Some(place) = indices.iter().position(|&i| i as usize >= num_images) {
-        return Err(Error::argument(format!(
-            "entry {place} of the batch is image {}; the data set has {num_images}",
-            indices[place]
-        )));
-    }
+    check_batch(sampler, images, indices)?;
     check_views(views)?;
     let expected = views as usize * indices.len() * sampler.view_len();
     if out.len() != expected {
@@ -179,11 +165,59 @@ pub fn augment_batch_into(
             let index = indices[row % indices.len()];
             let number = View::new((row / indices.len()) as u32)?;
             let parameters = sampler.parameters(counter, index, number);
-            let image = &images[index as usize * length..][..length];
-            apply(&parameters, sampler, image, scratch, view);
+            apply(&parameters, sampler, image(sampler, images, index), scratch, view);
             Ok(())
         },
     )
+}
+
+/// A batch of images as they are evaluated, without anything random: \[B, size, size, C\] in \[0, 1\].
+///
+/// Of an image with both sides at least `size`, the size × size pixels in its centre, as `CenterCrop` of torchvision; of
+/// a smaller one the largest square in its centre, enlarged to size × size by bilinear interpolation. An image of
+/// size × size stays what it is.
+///
+/// # Errors
+/// A data set that is not whole images, an index outside it.
+///
+/// # Examples
+/// ```
+/// use trainer::augment::simclr::{Augmentation, Sampler, centre_batch};
+/// let sampler = Sampler::new(&Augmentation { size: 1, ..Augmentation::default() }, 1, 3)?.with_channels(1)?;
+/// assert_eq!(centre_batch(&sampler, &[0, 255, 0, 0, 0, 255], &[1, 0])?, [0.0, 1.0]);
+/// # Ok::<(), trainer::Error>(())
+/// ```
+pub fn centre_batch(sampler: &Sampler, images: &[u8], indices: &[u32]) -> Result<Vec<f32>> {
+    check_batch(sampler, images, indices)?;
+    let parameters = sampler.centre();
+    let mut out = vec![0.0; indices.len() * sampler.view_len()];
+    out.par_chunks_exact_mut(sampler.view_len()).zip(indices).for_each_init(
+        || Scratch::new(sampler),
+        |scratch, (view, &index)| apply(&parameters, sampler, image(sampler, images, index), scratch, view),
+    );
+    Ok(out)
+}
+
+fn image<'a>(sampler: &Sampler, images: &'a [u8], index: u32) -> &'a [u8] {
+    &images[index as usize * sampler.image_len()..][..sampler.image_len()]
+}
+
+fn check_batch(sampler: &Sampler, images: &[u8], indices: &[u32]) -> Result<()> {
+    if !images.len().is_multiple_of(sampler.image_len()) {
+        let ([height, width], channels) = (sampler.image_sides(), sampler.channels());
+        return Err(Error::argument(format!(
+            "{} bytes are not a whole number of images of {height} × {width} × {channels}",
+            images.len()
+        )));
+    }
+    let num_images = images.len() / sampler.image_len();
+    match indices.iter().position(|&i| i as usize >= num_images) {
+        Some(place) => Err(Error::argument(format!(
+            "entry {place} of the batch is image {}; the data set has {num_images}",
+            indices[place]
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn check_views(views: u32) -> Result<()> {

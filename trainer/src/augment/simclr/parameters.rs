@@ -241,6 +241,22 @@ impl Sampler {
         }
     }
 
+    /// Of no random view: the box in the centre whose sides are `size`, or the image's shorter side where that is less,
+    /// and nothing else. Where as many pixels cannot be left on both sides, torchvision's `CenterCrop` rounds half of
+    /// them to the even number.
+    pub fn centre(&self) -> Parameters {
+        let side = self.size.min(self.height).min(self.width);
+        let before = |length: u32| (f64::from(length - side) / 2.0).round_ties_even() as u32;
+        Parameters {
+            crop: CropBox { top: before(self.height), left: before(self.width), height: side, width: side },
+            flip: false,
+            jitter: false,
+            grey: false,
+            factors: [1.0, 1.0, 1.0, 0.0],
+            order: PARTS,
+        }
+    }
+
     fn crop(&self, counter: &Counter, image: u32, view: View) -> CropBox {
         for attempt in 0..ATTEMPTS {
             let words = counter.words(image, view, 2 + attempt);

@@ -315,7 +315,7 @@ impl Config {
         let Self { stem, stem_padding, .. } = *self;
         let options = Options { head, stem, stem_padding, ..Options::default() };
         let model = Model { architecture: self.encoder, options };
-        let network = Network::new(model, samples.kind(), self.seed, device)?;
+        let network = Network::new(model, self.augmentation.input(samples.kind()), self.seed, device)?;
         match self.micro_batch {
             Some(most) if network.parameters().table().is_some() => {
                 let name = self.encoder.name();

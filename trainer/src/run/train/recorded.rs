@@ -7,7 +7,7 @@
 
 use super::momentum_queue::MomentumQueue;
 use super::step::{StepOutcome, work};
-use crate::data::Samples;
+use crate::data::{InputKind, Samples};
 use crate::device::graph::Replay;
 use crate::device::warn;
 use crate::error::Result;
@@ -48,12 +48,13 @@ impl RecordedStep {
         session: &Session<'_>,
     ) -> Result<Option<Self>> {
         let is_plain = !network.uses_autograd() && config.micro_batch.is_none();
-        let (Device::Cuda(gpu), Samples::Images(images), true) =
-            (session.device, samples, is_plain && objective.stays_on_device())
+        let input = config.augmentation.input(samples.kind());
+        let (Device::Cuda(gpu), InputKind::Images([height, width, channels]), true) =
+            (session.device, input, is_plain && objective.stays_on_device())
         else {
             return Ok(None);
         };
-        let ([height, width, channels], n, device) = (images.shape(), config.batch_size, session.device);
+        let (n, device) = (config.batch_size, session.device);
         let has_queue = objective.queue().is_some();
         let counts = has_queue || objective.selection().is_some();
         let keys = has_queue.then(|| Tensor::zeros((n, network.head_features()), DType::F32, device));
