@@ -125,6 +125,14 @@ pub fn multiply<T: Real, P: Place<T>>(
     multiply_on(Threads::Pool, c, order, a, b, shape);
 }
 
+/// c \[m, n\] ← c + a \[m, k\]·b \[k, n\], row-major, otherwise as [`multiply`].
+///
+/// # Panics
+/// As [`multiply`].
+pub fn multiply_add<T: Real>(c: &mut [T], a: Matrix<T>, b: Matrix<T>, shape: [usize; 3]) {
+    run(Threads::Pool, c, true, Order::Rows, a, b, shape);
+}
+
 /// [`multiply`] by the caller's thread or by the pool: the same bits.
 ///
 /// # Panics
@@ -135,6 +143,19 @@ pub fn multiply_on<T: Real, P: Place<T>>(
     order: Order,
     a: Matrix<T>,
     b: Matrix<T>,
+    shape: [usize; 3],
+) {
+    run(threads, c, false, order, a, b, shape);
+}
+
+/// The product, in place of what c holds or, if `add`, added to it: c is initialised then.
+fn run<T: Real, P: Place<T>>(
+    threads: Threads,
+    c: &mut [P],
+    add: bool,
+    order: Order,
+    a: Matrix<T>,
+    b: Matrix<T>,
     [m, n, k]: [usize; 3],
 ) {
     assert!(
@@ -142,7 +163,9 @@ pub fn multiply_on<T: Real, P: Place<T>>(
         "shapes checked by the caller"
     );
     if k == 0 {
-        c.iter_mut().for_each(|place| place.put(T::ZERO));
+        if !add {
+            c.iter_mut().for_each(|place| place.put(T::ZERO));
+        }
         return;
     }
     let (row_stride, column_stride) = match order {
@@ -155,7 +178,7 @@ pub fn multiply_on<T: Real, P: Place<T>>(
     };
     #[allow(unsafe_code)] // The interface of the `gemm` crate.
     // SAFETY: the assertion keeps all three matrices in bounds; `Place` is sealed and has the layout of T for its three
-    // implementations; with `read_dst` false c is only written.
+    // implementations; c is only written unless `add`, for which the one caller has initialised numbers.
     unsafe {
         gemm::gemm(
             m,
@@ -164,14 +187,14 @@ pub fn multiply_on<T: Real, P: Place<T>>(
             c.as_mut_ptr().cast::<T>(),
             column_stride,
             row_stride,
-            false,
+            add,
             a.values.as_ptr(),
             a.column_stride as isize,
             a.row_stride as isize,
             b.values.as_ptr(),
             b.column_stride as isize,
             b.row_stride as isize,
-            T::ZERO,
+            if add { T::ONE } else { T::ZERO },
             T::ONE,
             false,
             false,

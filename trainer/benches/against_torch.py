@@ -19,8 +19,17 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-CPU = [("mlp", 128, 30), ("small", 128, 10), ("resnet18", 64, 2)]
-GPU = [("mlp", 256, 100), ("small", 256, 100), ("resnet18", 64, 50), ("resnet18", 256, 30), ("resnet18", 1024, 15)]
+# Network, side of the images, images per step, steps per round.
+CPU = [("mlp", 32, 128, 30), ("small", 32, 128, 10), ("resnet18", 32, 64, 2), ("resnet50", 96, 16, 2), ("resnet50", 224, 8, 1)]
+GPU = [
+    ("mlp", 32, 256, 100),
+    ("small", 32, 256, 100),
+    ("resnet18", 32, 64, 50),
+    ("resnet18", 32, 256, 30),
+    ("resnet18", 32, 1024, 15),
+    ("resnet50", 96, 128, 20),
+    ("resnet50", 224, 64, 10),
+]
 
 
 def hardware():
@@ -46,7 +55,8 @@ def run(command):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trainer", default=HERE.parents[1] / "target" / "release" / "trainer")
-    parser.add_argument("--net", action="append", choices=["mlp", "small", "resnet18"], help="only this one; may be repeated")
+    parser.add_argument("--net", action="append", choices=["mlp", "small", "resnet18", "resnet50"], help="only this one; may be repeated")
+    parser.add_argument("--side", type=int, help="only images of this side")
     parser.add_argument("--batch", type=int, help="images per step instead of the usual ones")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
@@ -59,16 +69,16 @@ def main():
         parser.error(f"--batch {args.batch}: both views count, so it is even and at least 2")
     on_gpu = args.device.startswith("cuda")
     failed = False
-    head = f"{'net':9} {'batch':>5}  {'program':24} {'images/s':>10} {'per CPU-s':>10} {'forward':>8} {'backward':>8} {'update':>7} {'memory':>8}"
+    head = f"{'net':9} {'side':>4} {'batch':>5}  {'program':24} {'images/s':>10} {'per CPU-s':>10} {'forward':>8} {'backward':>8} {'update':>7} {'memory':>8}"
     print(f"{hardware()}; {args.threads} threads, {args.device}, {args.dtype}; {args.rounds} rounds; ms, MB\n{head}")
-    for net, batch, steps in GPU if on_gpu else CPU:
-        if args.net and net not in args.net:
+    for net, side, batch, steps in GPU if on_gpu else CPU:
+        if args.net and net not in args.net or args.side and side != args.side:
             continue
         batch = args.batch or batch
         common = ["--net", net, "--batch", batch, "--steps", steps, "--threads", args.threads]
         common += ["--device", args.device, "--dtype", args.dtype]
-        torch = [sys.executable, HERE / "peers" / "torch_step.py", *common]
-        variants = {"ours": [args.trainer, "bench", "--format", "json", *common], "torch": torch + (["--channels-last"] if on_gpu else [])}
+        torch = [sys.executable, HERE / "peers" / "torch_step.py", "--side", side, *common]
+        variants = {"ours": [args.trainer, "bench", "--format", "json", "--image", f"{side}x{side}x3", *common], "torch": torch + (["--channels-last"] if on_gpu else [])}
         if not on_gpu:
             variants["torch channels-last"] = torch + ["--channels-last"]
         if args.compile:
@@ -91,14 +101,14 @@ def main():
         for name, values in middle.items():
             speed = values["images_per_s"]
             print(
-                f"{net:9} {batch:5}  {name:24} {speed:10.1f} {values['images_per_cpu_s']:10.1f} {values['forward_ms']:8.1f}"
+                f"{net:9} {side:4} {batch:5}  {name:24} {speed:10.1f} {values['images_per_cpu_s']:10.1f} {values['forward_ms']:8.1f}"
                 f" {values['backward_ms']:8.1f} {values['optimiser_ms']:7.2f} {values['peak_memory_bytes'] / 1e6:8.0f}"
             )
         for name, values in middle.items():
             if name != "ours" and "ours" in middle:
                 ours = middle["ours"]
                 print(
-                    f"{'':16} ours / {name}: {ours['images_per_s'] / values['images_per_s']:.2f} in images/s,"
+                    f"{'':21} ours / {name}: {ours['images_per_s'] / values['images_per_s']:.2f} in images/s,"
                     f" {ours['images_per_cpu_s'] / values['images_per_cpu_s']:.2f} per CPU-second,"
                     f" {ours['peak_memory_bytes'] / values['peak_memory_bytes']:.2f} of the memory"
                 )

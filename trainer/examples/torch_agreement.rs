@@ -1,4 +1,4 @@
-//! Whether a ResNet-18 of full width computes what PyTorch computes with the same weights, and hands them on unchanged.
+//! Whether a ResNet of full width computes what PyTorch computes with the same weights, and hands them on unchanged.
 //!
 //! ```text
 //! python trainer/tests/torch/make_golden.py --full DIR         # the network of Nozawa & Sato
@@ -17,7 +17,7 @@ use candle_core::{DType, Device, Tensor};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use trainer::model::torch::{self, Weights};
-use trainer::model::{Architecture, Input, Model, Network};
+use trainer::model::{Input, Network};
 
 fn main() -> anyhow::Result<()> {
     let folder: PathBuf = std::env::args_os().nth(1).map(Into::into).unwrap_or_else(|| ".".into());
@@ -33,8 +33,11 @@ fn agrees(golden: &Path) -> anyhow::Result<()> {
     let file = golden.with_extension("pt");
     let golden: HashMap<String, Tensor> = Tensor::read_npz(golden)?.into_iter().collect();
     let padding = golden.get("padding").map(Tensor::to_scalar::<f32>).transpose()?.unwrap_or(3.0) as usize;
-    let network = read(&file, padding)?;
-    let output = network.forward(&Input::Images(golden["images"].clone()))?;
+    let images = &golden["images"];
+    let (_, height, width, channels) = images.dims4()?;
+    let image = [height, width, channels];
+    let network = read(&file, padding, image)?;
+    let output = network.forward(&Input::Images(images.clone()))?;
     for (part, found) in [("encoder", &output.encoder), ("head", &output.head)] {
         let expected = golden[part].flatten_all()?.to_vec1::<f64>()?;
         let found = found.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
@@ -46,7 +49,8 @@ fn agrees(golden: &Path) -> anyhow::Result<()> {
     }
     let exported = file.with_extension("exported.pt");
     torch::save(&network, &exported)?;
-    let again = torch::exported(&network)?.into_iter().zip(torch::exported(&read(&exported, padding)?)?);
+    let again =
+        torch::exported(&network)?.into_iter().zip(torch::exported(&read(&exported, padding, image)?)?);
     for ((name, before), (other, after)) in again {
         let bits = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
         ensure!(name == other && bits(&before)? == bits(&after)?, "{name} is another after the export");
@@ -54,11 +58,10 @@ fn agrees(golden: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(file: &Path, padding: usize) -> anyhow::Result<Network> {
+fn read(file: &Path, padding: usize, image: [usize; 3]) -> anyhow::Result<Network> {
     let mut weights = Weights::open(file, &[])?;
     println!("{}: {}", file.display(), weights.remarks().join("; "));
-    let model = Model { architecture: Architecture::Resnet18, options: weights.options(padding) };
-    let network = Network::new(model, [32, 32, 3], 7, &Device::Cpu)?;
+    let network = Network::new(weights.model(padding), image, 7, &Device::Cpu)?;
     weights.load(&network)?;
     Ok(network)
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The training step of `trainer bench` in PyTorch, timed the same way: the peer of `against_torch.py`.
 
-Networks for 3x32x32 images, parameter for parameter those of `trainer bench --net`:
-  mlp       linear 3072-1024-512-512-128, bias and ReLU
+Networks for images of SIDE x SIDE (32), parameter for parameter those of `trainer bench --net`:
+  mlp       linear 3072-1024-512-512-128, bias and ReLU; only for 32x32
   small     3x3 convolutions 32-64-128-256, strides 1, 2, 2, 2, batch norm, ReLU; mean; head 256-256-128
   resnet18  3x3 stem without pooling, eight basic blocks; mean; head 512-512-128
+  resnet50  7x7/2 stem with 3x3/2 max pooling, sixteen bottlenecks, stride on the 3x3; mean; head 2048-2048-128
 A step: forward over BATCH images (both views counted), NT-Xent at t = 0.5, backward, AdamW. No augmentation.
 Three warm-up steps; three rounds of STEPS steps, of which the median counts; then stages, synchronised one by one.
 Prints one JSON line.
@@ -37,6 +38,22 @@ class Residual(nn.Module):
         return functional.relu(self.second(hidden) + self.around(x), inplace=True)
 
 
+class Bottleneck(nn.Module):
+    def __init__(self, inputs, inner, stride):
+        super().__init__()
+        outputs = 4 * inner
+        self.first = conv_norm(inputs, inner, 1, 1)
+        self.second = conv_norm(inner, inner, 3, stride)
+        self.third = conv_norm(inner, outputs, 1, 1)
+        changes = stride != 1 or inputs != outputs
+        self.around = conv_norm(inputs, outputs, 1, stride) if changes else nn.Identity()
+
+    def forward(self, x):
+        hidden = functional.relu(self.first(x), inplace=True)
+        hidden = functional.relu(self.second(hidden), inplace=True)
+        return functional.relu(self.third(hidden) + self.around(x), inplace=True)
+
+
 def head(features):
     pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return pooled + [nn.Linear(features, features), nn.ReLU(), nn.Linear(features, 128, bias=False)]
@@ -66,6 +83,19 @@ def resnet18():
     return nn.Sequential(*layers, *head(512))
 
 
+def resnet50():
+    layers, inputs = [conv_norm(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)], 64
+    for stage, blocks in enumerate([3, 4, 6, 3]):
+        inner = 64 << stage
+        for block in range(blocks):
+            layers.append(Bottleneck(inputs, inner, 2 if stage and not block else 1))
+            inputs = 4 * inner
+    return nn.Sequential(*layers, *head(2048))
+
+
+NETS = {"mlp": mlp, "small": small, "resnet18": resnet18, "resnet50": resnet50}
+
+
 def nt_xent(features, temperature=0.5):
     unit = functional.normalize(features.float(), dim=1)
     views = len(unit)
@@ -79,8 +109,8 @@ class Step:
     def __init__(self, args):
         self.args = args
         self.on_gpu = args.device.startswith("cuda")
-        self.model = {"mlp": mlp, "small": small, "resnet18": resnet18}[args.net]().to(args.device)
-        self.images = torch.randn(args.batch, 3, 32, 32, device=args.device)
+        self.model = NETS[args.net]().to(args.device)
+        self.images = torch.randn(args.batch, 3, args.side, args.side, device=args.device)
         if args.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
             self.images = self.images.contiguous(memory_format=torch.channels_last)
@@ -118,7 +148,8 @@ class Step:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", choices=["mlp", "small", "resnet18"], required=True)
+    parser.add_argument("--net", choices=list(NETS), required=True)
+    parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
@@ -151,6 +182,7 @@ def main():
     report = {
         "program": f"torch {torch.__version__}",
         "net": args.net,
+        "side": args.side,
         "batch": args.batch,
         "device": args.device,
         "device_name": device_name,

@@ -22,7 +22,7 @@ use trainer::Error;
 use trainer::augment::simclr::{Augment, Augmentation, Sampler};
 use trainer::device::DeviceChoice;
 use trainer::loss::nt_xent;
-use trainer::model::{Architecture, Input, Network, Precision};
+use trainer::model::{Architecture, Input, Model, Network, Options, Precision, Stem};
 use trainer::optim::{Optimiser, OptimiserKind};
 use trainer::run;
 
@@ -35,14 +35,20 @@ enum Net {
     Small,
     /// ResNet-18 with a 3×3 stem.
     Resnet18,
+    /// ResNet-50 with the stem of ImageNet, for images such as 96x96x3 and 224x224x3.
+    Resnet50,
 }
 
 impl Net {
-    fn architecture(self) -> Architecture {
+    fn model(self) -> Model {
         match self {
-            Self::Mlp => Architecture::PlainMlp,
-            Self::Small => Architecture::Small,
-            Self::Resnet18 => Architecture::Resnet18,
+            Self::Mlp => Architecture::PlainMlp.into(),
+            Self::Small => Architecture::Small.into(),
+            Self::Resnet18 => Architecture::Resnet18.into(),
+            Self::Resnet50 => {
+                let options = Options { stem: Stem::Imagenet, ..Options::default() };
+                Model { architecture: Architecture::Resnet50, options }
+            }
         }
     }
 }
@@ -193,7 +199,7 @@ type Stages = [f64; 3];
 
 impl Step {
     fn new(net: Net, image: Image, batch: usize, device: &Device, precision: Precision) -> Result<Self> {
-        let mut network = Network::new(net.architecture(), image, 7, device)?.in_precision(precision)?;
+        let mut network = Network::new(net.model(), image, 7, device)?.in_precision(precision)?;
         let optimiser = Optimiser::new(OptimiserKind::AdamW, 0.0, 0.01, network.parameters_mut())?;
         let mut rng = stream(7, Purpose::Augmentation, 0);
         let [height, width, channels] = image;

@@ -13,8 +13,9 @@ use trainer::run::{self, Plan, Preset, Progress, Session, Sweep};
 
 #[derive(Args)]
 pub(super) struct ReproduceArgs {
-    /// digits, folder (images of your own in --data), fashion-mnist, cifar10, cifar100, ag-news-erase, ag-news-replace
-    /// or hard-negatives; also a shortened form such as cifar10-small; studies: every study of the field on the digits
+    /// digits, folder (images of your own in --data), fashion-mnist, cifar10, cifar100, ag-news-erase, ag-news-replace,
+    /// hard-negatives, imagenet-moco or imagenet-simclr; also a shortened form such as cifar10-small; studies: every
+    /// study of the field on the digits
     #[arg(required_unless_present = "config", conflicts_with = "config")]
     name: Option<String>,
     /// Settings with a table [sweep] from a TOML file, in place of a preset

@@ -1,4 +1,4 @@
-//! `measure --torch`: weights of somebody else's ResNet-18, and what their pixels are.
+//! `measure --torch`: weights of somebody else's ResNet, and what their pixels are.
 
 use clap::{Args, ValueEnum};
 use measure::EvaluatedRun;
@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use theory::losses::RunInfo;
 use theory::terminal::say;
 use trainer::model::torch::Weights;
-use trainer::model::{Model, Network};
+use trainer::model::{Network, Options, Stem};
 use trainer::run::{self, EvaluationSettings, Normalisation, Preset, Session};
 use trainer::{Error, data};
 
 #[derive(Args, Serialize)]
 pub(super) struct TorchArgs {
-    /// Weights of a ResNet-18 from PyTorch: .pt, .pth, .ckpt or .safetensors, measured on the data of --preset
+    /// Weights of a ResNet-18, 34 or 50 from PyTorch: .pt, .pth, .ckpt or .safetensors, measured on the data of --preset
     #[arg(long, value_name = "FILE", requires = "preset", conflicts_with_all = ["run", "features"])]
     pub(super) torch: Option<PathBuf>,
     /// Settings that ship, for --torch: data, temperature, views
@@ -36,7 +36,7 @@ pub(super) struct TorchArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "mean")]
     #[serde(skip_serializing_if = "Option::is_none")]
     std: Option<Vec<f64>>,
-    /// Zeros around the images before the first convolution: 1 (most), 2 (solo-learn) or 3 (Nozawa & Sato)
+    /// Zeros around the images before a first convolution of 3×3: 1 (most), 2 (solo-learn) or 3 (Nozawa & Sato)
     #[arg(long, value_name = "P", requires = "torch")]
     #[serde(skip_serializing_if = "Option::is_none")]
     stem_padding: Option<usize>,
@@ -85,9 +85,11 @@ impl TorchArgs {
     }
 
     /// What nobody said about these weights, and what is taken instead.
-    fn warn(&self, padding: usize) {
+    fn warn(&self, Options { stem, stem_padding: padding, .. }: Options) {
         let pixels = self.normalise.is_none() && self.mean.is_none();
-        let stem = self.padding().is_none() && !self.set.iter().any(|set| set.starts_with("stem_padding"));
+        let stem = stem == Stem::Small
+            && self.padding().is_none()
+            && !self.set.iter().any(|set| set.starts_with("stem_padding"));
         let taken = match (pixels, stem) {
             (true, true) => {
                 format!("pixels are taken as they are, in [0, 1], and the stem as padded by {padding}")
@@ -117,13 +119,14 @@ impl TorchArgs {
         config.stem_padding = self.padding().unwrap_or(config.stem_padding);
         let normalisation = self.normalisation()?;
         let mut weights = Weights::open(file, &self.torch_prefix)?;
+        let model = weights.model(config.stem_padding);
+        (config.encoder, config.stem) = (model.architecture, model.options.stem);
         let split = data::load(&config.data(folder))?;
         split.check()?;
-        let model = Model { architecture: config.encoder, options: weights.options(config.stem_padding) };
         let input = config.augmentation.input(split.train.kind());
         let network = Network::new(model, input, config.seed, session.device)?;
         weights.load(&network)?;
-        self.warn(config.stem_padding);
+        self.warn(model.options);
         if !quiet {
             weights.remarks().iter().for_each(|remark| say(&format!("{}: {remark}", file.display())));
         }
@@ -134,6 +137,9 @@ impl TorchArgs {
         let mut made_of = String::new();
         if let Some(normalisation) = &normalisation {
             made_of.push_str(&format!(" {normalisation}"));
+        }
+        if model.options.stem != Stem::Small {
+            made_of.push_str(&format!(" stem={}", model.options.stem.name()));
         }
         if let Some(padding) = self.padding() {
             made_of.push_str(&format!(" stem_padding={padding}"));

@@ -11,6 +11,7 @@ use crate::ops::cast::cuda as cast;
 use crate::ops::conv::cuda as conv;
 use crate::ops::info_nce::cuda as info_nce;
 use crate::ops::linear::cuda as linear;
+use crate::ops::max_pool;
 use crate::ops::optimiser::{Segment, cuda as optimiser};
 use crate::ops::pool::cuda as pool;
 use crate::ops::sums::cuda as sums;
@@ -375,6 +376,30 @@ fn contrastive_gradient_is_that_of_the_loss() {
         let z = upload(&device, &vec![1.0; (rows * columns).max(1)]);
         let z = z.slice(..rows * columns);
         assert!(info_nce::losses_and_gradient(&device, &z, (rows, columns), temperature).is_err());
+    }
+}
+
+/// The same values and, since both add up in the order of the windows, the same gradients as on the CPU.
+#[test]
+fn max_pooling_is_that_of_the_cpu() {
+    let Some(device) = gpu() else { return };
+    let cuda = Device::Cuda(device.clone());
+    for sizes in [[2, 1, 4, 5], [3, 7, 6, 24]] {
+        let [batch, height, width, channels] = sizes;
+        let dy = [batch, max_pool::pooled(height), max_pool::pooled(width), channels];
+        // Rounded to halves, so that many values are equal.
+        let tensor = |shape: [usize; 4], index: u64| {
+            let values = numbers::<f32>(&device, shape.iter().product(), index).1;
+            let values: Vec<f32> = values.into_iter().map(|v| (2.0 * v).round() as f32 / 2.0).collect();
+            Tensor::from_vec(values, &shape, &Device::Cpu).unwrap()
+        };
+        let (x, dy) = (tensor(sizes, 1), tensor(dy, 2));
+        let on = |device: &Device| {
+            let (x, dy) = (x.to_device(device).unwrap(), dy.to_device(device).unwrap());
+            [max_pool::forward(&x).unwrap(), max_pool::backward(&x, &dy).unwrap()]
+                .map(|found| found.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+        };
+        assert_eq!(on(&cuda), on(&Device::Cpu), "{sizes:?}");
     }
 }
 

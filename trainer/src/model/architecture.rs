@@ -2,9 +2,10 @@
 
 use super::layer::{After, Convolution, Dense};
 use super::own::{Build, OwnEncoder};
+use super::residual::{Depth, Stem};
 use super::transformer::{text, vit};
-use super::unit::{Block, Unit};
-use super::{Builder, Head, HeadLayer, Model, Options};
+use super::unit::Unit;
+use super::{Builder, Head, HeadLayer, Model};
 use crate::data::InputKind;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -24,9 +25,14 @@ pub enum Architecture {
     /// 3×3 convolutions of 32, 64, 128, 256 with strides 1, 2, 2, 2, each with batch normalisation and ReLU, and the
     /// mean over the image. Head: 256 with bias and ReLU, then 128 without bias.
     Small,
-    /// ResNet-18 (He et al. 2016) for small images: a 3×3 stem of stride 1 and no pooling before the blocks. Head: 512
-    /// with bias and ReLU, then 128 without bias.
+    /// ResNet-18 (He et al. 2016), behind one of two [stems](super::Stem). Head: 512 with bias and ReLU, then 128
+    /// without bias.
     Resnet18,
+    /// ResNet-34, otherwise as [`Resnet18`](Self::Resnet18).
+    Resnet34,
+    /// ResNet-50: blocks of 1×1, 3×3 and 1×1 convolutions, the stride on the 3×3 one as torchvision has it ("v1.5").
+    /// Head: 2048 with bias and ReLU, then 128 without bias.
+    Resnet50,
     /// For texts: the mean of the words' embeddings of dimension 50, from N(0, 1). Head: 50 with batch normalisation
     /// and ReLU, then 50 without bias. `ContrastiveFastText` of the official code of Nozawa & Sato (2021); its linear
     /// layer before batch normalisation has a bias, which changes nothing, and its layers begin smaller, which neither
@@ -42,16 +48,18 @@ const SHIPPED: [OwnEncoder; 2] =
     [OwnEncoder::shipped("vit-tiny", vit::tiny), OwnEncoder::shipped("transformer", text::small)];
 
 /// All others.
-const FAST: [Architecture; 6] = [
+const FAST: [Architecture; 8] = [
     Architecture::Mlp,
     Architecture::Conv,
     Architecture::PlainMlp,
     Architecture::Small,
     Architecture::Resnet18,
+    Architecture::Resnet34,
+    Architecture::Resnet50,
     Architecture::EmbeddingBag,
 ];
 
-/// Channels behind the stem of ResNet-18.
+/// Channels behind the stem of a residual network.
 pub(super) const WIDTH: usize = 64;
 /// Dimension of the embeddings.
 const EMBEDDING: usize = 50;
@@ -103,6 +111,8 @@ impl Architecture {
             Self::PlainMlp => "plain-mlp",
             Self::Small => "small",
             Self::Resnet18 => "resnet18",
+            Self::Resnet34 => "resnet34",
+            Self::Resnet50 => "resnet50",
             Self::EmbeddingBag => "embedding-bag",
             Self::Own(own) => own.name(),
         }
@@ -131,7 +141,7 @@ impl From<Architecture> for String {
 }
 
 impl Model {
-    /// Features before and after the head; a ResNet-18 has `stem` channels behind its stem.
+    /// Features before and after the head; a residual network has `stem` channels behind its stem.
     pub(super) fn sizes(self, input: InputKind, stem: usize) -> [usize; 2] {
         let [height, width, _] = match input {
             InputKind::Images(image) => image,
@@ -142,7 +152,9 @@ impl Model {
             Architecture::Conv => [64 * height.div_ceil(4) * width.div_ceil(4), 64],
             Architecture::PlainMlp => [512, 128],
             Architecture::Small => [256, 128],
-            Architecture::Resnet18 => [8 * stem, 128],
+            Architecture::Resnet18 | Architecture::Resnet34 | Architecture::Resnet50 => {
+                [Depth::of(self.architecture).map_or(0, |depth| depth.features(stem)), 128]
+            }
             Architecture::EmbeddingBag => [EMBEDDING, EMBEDDING],
             // How many features there are is seen when it is tried.
             Architecture::Own(_) => [0, 128],
@@ -156,7 +168,7 @@ impl Model {
         }
     }
 
-    /// Adds the parameters to the builder and returns the units; a ResNet-18 has `width` channels behind its stem.
+    /// Adds the parameters to the builder and returns the units; a residual network has `width` channels behind its stem.
     ///
     /// # Errors
     /// Images without pixels, texts without words; images for an encoder of texts, and the other way round; options
@@ -214,25 +226,38 @@ impl Model {
             }
             // Returned above.
             Architecture::EmbeddingBag | Architecture::Own(_) => {}
-            Architecture::Resnet18 => {
-                residual(builder, &mut encoder, channels, width, self.options);
+            Architecture::Resnet18 | Architecture::Resnet34 | Architecture::Resnet50 => {
+                if let Some(depth) = Depth::of(self.architecture) {
+                    depth.build(builder, &mut encoder, [channels, width], self.options);
+                }
             }
         }
         Ok((encoder, self.head(builder, sizes)))
     }
 
     fn check(self) -> Result<()> {
-        let (padding, name) = (self.options.stem_padding, self.architecture.name());
-        match self.architecture {
-            Architecture::Resnet18 if (1..=3).contains(&padding) => Ok(()),
-            Architecture::Resnet18 => {
-                Err(Error::argument(format!("stem_padding is {padding}; resnet18 takes 1, 2 or 3")))
+        let Self { architecture, options } = self;
+        let (stem, padding, name) = (options.stem, options.stem_padding, architecture.name());
+        let fault = match (Depth::of(architecture), stem) {
+            (None, Stem::Imagenet) => {
+                format!(
+                    "stem = {}: only a residual network has it, such as resnet18, not {name}",
+                    stem.name()
+                )
             }
-            _ if padding == 1 => Ok(()),
-            _ => Err(Error::argument(format!(
-                "stem_padding is {padding}; only resnet18 can have another than 1, not {name}"
-            ))),
-        }
+            (None, _) if padding != 1 => format!(
+                "stem_padding is {padding}; only a residual network, such as resnet18, can have another than 1, not \
+                 {name}"
+            ),
+            (Some(_), Stem::Imagenet) if padding != 1 => {
+                format!("stem_padding is {padding}; it is the small stem's, and stem = imagenet pads by 3")
+            }
+            (Some(_), Stem::Small) if !(1..=3).contains(&padding) => {
+                format!("stem_padding is {padding}; {name} takes 1, 2 or 3")
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::argument(fault))
     }
 
     fn head(self, builder: &mut Builder, [features, outputs]: [usize; 2]) -> Vec<Unit> {
@@ -251,12 +276,10 @@ impl Model {
             (Head::Paper, _) => (features, After::BIAS_NORM_RELU),
             (Head::Default, Architecture::Mlp | Architecture::Conv) => (256, After::NORM_RELU),
             (Head::Default, Architecture::EmbeddingBag) => (features, After::NORM_RELU),
-            (Head::Default, Architecture::Small | Architecture::Resnet18 | Architecture::Own(_)) => {
-                (features, After::BIAS_RELU)
-            }
             (Head::Default, Architecture::PlainMlp) => {
                 return vec![dense(builder, "head.0", [features, outputs], After::BIAS)];
             }
+            (Head::Default, _) => (features, After::BIAS_RELU),
         };
         vec![
             dense(builder, "head.0", [features, hidden], after),
@@ -277,21 +300,4 @@ fn convolutions(builder: &mut Builder, units: &mut Vec<Unit>, mut inputs: usize,
         units.push(Unit::Convolution(layer));
         inputs = channels;
     }
-}
-
-/// ResNet-18 with `width` channels behind its stem.
-fn residual(builder: &mut Builder, units: &mut Vec<Unit>, channels: usize, width: usize, options: Options) {
-    let stem = Convolution::new(builder, ("encoder.0", "encoder.0.norm"), [channels, width], 3, 1);
-    units.push(Unit::Convolution(stem.padded(options.stem_padding).rectified(options.stem_relu)));
-    let mut inputs = width;
-    for stage in 0..4 {
-        let outputs = width << stage;
-        for index in 0..2 {
-            let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-            let name = format!("encoder.layer{}.{index}", stage + 1);
-            units.push(Unit::Block(Box::new(Block::new(builder, &name, [inputs, outputs], stride))));
-            inputs = outputs;
-        }
-    }
-    units.push(Unit::Pool);
 }

@@ -64,7 +64,7 @@ impl Network {
         Self::of_width(model.into(), WIDTH, input.into(), seed, device)
     }
 
-    /// [`new`](Self::new), with this many channels behind the stem of a ResNet-18.
+    /// [`new`](Self::new), with this many channels behind the stem of a residual network.
     pub(super) fn of_width(
         model: Model,
         width: usize,

@@ -1,6 +1,6 @@
-//! What can be chosen about an architecture: its projection head, and the zeros around the images of ResNet-18.
+//! What can be chosen about an architecture: its projection head, and the stem of a residual network.
 
-use super::{After, Architecture};
+use super::{After, Architecture, Stem};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -107,10 +107,12 @@ impl std::fmt::Display for HeadLayers {
 pub struct Options {
     /// Which projection head.
     pub head: Head,
-    /// Zeros on every side of the images of ResNet-18, 1 to 3; 1 for any other architecture. The published code pads by
-    /// 3, so that its 3×3 stem makes maps of 36 × 36 of CIFAR's images of 32 × 32.
+    /// What stands before the blocks of a residual network; `small` for any other architecture.
+    pub stem: Stem,
+    /// Zeros on every side of the images before the small stem of a residual network, 1 to 3; 1 for any other. The
+    /// published code pads by 3, so that its 3×3 stem makes maps of 36 × 36 of CIFAR's images of 32 × 32.
     pub stem_padding: usize,
-    /// Whether a ReLU stands behind the stem of ResNet-18, as everywhere but in weights that were trained without
+    /// Whether a ReLU stands behind the stem of a residual network, as everywhere but in weights that were trained without
     /// ([`torch`](super::torch)); in no settings.
     #[serde(skip)]
     pub stem_relu: bool,
@@ -119,13 +121,14 @@ pub struct Options {
 impl Default for Options {
     /// The default head; a stem that keeps the size of the images.
     fn default() -> Self {
-        Self { head: Head::Default, stem_padding: 1, stem_relu: true }
+        Self { head: Head::Default, stem: Stem::Small, stem_padding: 1, stem_relu: true }
     }
 }
 
 impl Options {
     /// The network of Nozawa & Sato's CIFAR experiments, with [`Architecture::Resnet18`].
-    pub const PUBLISHED: Self = Self { head: Head::Paper, stem_padding: 3, stem_relu: true };
+    pub const PUBLISHED: Self =
+        Self { head: Head::Paper, stem: Stem::Small, stem_padding: 3, stem_relu: true };
 }
 
 /// An architecture with its options.

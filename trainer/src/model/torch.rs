@@ -1,11 +1,11 @@
-//! Weights that PyTorch saved, for ResNet-18: `.pt`, `.pth` or Lightning's `.ckpt` (a zip file with a pickle, PyTorch
+//! Weights that PyTorch saved, for ResNet-18, 34 and 50: `.pt`, `.pth` or Lightning's `.ckpt` (a zip file with a pickle, PyTorch
 //! 1.6 and later), or safetensors with the same names; and [`save`], which writes them.
 //!
 //! | PyTorch | here | shape there → here |
 //! |---|---|---|
-//! | `E conv1.weight` | `encoder.0.weight` | \[out, in, 3, 3\] → \[out, 3, 3, in\] |
+//! | `E conv1.weight` | `encoder.0.weight` | \[out, in, 3, 3\] → \[out, 3, 3, in\], or 7, 7 |
 //! | `E bn1.*` | `encoder.0.norm.*` | \[out\] |
-//! | `E layerS.B.convI.weight` | `encoder.layerS.B.convI.weight` | \[out, in, 3, 3\] → \[out, 3, 3, in\] |
+//! | `E layerS.B.convI.weight` | `encoder.layerS.B.convI.weight` | \[out, in, 3, 3\] → \[out, 3, 3, in\], or 1, 1 |
 //! | `E layerS.B.bnI.*` | `encoder.layerS.B.bnI.*` | \[out\] |
 //! | `E layerS.B.downsample.0.weight` | `encoder.layerS.B.skip.0.weight` | \[out, in, 1, 1\] → \[out, 1, 1, in\] |
 //! | `E layerS.B.downsample.1.*` | `encoder.layerS.B.skip.1.*` | \[out\] |
@@ -20,6 +20,9 @@
 //!   `4` on (lightly's `backbone.4.0.conv1.weight`), or from `3` without pooling (`f.3.0.conv1.weight`), or from `2`
 //!   without ReLU too: so does lightly's example of `ResNetGenerator`, whose stem then computes without one, and is
 //!   read as computing so.
+//!
+//! Which network it is, the file says: ResNet-50 has a third convolution in each block, ResNet-34 more blocks than
+//! ResNet-18, and a first convolution of 7×7 is that of the stem `imagenet`, with max pooling behind it.
 //!
 //! **Several encoders.** Where one of them follows another (MoCo's `encoder_k`, solo-learn's `momentum_backbone`, a
 //! target or a teacher), the other is read; else one must be chosen by its prefix. [`Weights::remarks`] says so.
@@ -49,7 +52,7 @@
 //! 1.5) by up to 1.5e-6. Exported again, PyTorch loads them without pickles, into torchvision's modules: the same
 //! numbers, and the same features to the last bit (`examples/torch_agreement.rs`).
 //!
-//! Refused, each with what to do: other depths than ResNet-18's and other stems than 3×3, files of PyTorch before 1.6,
+//! Refused, each with what to do: other depths and other stems than these, files of PyTorch before 1.6,
 //! whole models, tensors that are not stored in row-major order (`channels_last`), and others than little-endian ones.
 //! A file may be anybody's: nothing in it is called, headers are compared with its length, the archive's CRC-32 with
 //! what it holds, and the pickle's size is bounded (`pickle`).
@@ -63,8 +66,7 @@ mod head;
 mod pickle;
 mod write;
 
-use super::architecture::Architecture;
-use super::{Head, Network, Options};
+use super::{Model, Network, Options};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use file::Content;
@@ -109,9 +111,10 @@ impl Weights {
         Ok(Self { path: path.into(), content, shapes, found })
     }
 
-    /// Head and stem of the network that these weights are for; how the images are padded no file says.
-    pub fn options(&self, stem_padding: usize) -> Options {
-        Options { head: Head::Layers(self.found.head), stem_padding, stem_relu: self.found.stem_relu }
+    /// The network that these weights are for; how the images are padded before a small stem no file says.
+    pub fn model(&self, stem_padding: usize) -> Model {
+        let Model { architecture, options } = self.found.model;
+        Model { architecture, options: Options { stem_padding, ..options } }
     }
 
     /// What one should know: which encoder was chosen, what the head is, how much is not used; a line each.
@@ -124,16 +127,19 @@ impl Weights {
         self.found.unused(&self.shapes)
     }
 
-    /// Replaces all values of a ResNet-18 by those of the file.
+    /// Replaces all values of a network by those of the file.
     ///
     /// # Errors
-    /// Another architecture than ResNet-18. Parameters that are missing, left over, or of another shape: one message
+    /// Another architecture than the [model](Self::model)'s. Parameters that are missing, left over, or of another shape: one message
     /// names all of them. Numbers that cannot be read. Nothing is replaced then.
     pub fn load(&mut self, network: &Network) -> Result<()> {
-        if network.architecture() != Architecture::Resnet18 {
-            let name = network.architecture().name();
+        let (there, here) = (self.found.model.architecture, network.architecture());
+        if there != here {
             return Err(Error::argument(format!(
-                "weights of PyTorch are read for resnet18, not for {name}; {OTHER_WAY}"
+                "{} holds weights of {}, not of {}; {OTHER_WAY}",
+                self.path.display(),
+                there.name(),
+                here.name()
             )));
         }
         self.fit(network).map_err(|message| advised(Error::data(&self.path, message)))?;

@@ -4,38 +4,61 @@ use super::layer::{Convolution, ConvolutionTape, Dense, DenseTape, InputGradient
 use super::own::{Autograd, AutogradTape};
 use super::parameters::{Builder, Parameters};
 use crate::error::{Error, Result};
-use crate::ops::pool;
+use crate::ops::{max_pool, pool};
 use candle_core::Tensor;
 
-/// A basic block of a residual network: two 3×3 convolutions, each with batch normalisation, and a way around them.
+/// A convolution of a [`Block`].
+#[derive(Debug, Clone, Copy)]
+pub struct BlockLayer {
+    /// \[in, out\].
+    pub channels: [usize; 2],
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step between windows.
+    pub stride: usize,
+}
+
+/// A block of a residual network: two or three convolutions, each with batch normalisation, and a way around them. A
+/// ReLU stands behind each; behind the last, after the way around is added.
 #[derive(Debug, Clone)]
 pub struct Block {
     first: Convolution,
-    second: Convolution,
+    inner: Option<Convolution>,
+    last: Convolution,
     /// A 1×1 convolution where the shapes differ; else the identity.
     skip: Option<Convolution>,
 }
 
 impl Block {
-    /// `channels` \[in, out\].
-    pub fn new(builder: &mut Builder, name: &str, channels: [usize; 2], stride: usize) -> Self {
-        let [_, out] = channels;
-        let names = |conv: &str, norm: &str| (format!("{name}.{conv}"), format!("{name}.{norm}"));
-        let mut convolution = |(conv, norm): (String, String), channels, kernel, stride| {
-            Convolution::new(builder, (&conv, &norm), channels, kernel, stride)
+    /// With these layers: the first, one between where there is one, the last.
+    pub fn new(
+        builder: &mut Builder,
+        name: &str,
+        (first, inner, last): (BlockLayer, Option<BlockLayer>, BlockLayer),
+    ) -> Self {
+        let channels = [first.channels[0], last.channels[1]];
+        let stride = first.stride * inner.map_or(1, |inner| inner.stride) * last.stride;
+        let mut convolution = |conv: &str, norm: &str, layer: BlockLayer| {
+            let (conv, norm) = (format!("{name}.{conv}"), format!("{name}.{norm}"));
+            Convolution::new(builder, (&conv, &norm), layer.channels, layer.kernel, layer.stride)
         };
-        let first = convolution(names("conv1", "bn1"), channels, 3, stride);
-        let second = convolution(names("conv2", "bn2"), [out, out], 3, 1);
-        let same = stride == 1 && channels[0] == out;
-        let skip = (!same).then(|| convolution(names("skip.0", "skip.1"), channels, 1, stride));
-        Self { first, second, skip }
+        let first = convolution("conv1", "bn1", first);
+        let (inner, last) = match inner {
+            Some(inner) => (Some(convolution("conv2", "bn2", inner)), convolution("conv3", "bn3", last)),
+            None => (None, convolution("conv2", "bn2", last)),
+        };
+        let same = stride == 1 && channels[0] == channels[1];
+        let skip =
+            (!same).then(|| convolution("skip.0", "skip.1", BlockLayer { channels, kernel: 1, stride }));
+        Self { first, inner, last, skip }
     }
 }
 
 /// What [`Block`] keeps.
 pub struct BlockTape {
     first: ConvolutionTape,
-    second: ConvolutionTape,
+    inner: Option<ConvolutionTape>,
+    last: ConvolutionTape,
     skip: Option<ConvolutionTape>,
 }
 
@@ -50,6 +73,8 @@ pub enum Unit {
     Convolution(Convolution),
     /// A residual block.
     Block(Box<Block>),
+    /// Max pooling, 3×3 with stride 2: \[N, H, W, C\] → \[N, ⌈H/2⌉, ⌈W/2⌉, C\].
+    MaxPool,
     /// Mean over the image: \[N, H, W, C\] → \[N, C\].
     Pool,
     /// A whole encoder written with `candle-nn`.
@@ -60,6 +85,8 @@ pub enum Unit {
 pub enum UnitTape {
     /// The shape of the input.
     Shape(Vec<usize>),
+    /// The input.
+    Input(Tensor),
     /// Of a linear layer.
     Dense(DenseTape),
     /// Of a convolution.
@@ -78,6 +105,7 @@ impl Unit {
     pub fn forward(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<(Tensor, UnitTape)> {
         Ok(match self {
             Self::Flatten => (x.flatten_from(1)?, UnitTape::Shape(x.dims().to_vec())),
+            Self::MaxPool => (max_pool::forward(x)?, UnitTape::Input(x.clone())),
             Self::Pool => (pool::forward(x)?, UnitTape::Shape(x.dims().to_vec())),
             Self::Dense(dense) => {
                 let (y, tape) = dense.forward(parameters, x, mode)?;
@@ -93,6 +121,13 @@ impl Unit {
             }
             Self::Block(block) => {
                 let (hidden, first) = block.first.forward(parameters, x, None, true, mode)?;
+                let (hidden, inner) = match &block.inner {
+                    Some(layer) => {
+                        let (hidden, tape) = layer.forward(parameters, &hidden, None, true, mode)?;
+                        (hidden, Some(tape))
+                    }
+                    None => (hidden, None),
+                };
                 let (around, skip) = match &block.skip {
                     Some(skip) => {
                         let (around, tape) = skip.forward(parameters, x, None, false, mode)?;
@@ -100,8 +135,8 @@ impl Unit {
                     }
                     None => (x.clone(), None),
                 };
-                let (y, second) = block.second.forward(parameters, &hidden, Some(&around), true, mode)?;
-                (y, UnitTape::Block(Box::new(BlockTape { first, second, skip })))
+                let (y, last) = block.last.forward(parameters, &hidden, Some(&around), true, mode)?;
+                (y, UnitTape::Block(Box::new(BlockTape { first, inner, last, skip })))
             }
         })
     }
@@ -110,6 +145,7 @@ impl Unit {
     pub fn multiplications(&self, shape: [usize; 3]) -> Result<(f64, [usize; 3])> {
         Ok(match self {
             Self::Flatten => (0.0, [1, 1, shape.iter().product()]),
+            Self::MaxPool => (0.0, [max_pool::pooled(shape[0]), max_pool::pooled(shape[1]), shape[2]]),
             Self::Pool => (0.0, [1, 1, shape[2]]),
             Self::Dense(dense) => {
                 let [inputs, outputs] = dense.sizes();
@@ -123,10 +159,13 @@ impl Unit {
                 )));
             }
             Self::Block(block) => {
-                let (first, hidden) = block.first.multiplications(shape)?;
-                let (second, out) = block.second.multiplications(hidden)?;
                 let around = block.skip.as_ref().map(|skip| skip.multiplications(shape)).transpose()?;
-                (first + second + around.map_or(0.0, |(count, _)| count), out)
+                let (mut sum, mut hidden) = (around.map_or(0.0, |(count, _)| count), shape);
+                for layer in [&block.first].into_iter().chain(&block.inner).chain([&block.last]) {
+                    let (count, out) = layer.multiplications(hidden)?;
+                    (sum, hidden) = (sum + count, out);
+                }
+                (sum, hidden)
             }
         })
     }
@@ -157,11 +196,19 @@ impl Unit {
             (Self::Convolution(convolution), UnitTape::Convolution(tape)) => {
                 convolution.backward(parameters, tape, &dy, input)
             }
+            (Self::MaxPool, UnitTape::Input(x)) => {
+                Ok(needed.then(|| max_pool::backward(&x, &dy)).transpose()?)
+            }
             (Self::Block(block), UnitTape::Block(tape)) => {
-                let BlockTape { first, second, skip } = *tape;
-                let hidden = block.second.backward(parameters, second, &dy, InputGradient::New)?;
-                let hidden = hidden.ok_or_else(|| candle_core::Error::msg("the gradient was asked for"))?;
+                let asked = || candle_core::Error::msg("the gradient was asked for");
+                let BlockTape { first, inner, last, skip } = *tape;
+                let hidden = block.last.backward(parameters, last, &dy, InputGradient::New)?;
+                let mut hidden = hidden.ok_or_else(asked)?;
                 // `dy` is the gradient of the way around now.
+                if let Some((layer, tape)) = block.inner.as_ref().zip(inner) {
+                    let gradient = layer.backward(parameters, tape, &hidden, InputGradient::New)?;
+                    hidden = gradient.ok_or_else(asked)?;
+                }
                 match (&block.skip, skip) {
                     (Some(layer), Some(tape)) => {
                         let dx = block.first.backward(parameters, first, &hidden, input)?;

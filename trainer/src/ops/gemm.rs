@@ -1,7 +1,7 @@
 //! Products of f32 on the current pool, as [`measure::gemm`] makes them.
 
 use crate::ops::storage::filled;
-pub use measure::gemm::{Matrix, Order, multiply};
+pub use measure::gemm::{Matrix, Order, Threads, multiply, multiply_add, multiply_on};
 
 /// a \[m, k\]·b \[k, n\] as a new vector, row-major.
 ///

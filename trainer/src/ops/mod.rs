@@ -19,6 +19,7 @@ pub mod embedding_bag;
 pub(crate) mod gemm;
 pub mod info_nce;
 pub mod linear;
+pub mod max_pool;
 pub mod normalise;
 pub mod optimiser;
 

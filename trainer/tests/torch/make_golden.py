@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
-"""Writes checkpoints of small ResNet-18s as PyTorch saves them, and what PyTorch computes with them.
+"""Writes checkpoints of small ResNets as PyTorch saves them, and what PyTorch computes with them.
 
     python -m venv /tmp/tv && /tmp/tv/bin/pip install torch torchvision numpy
     /tmp/tv/bin/python trainer/tests/torch/make_golden.py               # the files beside this script
+    /tmp/tv/bin/python trainer/tests/torch/make_golden.py --resnet50    # resnet50.pt and resnet50.npz only
     /tmp/tv/bin/python trainer/tests/torch/make_golden.py --full DIR    # 64 channels: DIR/full.pt (46 MB), DIR/full.npz
     /tmp/tv/bin/pip install lightly
     /tmp/tv/bin/python trainer/tests/torch/make_golden.py --libraries DIR   # DIR/NAME.pt, DIR/NAME.npz as libraries save them
     /tmp/tv/bin/python trainer/tests/torch/make_golden.py --check DIR       # what examples/torch_agreement.rs made of them
 
 Made with torch 2.11.0 (CPU), torchvision 0.26.0, numpy 2.4.6; the libraries' with torch 2.15.0,
-torchvision 0.29.2, lightly 1.6.0. Weights are random, and the running statistics those of three random batches.
+torchvision 0.29.2, lightly 1.6.0; resnet50.pt with torch 2.15.0, torchvision 0.29.2. Weights are random, and the running statistics those of three random batches.
 
     published.pt      4 channels, the names, head and stem of Nozawa & Sato behind DistributedDataParallel, f32
     plain.pt          1 channel, torchvision's names, a head without normalisation, a classifier beside it, f16, in the entry state_dict of a larger dictionary
+    resnet50.pt       torchvision's ResNet-50 of 1 channel, stem of 7x7 and pooling, names without a prefix, no head, f32
     legacy.pt         one tensor in the format before PyTorch 1.6
     channels_last.pt  one tensor in another order
     NAME.npz          images f32 [N, H, W, 3]; encoder, head f64 [N, d]: the features of NAME.pt, computed in f64
@@ -65,6 +67,10 @@ class Encoder(nn.Module):
 
 
 def torchvisions(padding):
+    if padding is None:
+        encoder = torchvision.models.resnet50()
+        encoder.fc = nn.Identity()
+        return encoder
     encoder = torchvision.models.resnet18()
     encoder.conv1 = nn.Conv2d(3, 64, 3, 1, padding, bias=False)
     encoder.maxpool = nn.Identity()
@@ -73,13 +79,36 @@ def torchvisions(padding):
     return encoder
 
 
+def narrow_resnet50():
+    """torchvision's ResNet-50, its channels divided by 64."""
+    encoder = torchvision.models.resnet50()
+    for name, module in list(encoder.named_modules()):
+        parent = encoder.get_submodule(name.rpartition(".")[0])
+        if isinstance(module, nn.Conv2d):
+            inputs = max(module.in_channels // 64, 1) if name != "conv1" else 3
+            narrow = nn.Conv2d(inputs, module.out_channels // 64, module.kernel_size, module.stride, module.padding, bias=False)
+            setattr(parent, name.rpartition(".")[2], narrow)
+        elif isinstance(module, nn.BatchNorm2d):
+            setattr(parent, name.rpartition(".")[2], nn.BatchNorm2d(module.num_features // 64))
+    encoder.fc = nn.Identity()
+    return encoder
+
+
+def resnet50(folder):
+    torch.manual_seed(7)
+    encoder, head = narrow_resnet50(), nn.Identity()
+    randomise(encoder, head, 19, (40, 33))
+    torch.save(encoder.state_dict(), folder / "resnet50.pt")
+    outputs(folder / "resnet50.npz", encoder, head, (3, 40, 33, 3))
+
+
 def published_head(features):
     layers = OrderedDict(linear1=nn.Linear(features, features), bn1=nn.BatchNorm1d(features), relu1=nn.ReLU())
     layers["linear2"] = nn.Linear(features, 128, bias=False)
     return nn.Sequential(layers)
 
 
-def randomise(encoder, head, seed):
+def randomise(encoder, head, seed, size=(9, 7)):
     """Scales and shifts that are not 1 and 0, and running statistics of three random batches."""
     torch.manual_seed(seed)
     for module in [*encoder.modules(), *head.modules()]:
@@ -89,7 +118,7 @@ def randomise(encoder, head, seed):
     encoder.train(), head.train()
     with torch.no_grad():
         for _ in range(3):
-            head(encoder(torch.rand(16, 3, 9, 7)))
+            head(encoder(torch.rand(16, 3, *size)))
     encoder.eval(), head.eval()
 
 
@@ -125,13 +154,16 @@ def plain(folder):
 
 
 def library_models():
-    """Name, padding of the stem, encoder, head, and the state dict under the names of a library, full width."""
+    """Name, padding of the stem (none: torchvision's own ResNet-50), encoder, head, and the state dict under the names of a
+    library, full width."""
     from lightly.models import ResNetGenerator
     from lightly.models.modules.heads import MoCoProjectionHead, SimCLRProjectionHead
 
     def prefixed(**modules):
         return {f"{name.replace('__', '.')}.{key}": v for name, m in modules.items() for key, v in m.state_dict().items()}
 
+    encoder, head = torchvisions(None), nn.Identity()
+    yield "torchvision_resnet50", None, encoder, head, encoder.state_dict() | prefixed(fc=nn.Linear(2048, 10))
     encoder, head = torchvisions(1), nn.Sequential()
     yield "torchvision", 1, encoder, head, encoder.state_dict() | prefixed(fc=nn.Linear(512, 10))
     encoder, head = torchvisions(1), SimCLRProjectionHead(512, 512, 128)
@@ -158,12 +190,13 @@ class Callback:
 def libraries(folder):
     torch.manual_seed(5)
     for name, padding, encoder, head, state in library_models():
-        randomise(encoder, head, 17)
+        size = (32, 32) if padding else (96, 96)
+        randomise(encoder, head, 17, size if padding is None else (9, 7))
         extra = {"epoch": 3, "hyper_parameters": {"lr": 0.1}, "callbacks": {Callback: Callback()}}
         torch.save(extra | {"state_dict": OrderedDict(state)}, folder / f"{name}.pt")
-        outputs(folder / f"{name}.npz", encoder, head, (4, 32, 32, 3))
+        outputs(folder / f"{name}.npz", encoder, head, (4, *size, 3))
         with np.load(folder / f"{name}.npz") as arrays:
-            np.savez(folder / f"{name}.npz", padding=np.float32(padding), **arrays)
+            np.savez(folder / f"{name}.npz", padding=np.float32(padding or 1), **arrays)
 
 
 def check(folder):
@@ -193,6 +226,8 @@ def main():
         return libraries(Path(sys.argv[2]))
     if sys.argv[1:2] == ["--check"]:
         return check(Path(sys.argv[2]))
+    if sys.argv[1:2] == ["--resnet50"]:
+        return resnet50(Path(__file__).parent)
     if sys.argv[1:2] == ["--full"]:
         torch.manual_seed(7)
         published(Path(sys.argv[2]), "full", torchvisions(3), (4, 32, 32, 3))
@@ -201,6 +236,7 @@ def main():
     torch.manual_seed(3)
     published(folder, "published", Encoder(4, 3), (3, 9, 7, 3))
     plain(folder)
+    resnet50(folder)
     small = {"conv1.weight": torch.rand(2, 3, 3, 3)}
     torch.save(small, folder / "legacy.pt", _use_new_zipfile_serialization=False)
     torch.save({key: value.to(memory_format=torch.channels_last) for key, value in small.items()}, folder / "channels_last.pt")

@@ -22,6 +22,10 @@ namespace linear {
 #include "../../../src/ops/linear/kernel.cu"
 #undef DEFINE
 } // namespace linear
+namespace max_pool {
+#include "../../../src/ops/max_pool/kernel.cu"
+#undef DEFINE
+} // namespace max_pool
 namespace normalise {
 #include "../../../src/ops/normalise/kernel.cu"
 #undef DEFINE
@@ -56,6 +60,7 @@ const std::map<std::string, Binder> &kernels() {
         FOUR(conv, conv_image_to_columns) FOUR(conv, conv_columns_to_image) FOUR(conv, conv_add)
         ONE(info_nce, info_nce_rows) ONE(info_nce, info_nce_mean)
         FOUR(linear, linear_add_bias) FOUR(linear, linear_reduce)
+        FOUR(max_pool, max_pool_forward) FOUR(max_pool, max_pool_backward)
         TWO(normalise, normalise_forward) TWO(normalise, normalise_backward)
         ONE(optimiser, optimiser_set) ONE(optimiser, optimiser_square_sums) ONE(optimiser, optimiser_momentum) ONE(optimiser, optimiser_adamw)
         FOUR(pool, pool_forward) FOUR(pool, pool_backward)

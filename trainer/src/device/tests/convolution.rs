@@ -45,8 +45,9 @@ fn distance<T: Element>(device: &CudaDevice, found: &CudaSlice<T>, expected: &Cu
     (off / pairs().map(|(_, e)| e * e).sum::<f64>()).sqrt()
 }
 
-/// Side, channels in and out, kernel, stride of the convolutions of a ResNet-18 for images of 32×32.
-const RESNET18: [[usize; 5]; 11] = [
+/// Side, channels in and out, kernel, stride of the convolutions of a ResNet-18 for images of 32×32; then the stem of
+/// ImageNet, and a 1×1 convolution of stride 1.
+const RESNET18: [[usize; 5]; 13] = [
     [32, 3, 64, 3, 1],
     [32, 64, 64, 3, 1],
     [32, 64, 128, 3, 2],
@@ -58,6 +59,8 @@ const RESNET18: [[usize; 5]; 11] = [
     [8, 256, 512, 3, 2],
     [8, 256, 512, 1, 2],
     [4, 512, 512, 3, 1],
+    [32, 3, 64, 7, 2],
+    [8, 64, 256, 1, 1],
 ];
 
 /// y, dx, dx added to something, and dw of one geometry in one type, by whatever computes them on this device.

@@ -1,4 +1,4 @@
-use super::super::Head;
+use super::super::{Head, Stem};
 use super::*;
 use crate::loss::nt_xent;
 use crate::optim::{Optimiser, OptimiserKind};
@@ -15,17 +15,36 @@ const DEFAULT: [(Architecture, [usize; 3]); 6] = [
     (Architecture::Resnet18, [6, 4, 3]),
 ];
 
-const PAPER: Options = Options { head: Head::Paper, stem_padding: 1, stem_relu: true };
+const PAPER: Options = Options { head: Head::Paper, stem: Stem::Small, stem_padding: 1, stem_relu: true };
 
-/// The default networks, then those with other options.
-fn all() -> impl Iterator<Item = (Model, [usize; 3])> {
+const IMAGENET: Options =
+    Options { head: Head::Default, stem: Stem::Imagenet, stem_padding: 1, stem_relu: true };
+
+/// The default networks, then those with other options, then deeper ones, narrow.
+fn all() -> impl Iterator<Item = (Network, [usize; 3])> {
     let others = [
         (Architecture::Conv, PAPER, [7, 5, 3]),
         (Architecture::PlainMlp, PAPER, [4, 4, 3]),
         (Architecture::Resnet18, Options::PUBLISHED, [5, 4, 3]),
     ];
-    let others = others.map(|(architecture, options, image)| (Model { architecture, options }, image));
-    DEFAULT.map(|(architecture, image)| (architecture.into(), image)).into_iter().chain(others)
+    let others = others.map(|(architecture, options, image)| (Model { architecture, options }, WIDTH, image));
+    let deeper = [
+        (Architecture::Resnet18, IMAGENET, [20, 13, 3]),
+        (Architecture::Resnet34, PAPER, [9, 6, 3]),
+        (Architecture::Resnet50, Options::default(), [9, 6, 3]),
+        (Architecture::Resnet50, IMAGENET, [20, 13, 3]),
+    ];
+    let deeper = deeper.map(|(architecture, options, image)| (Model { architecture, options }, 4, image));
+    let default = DEFAULT.map(|(architecture, image)| (architecture.into(), WIDTH, image));
+    default
+        .into_iter()
+        .chain(others)
+        .chain(deeper)
+        .map(|(model, width, image)| (of_width(model, width, image, 7), image))
+}
+
+fn of_width(model: Model, width: usize, image: [usize; 3], seed: u64) -> Network {
+    Network::of_width(model, width, image.into(), seed, &Device::Cpu).unwrap()
 }
 
 fn images(count: usize, [height, width, channels]: [usize; 3], seed: u64) -> Input {
@@ -40,9 +59,8 @@ fn network(model: impl Into<Model>, image: [usize; 3]) -> Network {
 
 #[test]
 fn shapes_and_checkpoints() {
-    for (model, image) in all() {
+    for (first, image) in all() {
         let images = images(6, image, 1);
-        let first = network(model, image);
         first.forward_train(&images).unwrap(); // moves the running statistics
         let output = first.forward(&images).unwrap();
         let [encoder, head] = [&output.encoder, &output.head].map(|features| features.dim(1).unwrap());
@@ -55,7 +73,8 @@ fn shapes_and_checkpoints() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         first.parameters().save(&path).unwrap();
-        let other = Network::new(model, image, 8, &Device::Cpu).unwrap();
+        let width = first.parameters().all()[0].shape[0];
+        let other = of_width(first.model, width, image, 8);
         other.parameters().load(&path).unwrap();
         let again = other.forward(&images).unwrap();
         assert_eq!(again.head.to_vec2::<f32>().unwrap(), output.head.to_vec2::<f32>().unwrap());
@@ -69,9 +88,23 @@ fn the_benchmarked_networks_have_their_peers_parameters() {
         (Architecture::PlainMlp, 3_999_872),
         (Architecture::Small, 487_456),
         (Architecture::Resnet18, 11_497_024),
+        (Architecture::Resnet50, 27_958_848),
     ];
     for (architecture, count) in counts {
         assert_eq!(network(architecture, [32, 32, 3]).parameters().num_trained(), count, "{architecture:?}");
+    }
+    // torchvision's own count of its ResNet-34 (21,797,672) and ResNet-50 (25,557,032), their classifiers out, the head
+    // in.
+    for (architecture, encoder, head) in [
+        (Architecture::Resnet34, 21_797_672 - 513_000, 512 * 513 + 512 * 128),
+        (Architecture::Resnet50, 25_557_032 - 2_049_000, 2048 * 2049 + 2048 * 128),
+    ] {
+        let model = Model { architecture, options: IMAGENET };
+        assert_eq!(
+            network(model, [32, 32, 3]).parameters().num_trained(),
+            encoder + head,
+            "{architecture:?}"
+        );
     }
 }
 
@@ -139,8 +172,28 @@ fn a_stem_with_more_zeros_sees_a_padded_image() {
         Network::new(model, [8, 8, 3], 7, &Device::Cpu).map(|_| ()).unwrap_err().to_string()
     };
     let message = refused(Architecture::Small, 3);
-    assert_eq!(message, "stem_padding is 3; only resnet18 can have another than 1, not small");
+    assert_eq!(
+        message,
+        "stem_padding is 3; only a residual network, such as resnet18, can have another than 1, not small"
+    );
     assert_eq!(refused(Architecture::Resnet18, 4), "stem_padding is 4; resnet18 takes 1, 2 or 3");
+}
+
+/// A sixteenth of the pixels, and ResNet-50's bottlenecks: multiplications as torchvision counts them (4.09 G, its
+/// classifier's 2.05 M out), and the head's.
+#[test]
+fn the_stem_of_imagenet_is_torchvisions() {
+    let resnet50 = Model { architecture: Architecture::Resnet50, options: IMAGENET };
+    let count = network(resnet50, [224, 224, 3]).multiplications_per_image().unwrap();
+    let head = 2048.0 * (2048.0 + 128.0);
+    assert_eq!(count - head, 4_089_184_256.0 - 2_048_000.0);
+    let refused = |architecture, options| {
+        Network::new(Model { architecture, options }, [32, 32, 3], 7, &Device::Cpu).err().unwrap().to_string()
+    };
+    let message = refused(Architecture::Small, IMAGENET);
+    assert_eq!(message, "stem = imagenet: only a residual network has it, such as resnet18, not small");
+    let message = refused(Architecture::Resnet50, Options { stem_padding: 2, ..IMAGENET });
+    assert_eq!(message, "stem_padding is 2; it is the small stem's, and stem = imagenet pads by 3");
 }
 
 #[test]
@@ -148,6 +201,7 @@ fn options_are_read_from_settings() {
     let options: Options = toml::from_str("head = \"paper\"\nstem_padding = 3").unwrap();
     assert_eq!(options, Options::PUBLISHED);
     assert_eq!(toml::from_str::<Options>("").unwrap(), Options::default());
+    assert_eq!(toml::from_str::<Options>("stem = \"imagenet\"").unwrap(), IMAGENET);
     assert!(toml::from_str::<Options>("stem = 3").is_err());
 }
 
@@ -174,9 +228,8 @@ fn moved(network: &Network, images: &Input, start: usize, direction: &[f64], ste
 
 #[test]
 fn backward_passes_are_directional_derivatives() {
-    for (model, image) in all() {
-        let images = images(6, image, 3);
-        let network = network(model, image);
+    for (network, image) in all() {
+        let (model, images) = (network.model, images(6, image, 3));
         let parameters = network.parameters();
         // A gradient that no layer writes stays NaN.
         let length = parameters.num_trained();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The first convolution of the first block, which every ResNet-18 has behind the name of its first stage.
+/// The first convolution of the first block, which every ResNet has behind the name of its first stage.
 const MARK: &str = ".0.conv1.weight";
 
 /// Where an encoder stands in a file.
@@ -41,6 +41,11 @@ impl Place {
     /// Whether a ReLU stands behind the stem: not where the first stage follows its normalisation at once.
     pub fn has_stem_relu(&self) -> bool {
         self.first != Some(2)
+    }
+
+    /// Whether a pooling may stand behind the stem and its ReLU: not where numbers leave no place for it.
+    pub fn has_pooling(&self) -> bool {
+        self.first.is_none_or(|first| first >= 4)
     }
 
     /// What torchvision calls a key of this encoder; `None`: it belongs elsewhere.

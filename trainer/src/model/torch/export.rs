@@ -2,8 +2,9 @@
 
 use super::{encoder, write};
 use crate::error::{Error, Result};
+use crate::model::residual::Depth;
 use crate::model::sealed::{self, Notes, Part};
-use crate::model::{Architecture, Network, Table};
+use crate::model::{Network, Table};
 use candle_core::Tensor;
 use std::path::Path;
 
@@ -31,7 +32,7 @@ pub fn save_safetensors(network: &Network, path: &Path) -> Result<()> {
 
 /// All values of a network, on the CPU, in PyTorch's order of dimensions.
 ///
-/// A ResNet-18 has torchvision's names, `conv1.weight` to `layer4.1.bn2.running_var`, and its head is
+/// A ResNet has torchvision's names, such as `conv1.weight` and `layer4.1.bn2.running_var`, and its head is
 /// `projection_head.I`, numbered as in a `nn.Sequential` of its linear layers, batch normalisations and ReLUs: a model
 /// with `projection_head` beside torchvision's modules loads it. Other architectures keep their own names, those of a
 /// checkpoint.
@@ -40,7 +41,7 @@ pub fn save_safetensors(network: &Network, path: &Path) -> Result<()> {
 /// The device cannot be read.
 pub fn exported(network: &Network) -> Result<Vec<(String, Tensor)>> {
     let parameters = network.parameters();
-    let is_resnet = network.architecture() == Architecture::Resnet18;
+    let is_resnet = Depth::of(network.architecture()).is_some();
     let mut tensors = parameters.tensors()?;
     tensors.extend(parameters.table().map(Table::tensor).transpose()?);
     let places = head_places(&tensors);
@@ -90,6 +91,7 @@ fn head_name(ours: &str, places: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Architecture;
     use candle_core::Device;
 
     /// Written here, convolutions lie as \[out, height, width, in\]; written with `candle-nn`, as PyTorch has them.

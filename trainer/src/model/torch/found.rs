@@ -2,7 +2,8 @@
 
 use super::encoder::{self, Place, follows};
 use super::head::{Candidate, Source};
-use crate::model::HeadLayers;
+use crate::model::residual::Depth;
+use crate::model::{Architecture, Head, HeadLayers, Model, Options, Stem};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most encoders in a file.
@@ -12,8 +13,8 @@ const MOST_ENCODERS: usize = 32;
 pub(super) struct Found {
     /// Where the parameters here come from, by their names.
     pub sources: BTreeMap<String, Source>,
-    pub head: HeadLayers,
-    pub stem_relu: bool,
+    /// With the default padding of its stem, which no file names.
+    pub model: Model,
     /// A line each.
     pub remarks: Vec<String>,
 }
@@ -22,14 +23,16 @@ impl Found {
     /// What is found among keys of these shapes.
     ///
     /// # Errors
-    /// No ResNet-18, or a deeper network; several encoders or heads between which nothing chooses; a prefix that is not
+    /// No ResNet of a depth that is known here; several encoders or heads between which nothing chooses; a prefix that is not
     /// there; a head of other layers.
     pub fn new(shapes: &BTreeMap<String, Vec<usize>>, prefixes: &[String]) -> Result<Self, String> {
         let none = HeadLayers::new(&[]).map_err(|e| e.to_string())?;
         if let Some(key) = shapes.keys().find(|key| key.chars().any(char::is_control)) {
             return Err(format!("the key '{}' is no name of Python's", key.escape_debug()));
         }
-        let mut found = Self { sources: BTreeMap::new(), head: none, stem_relu: true, remarks: Vec::new() };
+        let options = Options { head: Head::Layers(none), ..Options::default() };
+        let model = Model { architecture: Architecture::Resnet18, options };
+        let mut found = Self { sources: BTreeMap::new(), model, remarks: Vec::new() };
         found.find(shapes, prefixes)?;
         Ok(found)
     }
@@ -53,39 +56,20 @@ impl Found {
                 one
             }
             Choice::None => {
-                return Err("there is no 'layer1.0.conv1.weight' behind any prefix: not a ResNet-18".into());
+                return Err("there is no 'layer1.0.conv1.weight' behind any prefix: not a ResNet".into());
             }
             Choice::Several => {
                 let all = list(encoders.iter().map(|place| place.prefix.as_str()));
                 return Err(format!("several encoders, {all}: choose one with --torch-prefix"));
             }
         };
-        self.stem_relu = place.has_stem_relu();
-        if !self.stem_relu {
-            self.remarks.push("no ReLU stands behind the stem, as there is no number for it".into());
-        }
         for key in shapes.keys() {
             if let Some(name) = place.torchvision(key) {
                 self.sources.insert(encoder::ours(&name), Source::Key(key.clone()));
             }
         }
         self.sources.retain(|name, _| !name.ends_with("num_batches_tracked"));
-        let Some(Source::Key(last)) = self.sources.get("encoder.layer4.1.conv2.weight") else {
-            return Err(format!(
-                "there is no 'layer4.1.conv2.weight' behind '{}': not a ResNet-18",
-                place.prefix
-            ));
-        };
-        let deeper = self.sources.iter().find_map(|(name, source)| match source {
-            Source::Key(key) if is_deeper(name) => Some(key),
-            _ => None,
-        });
-        if let Some(key) = deeper {
-            return Err(format!("'{key}' is of a deeper network: what is read is a ResNet-18"));
-        }
-        let Some(&features) = shapes[last].first() else {
-            return Err(format!("'{last}' is a single number"));
-        };
+        let features = self.recognise(place, shapes)?;
         let mut heads = Candidate::all(shapes, &encoders, features);
         if let Some(root) = Candidate::out_of_order(shapes, &encoders, features) {
             return Err(format!(
@@ -123,7 +107,7 @@ impl Found {
             Some(index) => {
                 let (layers, sources) =
                     heads[index].layers().map_err(|e| format!("the head '{}': {e}", heads[index].root))?;
-                self.head = layers;
+                self.model.options.head = Head::Layers(layers);
                 self.sources.extend(sources);
                 self.remarks.push(format!("the head '{}' is read as {layers}", heads[index].root));
             }
@@ -140,6 +124,48 @@ impl Found {
             }
         }
         Ok(())
+    }
+
+    /// Which network the encoder is; its features.
+    fn recognise(&mut self, place: &Place, shapes: &BTreeMap<String, Vec<usize>>) -> Result<usize, String> {
+        let shape = |name: &str| match self.sources.get(name) {
+            Some(Source::Key(key)) => shapes.get(key).map(|shape| (key, shape.as_slice())),
+            _ => None,
+        };
+        let blocks = |stage: usize| {
+            let first = |index| format!("encoder.layer{stage}.{index}.conv1.weight");
+            (0..).take_while(|&index| shape(&first(index)).is_some()).count()
+        };
+        let blocks = [1, 2, 3, 4].map(blocks);
+        let bottleneck = shape("encoder.layer1.0.conv3.weight").is_some();
+        let of_depth = |depth: Depth| (depth.blocks, depth.bottleneck) == (blocks, bottleneck);
+        let known = Depth::ALL.into_iter().find(|(_, depth)| of_depth(*depth));
+        let Some((architecture, _)) = known else {
+            let kind = if bottleneck { "bottlenecks" } else { "basic blocks" };
+            return Err(format!(
+                "behind '{}', the four stages have {blocks:?} {kind}: neither ResNet-18 (basic blocks [2, 2, 2, 2]) nor \
+                 ResNet-34 or 50 (basic blocks or bottlenecks [3, 4, 6, 3])",
+                place.prefix
+            ));
+        };
+        let last = format!("encoder.layer4.{}.conv{}.weight", blocks[3] - 1, 2 + usize::from(bottleneck));
+        let features = match shape(&last) {
+            Some((_, [features, ..])) => *features,
+            Some((key, [])) => return Err(format!("'{key}' is a single number")),
+            None => return Err(format!("there is nothing for '{last}'")),
+        };
+        let is_wide = matches!(shape("encoder.0.weight"), Some((_, [_, _, 7, 7])));
+        let options = &mut self.model.options;
+        options.stem = if is_wide { Stem::Imagenet } else { Stem::Small };
+        options.stem_relu = place.has_stem_relu();
+        if is_wide && !place.has_pooling() {
+            return Err("there is no number for a pooling behind the stem of 7×7".into());
+        }
+        if !options.stem_relu {
+            self.remarks.push("no ReLU stands behind the stem, as there is no number for it".into());
+        }
+        self.model.architecture = architecture;
+        Ok(features)
     }
 
     /// The keys that no parameter comes from, in order.
@@ -189,14 +215,4 @@ fn list<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
         listed.push("…".into());
     }
     listed.join(", ")
-}
-
-/// Whether a parameter of an encoder belongs to none of the four stages of two blocks of two convolutions.
-fn is_deeper(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("encoder.layer") else { return false };
-    let mut parts = rest.split('.');
-    let (stage, block, layer) = (parts.next(), parts.next(), parts.next());
-    !matches!(stage, Some("1" | "2" | "3" | "4"))
-        || !matches!(block, Some("0" | "1"))
-        || matches!(layer, Some("conv3" | "bn3"))
 }

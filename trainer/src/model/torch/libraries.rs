@@ -3,7 +3,7 @@
 
 use super::tests::{PLAIN, file as fixture, load, network, values};
 use super::*;
-use crate::model::{Head, Model};
+use crate::model::Head;
 use std::collections::HashMap;
 
 type Entries = Vec<(String, Tensor)>;
@@ -55,8 +55,8 @@ fn read(entries: &[(String, Tensor)], prefixes: &[&str]) -> Result<(Network, Vec
     write::save(&path, entries).unwrap();
     let prefixes: Vec<String> = prefixes.iter().map(|&prefix| prefix.into()).collect();
     let mut weights = Weights::open(&path, &prefixes)?;
-    let model = Model { architecture: Architecture::Resnet18, options: weights.options(1) };
-    let network = Network::of_width(model, 1, crate::data::InputKind::Images([9, 7, 3]), 7, &Device::Cpu)?;
+    let network =
+        Network::of_width(weights.model(1), 1, crate::data::InputKind::Images([9, 7, 3]), 7, &Device::Cpu)?;
     weights.load(&network)?;
     Ok((network, weights.remarks().to_vec()))
 }
@@ -243,5 +243,10 @@ fn heads_of_any_layers_are_read() {
     assert_eq!(chosen.head_name(), "8-6");
     let deeper = [backbone(), head(&[("layer1.2.conv1.weight", &[1, 1, 3, 3])])].concat();
     let error = read(&deeper, &[]).err().unwrap().to_string();
-    assert!(error.contains("'layer1.2.conv1.weight' is of a deeper network"), "{error}");
+    assert!(error.contains("behind '', the four stages have [3, 2, 2, 2] basic blocks: neither"), "{error}");
+    // By its numbers, a 7×7 stem without the pooling that belongs behind it.
+    let mut entries = renamed(numbered("f.", 3));
+    entries.iter_mut().filter(|(key, _)| key == "f.0.weight").for_each(|(_, t)| *t = numbers(&[1, 3, 7, 7]));
+    let error = read(&entries, &[]).err().unwrap().to_string();
+    assert!(error.contains("no number for a pooling behind the stem of 7×7"), "{error}");
 }

@@ -1,5 +1,5 @@
 //! Convolution and its two gradients on the CPU: a direct convolution of channels-last images, or, where
-//! [`winograd::fits`], Winograd's.
+//! [`winograd::fits`], Winograd's, or, where [`pointwise::fits`], a product of matrices.
 //!
 //! Images are copied with their zero border into a scratch of a few images that stays in cache; weights are packed into
 //! panels of a register tile's width once per call. The input gradient is a convolution of the output gradient with the
@@ -11,7 +11,7 @@
 //! gradient, over the output pixels of a chunk of images; the tests find errors below 2e-6 of the largest value.
 
 use super::geometry::{Geometry, Residue};
-use super::winograd;
+use super::{pointwise, winograd};
 use crate::ops::scratch::Scratch;
 use crate::ops::shared::Shared;
 use crate::ops::storage::filled;
@@ -79,6 +79,9 @@ fn pack(
 /// y\[n, i, j, o\] = Σ_{r, q, c} x\[n, i·s + r − p, j·s + q − p, c\] · w\[o, r, q, c\]; x outside the image is 0.
 pub fn forward(geometry: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
     let g = *geometry;
+    if pointwise::fits(&g) {
+        return pointwise::forward(&g, x, weight);
+    }
     if winograd::fits(&g) {
         let length = g.output_shape().iter().product();
         #[allow(unsafe_code)] // the output is not zeroed first
@@ -173,6 +176,9 @@ struct Class {
 
 /// dx\[n, h, v, c\] = Σ dy\[n, i, j, o\] · w\[o, r, q, c\] over i·s + r = h + p, j·s + q = v + p.
 pub fn input_gradient(geometry: &Geometry, dy: &[f32], weight: &[f32]) -> Vec<f32> {
+    if pointwise::fits(geometry) {
+        return pointwise::input_gradient(geometry, dy, weight);
+    }
     let length = geometry.input_shape().iter().product();
     #[allow(unsafe_code)] // the output is not zeroed first
     // SAFETY: the classes together are all pixels of every image.
@@ -183,6 +189,9 @@ pub fn input_gradient(geometry: &Geometry, dy: &[f32], weight: &[f32]) -> Vec<f3
 
 /// sum ← sum + dx.
 pub fn add_input_gradient(geometry: &Geometry, dy: &[f32], weight: &[f32], sum: &mut [f32]) {
+    if pointwise::fits(geometry) {
+        return pointwise::add_input_gradient(geometry, dy, weight, sum);
+    }
     scatter(geometry, dy, weight, &Shared::new(sum), true);
 }
 
@@ -321,6 +330,9 @@ impl Split {
 /// dw\[o, r, q, c\] = Σ_{n, i, j} dy\[n, i, j, o\] · x\[n, i·s + r − p, j·s + q − p, c\], written to `dw`.
 pub fn weight_gradient(geometry: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let g = *geometry;
+    if pointwise::fits(&g) {
+        return pointwise::weight_gradient(&g, x, dy, dw);
+    }
     if winograd::fits(&g) {
         return winograd::weight_gradient(&g, x, dy, dw);
     }

@@ -13,6 +13,7 @@ mod cpu;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
 mod geometry;
+mod pointwise;
 mod winograd;
 
 pub use geometry::Geometry;
@@ -251,7 +252,7 @@ mod tests {
     use candle_core::{Device, Var};
     use measure::rng::{Purpose, normal, stream};
 
-    const CASES: [([usize; 4], [usize; 3], usize, usize); 22] = [
+    const CASES: [([usize; 4], [usize; 3], usize, usize); 26] = [
         // input [N, H, W, C_in], [C_out, KH, KW], stride, padding
         ([1, 5, 5, 1], [1, 1, 1], 1, 0),
         ([1, 7, 4, 3], [5, 3, 3], 1, 1),
@@ -277,6 +278,12 @@ mod tests {
         ([2, 3, 2, 512], [512, 3, 3], 1, 1),
         // Windows that see only zeros: the stem of the published ResNet-18.
         ([2, 6, 5, 3], [64, 3, 3], 1, 3),
+        // Products of matrices: dw in one chunk, in two, in more than there are images for, and in one product.
+        ([3, 5, 7, 20], [33, 1, 1], 1, 0),
+        ([17, 3, 2, 64], [48, 1, 1], 1, 0),
+        ([2, 2, 3, 512], [320, 1, 1], 1, 0),
+        // The stem of ImageNet.
+        ([2, 18, 13, 3], [64, 7, 7], 2, 3),
     ];
 
     fn random(shape: &[usize], seed: u64) -> Tensor {

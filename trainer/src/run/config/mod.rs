@@ -17,7 +17,7 @@ use crate::augment::Augmentation;
 use crate::data::{EvaluateOn, ImageSettings, Imbalance, Request, Samples, Split, own};
 use crate::error::{Error, Result};
 use crate::loss::{LossKind, Selection};
-use crate::model::{Architecture, Head, Model, Network, Options};
+use crate::model::{Architecture, Head, Model, Network, Options, Stem};
 use crate::optim::{Lars, OptimiserKind};
 use crate::run::evaluate;
 use candle_core::Device;
@@ -98,7 +98,10 @@ pub struct Config {
     /// Projection head.
     #[serde(default, skip_serializing_if = "is_default")]
     pub head: Head,
-    /// Zeros around the images of ResNet-18; the published code has 3.
+    /// What stands before the blocks of a residual network.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stem: Stem,
+    /// Zeros around the images before the small stem of a residual network; the published code has 3.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub stem_padding: usize,
     /// Seed of every random stream.
@@ -332,7 +335,8 @@ impl Config {
             ObjectiveKind::Contrastive => self.head,
             ObjectiveKind::CrossEntropy => Head::Classifier(samples.num_classes()),
         };
-        let options = Options { head, stem_padding: self.stem_padding, ..Options::default() };
+        let Self { stem, stem_padding, .. } = *self;
+        let options = Options { head, stem, stem_padding, ..Options::default() };
         let model = Model { architecture: self.encoder, options };
         let network = Network::new(model, self.augmentation.input(samples.kind()), self.seed, device)?;
         match self.micro_batch {

@@ -7,7 +7,7 @@ use super::{Config, Grid};
 use crate::error::{Error, Result};
 use std::path::Path;
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 10] = [
     ("digits", include_str!("../../../presets/digits.toml")),
     ("folder", include_str!("../../../presets/folder.toml")),
     ("fashion-mnist", include_str!("../../../presets/fashion-mnist.toml")),
@@ -16,6 +16,8 @@ const FILES: [(&str, &str); 8] = [
     ("ag-news-erase", include_str!("../../../presets/ag-news-erase.toml")),
     ("ag-news-replace", include_str!("../../../presets/ag-news-replace.toml")),
     ("hard-negatives", include_str!("../../../presets/hard-negatives.toml")),
+    ("imagenet-moco", include_str!("../../../presets/imagenet-moco.toml")),
+    ("imagenet-simclr", include_str!("../../../presets/imagenet-simclr.toml")),
 ];
 
 /// Tables of a preset that give its other forms.

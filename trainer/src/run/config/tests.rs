@@ -50,6 +50,7 @@ fn every_setting_but_the_seed_is_in_their_name() {
         objective: ObjectiveKind::CrossEntropy,
         selection: Some("hardest:5%".parse().unwrap()),
         head: Head::Paper,
+        stem: crate::model::Stem::Imagenet,
         queue: Some(QueueSettings { size: 99, momentum: 0.5 }),
         monitor: Some(MonitorSettings { keep_best: true, ..MonitorSettings::default() }),
         ..whole
@@ -68,6 +69,7 @@ fn every_setting_but_the_seed_is_in_their_name() {
             ("evaluate_on", _) => "tuning".into(),
             ("encoder", _) => "conv".into(),
             ("head", _) => "default".into(),
+            ("stem", _) => "small".into(),
             ("objective", _) => "contrastive".into(),
             ("negatives", _) => "hardest:5%".into(),
             ("selection", _) => "easiest:5%".into(),

@@ -132,6 +132,13 @@ pub fn train(
              the {views} of a batch"
         ));
     }
+    if let Some(size) = config.queue.map(|queue| queue.size).filter(|&size| size > samples.len()) {
+        let (count, older) = (samples.len(), size.div_ceil(samples.len()));
+        theory::terminal::say(&format!(
+            "note: queue.size = {size}: the queue holds more keys than there are training samples, {count}: up to {older} \
+             negatives are older keys of the query's own sample"
+        ));
+    }
     plans::restore(&folder.file(plans::PLANS), session.device)?;
     theory::files::write_atomically(&folder.file("config.toml"), settings.as_bytes())?;
     let mut lines = String::new();
