@@ -1,11 +1,12 @@
-"""Decodes a folder of JPEGs with Pillow and with the trainer, with as many workers, in turn, and prints both rates.
+"""Decodes a folder of JPEGs with Pillow, torchvision and the trainer, with as many workers, in turn, and prints the rates.
 
 Run from the repository: cargo build --release -p trainer --example decode_images
                          python3 trainer/benches/against_pillow.py [--images 2000] [--rounds 3]
-Needs pillow and numpy. Both read the same files from the same (warm) page cache, resize the shorter side to 256 by the
-antialiased triangle filter and cut 224 x 224 from the centre. Pillow runs in a pool of processes, as in a loader of PyTorch,
-whose start is not counted, and gives the pixels to nobody; the trainer also writes, syncs and checks its file of
-decoded images. Then the pixels of some images are compared.
+Needs pillow and numpy; torchvision is left out where it is not installed. All read the same files from the same (warm)
+page cache, resize the shorter side to 256 by the antialiased triangle filter and cut 224 x 224 from the centre. Pillow and
+torchvision (io.decode_jpeg, then resize of bytes) run in pools of processes, as in a loader of PyTorch, whose start is not
+counted, and give the pixels to nobody; the trainer also writes, syncs and checks its file of decoded images. Then the
+pixels of some images are compared with Pillow's.
 """
 
 import argparse
@@ -22,6 +23,13 @@ from pathlib import Path
 import numpy as np
 import PIL
 from PIL import Image
+
+try:
+    import torch
+    import torchvision
+    from torchvision.transforms.v2 import functional as F
+except ImportError:
+    torchvision = None
 
 SIDE, SHORT = 224, 256
 
@@ -40,6 +48,17 @@ def decoded(path):
 
 def decode(path):
     return int(decoded(path)[0, 0, 0])
+
+
+def decode_by_torchvision(path):
+    image = torchvision.io.decode_jpeg(torchvision.io.read_file(str(path)), mode=torchvision.io.ImageReadMode.RGB)
+    image = F.center_crop(F.resize(image, SHORT, antialias=True), [SIDE, SIDE])
+    return int(image[0, 0, 0])
+
+
+def one_thread():
+    if torchvision:
+        torch.set_num_threads(1)
 
 
 def write_images(folder, count):
@@ -78,22 +97,28 @@ def main():
         folder = Path(place)
         write_images(folder, arguments.images)
         files = sorted(folder.glob("train/*/*.jpg"))
-        pillow, ours = [], []
-        with multiprocessing.Pool(workers) as pool:
-            pool.map(decode, files[: 4 * workers])
+        loaders = {"pillow": decode} | ({"torchvision": decode_by_torchvision} if torchvision else {})
+        theirs, ours = {name: [] for name in loaders}, []
+        with multiprocessing.get_context("spawn").Pool(workers, one_thread) as pool:
+            for loader in loaders.values():
+                pool.map(loader, files[: 4 * workers])
             for _ in range(arguments.rounds):
-                begin = time.perf_counter()
-                pool.map(decode, files, chunksize=16)
-                pillow.append(len(files) / (time.perf_counter() - begin))
+                for name, loader in loaders.items():
+                    begin = time.perf_counter()
+                    pool.map(loader, files, chunksize=16)
+                    theirs[name].append(len(files) / (time.perf_counter() - begin))
                 shutil.rmtree(folder / ".decoded", ignore_errors=True)
                 command = [arguments.program, str(folder), str(SIDE), str(SHORT)]
                 found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
                 assert found["images"] == len(files), found
                 ours.append(found["images_per_second"])
+        ours = statistics.median(ours)
         line = {"images": len(files), "workers": workers, "pillow": PIL.__version__}
-        line |= {"pillow_images_per_second": round(statistics.median(pillow), 1)}
-        line |= {"our_images_per_second": round(statistics.median(ours), 1)}
-        line |= {"ratio": round(statistics.median(ours) / statistics.median(pillow), 2)}
+        line |= {"torchvision": torchvision.__version__} if torchvision else {}
+        line |= {"our_images_per_second": round(ours, 1)}
+        for name, rates in theirs.items():
+            rate = statistics.median(rates)
+            line |= {f"{name}_images_per_second": round(rate, 1), f"ratio_to_{name}": round(ours / rate, 2)}
         print(json.dumps(line | compare(folder, files)))
 
 

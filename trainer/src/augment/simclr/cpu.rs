@@ -1,10 +1,11 @@
-//! A view on the CPU: crop and enlarge, flip, jitter, grey, on planes of f32.
+//! A view on the CPU: crop and resize, flip, jitter, grey, blur, on planes of f32.
 //!
 //! Every number is computed by the same operations in the same order as in `kernel.cu`, so CPU and GPU give
 //! the same bits. The one sum, the mean of contrast, has a fixed order: lane l of [`LANES`] sums pixels l, l
 //! + LANES, …; then halves are added.
 
-use super::parameters::{CropBox, Parameters, Part, Sampler};
+use super::parameters::{Parameters, Part, Sampler};
+use super::{blur, crop};
 
 /// Partial sums behind the mean of an image; threads of a block on the GPU.
 pub(super) const LANES: usize = 256;
@@ -14,9 +15,8 @@ pub(super) const LANES: usize = 256;
 pub struct Scratch {
     /// Red, green and blue of the view, or its one grey plane.
     planes: Vec<f32>,
-    /// Rows of the box, stretched to the width of the view: \[rows of the box, channels, size\].
-    rows: Vec<f32>,
-    columns: Vec<Tap>,
+    crop: crop::Buffers,
+    blur: blur::Buffers,
 }
 
 impl Scratch {
@@ -24,114 +24,53 @@ impl Scratch {
     pub fn new(sampler: &Sampler) -> Self {
         Self {
             planes: vec![0.0; sampler.view_len()],
-            rows: vec![0.0; sampler.channels() * sampler.height as usize * sampler.size()],
-            columns: Vec::with_capacity(sampler.size()),
+            crop: crop::Buffers::new(sampler),
+            blur: blur::Buffers::default(),
         }
     }
-}
-
-/// Where an output pixel comes from along one axis: two input pixels and their weights.
-#[derive(Debug, Clone, Copy)]
-struct Tap {
-    low: usize,
-    high: usize,
-    weight_low: f32,
-    weight_high: f32,
-}
-
-/// Bilinear interpolation of `input` pixels to `output` (`align_corners=False`, no antialiasing): the centre
-/// of pixel i lies at (i + ½)·input/output − ½, not before the first pixel.
-#[inline]
-fn tap(i: usize, input: usize, output: usize) -> Tap {
-    let step = input as f32 / output as f32;
-    let place = step * (i as f32 + 0.5) - 0.5;
-    let place = if place > 0.0 { place } else { 0.0 };
-    let low = (place as usize).min(input - 1);
-    let high = (low + 1).min(input - 1);
-    let weight = place - low as f32;
-    let weight = if weight < 1.0 { weight } else { 1.0 };
-    Tap { low, high, weight_low: 1.0 - weight, weight_high: weight }
 }
 
 /// Writes the view \[size, size, C\] of an image \[H, W, C\] into `out`.
 pub fn apply(p: &Parameters, sampler: &Sampler, image: &[u8], scratch: &mut Scratch, out: &mut [f32]) {
-    crop(p.crop, p.flip, sampler, image, scratch);
+    let Scratch { planes, crop, blur } = scratch;
+    crop::crop(p.crop, p.flip, sampler, image, crop, planes);
+    let (size, radius) = (sampler.size(), sampler.radius as usize);
+    let mut soften = |planes: &mut [f32]| {
+        if let Some(sigma) = p.blur {
+            blur::blur(planes, size, radius, sigma, blur);
+        }
+    };
     if sampler.channels() == 1 {
         if p.jitter {
             for part in p.order {
-                adjust_grey(part, p.factors[part as usize], &mut scratch.planes);
+                adjust_grey(part, p.factors[part as usize], planes);
             }
         }
-        out.copy_from_slice(&scratch.planes);
+        soften(planes);
+        out.copy_from_slice(planes);
         return;
     }
-    let pixels = sampler.size() * sampler.size();
-    let (red, rest) = scratch.planes.split_at_mut(pixels);
-    let (green, blue) = rest.split_at_mut(pixels);
+    let (red, rest) = planes.split_at_mut(size * size);
+    let (green, blue) = rest.split_at_mut(size * size);
     if p.jitter {
         for part in p.order {
             adjust(part, p.factors[part as usize], [red, green, blue]);
         }
     }
     if p.grey {
-        for (i, pixel) in out.chunks_exact_mut(3).enumerate() {
-            pixel.fill(grey(red[i], green[i], blue[i]));
+        for ((r, g), b) in red.iter_mut().zip(&*green).zip(&*blue) {
+            *r = grey(*r, *g, *b);
         }
+        // Three equal planes: one is blurred.
+        soften(red);
+        out.chunks_exact_mut(3).zip(&*red).for_each(|(pixel, &v)| pixel.fill(v));
     } else {
-        for (((pixel, &r), &g), &b) in out.chunks_exact_mut(3).zip(&*red).zip(&*green).zip(&*blue) {
+        soften(planes);
+        let (red, rest) = planes.split_at(size * size);
+        let (green, blue) = rest.split_at(size * size);
+        for (((pixel, &r), &g), &b) in out.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
             (pixel[0], pixel[1], pixel[2]) = (r, g, b);
         }
-    }
-}
-
-/// Fills the planes with the box, enlarged to size × size, in \[0, 1\].
-fn crop(b: CropBox, flip: bool, sampler: &Sampler, image: &[u8], scratch: &mut Scratch) {
-    let (size, channels) = (sampler.size(), sampler.channels());
-    let (height, width) = (b.height as usize, b.width as usize);
-    let line = channels * sampler.width as usize;
-    let Scratch { planes, rows, columns } = scratch;
-    columns.clear();
-    columns.extend((0..size).map(|x| {
-        let tap = tap(if flip { size - 1 - x } else { x }, width, size);
-        Tap { low: channels * tap.low, high: channels * tap.high, ..tap }
-    }));
-    let source = &image[b.top as usize * line + channels * b.left as usize..];
-    for (y, stretched) in rows.chunks_exact_mut(channels * size).take(height).enumerate() {
-        let source = &source[y * line..][..channels * width];
-        match channels {
-            1 => stretch_grey(columns, source, stretched),
-            _ => stretch_colour(columns, source, stretched),
-        }
-    }
-    for (c, plane) in planes.chunks_exact_mut(size * size).enumerate() {
-        for (y, out) in plane.chunks_exact_mut(size).enumerate() {
-            let tap = tap(y, height, size);
-            let low = &rows[(channels * tap.low + c) * size..][..size];
-            let high = &rows[(channels * tap.high + c) * size..][..size];
-            for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
-                *out = (low * tap.weight_low + high * tap.weight_high) / 255.0;
-            }
-        }
-    }
-}
-
-/// A row of the box \[width, 3\], stretched to three rows of a view.
-#[inline(always)]
-fn stretch_colour(columns: &[Tap], source: &[u8], stretched: &mut [f32]) {
-    let (red, rest) = stretched.split_at_mut(columns.len());
-    let (green, blue) = rest.split_at_mut(columns.len());
-    for (((tap, r), g), b) in columns.iter().zip(red).zip(green).zip(blue) {
-        let (low, high) = (&source[tap.low..tap.low + 3], &source[tap.high..tap.high + 3]);
-        let mix = |c: usize| f32::from(low[c]) * tap.weight_low + f32::from(high[c]) * tap.weight_high;
-        (*r, *g, *b) = (mix(0), mix(1), mix(2));
-    }
-}
-
-/// A row of the box \[width\], stretched to one of a view.
-#[inline(always)]
-fn stretch_grey(columns: &[Tap], source: &[u8], stretched: &mut [f32]) {
-    for (tap, out) in columns.iter().zip(stretched) {
-        *out = f32::from(source[tap.low]) * tap.weight_low + f32::from(source[tap.high]) * tap.weight_high;
     }
 }
 

@@ -87,6 +87,10 @@ fn launch<T: DeviceRepr>(
     let (num_images, count) = (counts.0 as u32, counts.1 as u32);
     let ((i, j), (k, l)) = (contiguous(images_layout)?, contiguous(indices_layout)?);
     let device = images.device();
+    let room = if op.sampler.blurs() { blocks * op.sampler.view_len() } else { 1 };
+    // SAFETY: of `scratch` the kernel reads what it wrote there itself.
+    #[allow(unsafe_code)] // zeros would cost another pass over it
+    let mut scratch = unsafe { device.alloc::<f32>(room)? };
     let images = images.as_cuda_slice::<u8>()?.slice(i..j);
     let indices = indices.as_cuda_slice::<u32>()?.slice(k..l);
     let counter = DeviceCounter::from(&op.counter);
@@ -99,7 +103,8 @@ fn launch<T: DeviceRepr>(
         .arg(&count)
         .arg(&op.sampler)
         .arg(&counter)
-        .arg(views);
+        .arg(views)
+        .arg(&mut scratch);
     let config = LaunchConfig {
         grid_dim: (blocks as u32, 1, 1),
         block_dim: (LANES as u32, 1, 1),
@@ -107,7 +112,7 @@ fn launch<T: DeviceRepr>(
     };
     // SAFETY: arguments are of the number, order and types of the kernel; `Augment::shape` checked that
     // images have the size of the sampler, an index is compared with `num_images` by the kernel, and `views`
-    // has views · B · size² · channels elements.
+    // has views · B · size² · channels elements, as has `scratch` where a view may be blurred.
     #[allow(unsafe_code)] // a launch cannot be checked by the compiler
     unsafe { arguments.launch(config) }.w()?;
     Ok(())

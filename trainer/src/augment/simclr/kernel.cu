@@ -3,14 +3,16 @@
 // Views of images, one block of 256 threads per view: images u8 [N, H, W, C] -> out [views * count, size, size, C], f32
 // or bf16, C = 3 or 1.
 //
-// parameters.rs and cpu.rs, line by line: every number comes from the same IEEE operations in the same order, so f32
-// views have the bits of the CPU. This needs that products and sums are not contracted (-fmad=false) and that division
-// and square root are exact to the last bit (nvcc's default).
+// parameters.rs, crop.rs, cpu.rs and blur.rs, line by line: every number comes from the same IEEE operations in the same
+// order, so f32 views have the bits of the CPU. This needs that products and sums are not contracted (-fmad=false) and
+// that division and square root are exact to the last bit (nvcc's default).
 //
 // Contrast needs the mean of the image as it is just before that part. Rather than keep the image, which for large
 // views would not fit in shared memory, each thread computes its pixels twice, once for the mean and once for the
-// result; an image is read from the L1 cache and a view costs some hundred operations a pixel, less than writing it.
+// result; an image is read from the L1 cache and a view costs some hundred operations a pixel, less than writing it. A
+// view that is blurred is first blurred along its rows into `scratch`, in f32.
 #include "../../ops/philox.cuh"
+#include "crop.cuh"
 #include <cuda_bf16.h>
 #include <stdint.h>
 
@@ -18,40 +20,13 @@ const unsigned LANES = 256;
 const uint32_t ATTEMPTS = 10;
 enum Part { BRIGHTNESS, CONTRAST, SATURATION, HUE };
 
-struct CropBox {
-    uint32_t top, left, height, width;
-};
-
-// As `Sampler` of parameters.rs.
-struct Sampler {
-    uint32_t height, width, size, channels;
-    float pixels;
-    float scale[2];
-    float log_ratio[2];
-    float flip_probability, jitter_probability, grey_probability;
-    float lower[4], length[4];
-    CropBox fallback;
-};
-
 struct Parameters {
     CropBox crop;
     bool flip, jitter, grey;
     float factors[4];
     uint32_t order[4];
+    float sigma; // of the blur; 0: none
 };
-
-// A pixel, of three channels or of one.
-struct Colour {
-    float r, g, b;
-};
-
-struct Grey {
-    float v;
-};
-
-template <typename Pixel> struct Channels;
-template <> struct Channels<Colour> { static const uint32_t count = 3; };
-template <> struct Channels<Grey> { static const uint32_t count = 1; };
 
 __device__ __forceinline__ float exponential(float t) {
     const int k = (int)(t * 1.4426950408889634f + (t < 0.f ? -0.5f : 0.5f));
@@ -66,6 +41,8 @@ __device__ __forceinline__ float exponential(float t) {
     e = e * y + 1.f;
     return ldexpf(e, k);
 }
+
+#include "blur.cuh" // needs the exponential
 
 __device__ __forceinline__ CropBox draw_crop(const Sampler &s, const Counter &counter, uint32_t image, uint32_t view) {
     for (uint32_t attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -98,52 +75,12 @@ __device__ __forceinline__ Parameters draw_parameters(const Sampler &s, const Co
         p.order[place] = next;
     }
     p.crop = draw_crop(s, counter, image, view);
+    p.sigma = 0.f;
+    if (s.blur_probability > 0.f) {
+        const Words blur = draw(counter, image, view, 2 + ATTEMPTS);
+        if (unit(blur.word[0]) < s.blur_probability) p.sigma = s.sigma[0] + s.sigma[1] * unit(blur.word[1]);
+    }
     return p;
-}
-
-struct Tap {
-    uint32_t low, high;
-    float weight_low, weight_high;
-};
-
-__device__ __forceinline__ Tap tap(uint32_t i, uint32_t input, uint32_t output) {
-    const float step = (float)input / (float)output;
-    float place = step * ((float)i + 0.5f) - 0.5f;
-    place = place > 0.f ? place : 0.f;
-    uint32_t low = (uint32_t)place;
-    low = low < input - 1 ? low : input - 1;
-    const uint32_t high = low + 1 < input - 1 ? low + 1 : input - 1;
-    float weight = place - (float)low;
-    weight = weight < 1.f ? weight : 1.f;
-    return {low, high, 1.f - weight, weight};
-}
-
-// One channel of a pixel of `channels`: both rows along x, then along y.
-__device__ __forceinline__ float mix(const uint8_t *low, const uint8_t *high, const Tap &x, const Tap &y, uint32_t channels, uint32_t channel) {
-    const uint32_t left = channels * x.low + channel, right = channels * x.high + channel;
-    const float upper = (float)low[left] * x.weight_low + (float)low[right] * x.weight_high;
-    const float lower = (float)high[left] * x.weight_low + (float)high[right] * x.weight_high;
-    return (upper * y.weight_low + lower * y.weight_high) / 255.f;
-}
-
-__device__ __forceinline__ void mix(const uint8_t *low, const uint8_t *high, const Tap &x, const Tap &y, Colour &c) {
-    c = {mix(low, high, x, y, 3, 0), mix(low, high, x, y, 3, 1), mix(low, high, x, y, 3, 2)};
-}
-
-__device__ __forceinline__ void mix(const uint8_t *low, const uint8_t *high, const Tap &x, const Tap &y, Grey &c) {
-    c = {mix(low, high, x, y, 1, 0)};
-}
-
-// The pixel of the enlarged box.
-template <typename Pixel> __device__ __forceinline__ Pixel crop(const Sampler &s, const Parameters &p, const uint8_t *image, uint32_t pixel) {
-    const uint32_t channels = Channels<Pixel>::count;
-    const uint32_t row = pixel / s.size, column = pixel % s.size;
-    const Tap y = tap(row, p.crop.height, s.size), x = tap(p.flip ? s.size - 1 - column : column, p.crop.width, s.size);
-    const uint8_t *corner = image + channels * (p.crop.top * s.width + p.crop.left);
-    const uint8_t *low = corner + channels * y.low * s.width, *high = corner + channels * y.high * s.width;
-    Pixel found;
-    mix(low, high, x, y, found);
-    return found;
 }
 
 __device__ __forceinline__ float clamp(float v) {
@@ -239,11 +176,61 @@ __device__ __forceinline__ void store(__nv_bfloat16 *out, const Colour &c) {
     out[2] = __float2bfloat16(c.b);
 }
 
+// The pixel before the blur; `contrast` as for `jitter`.
+template <typename Pixel>
+__device__ __forceinline__ Pixel unblurred(const Sampler &s, const Parameters &p, const uint8_t *image, float contrast, uint32_t row, uint32_t column) {
+    const Pixel c = jitter(crop<Pixel>(s, p.crop, p.flip, image, row, column), p, p.jitter ? 4 : 0, contrast);
+    return p.grey ? without_colour(c) : c;
+}
+
+// Parts of rows of a view, as long as the block and mirrored ends, are blurred into `scratch` [size, size, C]; then its
+// columns into `view`.
+template <typename Pixel, typename T>
+__device__ __forceinline__ void blur_view(const Sampler &s, const Parameters &p, const uint8_t *image, float contrast, const float *weights,
+                                          uint32_t reach, float *scratch, T *view) {
+    const uint32_t channels = Channels<Pixel>::count, thread = threadIdx.x;
+    __shared__ float part[channels * (LANES + 2 * MOST_RADIUS)];
+    for (uint32_t row = 0; row < s.size; row++) {
+        for (uint32_t start = 0; start < s.size; start += LANES) {
+            const uint32_t length = s.size - start < LANES ? s.size - start : LANES;
+            for (uint32_t i = thread; i < length + 2 * reach; i += LANES) {
+                const uint32_t column = mirrored((int)(start + i) - (int)reach, s.size);
+                store(part + channels * i, unblurred<Pixel>(s, p, image, contrast, row, column));
+            }
+            __syncthreads();
+            if (thread < length) {
+                for (uint32_t c = 0; c < channels; c++) {
+                    const float *centre = part + channels * (thread + reach) + c;
+                    float sum = centre[0] * weights[0];
+                    for (uint32_t d = 1; d <= reach; d++) sum += (*(centre - channels * d) + centre[channels * d]) * weights[d];
+                    scratch[(uint64_t)channels * (row * s.size + start + thread) + c] = sum;
+                }
+            }
+            __syncthreads(); // the block sees what it wrote to `scratch`; `part` is free
+        }
+    }
+    for (uint32_t pixel = thread; pixel < s.size * s.size; pixel += LANES) {
+        const uint32_t row = pixel / s.size, column = pixel % s.size;
+        float sums[channels];
+        for (uint32_t c = 0; c < channels; c++) {
+            const float *top = scratch + channels * column + c;
+            float sum = top[channels * s.size * row] * weights[0];
+            for (uint32_t d = 1; d <= reach; d++) {
+                const uint32_t above = mirrored((int)row - (int)d, s.size), below = mirrored((int)(row + d), s.size);
+                sum += (top[channels * s.size * above] + top[channels * s.size * below]) * weights[d];
+            }
+            sums[c] = sum < 1.f ? sum : 1.f;
+        }
+        for (uint32_t c = 0; c < channels; c++) store(view + channels * pixel + c, Grey{sums[c]});
+    }
+}
+
 template <typename Pixel, typename T>
 __device__ __forceinline__ void make_view(const uint8_t *images, uint32_t num_images, const uint32_t *indices, uint32_t count,
-                                          const Sampler &s, const Counter &counter, T *out) {
+                                          const Sampler &s, const Counter &counter, T *out, float *scratch) {
     __shared__ Parameters p;
-    __shared__ float partial[LANES];
+    __shared__ float partial[LANES], weights[MOST_RADIUS + 1];
+    __shared__ uint32_t reach;
     const uint32_t thread = threadIdx.x, pixels = s.size * s.size, channels = Channels<Pixel>::count;
     const uint32_t index = indices[blockIdx.x % count];
     T *view = out + (uint64_t)blockIdx.x * (channels * pixels);
@@ -253,14 +240,18 @@ __device__ __forceinline__ void make_view(const uint8_t *images, uint32_t num_im
         return;
     }
     const uint8_t *image = images + (uint64_t)index * (channels * s.height * s.width);
-    if (thread == 0) p = draw_parameters(s, counter, index, blockIdx.x / count);
+    if (thread == 0) {
+        p = draw_parameters(s, counter, index, blockIdx.x / count);
+        reach = p.sigma > 0.f ? blur_weights(s.radius, p.sigma, weights) : 0;
+    }
     __syncthreads();
     float contrast = 0.f;
     if (p.jitter && p.factors[CONTRAST] != 1.f) {
         uint32_t before = 0;
         while (p.order[before] != CONTRAST) before++;
         float sum = 0.f;
-        for (uint32_t pixel = thread; pixel < pixels; pixel += LANES) sum += grey(jitter(crop<Pixel>(s, p, image, pixel), p, before, 0.f));
+        for (uint32_t pixel = thread; pixel < pixels; pixel += LANES)
+            sum += grey(jitter(crop<Pixel>(s, p.crop, p.flip, image, pixel / s.size, pixel % s.size), p, before, 0.f));
         partial[thread] = sum;
         __syncthreads();
         for (uint32_t half = LANES / 2; half > 0; half /= 2) {
@@ -269,29 +260,32 @@ __device__ __forceinline__ void make_view(const uint8_t *images, uint32_t num_im
         }
         contrast = (1.f - p.factors[CONTRAST]) * (partial[0] / (float)pixels);
     }
-    for (uint32_t pixel = thread; pixel < pixels; pixel += LANES) {
-        const Pixel c = jitter(crop<Pixel>(s, p, image, pixel), p, p.jitter ? 4 : 0, contrast);
-        store(view + channels * pixel, p.grey ? without_colour(c) : c);
+    if (reach > 0) {
+        blur_view<Pixel>(s, p, image, contrast, weights, reach, scratch + (uint64_t)blockIdx.x * (channels * pixels), view);
+        return;
     }
+    for (uint32_t pixel = thread; pixel < pixels; pixel += LANES)
+        store(view + channels * pixel, unblurred<Pixel>(s, p, image, contrast, pixel / s.size, pixel % s.size));
 }
 
 template <typename T>
 __device__ __forceinline__ void make_views(const uint8_t *images, uint32_t num_images, const uint32_t *indices, uint32_t count,
-                                          const Sampler &s, const Counter &counter, T *out) {
+                                          const Sampler &s, const Counter &counter, T *out, float *scratch) {
     if (s.channels == 1) {
-        make_view<Grey, T>(images, num_images, indices, count, s, counter, out);
+        make_view<Grey, T>(images, num_images, indices, count, s, counter, out, scratch);
     } else {
-        make_view<Colour, T>(images, num_images, indices, count, s, counter, out);
+        make_view<Colour, T>(images, num_images, indices, count, s, counter, out, scratch);
     }
 }
 
-// Grid: views * count blocks; block: LANES threads. Views of an index outside the data set are NaN.
+// Grid: views * count blocks; block: LANES threads. Views of an index outside the data set are NaN. `scratch`, as many numbers
+// as `out`, is used where views may be blurred.
 extern "C" __global__ void augment_simclr_f32(const uint8_t *images, uint32_t num_images, const uint32_t *indices, uint32_t count, Sampler s,
-                                              Counter counter, float *out) {
-    make_views(images, num_images, indices, count, s, counter, out);
+                                              Counter counter, float *out, float *scratch) {
+    make_views(images, num_images, indices, count, s, counter, out, scratch);
 }
 
 extern "C" __global__ void augment_simclr_bf16(const uint8_t *images, uint32_t num_images, const uint32_t *indices, uint32_t count, Sampler s,
-                                               Counter counter, __nv_bfloat16 *out) {
-    make_views(images, num_images, indices, count, s, counter, out);
+                                               Counter counter, __nv_bfloat16 *out, float *scratch) {
+    make_views(images, num_images, indices, count, s, counter, out, scratch);
 }

@@ -1,13 +1,18 @@
-//! Views of images as SimCLR makes them: crop, flip, colour jitter, grey.
+//! Views of images as SimCLR and MoCo v2 make them: crop, flip, colour jitter, grey, blur.
 //!
 //! For an image of u8 \[H, W, 3\], a view \[size, size, 3\] of f32 in \[0, 1\] is made by, in this order,
 //!
-//! 1. `RandomResizedCrop`: a box of random area and ratio, enlarged to size × size by bilinear interpolation;
+//! 1. `RandomResizedCrop`: a box of random area and ratio, resized to size × size by bilinear interpolation, with
+//!    antialiasing where it is larger than the view;
 //! 2. a horizontal flip with probability ½;
 //! 3. with probability 0.8 the colour jitter, its four parts in random order: brightness x ← fx, contrast
 //!    x ← fx + (1−f)m with m the mean of the grey image, saturation x ← fx + (1−f)·grey(x), each clamped to
 //!    \[0, 1\], and the hue turned by h (through HSV);
-//! 4. with probability 0.2 grey(x) = 0.2989 R + 0.587 G + 0.114 B in all three channels.
+//! 4. with probability 0.2 grey(x) = 0.2989 R + 0.587 G + 0.114 B in all three channels;
+//! 5. with `blur_probability` (0 unless said) a Gaussian blur, σ uniform between the ends of `blur_sigma`.
+//!
+//! MoCo v2 flips at the end. That is the same view: a flip commutes with what is done to single pixels, with the mean
+//! of contrast and with a symmetric blur.
 //!
 //! Grey images, u8 \[H, W, 1\] ([`Sampler::with_channels`]), have views \[size, size, 1\]. As in torchvision, m is then
 //! the mean of the image itself, and saturation, hue and grey change nothing. A view is nearly that of the image in
@@ -15,23 +20,32 @@
 //! 1e-4·|1−f|, and a grey view by 1e-4. Which box, flip and factors are drawn does not depend on the channels.
 //!
 //! Numbers are the defaults of [`Augmentation`]; ranges of random numbers are in [`Sampler::parameters`]'
-//! file. There is no blur and no normalisation by mean and deviation.
+//! file. There is no normalisation by mean and deviation.
 //!
 //! **Which definition.** Pixels are those of `torchvision.transforms.functional` on float tensors (checked
-//! against torchvision 0.26, `tests/augment/make_golden.py`), with `interpolate(mode="bilinear",
-//! align_corners=False, antialias=False)`. A factor that changes nothing (1, or hue 0) is skipped, where
-//! torchvision's way through HSV would round.
+//! against torchvision 0.29, `tests/augment/make_golden.py`), with `interpolate(mode="bilinear",
+//! align_corners=False, antialias=True)`: along an axis on which the box is larger than the view, a triangle as wide as
+//! the reduction. Where it is not, antialiasing changes nothing. A factor that changes nothing (1, or hue 0) is
+//! skipped, where torchvision's way through HSV would round.
 //!
-//! Nozawa and Sato used torchvision 0.7 on PIL images, which differs in three things:
+//! Nozawa and Sato used torchvision 0.7 on PIL images, which differs in two things:
 //!
 //! - after every step PIL rounds to 8 bits (and takes the mean of contrast as a whole number);
-//! - it antialiases where a box is larger than the view. This cannot happen where images are no larger than
-//!   views, as with CIFAR's 32 × 32; there both interpolate with the same weights (300 random boxes: at most
-//!   1/255 apart);
 //! - the largest: it turns the hue in an HSV of 8 bits a channel, by a whole number of steps of 1/255. On 300
 //!   images of noise (32 × 32, torchvision 0.26, PIL 13.0) a channel differs by up to 15.7/255 at h = ±0.05 and
 //!   14.6/255 at h = ±0.1 (mean 0.4/255 to 1.4/255), and even h = 0 moves it by up to 7/255. Brightness,
 //!   contrast and saturation (factors 0.6 to 1.4) stay within 1.2/255.
+//!
+//! **Which blur.** `torchvision.transforms.functional.gaussian_blur` with 2⌊⌊size/10⌋/2⌋ + 1 pixels (23 of 224, 3 of
+//! 32, 1, hence no blur, below 20): weights ∝ exp(−d²/2σ²) along rows, then along columns, the image mirrored at
+//! its edges. That is SimCLR's length of the kernel (`kernel_size = height // 10` in its `data_util.py`), and a kernel
+//! that holds σ = 2 to 5.75 σ. Published code differs from it at 224 × 224 as follows (`make_golden.py --laws`; noise
+//! of bytes, in units of 1/255):
+//!
+//! - SimCLR takes zeros for what is outside, and darkens the edges: 1.8 on average at σ = 2, up to 102 at the edge;
+//!   further inside than 11 pixels nothing differs;
+//! - MoCo v2's `ImageFilter.GaussianBlur` of PIL (13.0) is three box filters on bytes, the edge repeated: 0.5 to 1.1 on
+//!   average for σ from 0.1 to 2, inside up to 6, at the edge up to 43.
 //!
 //! **Random numbers** are a function of seed, purpose, step, image (its index in the data set) and view
 //! ([`Counter`]): a view does not depend on the batch it is in, on the number of threads, or on the device.
@@ -41,7 +55,9 @@
 //! visual representations", ICML 2020, appendix A; torchvision.
 
 mod augment;
+mod blur;
 mod cpu;
+mod crop;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod op;
@@ -83,6 +99,23 @@ pub struct Augmentation {
     pub hue: f32,
     /// Probability of a grey view.
     pub grey_probability: f32,
+    /// Probability of a Gaussian blur; 0 unless said.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub blur_probability: f32,
+    /// Least and greatest σ of the blur in pixels of the view; ascending within \[0.01, 100\].
+    #[serde(skip_serializing_if = "is_usual_sigma")]
+    pub blur_sigma: (f32, f32),
+}
+
+/// σ in SimCLR and MoCo v2.
+const USUAL_SIGMA: (f32, f32) = (0.1, 2.0);
+
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
+}
+
+fn is_usual_sigma(value: &(f32, f32)) -> bool {
+    *value == USUAL_SIGMA
 }
 
 impl Default for Augmentation {
@@ -99,6 +132,8 @@ impl Default for Augmentation {
             saturation: 0.4,
             hue: 0.1,
             grey_probability: 0.2,
+            blur_probability: 0.0,
+            blur_sigma: USUAL_SIGMA,
         }
     }
 }
@@ -173,7 +208,7 @@ pub fn augment_batch_into(
 
 /// A batch of images as they are evaluated, without anything random: \[B, size, size, C\] in \[0, 1\].
 ///
-/// Of an image with both sides at least `size`, the size × size pixels in its centre, as `CenterCrop` of torchvision; of
+/// Of an image with both sides at least `size`, the size × size pixels in its centre, as torchvision's `CenterCrop`; of
 /// a smaller one the largest square in its centre, enlarged to size × size by bilinear interpolation. An image of
 /// size × size stays what it is.
 ///

@@ -7,7 +7,8 @@
 //! - box √(sr) wide and √(s/r) high, each rounded to the nearest whole number, a half to the even one; the
 //!   first of ten such boxes that has a pixel and fits is put at a uniform place; if none does, the largest
 //!   centred box whose ratio is allowed (rounded likewise, but never to 0);
-//! - factors uniform in \[max(0, 1−b), 1+b\] (brightness, contrast, saturation) and \[−b, b\] (hue).
+//! - factors uniform in \[max(0, 1−b), 1+b\] (brightness, contrast, saturation) and \[−b, b\] (hue);
+//! - σ of the blur uniform between its ends.
 //!
 //! **The same bits on every device.** A box is rounded to whole pixels, so an `exp` whose last bit differs
 //! between CPU and GPU would now and then give another box. Everything here is therefore +, −, ·, / and √ of
@@ -16,7 +17,7 @@
 //! repeats this file line by line.
 //!
 //! Random words of a view, four to a block: block 0: flip, jitter, grey, order; block 1: brightness,
-//! contrast, saturation, hue; block 2 + a: area, ratio, top, left of attempt a.
+//! contrast, saturation, hue; block 2 + a: area, ratio, top, left of attempt a; block 12: blur, σ.
 
 use super::Augmentation;
 use crate::error::{Error, Result};
@@ -30,6 +31,10 @@ pub const MAX_SIDE: usize = 4096;
 const MIN_SCALE: f32 = 1.0 / (MAX_SIDE * MAX_SIDE) as f32;
 /// Widest range of ratios: 1/16 to 16.
 const MAX_RATIO: f32 = 16.0;
+/// Widest range of σ, in pixels.
+const SIGMAS: (f32, f32) = (0.01, 100.0);
+/// Block of the random words behind the blur.
+const BLUR_BLOCK: u32 = 2 + ATTEMPTS;
 
 /// One part of the colour jitter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +82,8 @@ pub struct Parameters {
     pub factors: [f32; 4],
     /// The parts in the order in which they are applied.
     pub order: [Part; 4],
+    /// σ of the blur in pixels, where the view is blurred.
+    pub blur: Option<f32>,
 }
 
 /// Draws [`Parameters`] for images of one size. In this layout the GPU kernel receives it.
@@ -102,6 +109,11 @@ pub struct Sampler {
     /// Lower ends and lengths of the four ranges of factors.
     lower: [f32; 4],
     length: [f32; 4],
+    blur_probability: f32,
+    /// σ₀ and σ₁ − σ₀.
+    sigma: [f32; 2],
+    /// Pixels of the blur's kernel on either side of its centre.
+    pub(super) radius: u32,
     /// The box after ten boxes that did not fit.
     fallback: CropBox,
 }
@@ -130,10 +142,12 @@ impl Augmentation {
         };
         range("scale", self.scale, MIN_SCALE, 1.0)?;
         range("ratio", self.ratio, 1.0 / MAX_RATIO, MAX_RATIO)?;
+        range("blur_sigma", self.blur_sigma, SIGMAS.0, SIGMAS.1)?;
         for (name, value, most) in [
             ("flip_probability", self.flip_probability, 1.0),
             ("jitter_probability", self.jitter_probability, 1.0),
             ("grey_probability", self.grey_probability, 1.0),
+            ("blur_probability", self.blur_probability, 1.0),
             ("brightness", self.brightness, 100.0),
             ("contrast", self.contrast, 100.0),
             ("saturation", self.saturation, 100.0),
@@ -176,6 +190,10 @@ impl Sampler {
             grey_probability: a.grey_probability,
             lower: [lower[0], lower[1], lower[2], lower[3]],
             length: [length[0], length[1], length[2], length[3]],
+            blur_probability: a.blur_probability,
+            sigma: [a.blur_sigma.0, a.blur_sigma.1 - a.blur_sigma.0],
+            // As in SimCLR's code: a tenth of the side, cut off, then half of it, cut off.
+            radius: (a.size / 10 / 2) as u32,
             fallback: fallback(a.ratio, height, width),
         })
     }
@@ -238,7 +256,22 @@ impl Sampler {
             grey: unit(grey) < self.grey_probability,
             factors: [factor(0), factor(1), factor(2), factor(3)],
             order: permutation(below(order, 24)),
+            blur: self.blur(counter, image, view),
         }
+    }
+
+    /// Whether views may be blurred.
+    #[cfg_attr(not(feature = "cuda"), allow(dead_code))] // a GPU then needs room for them
+    pub(super) fn blurs(&self) -> bool {
+        self.blur_probability > 0.0 && self.radius > 0
+    }
+
+    fn blur(&self, counter: &Counter, image: u32, view: View) -> Option<f32> {
+        if self.blur_probability <= 0.0 {
+            return None;
+        }
+        let [choice, sigma, ..] = counter.words(image, view, BLUR_BLOCK);
+        (unit(choice) < self.blur_probability).then(|| self.sigma[0] + self.sigma[1] * unit(sigma))
     }
 
     /// Of no random view: the box in the centre whose sides are `size`, or the image's shorter side where that is less,
@@ -254,6 +287,7 @@ impl Sampler {
             grey: false,
             factors: [1.0, 1.0, 1.0, 0.0],
             order: PARTS,
+            blur: None,
         }
     }
 
@@ -306,11 +340,11 @@ fn permutation(number: u32) -> [Part; 4] {
     order
 }
 
-/// exp(t) for |t| ≤ ln 16, from + and · alone: relative error below 2.4e-7.
+/// exp(t) for |t| ≤ 20, from + and · alone: relative error below 2.4e-7.
 ///
 /// t = k ln 2 + y with |y| ≤ (ln 2)/2 (ln 2 in two parts, k times the first of which is exact), e^y by its
 /// Taylor polynomial of degree 7 (remainder below 5.3e-9), times 2^k, which is exact.
-fn exp(t: f32) -> f32 {
+pub(super) fn exp(t: f32) -> f32 {
     const LN_2_HIGH: f32 = 0.693_359_4; // 355/512
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     let k = (t * std::f32::consts::LOG2_E + if t < 0.0 { -0.5 } else { 0.5 }) as i32;

@@ -1,5 +1,8 @@
 //! Views against torchvision's, identities, and the same bits every time.
 
+mod blurred;
+mod recipes;
+
 use super::parameters::{CropBox, Parameters, Part, Sampler};
 use super::*;
 use candle_core::{DType, Device, Tensor};
@@ -17,6 +20,7 @@ const PLAIN: Parameters = Parameters {
     grey: false,
     factors: [1.0, 1.0, 1.0, 0.0],
     order: PARTS,
+    blur: None,
 };
 
 fn sampler(size: usize, height: usize, width: usize) -> Sampler {
@@ -83,6 +87,7 @@ fn views_of_torchvision(channels: usize) {
                 grey: stage == 5,
                 factors: strengths,
                 order,
+                blur: None,
             };
             let found = view(&parameters, &sampler, image);
             let expected = &stages[(6 * case + stage) * sampler.view_len()..][..sampler.view_len()];
@@ -268,7 +273,7 @@ fn the_same_bits_in_any_batch_on_any_number_of_threads() {
     assert!(views.iter().all(|v| (0.0..=1.0).contains(v)));
 }
 
-/// The kernel that a GPU runs must give these bits too (`trainer/cuda/emulate/simclr.cpp` has the same four
+/// The kernel that a GPU runs must give these bits too (`trainer/cuda/emulate/simclr.cpp` has the same six
 /// hashes), and old runs stay reproducible only while they do not change. FNV-1a over the bytes of the views.
 #[test]
 fn first_views_are_part_of_the_interface() {
@@ -292,11 +297,23 @@ fn first_views_are_part_of_the_interface() {
     let flat = Augmentation { size: 8, scale: (0.5, 1.0), ratio: (0.5, 0.5), ..Augmentation::default() };
     let flat = Sampler::new(&flat, 5, 64).unwrap();
     let grey = sampler(32, 28, 28).with_channels(1).unwrap();
-    assert_eq!([hash(&sampler(32, 32, 32)), hash(&strong), hash(&flat), hash(&grey)], FIRST_VIEWS);
+    // Some boxes are larger than the view, and seven views of ten are blurred.
+    let blur = Augmentation { size: 60, blur_probability: 0.7, ..Augmentation::default() };
+    let blurred = Sampler::new(&blur, 80, 50).unwrap();
+    let soft = Augmentation { size: 270, scale: (0.01, 1.0), ..blur };
+    let soft = Sampler::new(&soft, 30, 28).unwrap().with_channels(1).unwrap();
+    let all = [&sampler(32, 32, 32), &strong, &flat, &grey, &blurred, &soft];
+    assert_eq!(all.map(hash), FIRST_VIEWS);
 }
 
-const FIRST_VIEWS: [u64; 4] =
-    [0xb0850639b8624a5c, 0x0c6e0d21cc101d9c, 0xa2cc8786a14fe8b9, 0xc6d171925b057191];
+const FIRST_VIEWS: [u64; 6] = [
+    0xb0850639b8624a5c,
+    0xd2f85a22fa480142,
+    0xa2cc8786a14fe8b9,
+    0xc6d171925b057191,
+    0x712b5a1365188784,
+    0xcf728d1f1924acc9,
+];
 
 #[test]
 fn the_operation_takes_any_layout() {

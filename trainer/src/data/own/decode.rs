@@ -144,7 +144,8 @@ fn is_whole_jpeg(bytes: &[u8]) -> bool {
     }
     let mut rest = bytes;
     // A byte 0xFF within the pixels is followed by 0, fill bytes by another 0xFF; all else is a marker.
-    while let Some(at) = rest.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff)) {
+    let is_marker = |rest: &[u8], at: usize| rest.get(at + 1).is_some_and(|next| !matches!(next, 0 | 0xff));
+    while let Some(at) = memchr::memchr_iter(0xff, rest).find(|&at| is_marker(rest, at)) {
         let marker = rest[at + 1];
         rest = &rest[at + 2..];
         if marker == 0xd9 {

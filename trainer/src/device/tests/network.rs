@@ -270,14 +270,18 @@ fn bf16_follows_f32() {
 #[test]
 fn views_have_the_bits_of_the_cpu() {
     let Some(device) = gpu() else { return };
-    for channels in [3, 1] {
-        views_have_the_bits(&device, channels);
+    // Boxes larger than the view, smaller ones, blurred views.
+    for (size, blur_probability) in [(8, 0.0), (40, 0.7), (300, 1.0)] {
+        for channels in [3, 1] {
+            let augmentation = Augmentation { size, blur_probability, ..Augmentation::default() };
+            views_have_the_bits(&device, &augmentation, channels);
+        }
     }
 }
 
-fn views_have_the_bits(device: &CudaDevice, channels: usize) {
+fn views_have_the_bits(device: &CudaDevice, augmentation: &Augmentation, channels: usize) {
     let pixels: Vec<u8> = (0..5 * 10 * 12 * channels).map(|i| (i * 7919 % 251) as u8).collect();
-    let sampler = Sampler::new(&Augmentation { size: 8, ..Augmentation::default() }, 10, 12).unwrap();
+    let (sampler, size) = (Sampler::new(augmentation, 10, 12).unwrap(), augmentation.size);
     let sampler = sampler.with_channels(channels).unwrap();
     let counter = Counter { seed: 7, purpose: Purpose::Augmentation, step: 3 };
     let augment = Augment::new(sampler, counter, 2).unwrap();
@@ -295,7 +299,7 @@ fn views_have_the_bits(device: &CudaDevice, channels: usize) {
     let (expected, ..) = views(&Device::Cpu);
     assert!(found == expected);
     // In bf16: those, rounded.
-    let narrow = Tensor::zeros((6, 8, 8, channels), DType::BF16, &wrap(device)).unwrap();
+    let narrow = Tensor::zeros((6, size, size, channels), DType::BF16, &wrap(device)).unwrap();
     augment.apply_into(&narrow, &images, &indices).unwrap();
     for (found, expected) in flat(&cast(&narrow, DType::F32).unwrap()).into_iter().zip(expected) {
         assert_eq!(found, half::bf16::from_f32(f32::from_bits(expected)).to_f32());
