@@ -10,10 +10,10 @@ use candle_core::Tensor;
 /// A basic block of a residual network: two 3×3 convolutions, each with batch normalisation, and a way around them.
 #[derive(Debug, Clone)]
 pub struct Block {
-    first: Convolution,
-    second: Convolution,
+    pub(super) first: Convolution,
+    pub(super) second: Convolution,
     /// A 1×1 convolution where the shapes differ; else the identity.
-    skip: Option<Convolution>,
+    pub(super) skip: Option<Convolution>,
 }
 
 impl Block {
