@@ -66,7 +66,9 @@ fn what_goes_out_comes_in_again() {
     let preset: Vec<&str> = ["--preset", "digits"].into_iter().chain(set).collect();
     let trained = path("run");
     succeeds(&[&["train", "--out", &trained, "-q"], &preset[..]].concat());
-    succeeds(&["measure", "--run", &trained, "-q"]);
+    succeeds(&["measure", "--run", &trained, "--picture", "-q"]);
+    let picture = std::fs::read_to_string(Path::new(&trained).join("picture.csv")).unwrap();
+    assert_eq!(picture.lines().count(), 451);
     let expected = row(&trained);
     for (to, file) in [("torch", "weights.pt"), ("safetensors", "weights.safetensors")] {
         succeeds(&["export", "--run", &trained, "--to", to, "-q"]);
