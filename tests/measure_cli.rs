@@ -3,6 +3,8 @@
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use theory::losses::{self, Quantity};
+use theory::report::figure::Selection;
+use theory::report::{self, Figure};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -46,6 +48,35 @@ fn the_document_measures_without_the_tensor_library() {
     let (code, _, errors) = run(&arguments);
     assert_eq!(code, 2);
     assert!(errors.contains("is not empty") && errors.lines().count() == 1, "{errors}");
+}
+
+/// Measured and reported with a picture, and the same numbers without.
+#[test]
+fn a_picture_of_the_features_stands_in_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let features = repository().join("trainer/tests/torch/features.npz");
+    let measure = |out: &str, more: &[&str]| {
+        let out = path(out);
+        let fixed = ["--draws", "32", "--temperature", "0.5", "--out", out.to_str().unwrap()];
+        let (code, printed, errors) = run(&[&[features.to_str().unwrap()], &fixed[..], more].concat());
+        assert_eq!((code, &errors[..]), (0, ""));
+        (printed, out)
+    };
+    let ((plain, without), (printed, with)) = (measure("without", &[]), measure("with", &["--picture"]));
+    assert!(!plain.contains("picture") && printed.ends_with("picture.svg\n"), "{printed}");
+    let read = |folder: &Path, name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    assert_eq!(read(&with, "losses.csv"), read(&without, "losses.csv"));
+    assert_eq!(read(&with, "picture.csv").lines().count(), 161);
+    let report = |of: &Path, to: &str| {
+        let rows = losses::read(&of.join("losses.csv")).unwrap();
+        let picture = Figure::beside(&of.join("losses.csv")).unwrap();
+        let to = path(to);
+        report::write(&to, "Features", &rows, &[], &Selection::default(), picture.as_ref()).unwrap();
+        (read(&to, "report.html").matches("<img").count(), to.join("picture.png").is_file())
+    };
+    assert_eq!(report(&with, "report-with"), (1, true));
+    assert_eq!(report(&without, "report-without"), (0, false));
 }
 
 #[test]

@@ -336,7 +336,7 @@ fn bad_input_gets_one_line_and_leaves_nothing() {
     let train = ["train", "--preset", "digits", "--out", &out, "-q", "--set"];
     fails(&[&train[..], &["batch_size=1400"]].concat(), 2, &["1400", "1347"]);
     fails(&[&train[..], &["negatives=99"]].concat(), 2, &["99", "63"]);
-    fails(&["measure", "--run", &out, "-q"], 2, &["there is no folder"]);
+    fails(&["measure", "--run", &out, "-q"], 1, &["there is no such folder"]);
     assert!(!Path::new(&out).exists(), "nothing was made");
 
     std::fs::create_dir(&out).unwrap();

@@ -20,6 +20,40 @@ fn row(folder: &str) -> LossComponents {
     losses::read(&Path::new(folder).join("losses.csv")).unwrap().swap_remove(0)
 }
 
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+/// Whatever is read, what is not there is a failure (1) that names it, and not a wrong argument (2).
+#[test]
+fn what_is_missing_fails_alike_in_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (missing, out) = (path("missing"), path("out"));
+    let measured = ["--draws", "16", "--temperature", "0.5", "--out", &out];
+    for args in [
+        &["export", "--run", &missing, "--to", "onnx"][..],
+        &["export", "--run", &missing, "--to", "torch"],
+        &["export", "--run", &missing, "--to", "features"],
+        &["measure", "--run", &missing],
+        &["measure", "--run", &missing, "--out", &out],
+        &[&["measure", "--features", &missing], &measured[..]].concat(),
+        &["measure", "--torch", &missing, "--preset", "digits", "--out", &out],
+        &["difficulty", "--run", &missing, "--out", &out],
+        &["difficulty", "--features", &missing, "--out", &out],
+        &["collect", &missing],
+        &["run", "--plan", &path("missing/plan.jsonl"), "--index", "0"],
+        &["sweep", &path("missing.toml"), "--out", &out],
+    ] {
+        let (code, _, stderr) = run(args);
+        assert!(
+            code == 1 && stderr.contains(&missing) && stderr.lines().count() == 1,
+            "{args:?} {code}: {stderr}"
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?}");
+    }
+}
+
 /// A ResNet-18 of the full width, for one step: what is measured of its run, of its weights as PyTorch has them, and of
 /// its features is the same.
 #[test]
@@ -32,7 +66,9 @@ fn what_goes_out_comes_in_again() {
     let preset: Vec<&str> = ["--preset", "digits"].into_iter().chain(set).collect();
     let trained = path("run");
     succeeds(&[&["train", "--out", &trained, "-q"], &preset[..]].concat());
-    succeeds(&["measure", "--run", &trained, "-q"]);
+    succeeds(&["measure", "--run", &trained, "--picture", "-q"]);
+    let picture = std::fs::read_to_string(Path::new(&trained).join("picture.csv")).unwrap();
+    assert_eq!(picture.lines().count(), 451);
     let expected = row(&trained);
     for (to, file) in [("torch", "weights.pt"), ("safetensors", "weights.safetensors")] {
         succeeds(&["export", "--run", &trained, "--to", to, "-q"]);
@@ -60,6 +96,20 @@ fn what_goes_out_comes_in_again() {
     assert_eq!(found.run.encoder, "resnet18 mean=0.5 std=0.25 stem_padding=2");
     let settings = std::fs::read_to_string(Path::new(&out).join("run.json")).unwrap();
     assert!(settings.contains("std = [0.25]\\nstem_padding = 2\\n"), "{settings}");
+    // A model for onnxruntime: `trainer/tests/onnx/check.py` runs such files.
+    succeeds(&["export", "--run", &trained, "--to", "onnx", "-q"]);
+    let model = std::fs::read(Path::new(&trained).join("model.onnx")).unwrap();
+    assert!(["images", "features", "projection"].iter().all(|name| contains(&model, name)));
+    // An export takes the place of an earlier one, and of nothing else in the folder.
+    succeeds(&["export", "--run", &trained, "--to", "onnx", "-q"]);
+    let [own, before] = ["model.safetensors", "config.toml"].map(|name| Path::new(&trained).join(name));
+    let bytes = std::fs::read(&own).unwrap();
+    for own in [&own, &before] {
+        let own = own.to_str().unwrap();
+        let (code, _, stderr) = run(&["export", "--run", &trained, "--to", "onnx", "--out", own]);
+        assert_eq!((code, stderr), (2, format!("error: --out {own} is a file of the run itself\n")));
+    }
+    assert!(std::fs::read(&own).unwrap() == bytes);
     succeeds(&["export", "--run", &trained, "--to", "features", "-q"]);
     let (features, out) = (Path::new(&trained).join("features.npz"), path("features"));
     let features = features.to_str().unwrap();

@@ -130,7 +130,7 @@ fn runs_by_index_are_the_runs_of_the_pool() {
     fails(&["run", "--plan", &plan, "--index", "4"], "has 4 runs, counted from 0");
     fails(&["run", "--plan", &plan], "--index I is needed");
     fails(&["run", "--plan", &place.text("plan.toml"), "--index", "0"], "--out DIR is needed");
-    fails(&["collect", &place.text("nowhere")], "there is no folder");
+    fails(&["collect", &place.text("nowhere")], "there is no such folder");
 }
 
 #[test]

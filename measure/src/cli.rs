@@ -4,6 +4,8 @@ use crate::conditional::variance_ratios;
 use crate::error::{Error, Result};
 use crate::features::{Features, Request};
 use crate::outcome::EvaluatedRun;
+use crate::picture::Picture;
+use crate::pool::never;
 use std::path::Path;
 use theory::NumDraws;
 use theory::losses::{LossComponents, group};
@@ -27,6 +29,9 @@ pub struct Options {
     /// Threads; small networks gain nothing from more than one, and the result does not depend on it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub threads: Option<u64>,
+    /// Also draw the features, up to 2,000 samples, by PCA and t-SNE: picture.csv, picture.svg, picture.png
+    #[arg(long)]
+    pub picture: bool,
     /// Say nothing
     #[arg(short, long)]
     pub quiet: bool,
@@ -63,7 +68,13 @@ impl Options {
         };
         let name = file.file_stem().map_or(String::new(), |stem| stem.to_string_lossy().into_owned());
         let request = Request { draws, temperature, passes: self.passes, seed: self.seed.unwrap_or(7) };
-        Features::read(file)?.measure(&name, &request)
+        let features = Features::read(file)?;
+        let mut measured = features.measure(&name, &request)?;
+        if self.picture {
+            let Features { view1, labels, num_classes, .. } = &features;
+            measured.picture = Some(Picture::new(view1, labels, *num_classes, &never)?);
+        }
+        Ok(measured)
     }
 }
 

@@ -97,8 +97,11 @@ fn uniformity(x: &Matrix, stop: Stop<'_>) -> Result<f64> {
     Ok((sum / pairs).ln().min(0.0))
 }
 
-/// e^H of the normalised eigenvalues of the covariance.
-fn effective_rank(x: &Matrix) -> Result<f64> {
+/// The rows of X less their mean, and XᵀX of those.
+///
+/// # Errors
+/// The product is too large.
+pub(crate) fn centred(x: &Matrix) -> Result<(Matrix, Matrix)> {
     let mut centred = x.clone();
     let mut mean = vec![0.0; x.cols];
     for i in 0..x.rows {
@@ -108,6 +111,12 @@ fn effective_rank(x: &Matrix) -> Result<f64> {
         centred.row_mut(i).iter_mut().zip(&mean).for_each(|(v, m)| *v -= m);
     }
     let covariance = centred.transposed_times(&centred)?;
+    Ok((centred, covariance))
+}
+
+/// e^H of the normalised eigenvalues of the covariance.
+fn effective_rank(x: &Matrix) -> Result<f64> {
+    let (_, covariance) = centred(x)?;
     if covariance.data.iter().any(|v| !v.is_finite()) {
         return Ok(f64::NAN);
     }

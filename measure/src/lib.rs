@@ -47,6 +47,7 @@
 //!   in \[0, 1\];
 //! - [`collision_spread`], [`collision_by_class`]: the spread of features within classes;
 //! - [`geometry()`]: alignment, uniformity, effective rank;
+//! - [`Picture`]: where features lie, by principal components and by t-SNE;
 //! - [`difficulty`]: which negatives are hard: of the same class, for every query, of similar classes;
 //! - [`input`]: files of other people, opened with care;
 //! - [`matrix`], [`mod@gemm`], [`pool`], [`rng`]: row-major matrices, the one place that multiplies, chunks on threads,
@@ -81,6 +82,7 @@ pub mod input;
 pub mod matrix;
 mod neighbours;
 mod outcome;
+mod picture;
 pub mod pool;
 mod probe;
 mod probe_sgd;
@@ -99,6 +101,7 @@ pub use features::Features;
 pub use geometry::{Geometry, geometry};
 pub use neighbours::{KNN_NEIGHBOURS, KNN_TEMPERATURE, knn_accuracy};
 pub use outcome::EvaluatedRun;
+pub use picture::{MOST_DRAWN, Picture};
 pub use pool::{Stop, never};
 pub use probe::linear_accuracy;
 pub use probe_sgd::{SgdProbe, linear_accuracy_sgd};

@@ -49,7 +49,7 @@ fn run(Cli { features, options, out }: &Cli) -> Result<()> {
     if options.quiet {
         return Ok(());
     }
-    let text = format!("{}wrote {}\n", cli::text(&measured.rows)?, out.join("losses.csv").display());
+    let text = format!("{}{}", cli::text(&measured.rows)?, measured.written(out));
     Ok(terminal::print(&text)?)
 }
 

@@ -34,6 +34,8 @@ pub enum Purpose {
     Difficulty = 12,
     /// Views and batches of what is looked at while a run trains.
     Monitor = 13,
+    /// Where t-SNE begins.
+    Picture = 14,
 }
 
 /// The stream of a seed, a purpose and an index (an epoch, a pass; below 2⁴⁸).

@@ -252,6 +252,7 @@ impl Features {
         Ok(EvaluatedRun {
             rows,
             spreads: [collision_by_class(&views, &self.labels, classes, stop)?, Vec::new()],
+            picture: None,
         })
     }
 }

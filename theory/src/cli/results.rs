@@ -6,7 +6,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use theory::losses::{self, Groups, LossComponents, OfficialSettings};
 use theory::report::figure::Selection;
-use theory::report::{self, Format};
+use theory::report::{self, Figure, Format};
 use theory::{NumDraws, bounds, files};
 
 /// Measurements, of one file or several.
@@ -125,8 +125,8 @@ fn note(groups: &Groups<'_>) {
 pub(super) struct ReportArgs {
     #[command(flatten)]
     measured: MeasuredArgs,
-    /// Folder for report.html, bounds.svg, bounds.png, bounds.csv, bounds.md and losses.csv; new, empty, or of an
-    /// earlier report
+    /// Folder for report.html, bounds.svg, bounds.png, bounds.csv, bounds.md and losses.csv, and the picture of the
+    /// features that lies beside a single LOSSES.csv; new, empty, or of an earlier report
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Upper bounds of L_sup in the figure, by key, or `all` [default: the published ones beside the sharp ones]
@@ -141,6 +141,11 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     let selection =
         args.bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
     let rows = args.measured.load()?;
+    let picture = match &args.measured.files[..] {
+        [file] => Figure::beside(&measured_file(file)?)?,
+        // Of several measurements each has its own.
+        _ => None,
+    };
     report::check_folder(&args.out)?;
     let groups = losses::group(&rows)?;
     note(&groups);
@@ -150,6 +155,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         &rows,
         &report::standard_sections(&groups),
         &selection,
+        picture.as_ref(),
     )?;
     if !args.quiet {
         super::print(&format!("wrote {}\n", args.out.join("report.html").display()))?;

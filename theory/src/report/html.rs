@@ -8,7 +8,7 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:96rem;mar
 table{border-collapse:collapse;font-size:13px;margin:1rem 0;display:block;overflow-x:auto}\
 td,th{border:1px solid #ccc;padding:.25rem .5rem;text-align:right;white-space:nowrap}th{background:#f3f3f3}\
 td.text{text-align:left}.vacuous{color:#999}.note{color:#999;font-style:italic;white-space:normal;min-width:8rem}\
-.flag{background:#fdd}.wide{white-space:normal;min-width:16rem}svg{max-width:100%;height:auto}";
+.flag{background:#fdd}.wide{white-space:normal;min-width:16rem}svg,img{max-width:100%;height:auto}";
 
 /// Characters of a cell beyond which its text is broken into lines.
 const LONGEST_LINE: usize = 48;
@@ -17,7 +17,14 @@ const LONGEST_LINE: usize = 48;
 pub(super) const GENERATOR: &str = "<meta name=\"generator\" content=\"theory report\">";
 
 /// The page.
-pub fn page(title: &str, figure: &str, groups: &Groups<'_>, table: &Table, sections: &[Section]) -> String {
+pub fn page(
+    title: &str,
+    figure: &str,
+    groups: &Groups<'_>,
+    table: &Table,
+    sections: &[Section],
+    picture: Option<&Figure>,
+) -> String {
     let mut body = format!("<h1>{}</h1>\n<figure>{figure}</figure>\n", escape(title));
     body += "<p>Bars: upper bounds of the supervised loss L_sup of the mean classifier, from the contrastive loss with \
 K negatives; triangles: L_sup as measured; lines: accuracy (right axis). Error bars: standard deviation over \
@@ -44,6 +51,14 @@ classifier that ignores its input reaches. All losses in nats.</p>\n";
     for section in sections {
         body += &format!("<h2>{}</h2>\n<p>{}</p>\n", escape(&section.title), escape(&section.text));
         body += &table_html(&section.table);
+    }
+    if let Some(Figure { caption, svg, .. }) = picture {
+        // It comes from a file: as an image, whatever is in it is only shown.
+        let (source, caption) = (percent_encoded(svg), escape(caption));
+        body += &format!(
+            "<h2>Picture of the features</h2>\n<figure><img alt=\"Two maps of the evaluated samples\" \
+src=\"data:image/svg+xml,{source}\"><figcaption>{caption}</figcaption></figure>\n"
+        );
     }
     let samplings: std::collections::BTreeSet<&str> =
         groups.iter().map(|group| group.setting().sampling.name()).collect();
@@ -99,6 +114,20 @@ fn table_html(table: &Table) -> String {
         .map(|row| format!("<tr>{}</tr>\n", row.iter().map(cell).collect::<String>()))
         .collect();
     format!("<table>\n<tr>{header}</tr>\n{rows}</table>\n")
+}
+
+/// The text as part of an address.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(2 * text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'/' => {
+                encoded.push(char::from(byte))
+            }
+            _ => encoded += &format!("%{byte:02X}"),
+        }
+    }
+    encoded
 }
 
 fn escape(text: &str) -> String {

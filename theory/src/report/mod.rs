@@ -55,6 +55,26 @@ pub struct Figure {
 }
 
 impl Figure {
+    /// The picture of features that a measurement left beside its `losses.csv`, `picture.svg` and `picture.png`, if
+    /// there is one.
+    ///
+    /// # Errors
+    /// The operating system refuses to read; a text that is not UTF-8, or of more than 16 MiB.
+    pub fn beside(losses: &Path) -> Result<Option<Self>> {
+        const MOST: u64 = 16 << 20;
+        let [svg, png] = ["picture.svg", "picture.png"].map(|name| losses.with_file_name(name));
+        let Some(png) = files::content(&png)? else { return Ok(None) };
+        Ok(files::exists(&svg)?.then(|| files::read_text(&svg, MOST)).transpose()?.map(|svg| Self {
+            name: "picture".into(),
+            caption: "Each point is an evaluated sample, by its head features. Left: the first two principal components. \
+                      Right: t-SNE, which keeps neighbours together; distances between its \
+                      clusters, and their sizes, mean nothing."
+                .into(),
+            svg,
+            png,
+        }))
+    }
+
     /// The bounds against n of these measurements.
     ///
     /// # Errors
@@ -229,7 +249,7 @@ fn write_files(folder: &Path, page: (String, Vec<u8>), others: Vec<(String, Vec<
 }
 
 /// Writes the report on `rows` into `folder`, which is made once everything is drawn; the figure shows the selected
-/// bounds, the tables all.
+/// bounds, the tables all. A picture of the features, as [`Figure::beside`] reads one, stands at the end.
 ///
 /// # Errors
 /// No rows, or two that [`group`] refuses; the figure cannot be drawn; the operating system refuses to write.
@@ -239,6 +259,7 @@ pub fn write(
     rows: &[LossComponents],
     sections: &[Section],
     selection: &figure::Selection,
+    picture: Option<&Figure>,
 ) -> Result<()> {
     if rows.is_empty() {
         return Err(Error::argument("a report needs at least one row of losses"));
@@ -260,7 +281,7 @@ pub fn write(
             }))
             .collect::<Vec<_>>()
             .join("\n");
-    let page = page(title, &figure.svg, groups, &table, sections).into_bytes();
+    let page = page(title, &figure.svg, groups, &table, sections, picture).into_bytes();
     let others = [
         ("losses.csv", losses::write_to(rows).into_bytes()),
         ("bounds.svg", figure.svg.into_bytes()),
@@ -269,6 +290,10 @@ pub fn write(
         ("bounds.md", markdown.into_bytes()),
     ];
     let others = others.into_iter().map(|(name, content)| (name.to_string(), content));
+    let pictures = picture.into_iter().flat_map(|Figure { name, svg, png, .. }| {
+        [(format!("{name}.svg"), svg.clone().into_bytes()), (format!("{name}.png"), png.clone())]
+    });
+    let others = others.chain(pictures);
     write_files(folder, ("report.html".into(), page), others.collect())
 }
 

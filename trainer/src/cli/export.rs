@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use trainer::device::DeviceChoice;
-use trainer::model::torch;
+use trainer::model::{onnx, torch};
 use trainer::run::{self, Session};
 use trainer::{Error, data};
 
@@ -16,11 +16,12 @@ pub(super) struct ExportArgs {
     /// Folder of a trained run
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
-    /// torch: weights for torch.load(FILE, weights_only=True); safetensors: the same; features: .npz, as
-    /// docs/features.md
+    /// torch: weights for torch.load(FILE, weights_only=True); safetensors: the same; onnx: encoder and head as a
+    /// model for onnxruntime; features: .npz, as docs/features.md
     #[arg(long, value_name = "WHAT")]
     to: Format,
-    /// The file [default: weights.pt, weights.safetensors or features.npz in the run's folder]
+    /// The file, in place of one of an earlier export [default: weights.pt, weights.safetensors, model.onnx or
+    /// features.npz in the run's folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Folder of the data sets' files [default: that of the run's training]
@@ -41,16 +42,35 @@ pub(super) struct ExportArgs {
 enum Format {
     Torch,
     Safetensors,
+    Onnx,
     Features,
 }
 
+impl Format {
+    /// Its file in the run's folder.
+    fn file(self) -> &'static str {
+        match self {
+            Self::Torch => "weights.pt",
+            Self::Safetensors => "weights.safetensors",
+            Self::Onnx => "model.onnx",
+            Self::Features => "features.npz",
+        }
+    }
+}
+
+/// Refuses the place of what the run itself left: an export takes the place of nothing but exports there.
+fn check_place(out: &Path, run: &Path) -> trainer::Result<()> {
+    let name = out.file_name().unwrap_or_default();
+    let is_export = Format::value_variants().iter().any(|format| name == format.file());
+    if !is_export && out.is_file() && theory::files::is_same_file(out, &run.join(name))? {
+        return Err(Error::argument(format!("--out {} is a file of the run itself", out.display())));
+    }
+    Ok(())
+}
+
 pub(super) fn export(args: &ExportArgs) -> Result<()> {
-    let name = match args.to {
-        Format::Torch => "weights.pt",
-        Format::Safetensors => "weights.safetensors",
-        Format::Features => "features.npz",
-    };
-    let out = args.out.clone().unwrap_or_else(|| args.run.join(name));
+    let out = args.out.clone().unwrap_or_else(|| args.run.join(args.to.file()));
+    check_place(&out, &args.run)?;
     let device = super::open(args.device)?;
     let session = Session { device: &device, ..Session::CPU };
     run::with_threads(threads(args.threads), || {
@@ -62,6 +82,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<()> {
         match args.to {
             Format::Torch => torch::save(&network()?, &out),
             Format::Safetensors => torch::save_safetensors(&network()?, &out),
+            Format::Onnx => onnx::save(&network()?, &out),
             Format::Features => save_npz(&run::exported_features(&args.run, &split, &session)?, &out),
         }
     })?;

@@ -71,14 +71,14 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     measured.write(&folder)?;
     if !args.options.quiet {
         print(&cli::text(&measured.rows)?)?;
-        print(&format!("wrote {}\n", folder.join("losses.csv").display()))?;
+        print(&measured.written(&folder))?;
     }
     Ok(())
 }
 
 fn settings<'a>(options: &Options, draws: Option<&'a [NumDraws]>) -> EvaluationSettings<'a> {
-    let &Options { temperature, passes, seed, .. } = options;
-    EvaluationSettings { draws, temperature, passes, seed, normalisation: None }
+    let &Options { temperature, passes, seed, picture, .. } = options;
+    EvaluationSettings { draws, temperature, passes, seed, normalisation: None, picture }
 }
 
 /// What `run.json` says of a measurement in a folder of its own.

@@ -80,7 +80,7 @@ enum Command {
         after_help = "Example: trainer measure --run runs/n128 --draws 16,128 --temperature 0.5 --out runs/n128-measured"
     )]
     Measure(measure::MeasureArgs),
-    /// Write the weights of a trained run for PyTorch, or its features for any program
+    /// Write the weights of a trained run for PyTorch, its network for onnxruntime, or its features for any program
     #[command(after_help = "Example: trainer export --run runs/n128 --to torch --out n128.pt")]
     Export(export::ExportArgs),
     /// Train one vector a class on the exact population loss, beside its optimum, for several K

@@ -11,7 +11,7 @@ use crate::ops::linear;
 use candle_core::Tensor;
 
 /// ε of batch normalisation.
-const EPSILON: f64 = 1e-5;
+pub(super) const EPSILON: f64 = 1e-5;
 /// Weight of a new batch in the running statistics.
 const MOMENTUM: f64 = 0.1;
 
@@ -37,8 +37,8 @@ pub enum InputGradient<'a> {
 /// Batch normalisation, with an optional sum and ReLU after it.
 #[derive(Debug, Clone)]
 pub struct Norm {
-    affine: Slot,
-    running: Slot,
+    pub(super) affine: Slot,
+    pub(super) running: Slot,
 }
 
 /// What [`Norm`] keeps.
@@ -92,10 +92,10 @@ impl Norm {
 /// A convolution without bias, followed by batch normalisation.
 #[derive(Debug, Clone)]
 pub struct Convolution {
-    weight: Slot,
-    stride: usize,
-    padding: usize,
-    norm: Norm,
+    pub(super) weight: Slot,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+    pub(super) norm: Norm,
     relu: bool,
 }
 
@@ -207,10 +207,10 @@ impl After {
 /// A linear layer and what follows it.
 #[derive(Debug, Clone)]
 pub struct Dense {
-    weight: Slot,
-    bias: Option<Slot>,
-    norm: Option<Norm>,
-    relu: bool,
+    pub(super) weight: Slot,
+    pub(super) bias: Option<Slot>,
+    pub(super) norm: Option<Norm>,
+    pub(super) relu: bool,
 }
 
 /// What [`Dense`] keeps.

@@ -32,6 +32,7 @@ mod input;
 mod layer;
 mod momentum;
 mod network;
+pub mod onnx;
 mod options;
 mod own;
 mod parameters;

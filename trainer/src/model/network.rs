@@ -29,9 +29,9 @@ pub struct Tape {
 /// An encoder and its projection head.
 pub struct Network {
     model: Model,
-    input: InputKind,
-    encoder: Vec<Unit>,
-    head: Vec<Unit>,
+    pub(super) input: InputKind,
+    pub(super) encoder: Vec<Unit>,
+    pub(super) head: Vec<Unit>,
     parameters: Parameters,
     precision: Precision,
 }

@@ -116,6 +116,12 @@ impl Parameters {
         &self.list
     }
 
+    /// Where in [`all`](Self::all) what lies in a slot begins; a slot of batch normalisation holds two of them.
+    pub(super) fn position(&self, slot: &Slot) -> Option<usize> {
+        let place = |start: usize, role: Role| (start, role == Role::Buffer);
+        self.list.iter().position(|known| place(known.start, known.role) == place(slot.start, slot.role))
+    }
+
     /// Whether there is batch normalisation, which keeps running statistics.
     pub fn has_running_statistics(&self) -> bool {
         self.list.iter().any(|parameter| parameter.role == Role::Buffer)

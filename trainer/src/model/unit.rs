@@ -22,11 +22,11 @@ pub struct BlockLayer {
 /// ReLU stands behind each; behind the last, after the way around is added.
 #[derive(Debug, Clone)]
 pub struct Block {
-    first: Convolution,
-    inner: Option<Convolution>,
-    last: Convolution,
+    pub(super) first: Convolution,
+    pub(super) inner: Option<Convolution>,
+    pub(super) last: Convolution,
     /// A 1×1 convolution where the shapes differ; else the identity.
-    skip: Option<Convolution>,
+    pub(super) skip: Option<Convolution>,
 }
 
 impl Block {

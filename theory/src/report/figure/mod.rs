@@ -1,5 +1,5 @@
 //! Figures as SVG and PNG from one drawing code: bounds against n ([`bounds_against_draws`]), curves
-//! ([`lines()`]), and distributions by category ([`quantiles()`]).
+//! ([`lines()`]), distributions by category ([`quantiles()`]), and maps of points ([`scatter()`]).
 //!
 //! Sizes are given in units of the SVG, 900 × 600. A PNG has two pixels a unit; it is drawn with four and each 2 × 2
 //! block is averaged, because the bitmap backend does not smooth thick lines. Letters in a PNG, and the widths of texts
@@ -9,10 +9,12 @@ mod bounds;
 mod letters;
 mod lines;
 mod quantiles;
+mod scatter;
 
 pub use bounds::{Selection, bounds_against_draws};
 pub use lines::{Lines, Series, lines};
 pub use quantiles::{QuantileBox, QuantileSeries, Quantiles, quantiles};
+pub use scatter::{Panel, Scatter, scatter};
 
 use crate::error::{Error, ErrorKind, Result};
 use plotters::coord::Shift;

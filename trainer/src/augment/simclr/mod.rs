@@ -194,13 +194,7 @@ pub fn augment_batch_into(
             indices.len()
         )));
     }
-    augment_each(
-        sampler,
-        |place| image(sampler, images, indices[place]),
-        indices,
-        counter,
-        out,
-    )
+    augment_each(sampler, |place| image(sampler, images, indices[place]), indices, counter, out)
 }
 
 /// [`augment_batch`] of images \[B, H, W, C\] that stand in the order of `samples`, the numbers that they have in

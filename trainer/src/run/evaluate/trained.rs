@@ -10,7 +10,7 @@ use crate::model::Network;
 use candle_core::{Device, Tensor};
 use measure::matrix::Matrix;
 use measure::rng::{Purpose, stream};
-use measure::{CollisionByClass, EvaluatedRun, Evaluation, collision_by_class, components};
+use measure::{CollisionByClass, EvaluatedRun, Evaluation, Picture, collision_by_class, components};
 use std::path::Path;
 use theory::NumDraws;
 use theory::losses::Quantity;
@@ -28,6 +28,8 @@ pub struct EvaluationSettings<'a> {
     pub seed: Option<u64>,
     /// Of the pixels of random views and images alike, before the network sees them.
     pub normalisation: Option<&'a Normalisation>,
+    /// Whether the head features of the evaluated samples, as they are, become a [`Picture`].
+    pub picture: bool,
 }
 
 /// Measures a trained run at each number of draws, on the session's device, in f32; the run's data are `split`.
@@ -178,7 +180,10 @@ pub fn measure_network(
         set_exact(&mut row, &fixed)?;
         rows.push(row);
     }
-    Ok(EvaluatedRun { rows, spreads })
+    let (labels, classes) = (split.evaluated.labels(), split.evaluated.num_classes());
+    let draw = || Picture::new(&embedded.evaluated.head, labels, classes, session.stop);
+    let picture = settings.picture.then(draw).transpose()?;
+    Ok(EvaluatedRun { rows, spreads, picture })
 }
 
 impl Embedded<'_> {

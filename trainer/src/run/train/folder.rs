@@ -88,7 +88,7 @@ impl Folder {
     /// The folder does not exist or holds no such results; the operating system refuses.
     pub fn open(path: &Path, kind: &str) -> Result<(Self, Manifest)> {
         if is_folder(path)? != Some(true) {
-            return Err(Error::argument(format!("there is no folder {}", path.display())));
+            return Err(Error::data(path, "there is no such folder"));
         }
         let manifest = Self::manifest(path, kind)?;
         Ok((Self { path: path.to_path_buf() }, manifest))

@@ -137,8 +137,7 @@ pub fn load_network(path: &Path, config: &Config, samples: &Samples, device: &De
     let (_, manifest) = Folder::open(path, "train")?;
     let model = path.join(MODEL);
     if !files::exists(&model)? {
-        let message = format!("{} holds an unfinished run: it has no {MODEL}", path.display());
-        return Err(Error::argument(message));
+        return Err(Error::data(path, format!("holds an unfinished run: it has no {MODEL}")));
     }
     let file = open_model(&model, config, &manifest.version)?;
     let file = file.map_err(|why| Error::data(&model, format!("is damaged: {why}; train the run again")))?;
