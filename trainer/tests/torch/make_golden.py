@@ -17,7 +17,8 @@ torchvision 0.29.2, lightly 1.6.0; resnet50.pt with torch 2.15.0, torchvision 0.
     resnet50.pt       torchvision's ResNet-50 of 1 channel, stem of 7x7 and pooling, names without a prefix, no head, f32
     legacy.pt         one tensor in the format before PyTorch 1.6
     channels_last.pt  one tensor in another order
-    NAME.npz          images f32 [N, H, W, 3]; encoder, head f64 [N, d]: the features of NAME.pt, computed in f64
+    NAME.npz          images f32 [N, H, W, 3]; encoder, head f64 [N, d]: the features of NAME.pt, computed in f64;
+                      resnet50: slopes f64 [parameters, 2], two numbers of each gradient (function gradients)
 """
 
 import sys
@@ -99,7 +100,7 @@ def resnet50(folder):
     encoder, head = narrow_resnet50(), nn.Identity()
     randomise(encoder, head, 19, (40, 33))
     torch.save(encoder.state_dict(), folder / "resnet50.pt")
-    outputs(folder / "resnet50.npz", encoder, head, (3, 40, 33, 3))
+    outputs(folder / "resnet50.npz", encoder, head, (3, 40, 33, 3), slopes=True)
 
 
 def published_head(features):
@@ -122,12 +123,23 @@ def randomise(encoder, head, seed, size=(9, 7)):
     encoder.eval(), head.eval()
 
 
-def outputs(path, encoder, head, shape):
+def outputs(path, encoder, head, shape, slopes=False):
     """Images and features, in f64 from the weights as saved."""
     images = np.random.default_rng(5).random(shape, dtype=np.float32)
+    inputs = torch.from_numpy(images).double().permute(0, 3, 1, 2)
     with torch.no_grad():
-        features = encoder.double()(torch.from_numpy(images).double().permute(0, 3, 1, 2))
-        np.savez(path, images=images, encoder=features.numpy(), head=head.double()(features).numpy())
+        features = encoder.double()(inputs)
+        arrays = dict(images=images, encoder=features.numpy(), head=head.double()(features).numpy())
+    if slopes:
+        arrays["slopes"] = gradients(encoder, inputs)
+    np.savez(path, **arrays)
+
+
+def gradients(encoder, inputs):
+    """Of the sum of features f_k cos(k), k = 1, 2, …, in training: for each parameter g the sums of g_k cos(k) and g_k²."""
+    waves = lambda x: x.flatten() @ torch.cos(torch.arange(1, x.numel() + 1, dtype=torch.float64))
+    waves(encoder.train()(inputs)).backward()
+    return np.array([[waves(p.grad), p.grad.square().sum()] for p in encoder.parameters()])
 
 
 def published(folder, name, encoder, shape):

@@ -88,6 +88,38 @@ fn a_resnet50_behind_the_stem_of_imagenet_is_read_and_written() {
     assert_eq!(there.shapes().len(), written.len() + counters);
 }
 
+/// Through bottlenecks, max pooling and all normalisations in training, two numbers of the gradient of every parameter.
+#[test]
+fn gradients_of_a_resnet50_are_those_of_pytorch() {
+    let golden: HashMap<String, Tensor> =
+        Tensor::read_npz(file("resnet50.npz")).unwrap().into_iter().collect();
+    let mut weights = Weights::open(&file("resnet50.pt"), &[]).unwrap();
+    let input = InputKind::Images([40, 33, 3]);
+    let network = Network::of_width(weights.model(1), 1, input, 7, &Device::Cpu).unwrap();
+    weights.load(&network).unwrap();
+    let (output, tape) = network.forward_train(&Input::Images(golden["images"].clone())).unwrap();
+    let waves: Vec<f32> = (1..=output.head.elem_count()).map(|k| (k as f64).cos() as f32).collect();
+    let gradient = Tensor::from_vec(waves, output.head.dims(), &Device::Cpu).unwrap();
+    network.backward(tape, gradient).unwrap();
+    // In the place of the weights, so that they leave under PyTorch's names and in its order.
+    let parameters = network.parameters();
+    parameters.flat().slice_set(&parameters.gradients().unwrap(), 0, 0).unwrap();
+    let expected: Vec<Vec<f64>> = golden["slopes"].to_vec2().unwrap();
+    let statistics = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
+    let found: Vec<_> =
+        exported(&network).unwrap().into_iter().filter(|(name, _)| !statistics(name)).collect();
+    assert_eq!(found.len(), expected.len());
+    for ((name, gradient), expected) in found.iter().zip(&expected) {
+        let values = values(gradient);
+        let wave = |(k, g): (usize, &f32)| f64::from(*g) * (k as f64 + 1.0).cos();
+        let along: f64 = values.iter().enumerate().map(wave).sum();
+        let square: f64 = values.iter().map(|g| f64::from(*g).powi(2)).sum();
+        let size = expected[1].sqrt();
+        assert!((square.sqrt() - size).abs() < 1e-3 * size, "{name}: length {}, not {size}", square.sqrt());
+        assert!((along - expected[0]).abs() < 1e-3 * size, "{name}: {along}, not {}", expected[0]);
+    }
+}
+
 /// Depths and stems are told from each other by the file alone.
 #[test]
 fn what_is_written_is_read_as_the_same_network() {

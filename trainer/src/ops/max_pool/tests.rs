@@ -43,7 +43,7 @@ fn values_and_gradients_are_the_definition() {
     }
 }
 
-/// `torch.nn.functional.max_pool2d(x, 3, 2, 1)` of PyTorch 2.11 and its gradient, for dy = 1, 2, 3, …
+/// `torch.nn.functional.max_pool2d(x, 3, 2, 1)` of PyTorch 2.15 and its gradient, for dy = 1, 2, 3, …
 #[test]
 fn ties_and_numbers_that_are_none_are_as_in_pytorch() {
     let pool = |x: &[f32], dy: &[f32]| {

@@ -54,7 +54,7 @@ pub use trained::{TrainedRun, load_network, run_config};
 use super::config::Metric;
 use super::{Config, Objective};
 use crate::augment::{ViewStream, Views};
-use crate::data::{Samples, shuffled};
+use crate::data::{InputKind, Samples, shuffled};
 use crate::error::{Error, Result};
 use crate::loss::PendingCount;
 use crate::model::{Network, Precision};
@@ -137,6 +137,14 @@ pub fn train(
         theory::terminal::say(&format!(
             "note: queue.size = {size}: the queue holds more keys than there are training samples, {count}: up to {older} \
              negatives are older keys of the query's own sample"
+        ));
+    }
+    if let InputKind::Images([height, width, _]) = samples.kind()
+        && let InputKind::Images([size, ..]) = config.augmentation.input(samples.kind())
+        && 2 * size <= height.min(width)
+    {
+        theory::terminal::say(&format!(
+            "note: augmentation.size = {size}: the encoder reads views of {size}×{size}, cut from images of {height}×{width}"
         ));
     }
     plans::restore(&folder.file(plans::PLANS), session.device)?;
