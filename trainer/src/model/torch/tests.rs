@@ -111,9 +111,9 @@ fn gradients_of_a_resnet50_are_those_of_pytorch() {
     assert_eq!(found.len(), expected.len());
     for ((name, gradient), expected) in found.iter().zip(&expected) {
         let values = values(gradient);
-        let wave = |(k, g): (usize, &f32)| f64::from(*g) * (k as f64 + 1.0).cos();
+        let wave = |(k, g): (usize, &f64)| g * (k as f64 + 1.0).cos();
         let along: f64 = values.iter().enumerate().map(wave).sum();
-        let square: f64 = values.iter().map(|g| f64::from(*g).powi(2)).sum();
+        let square: f64 = values.iter().map(|g| g * g).sum();
         let size = expected[1].sqrt();
         assert!((square.sqrt() - size).abs() < 1e-3 * size, "{name}: length {}, not {size}", square.sqrt());
         assert!((along - expected[0]).abs() < 1e-3 * size, "{name}: {along}, not {}", expected[0]);
