@@ -2,7 +2,7 @@
 //! them.
 //!
 //! Operations are those of opset 17, in evaluation: batch normalisation with the running statistics. Weights have the
-//! names of [`torch::exported`](super::torch::exported).
+//! names of [`torch::exported`].
 
 mod graph;
 mod proto;
