@@ -1,6 +1,6 @@
 //! t-SNE (van der Maaten & Hinton 2008) by Barnes and Hut's approximation (van der Maaten 2014), by the crate `bhtsne`.
 //!
-//! Its defaults: 1,000 steps, exaggeration 12 for the first 250, θ = 0.5; perplexity 30, or a third of the neighbours
+//! Its defaults: 1,000 steps, exaggeration 12 for the first 250, θ = 0.5; and perplexity 30, or a third of the neighbours
 //! that there are. The crate draws random numbers of its own for its start and its search of neighbours: both are given
 //! to it here, and it runs on one thread, whose sums have one order. The same features make the same bits.
 

@@ -251,8 +251,9 @@ fn refuse_near_one(
     // Below one half nothing is cut with the fewest samples that are accepted.
     let least = (3.4 * (0.5 / samples as f64).sqrt()).min(0.5);
     for &n in num_draws {
-        let missing = coverage::probability(prior, sampling, n)?.complement();
-        if missing > 0.0 && missing < least {
+        let covered = coverage::probability(prior, sampling, n)?;
+        let missing = covered.complement();
+        if covered.ln_complement() > f64::NEG_INFINITY && missing < least {
             return Err(theory::Error::argument(format!(
                 "--method rare: υ is too near 1 at {n} draws for {samples} samples (1 − υ = {missing:.1e}): take --method \
                  plain there"

@@ -40,7 +40,7 @@ impl ClassLaw {
                 let kind = Kind::Hypergeometric { draws: k, same, others };
                 Self { lowest, highest, mode: mode.clamp(lowest, highest), kind }
             }
-            _ if group.probability >= 1.0 => {
+            _ if group.others == 0.0 => {
                 Self { lowest: k, highest: k, mode: k, kind: Kind::Binomial { draws: k, odds: Dd::ONE } }
             }
             _ => {
@@ -88,6 +88,10 @@ impl ClassLaw {
             let steps = if rising { self.highest - self.mode } else { self.mode - self.lowest };
             for step in 1..=steps {
                 let m = if rising { self.mode + step } else { self.mode - step };
+                // Before the step, which may take it down by the smallest weight of a class.
+                if mantissa < 1.0 {
+                    (mantissa, exponent) = (mantissa * 512f64.exp2(), exponent - 512);
+                }
                 if step % BLOCK == 0 {
                     let from = *ln_of_mode.get_or_insert_with(|| self.ln(self.mode));
                     let (value, power) = (self.ln(m) - from).exp_parts();
@@ -96,9 +100,6 @@ impl ClassLaw {
                     mantissa *= self.ratio(m - 1);
                 } else {
                     mantissa /= self.ratio(m);
-                }
-                if mantissa < 1e-200 {
-                    (mantissa, exponent) = (mantissa * 512f64.exp2(), exponent - 512);
                 }
                 if !visit(m, mantissa, exponent) {
                     break;

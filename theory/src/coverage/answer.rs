@@ -19,8 +19,9 @@ impl Urn<'_> {
     /// Neither side could be found to three digits.
     pub fn coverage(&self) -> Result<(Probability, Method)> {
         let (p, method) = self.unchecked();
-        self.known(p.relative_error_bound())?;
-        self.known(p.complement_relative_error_bound())?;
+        // NaN is not below anything.
+        let bounds = [p.relative_error_bound(), p.complement_relative_error_bound()];
+        self.known(if bounds[0] < bounds[1] { bounds[0] } else { bounds[1] })?;
         Ok((p, method))
     }
 

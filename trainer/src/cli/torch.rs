@@ -127,6 +127,9 @@ impl TorchArgs {
         let network = Network::new(model, input, config.seed, session.device)?;
         weights.load(&network)?;
         self.warn(model.options);
+        if let Some(note) = config.note_of_views(&split.train) {
+            say(&note);
+        }
         if !quiet {
             weights.remarks().iter().for_each(|remark| say(&format!("{}: {remark}", file.display())));
         }

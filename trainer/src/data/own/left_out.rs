@@ -32,7 +32,8 @@ impl LeftOut {
         let kept = self.first.len().saturating_add(of.first.len()).min(MOST_KEPT);
         self.total += of.total;
         let named = of.first.into_iter().map(|(name, reason)| {
-            let name = if name.is_empty() { place.to_path_buf() } else { place.join(name) };
+            let name =
+                if name.is_empty() { place.to_path_buf() } else { place.join(name.trim_start_matches('/')) };
             (theory::terminal::one_line(&name.to_string_lossy()), reason)
         });
         self.first.extend(named);

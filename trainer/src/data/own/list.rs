@@ -93,6 +93,7 @@ impl Listing {
         }
         let classes = classes.into_iter().collect();
         let (left_out, shards) = (LeftOut::default(), Vec::new());
-        Ok(Self { folder: folder.to_path_buf(), classes, parts, left_out, shards, flat: false })
+        let (has_validation, folder) = (!parts[1].is_empty(), folder.to_path_buf());
+        Ok(Self { folder, classes, parts, has_validation, left_out, shards, flat: false })
     }
 }

@@ -53,10 +53,12 @@ pub(super) struct Within {
 pub(super) struct Listing {
     /// The folder.
     pub(super) folder: PathBuf,
-    /// Names of the classes, sorted by their bytes.
+    /// Names of the classes, sorted by their bytes; of shards by their numbers.
     pub(super) classes: Vec<String>,
-    /// The files to be trained on, and those to be evaluated (none: a share of the former is), in order.
+    /// The files to be trained on, and those to be evaluated, in order.
     pub(super) parts: [Vec<Source>; 2],
+    /// Whether there is a part to be evaluated, be it empty; else a share of the other is.
+    pub(super) has_validation: bool,
     /// What could not be looked at.
     pub(super) left_out: LeftOut,
     /// The tar files that hold the images, below the folder; none, where each image is a file.
@@ -121,11 +123,6 @@ impl Listing {
                 decode::bytes_of(&self.folder.join(&self.shards[shard as usize]), Some((offset, length)))
             }
         }
-    }
-
-    /// Whether there are files to be evaluated.
-    pub(super) fn has_validation(&self) -> bool {
-        !self.parts[1].is_empty()
     }
 
     /// Tells what the files are and whether they changed: SHA-256 over classes, names, lengths and times of change.
@@ -194,7 +191,9 @@ impl Listing {
             found.into_values().enumerate().flat_map(of_class).collect()
         };
         let parts = [sources(found.clone()), held.map(sources).unwrap_or_default()];
-        Ok(Self { folder: folder.to_path_buf(), classes, parts, left_out, shards: Vec::new(), flat })
+        let has_validation = evaluated.is_some();
+        let folder = folder.to_path_buf();
+        Ok(Self { folder, classes, parts, has_validation, left_out, shards: Vec::new(), flat })
     }
 }
 

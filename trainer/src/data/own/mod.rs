@@ -185,6 +185,9 @@ pub fn class_counts(name: &str, folder: &Path) -> Result<ClassCounts> {
     }
     let mut counts = vec![0; classes.len()];
     parts[0].iter().for_each(|source| counts[source.class as usize] += 1);
+    if let Some(class) = counts.iter().position(|&count| count == 0) {
+        return Err(Error::data(folder, format!("class '{}' has no image to be trained on", classes[class])));
+    }
     Ok(ClassCounts { names: classes, counts, place: folder.into(), passed_over: left_out.total as u64 })
 }
 
@@ -199,11 +202,12 @@ pub(super) fn load(request: &Request<'_>) -> Result<Split> {
     request.images.check()?;
     let listing = Arc::new(listing(request.name, request.folder)?);
     let folder = listing.folder.as_path();
-    if let (Some(share), true) = (request.validation, listing.has_validation()) {
-        return Err(Error::argument(format!(
-            "validation = {share}, but {} has images to be evaluated already: leave the setting out",
+    if let (Some(share), true) = (request.validation, listing.has_validation) {
+        check_validation(share)?;
+        theory::terminal::say(&format!(
+            "note: validation = {share} is not used: {} has a part to be evaluated",
             folder.display()
-        )));
+        ));
     }
     if let (Some(buffer), true) = (request.images.shuffle_buffer, listing.shards.is_empty()) {
         return Err(Error::argument(format!(
@@ -214,7 +218,7 @@ pub(super) fn load(request: &Request<'_>) -> Result<Split> {
     decoded.check_classes(&listing)?;
     decoded.left_out.tell(folder);
     let [train, validation] = decoded.parts(&listing)?.map(Samples::Images);
-    if listing.has_validation() {
+    if listing.has_validation {
         return request.split(train, validation);
     }
     let share = request.validation.unwrap_or(VALIDATION);

@@ -42,7 +42,7 @@ impl Listing {
         for ((shard, path), index) in (0..).zip(&shards).zip(indices) {
             left_out.append(index.left_out, path);
             for sample in index.samples {
-                let path = path.join(&sample.name);
+                let path = path.join(sample.name.trim_start_matches('/'));
                 let class = sample.class.and_then(|number| numbers.get(&number).copied());
                 match class.or(flat.then_some(0)) {
                     Some(class) => parts[usize::from(shard as usize >= of_train)].push(Source {
@@ -54,7 +54,8 @@ impl Listing {
                 }
             }
         }
-        Self { folder: folder.to_path_buf(), classes, parts, left_out, shards, flat }.with_classes(|| {
+        let (has_validation, folder) = (evaluated.is_some(), folder.to_path_buf());
+        Self { folder, classes, parts, has_validation, left_out, shards, flat }.with_classes(|| {
             "two are needed, as a number in KEY.cls beside KEY.jpg (or none at all, for images without classes)"
                 .into()
         })

@@ -101,7 +101,7 @@ pub(super) fn decoded(listing: &Listing, settings: &ImageSettings) -> Result<Dec
 fn find_or_make(listing: &Listing, settings: &ImageSettings) -> Result<Decoded> {
     let key = key_of(listing, settings);
     for folder in places(&listing.folder) {
-        let path = folder.join(name_of(settings));
+        let path = folder.join(name_of(settings, !listing.shards.is_empty()));
         if let Some(found) = open(&path, &key)? {
             return Ok(found);
         }
@@ -151,7 +151,7 @@ fn places(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// What the settings are called: several may stand side by side.
-fn name_of(settings: &ImageSettings) -> String {
+fn name_of(settings: &ImageSettings, of_shards: bool) -> String {
     let ImageSettings { side, short_side, colour, cache, .. } = *settings;
     let side = side.map_or("as-they-are".into(), |side| format!("{side}-of-{}", short_side.unwrap_or(side)));
     let colour = match colour {
@@ -160,12 +160,14 @@ fn name_of(settings: &ImageSettings) -> String {
         Colour::Rgb => "-rgb",
     };
     let cache = if cache { "" } else { "-checked" };
-    format!("{side}{colour}{cache}.images")
+    let shards = if of_shards { "-shards" } else { "" };
+    format!("{side}{colour}{shards}{cache}.images")
 }
 
 fn key_of(listing: &Listing, settings: &ImageSettings) -> String {
     let version = String::from_utf8_lossy(MAGIC);
-    sha256(format!("{version} {} {}", name_of(settings), listing.digest()).as_bytes())
+    let name = name_of(settings, !listing.shards.is_empty());
+    sha256(format!("{version} {name} {}", listing.digest()).as_bytes())
 }
 
 /// The file at `path`, if it is whole and of this key.
@@ -272,7 +274,7 @@ impl Decoded {
             let mut lost = vec![true; self.classes.len()];
             labels.iter().for_each(|&label| lost[label as usize] = false);
             // Where no file is to be evaluated, a share of the others is.
-            let wanted = part == "to be trained on" || listing.has_validation();
+            let wanted = part == "to be trained on" || listing.has_validation;
             let Some(first) = lost.iter().position(|&lost| lost).filter(|_| wanted) else { continue };
             let message = format!("class '{}' has no image {part}", self.classes[first]);
             return Err(Error::data(

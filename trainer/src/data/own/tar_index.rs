@@ -14,6 +14,9 @@ use tar::{Archive, Entry, EntryType};
 /// Bytes that may be read for one member: its headers, long names and extensions among them, and its class.
 const MOST_HEADERS: u64 = 1 << 20;
 
+/// Bytes of zeros that may stand at the end.
+const MOST_TAIL: u64 = 1 << 16;
+
 /// Bytes that the path of a member may have.
 const MOST_NAME: usize = 4096;
 
@@ -75,14 +78,30 @@ pub fn index_of_tar(stream: impl Read + Seek, length: u64) -> Index {
         Ok(())
     });
     open.close(&mut index);
+    let read = read.and_then(|()| tail(&mut archive.into_inner().stream, end, length));
     match read {
+        Ok(Some(reason)) => index.left_out.add("", &reason),
         Err(e) => index.left_out.add("", &format!("not readable after byte {end}: {e}")),
-        Ok(()) if index.samples.is_empty() && index.left_out.total == 0 => {
+        Ok(None) if index.samples.is_empty() && index.left_out.total == 0 => {
             index.left_out.add("", "it holds no image");
         }
-        Ok(()) => {}
+        Ok(None) => {}
     }
     index
+}
+
+/// What is wrong behind the last member, which ends at byte `end`: a tar file has blocks of zeros there, and nothing else.
+fn tail(stream: &mut (impl Read + Seek), end: u64, length: u64) -> Result<Option<String>> {
+    let end = end.next_multiple_of(512);
+    if end.saturating_add(512) > length {
+        return Ok(Some(format!("it ends after byte {} without the mark of its end", end.min(length))));
+    }
+    stream.seek(SeekFrom::Start(end))?;
+    let mut bytes = Vec::new();
+    stream.take(MOST_TAIL).read_to_end(&mut bytes)?;
+    let is_more = bytes.iter().any(|&byte| byte != 0) || length - end > MOST_TAIL;
+    Ok(is_more
+        .then(|| format!("{} bytes behind the mark of its end, at byte {end}, are not read", length - end)))
 }
 
 /// The sample whose members are being read.

@@ -19,6 +19,9 @@ use std::path::Path;
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
 
+/// Bytes that readers of protocol buffers take.
+const MOST_BYTES: usize = i32::MAX as usize;
+
 /// What a reader of the file must know.
 const DESCRIPTION: &str = "images: [batch, channels, height, width], pixels in [0, 1]. features: of the encoder. \
                            projection: of the head behind it, not scaled to unit length.";
@@ -30,9 +33,17 @@ const DESCRIPTION: &str = "images: [batch, channels, height, width], pixels in [
 /// runs. The numbers are those of [`Network::forward`] up to rounding.
 ///
 /// # Errors
-/// An encoder of texts or one written with `candle-nn`; the operating system refuses.
+/// An encoder of texts or one written with `candle-nn`; more than 2³¹ − 1 bytes; the operating system refuses.
 pub fn save(network: &Network, path: &Path) -> Result<()> {
-    Ok(theory::files::write_atomically(path, &model(network)?.encode_to_vec())?)
+    let file = model(network)?;
+    let length = file.encoded_len();
+    if length > MOST_BYTES {
+        let name = network.architecture().name();
+        return Err(Error::argument(format!(
+            "encoder = {name} for such images takes {length} bytes; an ONNX file holds at most {MOST_BYTES}"
+        )));
+    }
+    Ok(theory::files::write_atomically(path, &file.encode_to_vec())?)
 }
 
 fn model(network: &Network) -> Result<proto::Model> {

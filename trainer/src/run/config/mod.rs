@@ -14,7 +14,7 @@ pub use preset::{Preset, names as preset_names};
 pub use sweep::{Grid, Sweep};
 
 use crate::augment::Augmentation;
-use crate::data::{EvaluateOn, ImageSettings, Imbalance, Request, Samples, Split, own};
+use crate::data::{EvaluateOn, ImageSettings, Imbalance, InputKind, Request, Samples, Split, own};
 use crate::error::{Error, Result};
 use crate::loss::{LossKind, Selection};
 use crate::model::{Architecture, Head, Model, Network, Options, Stem};
@@ -324,6 +324,20 @@ impl Config {
     /// [`Session::tuning`]: super::Session::tuning
     pub fn tuning<'s>(&self, split: &'s Split) -> Option<&'s Samples> {
         (self.evaluate_on == EvaluateOn::Tuning).then_some(&split.evaluated)
+    }
+
+    /// What is to be said where views leave out a third of an image's side or more, as they do where only one of
+    /// `images.side` and `augmentation.size` was set.
+    pub fn note_of_views(&self, samples: &Samples) -> Option<String> {
+        let (from, into) = (samples.kind(), self.augmentation.input(samples.kind()));
+        let (InputKind::Images([height, width, _]), InputKind::Images([size, ..])) = (from, into) else {
+            return None;
+        };
+        (3 * size <= 2 * height.min(width)).then(|| {
+            format!(
+                "note: augmentation.size = {size}: the encoder reads views of {size}×{size}, cut from images of {height}×{width}"
+            )
+        })
     }
 
     /// The network of these settings for samples like these, at initialisation.

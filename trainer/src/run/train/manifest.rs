@@ -67,6 +67,10 @@ pub struct Provenance {
     /// Checksum of the neighbours of words that views are made with, eight hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbours: Option<String>,
+    /// Checksum of the lengths of the shards, eight hexadecimal digits: the order of an epoch through a buffer depends on
+    /// them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<String>,
     /// `cpu` or `cuda`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,

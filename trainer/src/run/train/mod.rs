@@ -54,7 +54,7 @@ pub use trained::{TrainedRun, load_network, run_config};
 use super::config::Metric;
 use super::{Config, Objective};
 use crate::augment::{ViewStream, Views};
-use crate::data::{InputKind, Samples, shuffled};
+use crate::data::{Samples, shuffled};
 use crate::error::{Error, Result};
 use crate::loss::PendingCount;
 use crate::model::{Network, Precision};
@@ -139,13 +139,8 @@ pub fn train(
              negatives are older keys of the query's own sample"
         ));
     }
-    if let InputKind::Images([height, width, _]) = samples.kind()
-        && let InputKind::Images([size, ..]) = config.augmentation.input(samples.kind())
-        && 2 * size <= height.min(width)
-    {
-        theory::terminal::say(&format!(
-            "note: augmentation.size = {size}: the encoder reads views of {size}×{size}, cut from images of {height}×{width}"
-        ));
+    if let Some(note) = config.note_of_views(samples) {
+        theory::terminal::say(&note);
     }
     plans::restore(&folder.file(plans::PLANS), session.device)?;
     theory::files::write_atomically(&folder.file("config.toml"), settings.as_bytes())?;
@@ -250,7 +245,15 @@ impl<'a> Run<'a> {
     /// What the settings do not fix.
     fn provenance(&self, session: &Session<'_>) -> Provenance {
         let neighbours = self.views.neighbours_checksum().map(|checksum| format!("{checksum:08x}"));
-        let samples = Provenance { neighbours, ..Provenance::of_training(self.samples) };
+        let shards = match (self.config.images.shuffle_buffer, self.samples) {
+            (Some(_), Samples::Images(images)) => {
+                let lengths: Vec<String> =
+                    images.shards().iter().map(|shard| shard.len().to_string()).collect();
+                Some(format!("{:08x}", crc32c::crc32c(lengths.join(" ").as_bytes())))
+            }
+            _ => None,
+        };
+        let samples = Provenance { neighbours, shards, ..Provenance::of_training(self.samples) };
         samples.computed_on(session.device, session.precision)
     }
 
@@ -327,6 +330,9 @@ impl<'a> Run<'a> {
         let look_every = if session.device.is_cpu() { 1 } else { LOOK_EVERY };
         let mut pending = 0;
         let mut batches = order.chunks_exact(config.batch_size).skip(self.position.step_of_epoch).peekable();
+        if let Some(first) = batches.peek() {
+            self.views.expect(first);
+        }
         while let Some(batch) = batches.next() {
             if let Some(next) = batches.peek() {
                 self.views.expect(next);
