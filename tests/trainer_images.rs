@@ -214,6 +214,25 @@ fn a_file_of_settings_and_a_sweep_know_the_images() {
     succeeds(&["train", "--config", &config, "--data", &data, "--out", &again]);
 }
 
+/// Whether a part of DIR is to be evaluated or a share is held out: the preset takes both.
+#[test]
+fn the_preset_for_folders_takes_folders_with_and_without_a_part_to_be_evaluated() {
+    let place = tempfile::tempdir().unwrap();
+    for i in 0..160 {
+        let png = hostile::file(hostile::picture(12, 10, i), image::ImageFormat::Png);
+        let class = ["x", "y"][i as usize % 2];
+        put(place.path().join(format!("whole/{class}/{i}.png")), &png);
+        let part = if i < 140 { "train" } else { "val" };
+        put(place.path().join(format!("parts/{part}/{class}/{i}.png")), &png);
+    }
+    for (name, note) in [("whole", false), ("parts", true)] {
+        let (data, out) = (path(place.path(), name), path(place.path(), &format!("{name}-run")));
+        let preset = ["train", "--preset", "folder-quick", "--set", "epochs=1", "--set", "warmup_epochs=0"];
+        let stderr = succeeds(&[&preset[..], &["--data", &data, "--out", &out]].concat());
+        assert_eq!(stderr.contains("note: validation = 0.2 is not used"), note, "{stderr}");
+    }
+}
+
 /// Views of 16×16 from images of 24×24, as ImageNet's 224 from 256: trained on, watched, measured, exported, and read
 /// again as somebody else's weights.
 #[test]

@@ -48,7 +48,7 @@ fn classes_are_folders_in_the_order_of_their_names() {
     std::fs::remove_dir_all(place.path().join("test")).unwrap();
     std::fs::create_dir(place.path().join("test")).unwrap();
     let empty = message(&request(place.path()));
-    assert!(empty.contains("class 'a' has no image to be evaluated"), "{empty}");
+    assert!(empty.contains("train has a class 'a' that test has not"), "{empty}");
 }
 
 #[test]

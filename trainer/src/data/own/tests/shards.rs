@@ -136,7 +136,8 @@ fn what_is_no_sample_is_named() {
             "5.cls: a second class of one sample",
             "6.png: its class '-1' is no number from 0",
             "7.png: its class takes 100 bytes: it must be a number",
-            "8.png: the shard ends in the middle of it"
+            "8.png: the shard ends in the middle of it",
+            ": it ends after byte 10240 without the mark of its end"
         ]
     );
     // A name that takes a megabyte and more is not taken into memory.
