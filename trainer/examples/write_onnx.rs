@@ -14,7 +14,7 @@ use trainer::model::{Architecture, Head, Input, Model, Network, Options, Stem, o
 use trainer::optim::{Optimiser, OptimiserKind};
 
 /// Height, width, channels: no two alike.
-const IMAGE: [usize; 3] = [12, 10, 3];
+const IMAGE: [usize; 3] = [36, 28, 3];
 
 fn main() -> anyhow::Result<()> {
     let folder = PathBuf::from(std::env::args_os().nth(1).context("which folder?")?);
