@@ -238,8 +238,7 @@ fn found(estimate: Estimate, level: f64) -> theory::Result<Vec<Found>> {
     }
 }
 
-/// Refuses rare coverage that is not rare: an estimate beyond 1 is cut there, and is too small on average where that happens
-/// (C = 10, n = 60: by 0.2 standard errors).
+/// Refuses rare coverage that is not rare: an estimate beyond 1 is cut there, so that estimates are too small on average.
 ///
 /// One sample has a relative variance of at most ½, so that the estimate is beyond 1 once in some 3,000 runs here.
 fn refuse_near_one(

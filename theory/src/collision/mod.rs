@@ -168,7 +168,7 @@ pub(crate) fn window(
 /// E ln(1+Col): the price of collisions in both bounds, in nats.
 ///
 /// A sum of positive terms over the window of the law that holds all but 1e-18 of it, some 20 √K of them. Relative error
-/// below 1e-14 for every K.
+/// below 1e-14, for K up to 10¹².
 ///
 /// # Errors
 /// As for [`probability()`]; K above 10¹².

@@ -36,8 +36,7 @@ const EPS: f64 = f64::EPSILON;
 /// What aliasing and dropped nodes may each add to the relative error: a fraction of one rounding.
 const NEGLIGIBLE: f64 = 3e-17;
 
-/// More nodes than any law needs, whose characteristic function falls within some twenty: where it does not, rounding has
-/// left nothing of it.
+/// Long before so many nodes a characteristic function has fallen; where it has not, rounding has left nothing of it.
 const MAX_NODES: u64 = 100_000;
 
 /// υ or 1−υ, for C < n and, without replacement, n < M − min M_c; other n have closed forms.

@@ -50,7 +50,7 @@ pub enum Part {
 }
 
 /// The four parts, as numbered.
-const PARTS: [Part; 4] = [Part::Brightness, Part::Contrast, Part::Saturation, Part::Hue];
+pub(super) const PARTS: [Part; 4] = [Part::Brightness, Part::Contrast, Part::Saturation, Part::Hue];
 
 /// A box of whole pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,14 @@ pub struct Parameters {
     pub order: [Part; 4],
     /// σ of the blur in pixels, where the view is blurred.
     pub blur: Option<f32>,
+}
+
+impl Parameters {
+    /// Nothing but a crop.
+    pub(super) const fn of_box(crop: CropBox) -> Self {
+        let factors = [1.0, 1.0, 1.0, 0.0];
+        Self { crop, flip: false, jitter: false, grey: false, factors, order: PARTS, blur: None }
+    }
 }
 
 /// Draws [`Parameters`] for images of one size. In this layout the GPU kernel receives it.
@@ -280,15 +288,12 @@ impl Sampler {
     pub fn centre(&self) -> Parameters {
         let side = self.size.min(self.height).min(self.width);
         let before = |length: u32| (f64::from(length - side) / 2.0).round_ties_even() as u32;
-        Parameters {
-            crop: CropBox { top: before(self.height), left: before(self.width), height: side, width: side },
-            flip: false,
-            jitter: false,
-            grey: false,
-            factors: [1.0, 1.0, 1.0, 0.0],
-            order: PARTS,
-            blur: None,
-        }
+        Parameters::of_box(CropBox {
+            top: before(self.height),
+            left: before(self.width),
+            height: side,
+            width: side,
+        })
     }
 
     fn crop(&self, counter: &Counter, image: u32, view: View) -> CropBox {

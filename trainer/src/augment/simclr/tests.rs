@@ -3,7 +3,7 @@
 mod blurred;
 mod recipes;
 
-use super::parameters::{CropBox, Parameters, Part, Sampler};
+use super::parameters::{CropBox, PARTS, Parameters, Part, Sampler};
 use super::*;
 use candle_core::{DType, Device, Tensor};
 use measure::rng::Purpose;
@@ -11,17 +11,8 @@ use measure::rng::philox::philox4x32;
 use std::collections::HashMap;
 
 const COUNTER: Counter = Counter { seed: 7, purpose: Purpose::Augmentation, step: 3 };
-const PARTS: [Part; 4] = [Part::Brightness, Part::Contrast, Part::Saturation, Part::Hue];
 /// Nothing but a crop.
-const PLAIN: Parameters = Parameters {
-    crop: CropBox { top: 0, left: 0, height: 32, width: 32 },
-    flip: false,
-    jitter: false,
-    grey: false,
-    factors: [1.0, 1.0, 1.0, 0.0],
-    order: PARTS,
-    blur: None,
-};
+const PLAIN: Parameters = Parameters::of_box(CropBox { top: 0, left: 0, height: 32, width: 32 });
 
 fn sampler(size: usize, height: usize, width: usize) -> Sampler {
     Sampler::new(&Augmentation { size, ..Augmentation::default() }, height, width).unwrap()

@@ -74,15 +74,7 @@ impl List {
             Ok(None)
         };
         if let Some(path) = find(KAGGLE)? {
-            let line = |line: &str| {
-                let (image, classes) = line.split_once(',')?;
-                Some((image.trim().to_string(), classes.split_whitespace().next()?.to_string()))
-            };
-            let lines = lines_of(&path)?;
-            return match lines.iter().skip(1).map(|text| line(text)).collect() {
-                Some(named) => Ok(Self::Named(named)),
-                None => Err(Error::data(&path, "a line is not 'image,class …'")),
-            };
+            return Self::named(&path);
         }
         if let Some(path) = find(SYNSETS_OF_IMAGES)? {
             return lines_of(&path).map(Self::Numbered);
@@ -111,6 +103,23 @@ impl List {
                 Err(Error::data(&images, format!("its images lie in folders of no class, and {missing}")))
             }
         }
+    }
+
+    /// Kaggle's list, with its first line `ImageId,PredictionString` or without.
+    fn named(path: &Path) -> Result<Self> {
+        let mut classes = HashMap::new();
+        for (text, number) in lines_of(path)?.iter().zip(1..) {
+            let bad = |reason: &str| Error::data(path, format!("line {number}: '{text}' {reason}"));
+            let (image, boxes) = text.split_once(',').ok_or_else(|| bad("is not 'image,class …'"))?;
+            if number == 1 && image == "ImageId" {
+                continue;
+            }
+            let class = boxes.split_whitespace().next().ok_or_else(|| bad("names no class"))?;
+            if classes.insert(image.trim().to_string(), class.to_string()).is_some() {
+                return Err(bad("is of an image that an earlier line has"));
+            }
+        }
+        Ok(Self::Named(classes))
     }
 
     fn class_of(&self, image: &Path) -> Option<&str> {

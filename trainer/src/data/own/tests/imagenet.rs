@@ -37,6 +37,16 @@ fn the_lists_of_validation_images_say_their_classes() {
         format!("ImageId,PredictionString\n{}", [3, 1, 4, 2].map(row).concat()).as_bytes(),
     );
     assert_eq!(evaluated(kaggle.path()), expected);
+    // Without its first line it has all its images, too; a line that is none is named.
+    put(kaggle.path(), "LOC_val_solution.csv", [3, 1, 4, 2].map(row).concat().as_bytes());
+    assert_eq!(evaluated(kaggle.path()), expected);
+    for (line, reason) in [("nothing", "is not 'image,class …'"), ("x, ", "names no class")] {
+        put(kaggle.path(), "LOC_val_solution.csv", format!("{}{line}\n", row(1)).as_bytes());
+        let found = message(&request(kaggle.path()));
+        assert!(found.contains("line 2: '") && found.contains(reason), "{found}");
+    }
+    put(kaggle.path(), "LOC_val_solution.csv", [1, 1].map(row).concat().as_bytes());
+    assert!(message(&request(kaggle.path())).contains("that an earlier line has"));
     let synsets = tree();
     let text = words.join("\r\n") + "\r\n";
     put(synsets.path(), "val/imagenet_2012_validation_synset_labels.txt", text.as_bytes());
