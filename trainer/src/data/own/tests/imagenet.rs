@@ -76,5 +76,6 @@ fn images_that_no_list_knows_are_left_out() {
     );
     assert_eq!(listing.parts[1].len(), 2);
     put(place.path(), "LOC_val_solution.csv", b"ImageId,PredictionString\nnothing\n");
-    assert!(message(&request(place.path())).contains("a line is not 'image,class …'"));
+    let found = message(&request(place.path()));
+    assert!(found.ends_with("LOC_val_solution.csv: line 2: 'nothing' is not 'image,class …'"), "{found}");
 }
