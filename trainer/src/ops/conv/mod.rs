@@ -252,7 +252,7 @@ mod tests {
     use candle_core::{Device, Var};
     use measure::rng::{Purpose, normal, stream};
 
-    const CASES: [([usize; 4], [usize; 3], usize, usize); 26] = [
+    const CASES: [([usize; 4], [usize; 3], usize, usize); 28] = [
         // input [N, H, W, C_in], [C_out, KH, KW], stride, padding
         ([1, 5, 5, 1], [1, 1, 1], 1, 0),
         ([1, 7, 4, 3], [5, 3, 3], 1, 1),
@@ -282,6 +282,9 @@ mod tests {
         ([3, 5, 7, 20], [33, 1, 1], 1, 0),
         ([17, 3, 2, 64], [48, 1, 1], 1, 0),
         ([2, 2, 3, 512], [320, 1, 1], 1, 0),
+        // The same of strides that leave pixels out, at the edges too.
+        ([17, 7, 5, 24], [48, 1, 1], 3, 0),
+        ([2, 6, 9, 512], [320, 1, 1], 2, 0),
         // The stem of ImageNet.
         ([2, 18, 13, 3], [64, 7, 7], 2, 3),
     ];
