@@ -1,8 +1,11 @@
 //! Progress: bars on a terminal, plain lines otherwise, nothing when asked to be quiet. All on standard error.
 
-use indicatif::{FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{
+    FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
+};
+use std::fmt::Write;
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Least time between two plain lines of one task.
@@ -38,11 +41,44 @@ impl Progress {
     /// A task of this many steps.
     pub fn task(&self, name: &str, steps: usize) -> Task {
         let bar = self.bars.add(ProgressBar::new(steps as u64)).with_prefix(name.to_string());
-        let template = "{prefix:28} {bar:24} {pos}/{len} {msg} [{elapsed}, {eta} left]";
+        let pace = Arc::new(Mutex::new(Pace { since: Instant::now(), before: 0, is_reported: false }));
+        let template = "{prefix:28} {bar:24} {pos}/{len} {msg} [{elapsed}{left}]";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            let pace = pace.clone();
+            let left = move |state: &ProgressState, out: &mut dyn Write| {
+                let all = state.len().unwrap_or_default();
+                let _ = pace.lock().map(|pace| write!(out, "{}", pace.left(state.pos(), all)));
+            };
+            bar.set_style(style.with_key("left", left));
         }
-        Task { bar, progress: self.clone(), last_line: Mutex::new(Instant::now()) }
+        Task { bar, pace, progress: self.clone(), last_line: Mutex::new(Instant::now()) }
+    }
+}
+
+/// The mean speed, from which the remaining time is estimated: steps may take minutes, where an average that forgets
+/// (that of `indicatif`, within seconds) says years before the next one.
+#[derive(Debug)]
+struct Pace {
+    since: Instant,
+    /// Steps that were done then.
+    before: u64,
+    /// Whether the steps done have been reported by somebody else.
+    is_reported: bool,
+}
+
+impl Pace {
+    fn from(&mut self, steps: u64) {
+        (self.since, self.before) = (Instant::now(), steps);
+    }
+
+    /// What stands behind the elapsed time; nothing before the first step.
+    fn left(&self, done: u64, all: u64) -> String {
+        let steps = done.saturating_sub(self.before);
+        if steps == 0 {
+            return String::new();
+        }
+        let left = self.since.elapsed().mul_f64(all.saturating_sub(done) as f64 / steps as f64);
+        format!(", {} left", FormattedDuration(left))
     }
 }
 
@@ -50,6 +86,7 @@ impl Progress {
 #[derive(Debug)]
 pub struct Task {
     bar: ProgressBar,
+    pace: Arc<Mutex<Pace>>,
     progress: Progress,
     last_line: Mutex<Instant>,
 }
@@ -68,9 +105,9 @@ impl Task {
         let Ok(mut last) = self.last_line.lock() else { return };
         if self.progress.bars.is_hidden() && last.elapsed() >= LINE_EVERY {
             *last = Instant::now();
-            let (bar, left) = (&self.bar, FormattedDuration(self.bar.eta()));
-            let (done, all) = (bar.position(), bar.length().unwrap_or_default());
-            self.progress.line(&format!("{}: {done}/{all}, {message}, {left} left", bar.prefix()));
+            let (done, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
+            let left = self.pace.lock().map(|pace| pace.left(done, all)).unwrap_or_default();
+            self.progress.line(&format!("{}: {done}/{all}, {message}{left}", self.bar.prefix()));
         }
     }
 
@@ -82,12 +119,20 @@ impl Task {
     /// This many steps were done before: they do not count as speed.
     pub fn advance(&self, steps: usize) {
         self.bar.inc(steps as u64);
-        self.bar.reset_eta();
+        if let Ok(mut pace) = self.pace.lock() {
+            pace.from(steps as u64);
+        }
     }
 
-    /// So many steps are done, as somebody else reports.
+    /// So many steps are done, as somebody else reports: those of the first report do not count as speed.
     pub fn at(&self, steps: usize, message: &str) {
-        self.bar.set_position(steps as u64);
+        if let Ok(mut pace) = self.pace.lock()
+            && !std::mem::replace(&mut pace.is_reported, true)
+        {
+            pace.from(steps as u64);
+        }
+        // While a run changes its state it may report nothing.
+        self.bar.set_position((steps as u64).max(self.bar.position()));
         self.bar.set_message(message.to_string());
         self.say(message);
     }
@@ -102,5 +147,20 @@ impl Task {
         self.bar.finish_and_clear();
         let seconds = self.bar.elapsed().as_secs_f64();
         self.progress.line(&format!("{}: {message} ({seconds:.1} s)", self.bar.prefix()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remaining_time_is_that_of_the_mean_speed() {
+        let since = Instant::now().checked_sub(Duration::from_secs(600)).unwrap();
+        let pace = Pace { since, before: 10, is_reported: false };
+        // Three steps in ten minutes, long after the last of them: 87 more take 290 minutes.
+        assert_eq!(pace.left(13, 100), ", 04:50:00 left");
+        assert_eq!(pace.left(10, 100), "");
+        assert_eq!(pace.left(100, 100), ", 00:00:00 left");
     }
 }
