@@ -73,7 +73,7 @@ fn equal_classes_by_the_formula() {
         let uniform = ClassPrior::uniform(classes as u64).unwrap();
         let known = collision::expected_ln1p(&uniform, Sampling::WithReplacement, negatives).unwrap();
         assert!((one - known).abs() < 1e-12);
-        let measures = [(Quantity::InfoNce, one + 0.4 * (two - one) - 0.1), (Quantity::Gap, -0.1)];
+        let measures = [(Quantity::InfoNce, one + 0.4 * (two - one)), (Quantity::Gap, 0.0)];
         let losses = row(&vec![100; classes], negatives.get(), Sampling::WithReplacement, &measures);
         let expected = 0.4;
         let found = bound("contrastive", &losses);
@@ -164,7 +164,7 @@ fn the_margin_certificate_is_the_primal_optimum() {
     };
     let (right, wrong) = (law(1.0 / f64::from(classes)), law(2.0 / f64::from(classes)));
     let stretch = f64::from(classes - 1) / f64::from(classes - 2);
-    for (loss, margin) in [(3.0, 0.4), (2.75, 0.7), (2.6, 0.9)] {
+    for (loss, margin) in [(2.88, 0.4), (2.58, 0.7), (2.44, 0.9)] {
         let measures = [(Quantity::InfoNce, loss), (Quantity::Gap, 0.0), (Quantity::MeanMargin, margin)];
         let counts = vec![50; classes as usize];
         let losses = row(&counts, negatives as u64, Sampling::WithReplacement, &measures);
@@ -198,7 +198,8 @@ fn supervised_by_hand() {
     assert!((chance_error(&losses) - 2.0 / 3.0).abs() < 1e-15);
     assert!((chance_error(&row(&[6, 2], 1, Sampling::WithReplacement, &[])) - 0.25).abs() < 1e-15);
     // Two classes: an error has logit ≥ 0 and a loss of at least ln 2 + half of it; right anchors then lie lower.
-    let two = row(&[5; 2], 1, Sampling::WithReplacement, &ALL);
+    let mut two = row(&[5; 2], 1, Sampling::WithReplacement, &ALL);
+    two.set(Quantity::FullSupLoss, Estimate::exact(0.4)).unwrap();
     assert!(bound("supervised_margin", &two) < bound("supervised", &two));
     assert!(power_mean::supervised_at(1.0, 1.0, 0.5, 10).is_err());
 }
