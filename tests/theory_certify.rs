@@ -85,6 +85,16 @@ fn the_best_of_a_run_and_where_it_was_chosen() {
 }
 
 #[test]
+fn a_loss_at_a_lower_temperature_bounds_the_one_above() {
+    let found = lines(&[row("", 0.1, 0.36), row("", 1.0, 0.69)]);
+    let at = |t: f64| found.iter().find(|line| line["claim"] == "L_sup" && line["temperature"] == t).unwrap();
+    let (low, high) = (at(0.1), at(1.0));
+    assert!(low["from_temperature"].is_null() && high["from_temperature"] == 0.1, "{found:?}");
+    let value = |line: &serde_json::Value| line["upper_bound"].as_f64().unwrap();
+    assert!((value(high) - (0.1 * value(low) + 0.9 * 2f64.ln())).abs() < 1e-12);
+}
+
+#[test]
 fn nothing_better_than_chance_is_said() {
     let (table, notes) = certify(&[row("", 0.5, 0.69)], "table");
     assert!(
