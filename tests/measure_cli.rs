@@ -79,6 +79,33 @@ fn a_picture_of_the_features_stands_in_the_report() {
     assert_eq!(report(&without, "report-without"), (0, false));
 }
 
+/// A grid of draws and temperatures is what single calls measure, cell by cell.
+#[test]
+fn several_temperatures_are_measured_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let features = repository().join("tests/oracle/features.npz");
+    let measure = |out: &str, draws: &str, temperatures: [&str; 2]| {
+        let out = folder.path().join(out);
+        let fixed = ["--draws", draws, "--out", out.to_str().unwrap(), "--quiet"];
+        let (code, _, errors) = run(&[&[features.to_str().unwrap()], &fixed[..], &temperatures].concat());
+        assert_eq!((code, &errors[..]), (0, ""));
+        losses::read(&out.join("losses.csv")).unwrap()
+    };
+    let grid = measure("grid", "5,12", ["--temperatures", "0.2,1"]);
+    let place = |row: &theory::LossComponents| (row.num_draws.get(), row.temperature);
+    assert_eq!(grid.iter().map(place).collect::<Vec<_>>(), [(5, 0.2), (5, 1.0), (12, 0.2), (12, 1.0)]);
+    for (index, draws, t) in [(0, "5", "0.2"), (1, "5", "1"), (3, "12", "1")] {
+        let single = measure(&format!("single-{index}"), draws, ["--temperature", t]);
+        assert_eq!(single, grid[index..=index]);
+    }
+    let certified = report::certify(&grid.iter().collect::<Vec<_>>());
+    let table = certified.table(report::Format::Table).to_text(report::Format::Table);
+    for claim in ["L_sup ", "error, L_Info", "error, L_sup", "error, moments"] {
+        assert!(table.contains(claim), "{claim}: {table}");
+    }
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+}
+
 #[test]
 fn bad_input_is_one_line_and_an_exit_code() {
     let folder = tempfile::tempdir().unwrap();
@@ -94,6 +121,8 @@ fn bad_input_is_one_line_and_an_exit_code() {
     };
     for (features, draws, temperature, out, code, word) in [
         (oracle, &draws[..], &["--temperature", "0"][..], &out, 2, "--temperature 0"),
+        (oracle, &draws[..], &["--temperatures", "1,0"][..], &out, 2, "--temperatures 0"),
+        (oracle, &draws[..], &["--temperatures", "1,0.5,1"][..], &out, 2, "--temperatures names 1 twice"),
         (oracle, &["--draws", "5,5"][..], &temperature[..], &out, 2, "--draws names 5 twice"),
         (oracle, &["--draws", "41"][..], &temperature[..], &out, 2, "40 evaluated samples"),
         (oracle, &draws[..], &temperature[..], &text, 2, "is no folder"),

@@ -89,6 +89,10 @@ fn whole_set_columns_agree_with_numpy() {
         let value = expected["geometry"][measure.name()].as_f64().unwrap();
         assert!((found - value).abs() < TOLERANCE, "{measure}: {found} against {value}");
     }
+    for (name, value) in expected["moments"].as_object().unwrap() {
+        let (found, value) = (column(&rows[0], name).mean, value.as_f64().unwrap());
+        assert!((found - value).abs() < TOLERANCE, "{name}: {found} against {value}");
+    }
     let by_class =
         measure::collision_by_class(&views, &features.labels, features.num_classes, &measure::never).unwrap();
     for (row, values) in by_class.iter().zip(expected["spread_by_class"].as_array().unwrap()) {

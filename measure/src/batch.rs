@@ -35,6 +35,9 @@ struct Anchor {
     master_term: f64,
     collision_upper: f64,
     logit_variance: f64,
+    anchor_error: f64,
+    mean_margin: f64,
+    supervised_odds: f64,
     within_class_variance: f64,
     nscl_gap: f64,
     curl_joint_sup: f64,
@@ -42,18 +45,28 @@ struct Anchor {
 
 /// What one batch gives.
 pub(super) struct BatchMeans {
-    /// Mean over the anchors. Not finite: `nscl_gap` of a batch where an anchor meets its own class alone.
+    /// Mean over the anchors. Not finite: `nscl_gap` of a batch where an anchor meets its own class alone, and
+    /// `supervised_odds` at a temperature where an exponential overflows.
     pub columns: Vec<(Quantity, f64)>,
     /// Class and l_sup of each anchor.
     pub sup_losses: Vec<(usize, f64)>,
 }
 
-/// The means of a batch of samples, given by their indices; the first one is the "first anchor".
+/// Columns that are left out, and do not end the measurement, where they are not finite.
+const MAY_OVERFLOW: [Quantity; 2] = [Quantity::NsclGap, Quantity::SupervisedOdds];
+
+/// The means of a batch of samples, given by their indices; the first one is the "first anchor". `shares`: π of each
+/// class.
 ///
 /// # Errors
 /// Features that are not finite; a loss that overflows.
-pub(super) fn means(evaluation: &Evaluation, views: &Views, samples: &[usize]) -> Result<BatchMeans> {
-    let batch = Batch::new(evaluation, views, samples)?;
+pub(super) fn means(
+    evaluation: &Evaluation,
+    shares: &[f64],
+    views: &Views,
+    samples: &[usize],
+) -> Result<BatchMeans> {
+    let batch = Batch::new(evaluation, shares, views, samples)?;
     let starts = (0..samples.len()).step_by(ANCHORS);
     let chunks = pool::map(starts, |start| batch.anchors(start));
     let anchors = chunks.into_iter().collect::<Result<Vec<_>>>()?.concat();
@@ -75,12 +88,15 @@ pub(super) fn means(evaluation: &Evaluation, views: &Views, samples: &[usize]) -
         (Quantity::MasterTerm, mean(|a| a.master_term)),
         (Quantity::CollisionUpper, mean(|a| a.collision_upper)),
         (Quantity::LogitVariance, mean(|a| a.logit_variance)),
+        (Quantity::AnchorError, mean(|a| a.anchor_error)),
+        (Quantity::MeanMargin, mean(|a| a.mean_margin)),
+        (Quantity::SupervisedOdds, mean(|a| a.supervised_odds)),
         (Quantity::WithinClassVariance, mean(|a| a.within_class_variance)),
         (Quantity::NsclGap, mean(|a| a.nscl_gap)),
         (Quantity::CurlJointSup, mean(|a| a.curl_joint_sup)),
     ];
     let infinite =
-        |(quantity, value): &&(Quantity, f64)| !value.is_finite() && *quantity != Quantity::NsclGap;
+        |(quantity, value): &&(Quantity, f64)| !value.is_finite() && !MAY_OVERFLOW.contains(quantity);
     if let Some((quantity, value)) = columns.iter().find(infinite) {
         let t = evaluation.temperature;
         return Err(Error::NonFinite(format!("{quantity} is {value} at temperature {t}")));
@@ -91,6 +107,8 @@ pub(super) fn means(evaluation: &Evaluation, views: &Views, samples: &[usize]) -
 
 struct Batch<'a> {
     evaluation: &'a Evaluation<'a>,
+    /// π of each class.
+    shares: &'a [f64],
     samples: &'a [usize],
     classes: Vec<usize>,
     /// Samples of each class in the batch.
@@ -100,14 +118,19 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(evaluation: &'a Evaluation<'a>, views: &Views, samples: &'a [usize]) -> Result<Self> {
+    fn new(
+        evaluation: &'a Evaluation<'a>,
+        shares: &'a [f64],
+        views: &Views,
+        samples: &'a [usize],
+    ) -> Result<Self> {
         let (first, second) = (views.first.gather(samples), views.second.gather(samples));
         check_finite(&first)?;
         check_finite(&second)?;
         let classes: Vec<usize> = samples.iter().map(|&i| evaluation.labels[i]).collect();
         let mut occupancy = vec![0; evaluation.class_means.rows];
         classes.iter().for_each(|&c| occupancy[c] += 1);
-        Ok(Self { evaluation, samples, classes, occupancy, first, second })
+        Ok(Self { evaluation, shares, samples, classes, occupancy, first, second })
     }
 
     fn size(&self) -> usize {
@@ -130,9 +153,10 @@ impl<'a> Batch<'a> {
         let within = [logits(first, &self.first)?, logits(second, &self.second)?];
         let mut masses = Masses::default();
         let of_anchor = |(offset, i): (usize, usize)| {
-            let classes = Classes::new(class_logits.row(offset), self.classes[i]);
+            let class = self.classes[i];
+            let classes = Classes::new(class_logits.row(offset), class);
             let (full, batch, master) = self.class_losses(&classes);
-            let collisions = self.occupancy[self.classes[i]] - 1;
+            let collisions = self.occupancy[class] - 1;
             let alone = f64::from(collisions == 0);
             let cover = f64::from(self.occupancy.iter().all(|&m| m > 0));
             let contrast = self.contrast(&mut masses, i, cross.row(offset));
@@ -159,6 +183,9 @@ impl<'a> Batch<'a> {
                 master_term: master,
                 collision_upper: ln_collisions + contrast.spread,
                 logit_variance: classes.variance(),
+                anchor_error: f64::from(classes.is_wrong(class)),
+                mean_margin: classes.mean_margin(class, self.shares) * self.evaluation.temperature,
+                supervised_odds: classes.odds(class),
                 within_class_variance: self.deviation(i),
                 nscl_gap: contrast.nscl_gap,
                 curl_joint_sup: cover * alone * batch,
@@ -271,6 +298,26 @@ impl<'a> Classes<'a> {
         }
         let terms = self.logits.iter().enumerate().map(|(c, logit)| (weight(c), logit - self.own));
         log_sum_exp(terms.filter(|(w, _)| *w > 0.0).map(|(w, x)| x + w.ln())).max(0.0)
+    }
+
+    /// Whether another class has at least the logit of the anchor's.
+    fn is_wrong(&self, class: usize) -> bool {
+        self.logits.iter().enumerate().any(|(c, logit)| c != class && *logit >= self.own)
+    }
+
+    /// Σ_j π_j z·(μ_c − μ_j)/t / (1 − π_c): the mean over the other classes; 0 where there is none.
+    fn mean_margin(&self, class: usize, shares: &[f64]) -> f64 {
+        let others = || self.logits.iter().zip(shares).enumerate().filter(|(c, _)| *c != class);
+        let (sum, weight) =
+            others().fold((0.0, 0.0), |(sum, weight), (_, (l, p))| (sum + p * (self.own - l), weight + p));
+        if weight > 0.0 { sum / weight } else { 0.0 }
+    }
+
+    /// Σ_{j≠c} e^{z·(μ_j − μ_c)/t}; ∞ where that overflows.
+    fn odds(&self, class: usize) -> f64 {
+        let others = self.masses.iter().enumerate().filter(|(c, _)| *c != class);
+        let sum: f64 = others.map(|(_, mass)| mass).sum();
+        if sum == 0.0 { 0.0 } else { (self.largest - self.own).exp() * sum }
     }
 
     /// Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})² over the classes j.

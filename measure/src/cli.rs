@@ -20,6 +20,9 @@ pub struct Options {
     /// Temperature t [default: that of the run's training]
     #[arg(long, value_name = "T")]
     pub temperature: Option<f64>,
+    /// Temperatures, such as 0.1,0.2,0.5, each with every number of draws; features and probes are computed once
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "temperature")]
+    pub temperatures: Option<Vec<f64>>,
     /// Passes over the evaluated samples [default: as many as make 100 batches]
     #[arg(long, value_name = "P")]
     pub passes: Option<usize>,
@@ -38,19 +41,31 @@ pub struct Options {
 }
 
 impl Options {
-    /// The numbers of draws, each once, and a temperature that can be used.
+    /// The numbers of draws, each once, and temperatures that can be used.
     ///
     /// # Errors
-    /// A number of draws that is 0 or comes twice; a temperature that is no positive number.
+    /// A number of draws that is 0 or comes twice; a temperature that is no positive number or comes twice.
     pub fn check(&self) -> Result<Option<Vec<NumDraws>>> {
-        if let Some(t) = self.temperature.filter(|t| !(t.is_finite() && *t > 0.0)) {
-            return Err(Error::argument(format!("--temperature {t} is not a positive number")));
+        let is_bad = |t: &&f64| !(t.is_finite() && **t > 0.0);
+        let list = self.temperatures.as_deref().unwrap_or_default();
+        for (option, given) in [("--temperature", self.temperature.as_slice()), ("--temperatures", list)] {
+            if let Some(t) = given.iter().find(is_bad) {
+                return Err(Error::argument(format!("{option} {t} is not a positive number")));
+            }
+        }
+        if let Some((_, t)) = list.iter().enumerate().find(|(i, t)| list[..*i].contains(t)) {
+            return Err(Error::argument(format!("--temperatures names {t} twice")));
         }
         let Some(list) = &self.draws else { return Ok(None) };
         if let Some((_, n)) = list.iter().enumerate().find(|(i, n)| list[..*i].contains(n)) {
             return Err(Error::argument(format!("--draws names {n} twice")));
         }
         Ok(Some(list.iter().map(|&n| NumDraws::new(n)).collect::<theory::Result<_>>()?))
+    }
+
+    /// The temperatures, of whichever option; empty where none is given.
+    pub fn temperatures(&self) -> &[f64] {
+        self.temperatures.as_deref().unwrap_or(self.temperature.as_slice())
     }
 
     /// Threads to compute with.
@@ -63,13 +78,15 @@ impl Options {
     /// # Errors
     /// As [`check`](Self::check), [`Features::read`] and [`Features::measure`]; no draws or no temperature.
     pub fn measure(&self, file: &Path) -> Result<EvaluatedRun> {
-        let (Some(draws), Some(temperature)) = (self.check()?, self.temperature) else {
-            return Err(Error::argument("features need --draws LIST and --temperature T"));
+        let (Some(draws), Some(&temperature)) = (self.check()?, self.temperatures().first()) else {
+            return Err(Error::argument(
+                "features need --draws LIST and --temperature T or --temperatures LIST",
+            ));
         };
         let name = file.file_stem().map_or(String::new(), |stem| stem.to_string_lossy().into_owned());
         let request = Request { draws, temperature, passes: self.passes, seed: self.seed.unwrap_or(7) };
         let features = Features::read(file)?;
-        let mut measured = features.measure(&name, &request)?;
+        let mut measured = features.measure_grid(&name, &request, self.temperatures(), &never)?;
         if self.picture {
             let Features { view1, labels, num_classes, .. } = &features;
             measured.picture = Some(Picture::new(view1, labels, *num_classes, &never)?);

@@ -48,7 +48,7 @@ pub fn components<E: From<Error>>(
         let batches = order.chunks_exact(evaluation.num_draws.get() as usize);
         for means in pool::map(batches, |samples| {
             pool::check(stop, DOING)?;
-            batch::means(evaluation, &views, samples)
+            batch::means(evaluation, &sums.shares, &views, samples)
         }) {
             sums.push(&means?);
         }
@@ -60,6 +60,8 @@ pub fn components<E: From<Error>>(
 pub struct Accumulator<'a> {
     evaluation: &'a Evaluation<'a>,
     prior: ClassPrior,
+    /// π of each class.
+    shares: Vec<f64>,
     batches: Batches,
     conditional: Conditional,
     class_sup: Vec<f64>,
@@ -74,9 +76,18 @@ impl<'a> Accumulator<'a> {
     pub fn new(evaluation: &'a Evaluation<'a>) -> Result<Self> {
         let classes = evaluation.class_means.rows;
         let prior = ClassPrior::from_counts(crate::class_counts(evaluation.labels, classes))?;
+        let shares = (0..classes).map(|class| prior.probability(class)).collect();
         let (class_sup, class_seen) = (vec![0.0; classes], vec![0; classes]);
         let conditional = Conditional::new(evaluation, &prior)?;
-        Ok(Self { evaluation, prior, batches: Batches::default(), conditional, class_sup, class_seen })
+        Ok(Self {
+            evaluation,
+            prior,
+            shares,
+            batches: Batches::default(),
+            conditional,
+            class_sup,
+            class_seen,
+        })
     }
 
     /// Adds one batch of samples, given by their indices; its first sample is the "first anchor".
@@ -84,7 +95,7 @@ impl<'a> Accumulator<'a> {
     /// # Errors
     /// Features that are not finite; a loss that overflows.
     pub fn add(&mut self, views: &Views, samples: &[usize]) -> Result<()> {
-        self.push(&batch::means(self.evaluation, views, samples)?);
+        self.push(&batch::means(self.evaluation, &self.shares, views, samples)?);
         Ok(())
     }
 

@@ -46,6 +46,7 @@
 //! - [`mean_accuracy`], [`linear_accuracy`], [`linear_accuracy_sgd`], [`knn_accuracy`]: simple classifiers, as shares
 //!   in \[0, 1\];
 //! - [`collision_spread`], [`collision_by_class`]: the spread of features within classes;
+//! - [`moments`]: bounds of two classifiers' errors from means and variances within classes;
 //! - [`geometry()`]: alignment, uniformity, effective rank;
 //! - [`Picture`]: where features lie, by principal components and by t-SNE;
 //! - [`difficulty`]: which negatives are hard: of the same class, for every query, of similar classes;
@@ -80,6 +81,7 @@ pub mod gemm;
 mod geometry;
 pub mod input;
 pub mod matrix;
+pub mod moments;
 mod neighbours;
 mod outcome;
 mod picture;

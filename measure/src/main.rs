@@ -35,7 +35,9 @@ struct Cli {
 fn parse() -> std::result::Result<Cli, ExitCode> {
     let command = Cli::command()
         .mut_arg("draws", |arg| arg.required(true).help("Numbers of draws n = K+1, such as 16,64"))
-        .mut_arg("temperature", |arg| arg.required(true).help("Temperature t of the training loss"))
+        .mut_arg("temperature", |arg| {
+            arg.required_unless_present("temperatures").help("Temperature t of the training loss")
+        })
         .mut_arg("seed", |arg| arg.help("Seed of the batches [default: 7]"));
     usage::parse_as(command)
 }

@@ -69,6 +69,9 @@ def measure_batch(data, mu, batch):
         other_mass = sum(exps[k] for k in others if k not in same)
         rows.append({
             "logit_variance": float(np.var(mass)) / float(np.mean(mass)) ** 2,
+            "anchor_error": float(any(z[i] @ mu[j] >= z[i] @ mu[y[i]] for j in range(4) if j != y[i])),
+            "mean_margin": sum(COUNTS[j] * float(z[i] @ (mu[y[i]] - mu[j])) for j in range(4) if j != y[i]) / (sum(COUNTS) - COUNTS[y[i]]),
+            "supervised_odds": sum(math.exp(s(z[i], mu[j] - mu[y[i]])) for j in range(4) if j != y[i]),
             "within_class_variance": float(np.sum((z[i] - mu[y[i]]) ** 2)),
             "nscl_gap": math.log(1 + sum(exps[k] for k in same) / other_mass) if other_mass else math.inf,
             "info_nce": info, "nt_xent": two, "coverage": cover, "collision": 1 - alone,
@@ -159,6 +162,24 @@ def spread(data):
     return float(np.mean(terms))
 
 
+def moments(data, mu):
+    """Nearest class mean, and Cantelli's and Chebyshev's bounds of the two classifiers' errors."""
+    x, y = data["view1"], data["labels"]
+    nearest = np.array([[float(np.sum((a - m) ** 2)) for m in mu] for a in x]).argmin(1)
+    cantelli = directional = 0.0
+    for i in range(4):
+        own, c, d = x[y == i], 0.0, 0.0
+        for j in range(4):
+            if j != i:
+                margin, length = own @ (mu[i] - mu[j]), float(np.linalg.norm(mu[i] - mu[j]))
+                a, w = float(margin.mean()), float(margin.var())
+                c += w / (w + a * a) if a > 0 else 1.0
+                d += 4 * float(np.mean(((own - mu[i]) @ (mu[i] - mu[j])) ** 2)) / length ** 4
+        cantelli += COUNTS[i] / sum(COUNTS) * min(1.0, c)
+        directional += COUNTS[i] / sum(COUNTS) * min(1.0, d)
+    return {"nearest_mean_accuracy": float(np.mean(nearest == y)), "cantelli_error": cantelli, "directional_error": directional}
+
+
 def knn(data, neighbours=20, temperature=0.1):
     right = 0
     for z, y in zip(data["view1"], data["labels"]):
@@ -202,7 +223,7 @@ def compute():
         result["cases"].append({"num_draws": n, "batches": batches, "columns": columns, "class_sup_loss": per_class, "exact": exact(n)})
     result["mean_accuracy"] = float(np.mean((data["view1"] @ mu.T).argmax(1) == data["labels"]))
     result["knn_accuracy"], result["linear_accuracy"], result["collision_spread"] = knn(data), linear(data), spread(data)
-    result["geometry"] = geometry(data)
+    result["geometry"], result["moments"] = geometry(data), moments(data, mu)
     result["spread_by_class"] = [[float(np.mean(b)), *map(float, np.quantile(b, [0.05, 0.25, 0.5, 0.75, 0.95]))] for b in (spreads(data, c) for c in range(4))]
     return result
 

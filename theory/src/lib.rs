@@ -54,6 +54,7 @@
 
 pub mod advice;
 pub mod bounds;
+pub mod certificates;
 pub mod class_counts;
 pub mod collision;
 pub mod coverage;

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use theory::losses::Quantity;
-use theory::{Sampling, bounds, collision, coverage};
+use theory::{Sampling, bounds, certificates, collision, coverage};
 use worlds::{World, attack, is_claimed, is_violated, margins, two_points};
 
 #[test]
@@ -33,6 +33,9 @@ fn no_bound_is_violated_where_it_claims_validity() {
     for bound in bounds::all().iter().filter(|b| !b.upper_needs().is_empty()) {
         assert!(evaluated[&(bound.key(), "L_sup ≤")] >= 20, "{}: {evaluated:?}", bound.key());
     }
+    for certificate in certificates::all() {
+        assert!(evaluated[&(certificate.key(), "error ≤")] >= 20, "{}: {evaluated:?}", certificate.key());
+    }
     for (key, side) in [
         ("collision_term", "other"),
         ("nscl_gap", "other"),
@@ -47,12 +50,14 @@ fn no_bound_is_violated_where_it_claims_validity() {
 #[test]
 fn adversarial_features_do_not_break_a_bound() {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
-    for bound in bounds::all().iter().filter(|b| is_claimed(b.key()) && !b.upper_needs().is_empty()) {
+    let bounds = bounds::all().iter().filter(|b| is_claimed(b.key()) && !b.upper_needs().is_empty());
+    let targets = bounds.map(|b| (b.key(), "L_sup ≤"));
+    for (target, side) in targets.chain(certificates::all().iter().map(|c| (c.key(), "error ≤"))) {
         for round in 0..3 {
             let mut world = World::random(&mut rng, round);
             world.num_negatives = world.num_negatives.min(3);
             if world.is_enumerable() {
-                attack(&mut world, bound.key(), "L_sup ≤", 12, &mut rng);
+                attack(&mut world, target, side, 12, &mut rng);
                 for (key, side, margin) in margins(&world.enumerate()) {
                     assert!(!(is_claimed(key) && is_violated(margin)), "{key} {side} {margin} in {world:?}");
                 }

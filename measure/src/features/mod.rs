@@ -10,6 +10,7 @@ mod arrays;
 
 use crate::evaluation::{Evaluation, Views};
 use crate::matrix::Matrix;
+use crate::moments::Moments;
 use crate::outcome::EvaluatedRun;
 use crate::pool::{self, Stop};
 use crate::rng::{Purpose, stream};
@@ -209,14 +210,30 @@ impl Features {
     /// # Errors
     /// Those of [`measure`](Self::measure); `stop` says so.
     pub fn measure_until(&self, name: &str, request: &Request, stop: Stop<'_>) -> Result<EvaluatedRun> {
-        let &Request { ref draws, temperature, passes, seed } = request;
+        self.measure_grid(name, request, &[request.temperature], stop)
+    }
+
+    /// [`measure_until`](Self::measure_until) at each of these temperatures in place of the request's, and at each number
+    /// of draws; the batches of a number of draws are the same at every temperature.
+    ///
+    /// # Errors
+    /// Those of [`measure`](Self::measure); `stop` says so.
+    pub fn measure_grid(
+        &self,
+        name: &str,
+        request: &Request,
+        temperatures: &[f64],
+        stop: Stop<'_>,
+    ) -> Result<EvaluatedRun> {
+        let &Request { ref draws, passes, seed, .. } = request;
         let (views, means, classes) = (self.views(), self.class_means()?, self.num_classes);
-        // What does not depend on the number of draws.
+        // What depends on neither draws nor temperature.
         let test = (&views.first, &self.labels[..]);
         let mut fixed = vec![
             (Quantity::MeanAccuracy, mean_accuracy(&means, test.0, test.1)?),
             (Quantity::CollisionSpread, collision_spread(&views, &self.labels, classes, stop)?),
         ];
+        fixed.extend(Moments::new(&means, test.0, test.1, stop)?.columns());
         fixed.extend(geometry(&views, stop)?.columns());
         if let Some((train, labels)) = &self.train {
             fixed.push((Quantity::LinearAccuracy, linear_accuracy((train, labels), test, classes, stop)?));
@@ -224,7 +241,8 @@ impl Features {
         }
         let settings_id = self.settings_id(passes, seed);
         let mut rows = Vec::new();
-        for &num_draws in draws {
+        for (&num_draws, &temperature) in draws.iter().flat_map(|n| temperatures.iter().map(move |t| (n, t)))
+        {
             let evaluation = Evaluation {
                 labels: &self.labels,
                 class_means: &means,

@@ -285,7 +285,10 @@ pub fn is_vacuous(upper_bound: f64, num_classes: u64) -> bool {
 }
 
 /// The means of these quantities, or a sentence that names the first one that is missing.
-fn measured<const N: usize>(losses: &LossComponents, names: [Quantity; N]) -> Result<[f64; N], Outcome> {
+pub(crate) fn measured<const N: usize>(
+    losses: &LossComponents,
+    names: [Quantity; N],
+) -> Result<[f64; N], Outcome> {
     if losses.positives == Positives::SameClass && losses.sampling == Sampling::WithoutReplacement {
         // Negatives of the anchor's class then leave out an image that the positive may show: the master inequality
         // fails.
@@ -299,7 +302,7 @@ fn measured<const N: usize>(losses: &LossComponents, names: [Quantity; N]) -> Re
 }
 
 /// The evaluated prior, of at least 2 classes, with at least 1 negative.
-fn prior_of(losses: &LossComponents) -> Result<ClassPrior, Outcome> {
+pub(crate) fn prior_of(losses: &LossComponents) -> Result<ClassPrior, Outcome> {
     let prior = losses.prior().ok_or_else(|| Outcome::NotApplicable("needs class_counts".into()))?;
     if losses.num_classes < 2 || losses.num_draws.negatives().get() == 0 {
         let (classes, negatives) = (losses.num_classes, losses.num_draws.negatives());
@@ -322,6 +325,11 @@ fn uniform_prior(losses: &LossComponents) -> Result<ClassPrior, Outcome> {
         return Err(Outcome::NotApplicable("needs equally frequent classes".into()));
     }
     Ok(prior)
+}
+
+/// Checks that the classes of the evaluated set are equally frequent.
+pub(crate) fn check_uniform(losses: &LossComponents) -> Result<(), Outcome> {
+    uniform_prior(losses).map(|_| ())
 }
 
 /// Checks K ≥ C−1: with fewer negatives no batch shows every class.

@@ -1,6 +1,7 @@
 //! The command line of `theory`: what was typed is parsed here, what it means is computed by the library.
 
 mod advise;
+mod certify;
 mod columns;
 mod counts;
 mod optimum;
@@ -59,6 +60,11 @@ enum Command {
         after_help = "Examples: theory bounds data/results/digits/losses.csv --format markdown\n          theory bounds seed-*/bounds.json --classes 10 --per-class 1000 --draws 32 --temperature 0.5"
     )]
     Bounds(results::BoundsArgs),
+    /// What measured losses prove: the least upper bound of L_sup at each t, and of the mean classifier's error
+    #[command(
+        after_help = "Example: measure features.npz --draws 16,64,256 --temperatures 0.1,0.2,0.5,1 --out grid\n         theory certify grid"
+    )]
+    Certify(certify::CertifyArgs),
     /// A report on measured losses: report.html, figure, tables
     #[command(
         after_help = "Examples: theory report data/results/digits/losses.csv --out report\n          theory report n32/losses.csv n64/losses.csv --out figure    # several reports in one, such as of bounds.json at each --draws"
@@ -254,6 +260,7 @@ fn run(command: Command, interrupt: &interrupt::Interrupt) -> Result<()> {
         Command::Simulate(args) => simulate::simulate(&args, interrupt),
         Command::Merge(args) => shard::merge(&args),
         Command::Bounds(args) => results::bounds(&args),
+        Command::Certify(args) => certify::certify(&args),
         Command::Report(args) => results::report(&args),
         Command::Optimum(args) => optimum::optimum(&args),
         Command::Counts(args) => counts::counts(&args),

@@ -11,7 +11,7 @@ use theory::{NumDraws, bounds, files};
 
 /// Measurements, of one file or several.
 #[derive(Args)]
-struct MeasuredArgs {
+pub(super) struct MeasuredArgs {
     /// losses.csv, or the folder of a run; or bounds.json of Nozawa & Sato's code, one for each seed
     #[arg(value_name = "LOSSES.csv|RUN_DIR|BOUNDS.json", required = true)]
     files: Vec<PathBuf>,
@@ -64,7 +64,7 @@ impl OfficialArgs {
 }
 
 impl MeasuredArgs {
-    fn load(&self) -> Result<Vec<LossComponents>> {
+    pub(super) fn load(&self) -> Result<Vec<LossComponents>> {
         let mut rows = Vec::new();
         let mut official = false;
         for path in &self.files {
@@ -115,7 +115,7 @@ pub(super) fn bounds(args: &BoundsArgs) -> Result<()> {
 }
 
 /// Says which rows stand twice: a mean leaves no trace of them.
-fn note(groups: &Groups<'_>) {
+pub(super) fn note(groups: &Groups<'_>) {
     if let Some(note) = groups.note() {
         theory::terminal::say(&format!("note: {note}"));
     }

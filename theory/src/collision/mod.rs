@@ -165,6 +165,30 @@ pub(crate) fn window(
     Ok(window)
 }
 
+/// P(N = m) for the m that matter, N the number of the negatives that are marked, where the anchor is one of `marked` of
+/// `total` items: all but 1e-18 of the law of Col, as if all marked items were of one class.
+///
+/// # Errors
+/// As for [`expected_ln1p`]; no marked item, or more than there are items.
+pub(crate) fn window_of(
+    marked: u64,
+    total: u64,
+    sampling: Sampling,
+    num_negatives: NumNegatives,
+) -> Result<Vec<(u64, f64)>> {
+    let others = total
+        .checked_sub(marked)
+        .ok_or_else(|| Error::argument(format!("{marked} marked items are more than all {total}")))?;
+    let prior = ClassPrior::from_counts([marked, others].into_iter().filter(|&m| m > 0).collect())?;
+    sampling.check(&prior, num_negatives.draws())?;
+    check_size(num_negatives, MAX_WINDOW)?;
+    let mut window = Vec::new();
+    if let Some(group) = prior.groups().iter().find(|group| group.count == Some(marked)) {
+        ClassLaw::new(&prior, group, sampling, num_negatives).for_each(|m, p| window.push((m, p)));
+    }
+    Ok(window)
+}
+
 /// E ln(1+Col): the price of collisions in both bounds, in nats.
 ///
 /// A sum of positive terms over the window of the law that holds all but 1e-18 of it, some 20 √K of them. Relative error

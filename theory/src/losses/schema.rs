@@ -226,6 +226,8 @@ pub enum Domain {
     NonPositive,
     /// In [0, 1].
     UnitInterval,
+    /// Any number.
+    Any,
 }
 
 impl Domain {
@@ -234,6 +236,7 @@ impl Domain {
             Self::NonNegative => value >= 0.0,
             Self::NonPositive => value <= 0.0,
             Self::UnitInterval => (0.0..=1.0).contains(&value),
+            Self::Any => !value.is_nan(),
         }
     }
 }
@@ -244,6 +247,7 @@ impl fmt::Display for Domain {
             Self::NonNegative => "of at least 0",
             Self::NonPositive => "of at most 0",
             Self::UnitInterval => "in [0, 1]",
+            Self::Any => "of any sign",
         })
     }
 }
@@ -318,6 +322,12 @@ quantities! {
     CollisionUpper = "collision_upper": NonNegative,
     /// Mean over anchors of Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})², j uniform over the classes.
     LogitVariance = "logit_variance": NonNegative,
+    /// Share of anchors that the mean classifier argmax_j z·μ_j gets wrong; a tie is an error.
+    AnchorError = "anchor_error": UnitInterval,
+    /// E z·(μ_c − μ̄)/(1 − π_c), μ̄ = Σ_j π_j μ_j: the anchor's mean margin over the other classes.
+    MeanMargin = "mean_margin": Any,
+    /// E Σ_{j≠c} e^{z·(μ_j − μ_c)/t} = E e^{l_sup} − 1.
+    SupervisedOdds = "supervised_odds": NonNegative,
     /// E‖f(x) − μ_y‖²: variance of the features within classes.
     WithinClassVariance = "within_class_variance": NonNegative,
     /// E ln(1+R), R the same-class over the other-class exponential mass among the negatives: L_DCL − L_NSCL.
@@ -342,6 +352,12 @@ quantities! {
     EffectiveRank = "effective_rank": NonNegative,
     /// Accuracy of the mean classifier on head features.
     MeanAccuracy = "mean_accuracy": UnitInterval,
+    /// Share of samples whose class mean is nearest (Euclidean), on head features; a tie is an error.
+    NearestMeanAccuracy = "nearest_mean_accuracy": UnitInterval,
+    /// Cantelli's bound of the mean classifier's error, from means and variances of x·(μ_i − μ_j) in each class.
+    CantelliError = "cantelli_error": UnitInterval,
+    /// Chebyshev's bound of the nearest class mean's error, from the second moments of (x − μ_i)·(μ_i − μ_j) in each class.
+    DirectionalError = "directional_error": UnitInterval,
     /// Accuracy of the mean classifier on encoder features.
     MeanAccuracyEncoder = "mean_accuracy_encoder": UnitInterval,
     /// Accuracy of a linear probe on head features.

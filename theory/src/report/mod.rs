@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod bounds;
+mod certificates;
 mod checks;
 mod columns;
 mod document;
@@ -15,6 +16,7 @@ mod table;
 
 pub use aggregate::{Interval, MeanAndDeviation, mean_and_deviation, mean_interval, ratio_interval};
 pub use bounds::{bounds_by_draws, bounds_table};
+pub use certificates::{Certified, certify};
 pub use checks::{BinomialCheck, binomial_two_sided, checks, checks_table, margins_table};
 pub use columns::columns;
 pub use document::Document;

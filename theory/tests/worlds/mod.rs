@@ -8,6 +8,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use theory::bounds::{self, Standing};
+use theory::certificates;
 use theory::losses::{Estimate, Positives, Quantity};
 use theory::{LossComponents, NumNegatives, Sampling};
 
@@ -39,6 +40,8 @@ pub struct Truth {
     pub collided: Option<f64>,
     /// L_DCL − L_NSCL with the whole population as the batch.
     pub nscl_gap: Option<f64>,
+    /// Error of the nearest class mean, ties included.
+    pub nearest_error: f64,
     /// What ln(K+1) − L_Info bounds: I(view 1; view 2), or I(view; image) for distinct images.
     pub mutual_information: f64,
 }
@@ -243,6 +246,13 @@ impl World {
             add(Quantity::Gap, share * ((dot(z, &centres[class]) - dot(z, &own_mean)) / t).min(0.0));
             add(Quantity::LogitVariance, share * logit_square / (logit_mean * logit_mean));
             add(Quantity::WithinClassVariance, share * dot(&deviation, &deviation));
+            let others = || (0..classes).filter(|&c| c != class);
+            let rest: u64 = others().map(|c| self.class_counts[c]).sum();
+            let margins = others().map(|c| self.class_counts[c] as f64 * (logits[class] - logits[c]));
+            add(Quantity::MeanMargin, share * t * margins.sum::<f64>() / rest.max(1) as f64);
+            add(Quantity::SupervisedOdds, share * others().map(|c| ratio[c]).sum::<f64>());
+            let wrong = others().any(|c| logits[c] >= logits[class]);
+            add(Quantity::AnchorError, if wrong { share } else { 0.0 });
             self.negatives(index, &law, |weight, negatives| {
                 let weight = weight * share;
                 let mut seen = 1u32 << class;
@@ -289,19 +299,52 @@ impl World {
         for (measure, value) in sums {
             // Sums of exact frequencies may end an ulp outside [0, 1].
             let value = match measure {
-                Quantity::Coverage | Quantity::Collision => value.min(1.0),
+                Quantity::Coverage | Quantity::Collision | Quantity::AnchorError => value.min(1.0),
                 _ => value,
             };
             losses.set(measure, Estimate::exact(value)).unwrap();
         }
         losses.set(Quantity::CollisionSpread, Estimate::exact(0.0)).unwrap();
         losses.set(Quantity::NsclGap, Estimate::exact(0.0)).unwrap();
+        let [cantelli, directional, nearest_error] = self.moments(&centres);
+        losses.set(Quantity::CantelliError, Estimate::exact(cantelli)).unwrap();
+        losses.set(Quantity::DirectionalError, Estimate::exact(directional)).unwrap();
         let get = |measure| losses.get(measure).unwrap();
         let (info_nce, supervised) = (get(Quantity::InfoNce), get(Quantity::FullSupLoss));
         let nscl_gap = self.nscl_gap();
         let mutual_information = self.mutual_information(&law);
         let collided = with_collided.then_some(collided);
-        Truth { losses, info_nce, supervised, collided, nscl_gap, mutual_information }
+        Truth { losses, info_nce, supervised, collided, nscl_gap, nearest_error, mutual_information }
+    }
+
+    /// Cantelli's and Chebyshev's bounds, and the error of the nearest class mean.
+    fn moments(&self, centres: &[Vec<f64>]) -> [f64; 3] {
+        let total: u64 = self.class_counts.iter().sum();
+        let mut found = [0.0; 3];
+        for (i, own) in centres.iter().enumerate() {
+            let share = self.class_counts[i] as f64 / total as f64;
+            let views: Vec<_> = self.views.iter().filter(|v| v.class == i).collect();
+            let mean =
+                |of: &dyn Fn(&View) -> f64| views.iter().map(|v| of(v)).sum::<f64>() / views.len() as f64;
+            let distance = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+            let (mut cantelli, mut directional) = (0.0, 0.0);
+            for other in centres.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, mu)| mu) {
+                let margin = |v: &View| dot(&v.feature, own) - dot(&v.feature, other);
+                let a = mean(&margin);
+                let w = mean(&|v| (margin(v) - a).powi(2));
+                cantelli += if a > 1e-12 { w / (w + a * a) } else { 1.0 };
+                let square = distance(own, other);
+                directional += if square > 1e-12 { 4.0 * w / (square * square) } else { 1.0 };
+            }
+            let is_wrong = |v: &View| {
+                let to_own = distance(&v.feature, own);
+                centres.iter().enumerate().any(|(j, mu)| j != i && distance(&v.feature, mu) <= to_own)
+            };
+            found[0] += share * f64::min(cantelli, 1.0);
+            found[1] += share * f64::min(directional, 1.0);
+            found[2] += share * mean(&|v| f64::from(is_wrong(v)));
+        }
+        found.map(|value| value.min(1.0))
     }
 
     /// Exactly, over features that are equal as numbers: views of different images may coincide.
@@ -381,6 +424,12 @@ pub fn two_points(counts: [u64; 2], num_negatives: u64, temperature: f64, inner:
     sums.insert(Quantity::InfoNce, sums[&Quantity::MasterTerm]);
     sums.insert(Quantity::FullSupLoss, supervised);
     sums.insert(Quantity::LogitVariance, ((1.0 - a) / (1.0 + a)).powi(2));
+    sums.insert(Quantity::MeanMargin, 1.0 - inner);
+    sums.insert(Quantity::SupervisedOdds, a);
+    let error = if inner == 1.0 { 1.0 } else { 0.0 };
+    sums.insert(Quantity::AnchorError, error);
+    sums.insert(Quantity::CantelliError, error);
+    sums.insert(Quantity::DirectionalError, error);
     for zero in [Quantity::JointSubLoss, Quantity::Gap, Quantity::WithinClassVariance] {
         sums.insert(zero, 0.0);
     }
@@ -399,7 +448,8 @@ pub fn two_points(counts: [u64; 2], num_negatives: u64, temperature: f64, inner:
     let info_nce = losses.get(Quantity::InfoNce).unwrap();
     let shares = counts.map(|c| c as f64 / total);
     let mutual_information = if inner == 1.0 { 0.0 } else { -shares.iter().map(|p| p * p.ln()).sum::<f64>() };
-    Truth { losses, info_nce, supervised, collided: None, nscl_gap: None, mutual_information }
+    let nearest_error = error;
+    Truth { losses, info_nce, supervised, collided: None, nscl_gap: None, nearest_error, mutual_information }
 }
 
 /// How far a bound is from being violated, per side; negative: violated.
@@ -420,12 +470,26 @@ pub fn margins(truth: &Truth) -> Vec<(&'static str, &'static str, f64)> {
         };
         add("other", margin);
     }
+    for certificate in certificates::all() {
+        let error = match certificate.key() {
+            "directional" => truth.nearest_error,
+            _ => truth.losses.get(Quantity::AnchorError).unwrap(),
+        };
+        let value = certificate.error_bound(&truth.losses).value();
+        found.extend(value.map(|v| (certificate.key(), "error ≤", v - error)));
+    }
     found
+}
+
+/// Of a bound or a certificate.
+pub fn standing(key: &str) -> Standing {
+    let of_certificate = || certificates::find(key).map(|certificate| certificate.standing());
+    bounds::find(key).map(|bound| bound.standing()).or_else(of_certificate).unwrap()
 }
 
 /// Whether a violation of this bound's side refutes it: it claims validity, or none was ever found.
 pub fn is_claimed(key: &str) -> bool {
-    matches!(bounds::find(key).unwrap().standing(), Standing::Theorem | Standing::Unproved(_))
+    matches!(standing(key), Standing::Theorem | Standing::Unproved(_))
 }
 
 /// What rounding may do to a margin: sums of up to 10⁵ terms, and quotients by probabilities of 1e-7 or so.

@@ -19,7 +19,7 @@ pub(super) struct MeasureArgs {
     #[arg(long, value_name = "DIR", required_unless_present_any = ["features", "torch"], conflicts_with = "features")]
     run: Option<PathBuf>,
     /// Features of another program: .npz or .safetensors with view1, view2, labels
-    #[arg(long, value_name = "FILE", requires = "draws", requires = "temperature")]
+    #[arg(long, value_name = "FILE", requires = "draws")]
     features: Option<PathBuf>,
     #[command(flatten)]
     torch: TorchArgs,
@@ -76,9 +76,10 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     Ok(())
 }
 
-fn settings<'a>(options: &Options, draws: Option<&'a [NumDraws]>) -> EvaluationSettings<'a> {
-    let &Options { temperature, passes, seed, picture, .. } = options;
-    EvaluationSettings { draws, temperature, passes, seed, normalisation: None, picture }
+fn settings<'a>(options: &'a Options, draws: Option<&'a [NumDraws]>) -> EvaluationSettings<'a> {
+    let &Options { temperature, ref temperatures, passes, seed, picture, .. } = options;
+    let temperatures = temperatures.as_deref();
+    EvaluationSettings { draws, temperature, temperatures, passes, seed, normalisation: None, picture }
 }
 
 /// What `run.json` says of a measurement in a folder of its own.
@@ -90,6 +91,8 @@ struct Settings<'a> {
     torch: &'a TorchArgs,
     draws: &'a Option<Vec<u64>>,
     temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperatures: &'a Option<Vec<f64>>,
     passes: Option<usize>,
     seed: Option<u64>,
 }
@@ -108,8 +111,9 @@ impl Target {
         match (&args.out, &args.run) {
             (Some(out), run) if run.as_ref() != Some(out) => {
                 let MeasureArgs { run, features, torch, options, .. } = args;
-                let &Options { ref draws, temperature, passes, seed, .. } = options;
-                let settings = Settings { run, features, torch, draws, temperature, passes, seed };
+                let &Options { ref draws, temperature, ref temperatures, passes, seed, .. } = options;
+                let settings =
+                    Settings { run, features, torch, draws, temperature, temperatures, passes, seed };
                 let manifest = Manifest::new("measure", &settings)?;
                 Folder::check(out, &manifest)?;
                 Ok(Self::Own(Box::new(manifest), out.clone()))

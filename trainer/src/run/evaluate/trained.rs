@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::Network;
 use candle_core::{Device, Tensor};
 use measure::matrix::Matrix;
+use measure::moments::Moments;
 use measure::rng::{Purpose, stream};
 use measure::{CollisionByClass, EvaluatedRun, Evaluation, Picture, collision_by_class, components};
 use std::path::Path;
@@ -22,6 +23,8 @@ pub struct EvaluationSettings<'a> {
     pub draws: Option<&'a [NumDraws]>,
     /// t.
     pub temperature: Option<f64>,
+    /// Several t in place of one, each with every number of draws.
+    pub temperatures: Option<&'a [f64]>,
     /// Passes over the evaluated samples.
     pub passes: Option<usize>,
     /// Seed of the batches and views.
@@ -146,7 +149,10 @@ pub fn measure_network(
     let context = EvaluationContext::new(network, config, split, session)?.normalised(settings.normalisation);
     let embedded = Embedded::new(context, settings.seed.unwrap_or(config.seed))?;
     let spreads = if has_classes { embedded.spreads()? } else { Default::default() };
-    let mut passes = embedded.passes(draws.len() > 1);
+    let default = [settings.temperature.unwrap_or(config.temperature)];
+    let temperatures = settings.temperatures.unwrap_or(&default);
+    let grid: Vec<_> = draws.iter().flat_map(|&n| temperatures.iter().map(move |&t| (n, t))).collect();
+    let mut passes = embedded.passes(grid.len() > 1);
     let mut fixed = measure::geometry(&passes.get(0)?, session.stop)?.columns().to_vec();
     let sample_means = match has_classes {
         true => {
@@ -156,12 +162,12 @@ pub fn measure_network(
         false => None,
     };
     let mut rows = Vec::new();
-    for &num_draws in draws {
+    for (num_draws, temperature) in grid {
         let evaluation = Evaluation {
             labels: split.evaluated.labels(),
             class_means: &embedded.class_means,
             sample_means: sample_means.as_ref(),
-            temperature: settings.temperature.unwrap_or(config.temperature),
+            temperature,
             num_draws,
             passes: settings.passes.or(config.passes),
         };
@@ -208,6 +214,8 @@ impl Embedded<'_> {
             (Quantity::KnnAccuracy, head.knn),
             (Quantity::KnnAccuracyEncoder, encoder.knn),
         ];
+        let (head, labels) = (&self.evaluated.head, self.context.split.evaluated.labels());
+        fixed.extend(Moments::new(&self.class_means, head, labels, self.context.stop)?.columns());
         fixed.extend(self.sgd_accuracies()?);
         Ok(fixed)
     }

@@ -1,0 +1,130 @@
+//! `theory certify` as its users meet it.
+
+use assert_cmd::Command;
+use std::path::Path;
+use theory::losses::{self, Estimate, LossComponents, Quantity};
+use theory::{NumDraws, Sampling};
+
+fn run(args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_theory")).args(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Two classes, one negative: error ≤ (L_Info − ½ ln 2)/(½ ln 2).
+fn row(split: &str, temperature: f64, info_nce: f64) -> LossComponents {
+    let draws = NumDraws::new(2).unwrap();
+    let mut row = LossComponents::new(2, draws, temperature, Sampling::WithReplacement).unwrap();
+    row.class_counts = Some(vec![50, 50]);
+    row.run.run_id = format!("of-{split}");
+    row.run.seed = Some(7);
+    row.evaluated_split = split.into();
+    let measures = [
+        (Quantity::InfoNce, info_nce),
+        (Quantity::Gap, 0.0),
+        (Quantity::AnchorError, 0.05),
+        (Quantity::FullSupLoss, 0.2),
+    ];
+    for (quantity, value) in measures {
+        row.set(quantity, Estimate::exact(value)).unwrap();
+    }
+    row
+}
+
+fn certify(rows: &[LossComponents], format: &str) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("losses.csv");
+    losses::write(&file, rows).unwrap();
+    let (code, printed, notes) = run(&["certify", file.to_str().unwrap(), "--format", format]);
+    assert_eq!(code, 0, "{notes}");
+    (printed, notes)
+}
+
+fn lines(rows: &[LossComponents]) -> Vec<serde_json::Value> {
+    serde_json::from_str(&certify(rows, "json").0).unwrap()
+}
+
+fn of<'a>(lines: &'a [serde_json::Value], claim: &str) -> &'a serde_json::Value {
+    lines.iter().find(|line| line["claim"] == claim).unwrap()
+}
+
+#[test]
+fn the_best_of_a_run_and_where_it_was_chosen() {
+    let ln2 = 2f64.ln();
+    let error = |info_nce: f64| 2.0 * info_nce / ln2 - 1.0;
+    let rows = [row("", 0.1, 0.45), row("", 0.5, 0.4), row("", 1.0, 0.5)];
+    let found = lines(&rows);
+    assert_eq!(found.iter().filter(|line| line["claim"] == "L_sup").count(), 3);
+    let best = of(&found, "error, L_Info");
+    assert!((best["upper_bound"].as_f64().unwrap() - error(0.4)).abs() < 1e-7, "{best}");
+    assert_eq!((&best["temperature"], &best["num_draws"]), (&0.5.into(), &2.into()));
+    assert_eq!(
+        (&best["measured"], &best["chance"], &best["vacuous"]),
+        (&0.05.into(), &0.5.into(), &"no".into())
+    );
+    assert_eq!((&best["considered"], &best["chosen_on"]), (&3.into(), &"the same samples".into()));
+    let moments = of(&found, "error, moments");
+    assert!(moments["reason"].as_str().unwrap().contains("needs cantelli_error"), "{moments}");
+    let (table, notes) = certify(&rows, "table");
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    assert!(notes.contains("chosen on the samples that are reported"), "{notes}");
+
+    // The tuning part says which temperature, the validation part what comes out.
+    let both = [
+        row("tuning", 0.1, 0.38),
+        row("tuning", 0.5, 0.4),
+        row("validation", 0.1, 0.45),
+        row("validation", 0.5, 0.36),
+    ];
+    let found = lines(&both);
+    assert!(found.iter().all(|line| line["run"] == "of-validation"), "{found:?}");
+    let best = of(&found, "error, L_Info");
+    assert!((best["upper_bound"].as_f64().unwrap() - error(0.45)).abs() < 1e-7, "{best}");
+    assert_eq!(best["chosen_on"], "the tuning part");
+    assert!(!certify(&both, "table").1.contains("chosen on the samples"));
+}
+
+#[test]
+fn a_loss_at_a_lower_temperature_bounds_the_one_above() {
+    let found = lines(&[row("", 0.1, 0.36), row("", 1.0, 0.69)]);
+    let at = |t: f64| found.iter().find(|line| line["claim"] == "L_sup" && line["temperature"] == t).unwrap();
+    let (low, high) = (at(0.1), at(1.0));
+    assert!(low["from_temperature"].is_null() && high["from_temperature"] == 0.1, "{found:?}");
+    let value = |line: &serde_json::Value| line["upper_bound"].as_f64().unwrap();
+    assert!((value(high) - (0.1 * value(low) + 0.9 * 2f64.ln())).abs() < 1e-12);
+}
+
+#[test]
+fn nothing_better_than_chance_is_said() {
+    let (table, notes) = certify(&[row("", 0.5, 0.69)], "table");
+    assert!(
+        table.contains("(vacuous)") && notes.contains("from L_Info: nothing better than chance"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn every_committed_result_is_certified() {
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/results");
+    let mut files = 0;
+    for folder in std::fs::read_dir(results).unwrap() {
+        let file = folder.unwrap().path().join("losses.csv");
+        if !file.is_file() {
+            continue;
+        }
+        let (code, printed, notes) = run(&["certify", file.to_str().unwrap(), "--format", "json"]);
+        assert_eq!(code, 0, "{notes}");
+        for line in serde_json::from_str::<Vec<serde_json::Value>>(&printed).unwrap() {
+            let (Some(measured), Some(bound)) = (line["measured"].as_f64(), line["upper_bound"].as_f64())
+            else {
+                continue;
+            };
+            // Class means are those of the training samples: what is measured of others may exceed a bound by chance.
+            assert!(bound >= measured - 0.01, "{}: {line}", file.display());
+        }
+        files += 1;
+    }
+    assert!(files >= 10, "{files}");
+    let (code, _, error) = run(&["certify", "no/such.csv"]);
+    assert_eq!((code, error.lines().count()), (1, 1), "{error}");
+}

@@ -1,0 +1,342 @@
+//! What the rows of a run certify: the least valid upper bound of L_sup at each temperature, and of the error.
+//!
+//! Rows that differ in n, t and the number of batches alone are one run. A certificate of the error may come from any of
+//! them: the classifier has no temperature. Rows of the tuning part choose n, t and certificate for the rows of the
+//! validation part, where a run has both; otherwise the choice is made on the rows that are reported, a selection that
+//! no certificate accounts for.
+
+use super::{Cell, MeanAndDeviation, Table};
+use crate::bounds::{self, Outcome};
+use crate::certificates::{self, Certificate, Evidence, chance_error, least_upper_bound, power_mean};
+use crate::losses::{COLUMNS, LossComponents, Quantity, Value};
+use std::collections::HashMap;
+
+/// Columns in which rows of one run may differ.
+const WITHIN_RUN: [&str; 3] = ["num_draws", "temperature", "num_batches"];
+/// Columns in which the tuning and the validation part of one run may differ besides.
+const BETWEEN_PARTS: [&str; 4] = ["run_id", "settings_id", "class_counts", "evaluated_split"];
+
+/// What one run certifies, line by line.
+#[derive(Debug, Clone)]
+pub struct Certified {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone)]
+struct Line {
+    run: String,
+    /// What is bounded: `L_sup`, or `error` and from what.
+    claim: String,
+    temperature: Option<f64>,
+    /// The lower temperature whose L_sup was bounded, where it is another.
+    from: Option<f64>,
+    draws: Option<u64>,
+    measured: Option<f64>,
+    bound: Result<f64, String>,
+    key: &'static str,
+    /// What a classifier reaches that ignores its input.
+    chance: f64,
+    considered: usize,
+    chosen_on: &'static str,
+}
+
+/// The rows of a run.
+struct Run<'a> {
+    rows: Vec<&'a LossComponents>,
+    /// The rows that choose, where they are others.
+    tuning: Vec<&'a LossComponents>,
+}
+
+/// What these rows certify, run by run in the order in which they were given.
+///
+/// # Examples
+/// ```
+/// use theory::report::{Format, certify};
+/// let header = "num_classes,class_counts,num_draws,temperature,sampling,info_nce,gap\n";
+/// let text = format!("{header}2,50;50,2,0.1,with_replacement,0.4,0\n");
+/// let rows = theory::losses::read_from(&text, "losses.csv")?;
+/// let table = certify(&rows.iter().collect::<Vec<_>>()).table(Format::Table).to_text(Format::Table);
+/// assert!(table.contains("error, L_Info") && table.contains("0.154"));
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn certify(rows: &[&LossComponents]) -> Certified {
+    Certified { lines: runs(rows).iter().flat_map(Run::lines).collect() }
+}
+
+impl Certified {
+    /// One line a claim: within 100 columns for people, with everything that is known for CSV and JSON.
+    pub fn table(&self, format: super::Format) -> Table {
+        let wide = matches!(format, super::Format::Csv | super::Format::Json);
+        let number = |value: Option<f64>| value.map_or(Cell::Missing, Cell::number);
+        let integer = |value: Option<u64>| value.map_or(Cell::Missing, |n| Cell::Integer(n as i64));
+        let headers: &[&str] = match wide {
+            true => &[
+                "run",
+                "claim",
+                "temperature",
+                "from_temperature",
+                "num_draws",
+                "measured",
+                "upper_bound",
+                "certificate",
+                "standing",
+                "conditions",
+                "chance",
+                "vacuous",
+                "reason",
+                "considered",
+                "chosen_on",
+            ],
+            false => &["run", "claim", "t", "n", "measured", "at most", "by", "chance"],
+        };
+        let mut table = Table::new(headers.iter().copied());
+        for line in &self.lines {
+            let mut cells = vec![Cell::text(&line.run), Cell::text(&line.claim)];
+            let given = |value: Option<f64>| value.map_or(Cell::Missing, Cell::Given);
+            if wide {
+                let (standing, conditions) = line.says();
+                let (value, reason) = match &line.bound {
+                    Ok(value) => (Cell::number(*value), Cell::Missing),
+                    Err(reason) => (Cell::Missing, Cell::text(reason)),
+                };
+                cells.extend([given(line.temperature), given(line.from), integer(line.draws)]);
+                cells.extend([number(line.measured), value, Cell::text(line.key)]);
+                cells.extend([Cell::text(standing), Cell::text(conditions), Cell::number(line.chance)]);
+                cells.extend([Cell::text(if line.is_vacuous() { "yes" } else { "no" }), reason]);
+                cells.extend([Cell::Integer(line.considered as i64), Cell::text(line.chosen_on)]);
+            } else {
+                let temperature = match (line.from, line.temperature) {
+                    (Some(from), Some(to)) => Cell::Text(format!("{from}→{to}")),
+                    (_, to) => given(to),
+                };
+                let value = match &line.bound {
+                    Ok(mean) if line.is_vacuous() => {
+                        Cell::Vacuous(MeanAndDeviation { mean: *mean, deviation: None })
+                    }
+                    Ok(mean) => Cell::number(*mean),
+                    Err(_) => Cell::Note("n/a".into()),
+                };
+                let by: &str = match &line.bound {
+                    Ok(_) => line.key,
+                    Err(reason) => reason,
+                };
+                cells.extend([temperature, integer(line.draws), number(line.measured), value]);
+                cells.extend([Cell::text(by), Cell::number(line.chance)]);
+            }
+            table.push(cells);
+        }
+        table
+    }
+
+    /// In a few sentences: whether the error is certified below chance anywhere, and what was chosen on what.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for evidence in [Evidence::Contrastive, Evidence::Supervised, Evidence::Moments] {
+            let claim = claim(evidence);
+            let lines: Vec<_> = self.lines.iter().filter(|line| line.claim == claim).collect();
+            let value = |line: &&&Line| line.bound.clone().unwrap_or(f64::INFINITY);
+            let Some(least) = lines.iter().min_by(|a, b| value(a).total_cmp(&value(b))) else { continue };
+            let Ok(bound) = &least.bound else { continue };
+            let proved = lines.iter().filter(|line| !line.is_vacuous()).count();
+            let place = match (least.draws, least.temperature) {
+                (Some(n), Some(t)) => format!("n = {n}, t = {t}"),
+                _ => String::new(),
+            };
+            let at = format!(
+                "{bound:.3} by {} at {place}, run '{}', chance {:.3}",
+                least.key, least.run, least.chance
+            );
+            let from = evidence.name();
+            notes.push(match proved {
+                0 => format!("from {from}: nothing better than chance; the least bound of the error is {at}"),
+                some => {
+                    format!("from {from}: {some} of {} runs below chance; the least is {at}", lines.len())
+                }
+            });
+        }
+        if self.lines.iter().any(|line| line.considered > 1 && line.chosen_on == SAME) {
+            notes.push(
+                "n, t and certificate were chosen on the samples that are reported: a selection that the value does not pay for"
+                    .into(),
+            );
+        }
+        notes
+    }
+}
+
+/// Where the choice was made.
+const SAME: &str = "the same samples";
+const TUNING: &str = "the tuning part";
+
+fn claim(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Contrastive => "error, L_Info",
+        Evidence::Supervised => "error, L_sup",
+        Evidence::Moments => "error, moments",
+    }
+}
+
+impl Line {
+    fn is_vacuous(&self) -> bool {
+        !self.bound.as_ref().is_ok_and(|bound| *bound < self.chance)
+    }
+
+    /// Standing and conditions of the bound or certificate.
+    fn says(&self) -> (&'static str, &'static str) {
+        let of_certificate = || certificates::find(self.key).map(|c| (c.standing().name(), c.conditions()));
+        let of_bound = || bounds::find(self.key).map(|b| (b.standing().name(), b.conditions()));
+        of_certificate().or_else(of_bound).unwrap_or_default()
+    }
+}
+
+/// The cells of a row in the columns that tell runs apart, beside these.
+fn key<'a>(row: &'a LossComponents, but: &[&str]) -> Vec<Value<'a>> {
+    let tells = |name: &str| name == "run_id" || name == "seed";
+    let columns = COLUMNS.iter().filter(|c| c.role.identifies() || tells(c.name));
+    columns.filter(|c| !but.contains(&c.name)).map(|c| (c.value)(row)).collect()
+}
+
+/// Rows by run; the rows of a tuning part stand with those of the one validation part of the same training.
+fn runs<'a>(rows: &[&'a LossComponents]) -> Vec<Run<'a>> {
+    let mut places = HashMap::new();
+    let mut runs: Vec<Run<'a>> = Vec::new();
+    for &row in rows {
+        let place = *places.entry(key(row, &WITHIN_RUN)).or_insert(runs.len());
+        if place == runs.len() {
+            runs.push(Run { rows: Vec::new(), tuning: Vec::new() });
+        }
+        runs[place].rows.push(row);
+    }
+    let is_of = |run: &Run<'_>, part: &str| run.rows[0].evaluated_split.starts_with(part);
+    let training = |run: &Run<'a>| key(run.rows[0], &[&WITHIN_RUN[..], &BETWEEN_PARTS[..]].concat());
+    let mut parts: HashMap<_, [Vec<usize>; 2]> = HashMap::new();
+    for (place, run) in runs.iter().enumerate() {
+        for (which, part) in ["tuning", "validation"].into_iter().enumerate() {
+            if is_of(run, part) {
+                parts.entry(training(run)).or_default()[which].push(place);
+            }
+        }
+    }
+    let pairs: Vec<_> = parts
+        .into_values()
+        .filter_map(|[tuning, validation]| match (&tuning[..], &validation[..]) {
+            (&[tuning], &[validation]) => Some((tuning, validation)),
+            _ => None,
+        })
+        .collect();
+    for &(tuning, validation) in &pairs {
+        runs[validation].tuning = std::mem::take(&mut runs[tuning].rows);
+    }
+    runs.retain(|run| !run.rows.is_empty());
+    runs
+}
+
+impl<'a> Run<'a> {
+    fn name(&self) -> String {
+        let run = &self.rows[0].run;
+        match (run.run_id.is_empty(), run.seed) {
+            (false, _) => run.run_id.clone(),
+            (true, Some(seed)) => format!("seed {seed}"),
+            (true, None) => String::new(),
+        }
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = self.supervised();
+        let evidences = [Evidence::Contrastive, Evidence::Supervised, Evidence::Moments];
+        lines.extend(evidences.into_iter().map(|evidence| self.error(evidence)));
+        lines
+    }
+
+    fn line(&self, claim: &str, chance: f64) -> Line {
+        Line {
+            run: self.name(),
+            claim: claim.into(),
+            temperature: None,
+            from: None,
+            draws: None,
+            measured: None,
+            bound: Err(String::new()),
+            key: "",
+            chance,
+            considered: self.rows.len(),
+            chosen_on: if self.tuning.is_empty() { SAME } else { TUNING },
+        }
+    }
+
+    /// The least upper bound of L_sup at each temperature, from rows at that temperature or below.
+    fn supervised(&self) -> Vec<Line> {
+        let mut temperatures: Vec<f64> = self.rows.iter().map(|row| row.temperature).collect();
+        temperatures.sort_by(f64::total_cmp);
+        temperatures.dedup();
+        let chance = (self.rows[0].num_classes as f64).ln();
+        let of_temperature = |&to: &f64| {
+            let carried = |row: &LossComponents| {
+                let (bound, value) = least_upper_bound(row)?;
+                let carried = power_mean::supervised_at(value, row.temperature, to, row.num_classes).ok()?;
+                Some((bound.key(), carried))
+            };
+            let mut line = self.line("L_sup", chance);
+            line.temperature = Some(to);
+            let at = self.rows.iter().find(|row| row.temperature == to);
+            line.measured = at.and_then(|row| row.get(Quantity::FullSupLoss));
+            let value = |row: &LossComponents| carried(row).map_or(f64::INFINITY, |(_, value)| value);
+            match choose(self, value) {
+                Some(row) => {
+                    let (key, value) = carried(row).unwrap_or(("", f64::INFINITY));
+                    (line.key, line.draws, line.bound) = (key, Some(row.num_draws.get()), Ok(value));
+                    line.from = (row.temperature != to).then_some(row.temperature);
+                }
+                None => line.bound = Err("no theorem applies".into()),
+            }
+            line
+        };
+        temperatures.iter().map(of_temperature).collect()
+    }
+
+    /// The least upper bound of the error.
+    fn error(&self, evidence: Evidence) -> Line {
+        let mut line = self.line(claim(evidence), chance_error(self.rows[0]));
+        let certificates = || certificates::all().iter().filter(move |c| c.evidence() == evidence);
+        let of = |certificate: &dyn Certificate, row: &LossComponents| {
+            certificate.error_bound(row).value().unwrap_or(f64::INFINITY)
+        };
+        let chosen = certificates().filter_map(|&certificate| {
+            let row = choose(self, |row| of(certificate, row))?;
+            let chooser = self.chooser(row);
+            Some((of(certificate, chooser), certificate, row))
+        });
+        match chosen.min_by(|(a, ..), (b, ..)| a.total_cmp(b)) {
+            Some((_, certificate, row)) => {
+                line.key = certificate.key();
+                line.measured = certificate.measured_error(row);
+                line.bound = match certificate.error_bound(row) {
+                    Outcome::Value(value) => Ok(value),
+                    outcome => Err(outcome.reason().to_string()),
+                };
+                (line.temperature, line.draws) = (Some(row.temperature), Some(row.num_draws.get()));
+            }
+            None => {
+                let reasons = certificates().map(|c| c.error_bound(self.rows[0]).reason().to_string());
+                line.bound = Err(reasons.into_iter().find(|reason| !reason.is_empty()).unwrap_or_default());
+            }
+        }
+        line
+    }
+
+    /// The row that speaks for this one in the choice: that of the tuning part, where there is one.
+    fn chooser(&self, row: &'a LossComponents) -> &'a LossComponents {
+        let same = |other: &&&LossComponents| {
+            (other.num_draws, other.temperature) == (row.num_draws, row.temperature)
+        };
+        self.tuning.iter().find(same).copied().unwrap_or(row)
+    }
+}
+
+/// The row whose chooser has the least value; `None` where none has one. Rows without a row of the tuning part do not
+/// stand for election where others have one.
+fn choose<'a>(run: &Run<'a>, value: impl Fn(&LossComponents) -> f64) -> Option<&'a LossComponents> {
+    let elects = |row: &&&'a LossComponents| run.tuning.is_empty() || !std::ptr::eq(run.chooser(row), **row);
+    let values = run.rows.iter().filter(elects).map(|&row| (value(run.chooser(row)), row));
+    values.filter(|(value, _)| value.is_finite()).min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, row)| row)
+}
