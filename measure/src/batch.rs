@@ -36,6 +36,8 @@ struct Anchor {
     collision_upper: f64,
     logit_variance: f64,
     within_class_variance: f64,
+    within_class_deviation: f64,
+    pair_loss: f64,
     nscl_gap: f64,
     curl_joint_sup: f64,
 }
@@ -76,6 +78,8 @@ pub(super) fn means(evaluation: &Evaluation, views: &Views, samples: &[usize]) -
         (Quantity::CollisionUpper, mean(|a| a.collision_upper)),
         (Quantity::LogitVariance, mean(|a| a.logit_variance)),
         (Quantity::WithinClassVariance, mean(|a| a.within_class_variance)),
+        (Quantity::WithinClassDeviation, mean(|a| a.within_class_deviation)),
+        (Quantity::PairLoss, mean(|a| a.pair_loss)),
         (Quantity::NsclGap, mean(|a| a.nscl_gap)),
         (Quantity::CurlJointSup, mean(|a| a.curl_joint_sup)),
     ];
@@ -147,6 +151,7 @@ impl<'a> Batch<'a> {
                     + two_views(crossed.row(offset), within[1].row(offset), None));
             let info_nce = (contrast.log_sum - cross.row(offset)[i]).max(0.0);
             let ln_collisions = (collisions as f64).ln_1p();
+            let square = self.squared_deviation(i);
             Anchor {
                 info_nce,
                 nt_xent,
@@ -159,7 +164,9 @@ impl<'a> Batch<'a> {
                 master_term: master,
                 collision_upper: ln_collisions + contrast.spread,
                 logit_variance: classes.variance(),
-                within_class_variance: self.deviation(i),
+                within_class_variance: square,
+                within_class_deviation: square.sqrt(),
+                pair_loss: classes.pair_loss(self.classes[i]),
                 nscl_gap: contrast.nscl_gap,
                 curl_joint_sup: cover * alone * batch,
             }
@@ -174,7 +181,7 @@ impl<'a> Batch<'a> {
     }
 
     /// ‖z_i − μ_{c_i}‖².
-    fn deviation(&self, i: usize) -> f64 {
+    fn squared_deviation(&self, i: usize) -> f64 {
         let pairs = self.first.row(i).iter().zip(self.evaluation.class_means.row(self.classes[i]));
         pairs.map(|(z, mu)| (z - mu).powi(2)).sum()
     }
@@ -278,6 +285,13 @@ impl<'a> Classes<'a> {
         let count = self.masses.len() as f64;
         let mean = self.masses.iter().sum::<f64>() / count;
         self.masses.iter().map(|m| (m / mean - 1.0).powi(2)).sum::<f64>() / count
+    }
+
+    /// Mean over the classes j ≠ c of ln(1 + e^{z·(μ_j − μ_c)/t}); 0 where there is no other class.
+    fn pair_loss(&self, class: usize) -> f64 {
+        let others = self.logits.iter().enumerate().filter(|(j, _)| *j != class);
+        let sum: f64 = others.map(|(_, logit)| log_add(0.0, logit - self.own)).sum();
+        sum / (self.logits.len() - 1).max(1) as f64
     }
 }
 

@@ -243,6 +243,10 @@ impl World {
             add(Quantity::Gap, share * ((dot(z, &centres[class]) - dot(z, &own_mean)) / t).min(0.0));
             add(Quantity::LogitVariance, share * logit_square / (logit_mean * logit_mean));
             add(Quantity::WithinClassVariance, share * dot(&deviation, &deviation));
+            add(Quantity::WithinClassDeviation, share * dot(&deviation, &deviation).sqrt());
+            let others = (0..classes).filter(|&c| c != class);
+            let pairs: f64 = others.map(|c| ratio[c].ln_1p()).sum();
+            add(Quantity::PairLoss, share * pairs / (classes - 1).max(1) as f64);
             self.negatives(index, &law, |weight, negatives| {
                 let weight = weight * share;
                 let mut seen = 1u32 << class;
@@ -380,8 +384,11 @@ pub fn two_points(counts: [u64; 2], num_negatives: u64, temperature: f64, inner:
     }
     sums.insert(Quantity::InfoNce, sums[&Quantity::MasterTerm]);
     sums.insert(Quantity::FullSupLoss, supervised);
+    sums.insert(Quantity::PairLoss, supervised);
     sums.insert(Quantity::LogitVariance, ((1.0 - a) / (1.0 + a)).powi(2));
-    for zero in [Quantity::JointSubLoss, Quantity::Gap, Quantity::WithinClassVariance] {
+    for zero in
+        [Quantity::JointSubLoss, Quantity::Gap, Quantity::WithinClassVariance, Quantity::WithinClassDeviation]
+    {
         sums.insert(zero, 0.0);
     }
     let draws = NumNegatives::new(num_negatives).unwrap().draws();
@@ -415,6 +422,7 @@ pub fn margins(truth: &Truth) -> Vec<(&'static str, &'static str, f64)> {
         let margin = match bound.key() {
             "collision_term" => other.zip(truth.collided).map(|(v, t)| v - t),
             "nscl_gap" => other.zip(truth.nscl_gap).map(|(v, t)| v - t),
+            "arora_pairs" => other.zip(losses.get(Quantity::PairLoss)).map(|(v, t)| v - t),
             "mutual_information" => other.map(|v| truth.mutual_information - v),
             _ => None,
         };
@@ -423,9 +431,15 @@ pub fn margins(truth: &Truth) -> Vec<(&'static str, &'static str, f64)> {
     found
 }
 
-/// Whether a violation of this bound's side refutes it: it claims validity, or none was ever found.
-pub fn is_claimed(key: &str) -> bool {
-    matches!(bounds::find(key).unwrap().standing(), Standing::Theorem | Standing::Unproved(_))
+/// Standing of one side of a bound.
+pub fn standing(key: &str, side: &str) -> Standing {
+    let bound = bounds::find(key).unwrap();
+    if side == "L_sup ≥" { bound.supervised_lower_standing() } else { bound.standing() }
+}
+
+/// Whether a violation of this side of a bound refutes it: it claims validity, or none was ever found.
+pub fn is_claimed(key: &str, side: &str) -> bool {
+    matches!(standing(key, side), Standing::Theorem | Standing::Unproved(_))
 }
 
 /// What rounding may do to a margin: sums of up to 10⁵ terms, and quotients by probabilities of 1e-7 or so.
