@@ -26,7 +26,8 @@
 //! p⁺_min(T) the smallest probability that the anchor's class is a given class of T. It bounds the loss over the tasks
 //! that K negatives happen to pose and says nothing about all C classes, hence is no entry here; for K = 1 and equally
 //! frequent classes it is [`arora_pairs`](super::arora_pairs). Eq. 8 takes two views of one image as the positive
-//! pair, which brings d(f), and has the loss on the classes of the batch as it is; the division by min_c P(Col = 0 and cover | c) is derived here.
+//! pair, which brings d(f), and has the loss on the classes of the batch as it is; the division by min_c P(Col = 0 and
+//! cover | c) is derived here.
 //!
 //! Source: Nozawa & Sato (NeurIPS 2021), Eq. 8; Arora et al. (ICML 2019), their statement as Nozawa, Germain & Guedj (UAI
 //! 2020) restate it, Eq. 26.
