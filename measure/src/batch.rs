@@ -39,6 +39,8 @@ struct Anchor {
     mean_margin: f64,
     supervised_odds: f64,
     within_class_variance: f64,
+    within_class_deviation: f64,
+    pair_loss: f64,
     nscl_gap: f64,
     curl_joint_sup: f64,
 }
@@ -92,6 +94,8 @@ pub(super) fn means(
         (Quantity::MeanMargin, mean(|a| a.mean_margin)),
         (Quantity::SupervisedOdds, mean(|a| a.supervised_odds)),
         (Quantity::WithinClassVariance, mean(|a| a.within_class_variance)),
+        (Quantity::WithinClassDeviation, mean(|a| a.within_class_deviation)),
+        (Quantity::PairLoss, mean(|a| a.pair_loss)),
         (Quantity::NsclGap, mean(|a| a.nscl_gap)),
         (Quantity::CurlJointSup, mean(|a| a.curl_joint_sup)),
     ];
@@ -171,6 +175,7 @@ impl<'a> Batch<'a> {
                     + two_views(crossed.row(offset), within[1].row(offset), None));
             let info_nce = (contrast.log_sum - cross.row(offset)[i]).max(0.0);
             let ln_collisions = (collisions as f64).ln_1p();
+            let square = self.squared_deviation(i);
             Anchor {
                 info_nce,
                 nt_xent,
@@ -186,7 +191,9 @@ impl<'a> Batch<'a> {
                 anchor_error: f64::from(classes.is_wrong(class)),
                 mean_margin: classes.mean_margin(class, self.shares) * self.evaluation.temperature,
                 supervised_odds: classes.odds(class),
-                within_class_variance: self.deviation(i),
+                within_class_variance: square,
+                within_class_deviation: square.sqrt(),
+                pair_loss: classes.pair_loss(class),
                 nscl_gap: contrast.nscl_gap,
                 curl_joint_sup: cover * alone * batch,
             }
@@ -201,7 +208,7 @@ impl<'a> Batch<'a> {
     }
 
     /// ‖z_i − μ_{c_i}‖².
-    fn deviation(&self, i: usize) -> f64 {
+    fn squared_deviation(&self, i: usize) -> f64 {
         let pairs = self.first.row(i).iter().zip(self.evaluation.class_means.row(self.classes[i]));
         pairs.map(|(z, mu)| (z - mu).powi(2)).sum()
     }
@@ -325,6 +332,13 @@ impl<'a> Classes<'a> {
         let count = self.masses.len() as f64;
         let mean = self.masses.iter().sum::<f64>() / count;
         self.masses.iter().map(|m| (m / mean - 1.0).powi(2)).sum::<f64>() / count
+    }
+
+    /// Mean over the classes j ≠ c of ln(1 + e^{z·(μ_j − μ_c)/t}); 0 where there is no other class.
+    fn pair_loss(&self, class: usize) -> f64 {
+        let others = self.logits.iter().enumerate().filter(|(j, _)| *j != class);
+        let sum: f64 = others.map(|(_, logit)| log_add(0.0, logit - self.own)).sum();
+        sum / (self.logits.len() - 1).max(1) as f64
     }
 }
 

@@ -73,6 +73,8 @@ def measure_batch(data, mu, batch):
             "mean_margin": sum(COUNTS[j] * float(z[i] @ (mu[y[i]] - mu[j])) for j in range(4) if j != y[i]) / (sum(COUNTS) - COUNTS[y[i]]),
             "supervised_odds": sum(math.exp(s(z[i], mu[j] - mu[y[i]])) for j in range(4) if j != y[i]),
             "within_class_variance": float(np.sum((z[i] - mu[y[i]]) ** 2)),
+            "within_class_deviation": float(np.linalg.norm(z[i] - mu[y[i]])),
+            "pair_loss": float(np.mean([cross_entropy(z[i], y[i], mu, (y[i], j)) for j in range(4) if j != y[i]])),
             "nscl_gap": math.log(1 + sum(exps[k] for k in same) / other_mass) if other_mass else math.inf,
             "info_nce": info, "nt_xent": two, "coverage": cover, "collision": 1 - alone,
             "log1p_collisions": math.log(1 + len(same)), "full_sup_loss": cross_entropy(z[i], y[i], mu, range(4)),

@@ -10,7 +10,8 @@
 //! (b) L_Info − d(f) ≥ L_K*, the least loss of [`crate::optimum`], for independent draws and either kind of positives.
 //! So an upper bound of L_sup that increases with L_Info − d(f) and uses nothing else of the encoder has its least
 //! value over all encoders at L_K*: where that exceeds ln C it says nothing, whatever is trained. Such are the bounds
-//! of the form (L_Info − d(f) − E ln(1+Col))/κ and those by reverse Jensen.
+//! of the form (L_Info − d(f) − E ln(1+Col))/κ and those by reverse Jensen. So are those that have a spread within
+//! classes in place of −d(f), which is no smaller, and 0 for the encoder of L_K*.
 //!
 //! # Proof
 //! (a) ln(1 + Σ_k e^{u_k}) is convex and increasing in u, so that Jensen puts E u_k = (E z·z_k − E z·z⁺)/t in its place.
@@ -213,16 +214,24 @@ fn components(
         (Quantity::FullSupLoss, optimum.supervised_loss),
         (Quantity::Log1pCollisions, collisions),
         (Quantity::Log1pCollisionsExact, collisions),
+        (Quantity::WithinClassVariance, 0.0),
+        (Quantity::WithinClassDeviation, 0.0),
     ] {
         losses.set(quantity, Estimate::exact(value))?;
     }
     Ok(losses)
 }
 
-/// Whether a bound uses L_Info − d(f) and nothing else of the encoder.
+/// Whether a bound uses L_Info − d(f) and nothing else of the encoder, or a spread within classes in place of −d(f).
 fn is_least_of_all(bound: &dyn Bound) -> bool {
-    const OF_NO_ENCODER: [Quantity; 4] =
-        [Quantity::InfoNce, Quantity::Gap, Quantity::Log1pCollisions, Quantity::Log1pCollisionsExact];
+    const OF_NO_ENCODER: [Quantity; 6] = [
+        Quantity::InfoNce,
+        Quantity::Gap,
+        Quantity::Log1pCollisions,
+        Quantity::Log1pCollisionsExact,
+        Quantity::WithinClassVariance,
+        Quantity::WithinClassDeviation,
+    ];
     bound.upper_needs().iter().all(|quantity| OF_NO_ENCODER.contains(quantity))
 }
 
@@ -388,5 +397,8 @@ mod tests {
         let of = |key: &str| advice.bounds.iter().find(|best| best.bound.key() == key).unwrap().clone();
         assert!(of("ash").from.unwrap_err().contains("equally frequent"));
         assert!(of("submodular").least.is_some() && of("specht").is_least_of_all);
+        // One vector a class: no spread within classes, so that the bound is that of `specht`.
+        assert_eq!(of("wang").least, of("specht").least);
+        assert!(of("van_elst").is_least_of_all && of("van_elst").least == of("reverse_jensen").least);
     }
 }

@@ -3,8 +3,9 @@
 //! A contrastive learner pulls two views of an image together and pushes K other images away. With C latent classes,
 //! more negatives make it surer that every class appears among the n = K+1 draws, so that the supervised loss is hidden
 //! inside the contrastive one (good), and surer that some negative shares the anchor's class (bad). This crate computes
-//! the probabilities behind that argument to their last digit, every published bound built on them, and what the bounds
-//! say about measured encoders. No file and no command line is needed to use it.
+//! the probabilities behind that argument to their last digit, the published bounds from loss to loss that are built on
+//! them (for one encoder; those for a class of encoders need more than a measurement, see [`bounds`]), and what they say
+//! about measured encoders. No file and no command line is needed to use it.
 //!
 //! # The book
 //! | page | quantity |

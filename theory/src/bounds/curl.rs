@@ -1,4 +1,4 @@
-//! The bound of Arora et al. in the form with augmentation (Eq. 8 of Nozawa & Sato 2021), and what it says about L_sup.
+//! Nozawa & Sato's adaptation of CURL (their Eq. 8), and what it says about L_sup.
 //!
 //! L_Info ≥ E\[1{Col = 0} l(z, c; Y)\] + E ln(1+Col) + d(f), Y the classes of the batch.
 //!
@@ -15,7 +15,22 @@
 //! υ_{C−1}(K) for equally frequent classes. It needs K ≥ C−1. The publication divides by 1−τ_K alone, see
 //! `curl_as_published`.
 //!
-//! Source: Arora et al. (ICML 2019); Nozawa & Sato (NeurIPS 2021); the rearrangement is derived here.
+//! Whose is what. The method, splitting by whether a negative collides, is Arora et al.'s. Their statement for K
+//! negatives is another: positives are two images of one class, there is no d(f), and classes are re-weighted by tasks
+//! T, the sets of distinct classes that anchor and negatives show:
+//!
+//! (1−τ_K) E_T\[p⁺_min(T)/p_max(T) · L_sup(T, f)\] ≤ L_un − τ_K E\[ℓ(0_I) | I ≠ ∅\], losses with log₂,
+//!
+//! where I are the negatives of the anchor's class, ℓ(0_I) = log₂(1 + |I|) is the loss where they all equal the positive,
+//! L_sup(T, f) is the mean classifier's loss on the classes of T, p_max(T) the largest probability of a class of T and
+//! p⁺_min(T) the smallest probability that the anchor's class is a given class of T. It bounds the loss over the tasks
+//! that K negatives happen to pose and says nothing about all C classes, hence is no entry here; for K = 1 and equally
+//! frequent classes it is [`arora_pairs`](super::arora_pairs). Eq. 8 takes two views of one image as the positive
+//! pair, which brings d(f), and has the loss on the classes of the batch as it is; the division by min_c P(Col = 0 and
+//! cover | c) is derived here.
+//!
+//! Source: Nozawa & Sato (NeurIPS 2021), Eq. 8; Arora et al. (ICML 2019), their statement as Nozawa, Germain & Guedj (UAI
+//! 2020) restate it, Eq. 26.
 
 use super::anchor::{Negatives, ratio};
 use super::coefficient::remembered;
@@ -38,11 +53,11 @@ impl Bound for Curl {
     }
 
     fn name(&self) -> &'static str {
-        "CURL (Arora et al.)"
+        "CURL, adapted (Nozawa & Sato, Eq. 8)"
     }
 
     fn source(&self) -> &'static str {
-        "Arora et al. (ICML 2019), as Eq. 8 of Nozawa & Sato (NeurIPS 2021); rearrangement derived here"
+        "Nozawa & Sato (NeurIPS 2021), Eq. 8, after Arora et al. (ICML 2019); rearrangement derived here"
     }
 
     fn conditions(&self) -> &'static str {

@@ -27,12 +27,21 @@
 //! | `coverage_collision` | any (worst anchor class) | ≥ 1 | i.i.d., distinct images |
 //! | `inverted`, `ash` | uniform | ≥ 1 | i.i.d., distinct images |
 //! | `reverse_jensen`, `specht`, `specht_positive` | any (rarest class) | ≥ 1 | i.i.d., distinct images |
+//! | `wang` (upper side), `van_elst` | any (rarest class) | ≥ 1 | i.i.d., distinct images |
 //! | `specht_measured` | uniform | ≥ 1 | i.i.d., distinct images |
+//! | `arora_pairs`: of `pair_loss`, not L_sup | uniform | ≥ 1 | i.i.d., distinct images |
 //! | `bao` | uniform proved, others not | ≥ 1 | i.i.d., distinct images |
 //!
 //! "Distinct images" is what a shuffled loader does; the exact probabilities of that law are then used. Where a class
 //! law is not uniform, the textbook factor is replaced by its smallest value over the anchor's class: the factored form
 //! (υ L_sup, (1−τ) L_sup) is false then. The tests and the example `prove_bounds` check all of this by enumeration.
+//!
+//! # What is here, and what is not
+//!
+//! Every entry compares losses of one encoder, from quantities measured of that encoder. Bounds for a *class* of encoders
+//! are not here, for no measurement of one run gives their complexity terms: the uniform-convergence bounds of Arora et
+//! al. (ICML 2019; their Gen_M) and of Lei, Yang, Ying & Zhou (ICML 2023), and the PAC-Bayes bounds of Nozawa, Germain &
+//! Guedj (UAI 2020).
 //!
 #![doc = include_str!("../../docs/bounds.svg")]
 //!
@@ -51,6 +60,7 @@
 //! ```
 
 mod anchor;
+pub mod arora_pairs;
 pub mod ash;
 pub mod bao;
 mod coefficient;
@@ -63,6 +73,7 @@ pub mod inverted;
 pub mod lambda;
 pub mod master;
 pub mod mutual_information;
+pub mod mutual_information_cap;
 pub mod nozawa_sato;
 pub mod nozawa_sato_as_published;
 pub mod nscl;
@@ -70,6 +81,7 @@ pub mod reverse_jensen;
 pub mod specht;
 pub mod specht_measured;
 pub mod submodular;
+pub mod van_elst;
 pub mod wang;
 
 pub use lambda::lambda_family;
@@ -114,7 +126,7 @@ pub enum Standing {
     Unproved(&'static str),
     /// The form of a published bound whose constants could not be verified; what is missing. Never to be read as valid.
     FormOnly(&'static str),
-    /// Computed as a publication or its code does, although it is not what it is called; why.
+    /// Computed as a publication or its code does, although it is not what it is called or not proved here; why.
     AsPublished(&'static str),
 }
 
@@ -202,9 +214,14 @@ pub trait Bound: Sync {
         &[]
     }
 
-    /// Whether it is a theorem.
+    /// Whether it is a theorem: every side but the lower bound of L_sup, which has a standing of its own.
     fn standing(&self) -> Standing {
         Standing::Theorem
+    }
+
+    /// Whether the lower bound of L_sup is a theorem.
+    fn supervised_lower_standing(&self) -> Standing {
+        self.standing()
     }
 
     /// Lower bound of L_Info.
@@ -266,11 +283,14 @@ pub fn all() -> &'static [&'static dyn Bound] {
         &specht::Specht { keep_positive: true },
         &specht_measured::SpechtMeasured,
         &wang::Wang,
+        &van_elst::VanElst,
+        &arora_pairs::AroraPairs,
         &collision_term::CollisionTerm { as_published: false },
         &collision_term::CollisionTerm { as_published: true },
         &nscl::NsclGap { measured: false },
         &nscl::NsclGap { measured: true },
         &mutual_information::MutualInformation,
+        &mutual_information_cap::MutualInformationCap,
     ]
 }
 

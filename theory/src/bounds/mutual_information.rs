@@ -8,7 +8,8 @@
 //! through the image of y_J, and the right side is I(view 1; image). (The former can be smaller than ln(K+1) − L_Info
 //! then, where two images share a view.)
 //!
-//! A low K therefore caps what can be certified, whatever the encoder: the ceiling.
+//! A low K therefore caps what can be certified, whatever the encoder: the ceiling. What no other estimator could exceed
+//! on the same samples either: [`mutual_information_cap`](super::mutual_information_cap).
 //!
 //! Source: van den Oord, Li & Vinyals (2018); the form for distinct images is ours.
 

@@ -28,7 +28,9 @@ fn keys_are_distinct_and_found() {
     assert_eq!(keys.len(), all().len());
     for bound in all() {
         assert_eq!(find(bound.key()).unwrap().name(), bound.name());
-        assert_eq!(bound.standing().caveat().is_empty(), bound.standing() == Standing::Theorem);
+        for standing in [bound.standing(), bound.supervised_lower_standing()] {
+            assert_eq!(standing.caveat().is_empty(), standing == Standing::Theorem);
+        }
     }
     assert!(find("no_such_bound").is_none());
 }
@@ -103,6 +105,8 @@ fn sharper_bounds_are_sharper() {
             losses.num_draws.negatives(),
         );
         losses.set(Quantity::Log1pCollisions, Estimate::exact(cost.unwrap())).unwrap();
+        losses.set(Quantity::WithinClassDeviation, Estimate::exact(0.3)).unwrap();
+        losses.set(Quantity::WithinClassVariance, Estimate::exact(0.09)).unwrap();
         let upper = |key: &str| find(key).unwrap().upper_bound(&losses).value().unwrap();
         assert!(upper("inverted") <= upper("submodular").min(upper("coverage_collision")));
         assert!(upper("coverage_collision") < upper("curl_coverage"));
@@ -112,6 +116,9 @@ fn sharper_bounds_are_sharper() {
         assert!(upper("specht_measured") <= upper("specht"));
         assert!((upper("bao") - upper("reverse_jensen")).abs() < 1e-12, "equal classes");
         assert!(upper("lambda") < upper("nozawa_sato"));
+        // −d(f) ≤ σ/t ≤ √V/t.
+        assert!(upper("specht") < upper("wang") && upper("wang") < upper("van_elst"));
+        assert!(upper("reverse_jensen") < upper("van_elst"));
     }
 }
 

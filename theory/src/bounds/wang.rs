@@ -1,26 +1,37 @@
-//! The augmentation-overlap sandwich of Wang et al.: L_Info − √V − ½ V ≲ L_sup + ln(K/C) ≲ L_Info + √V.
+//! The augmentation-overlap sandwich of Wang et al.: L_Info − ln(K/C) bounds L_sup up to the spread within classes.
 //!
-//! V = E‖f(x) − μ_y‖² is the variance within classes (`within_class_variance`). The published inequality has a further
-//! O(K^{−1/2}) and a variance term in the lower side whose constants could not be verified; it is shown at t = 1 form
-//! with these left out, for comparison, and never as valid. `specht` has the same ln(K/C) offset with explicit
-//! constants.
+//! V = E‖f(x) − μ_y‖² is the variance within classes (`within_class_variance`). Published, for t = 1 and equally
+//! frequent classes: L_Info − √V − ½ V − O(1/√K) ≤ L_sup + ln(K/C) ≤ L_Info + √V + O(1/√K).
 //!
-//! Source: Wang, Zhang, Wang, Yang & Lin (ICLR 2022), from memory.
+//! The upper side is a theorem at every K and t, with the explicit constant of [`specht`](super::specht) in place of
+//! O(1/√K):
+//!
+//! L_sup ≤ L_Info − ln(K/C) + √V/t + gap_K(t), gap_K(t) = min{ ln S(e^{2/t}), G(t)/K }.
+//!
+//! Proof. `specht` is L_sup ≤ L_Info − d(f) − ln(K/C) + gap_K(t), so it is enough that −d(f) ≤ √V/t. With ‖z‖ ≤ 1,
+//!
+//! −d(f) = (1/t) E max(0, z·(f̄(x) − μ_c)) ≤ (1/t) E‖f̄(x) − μ_c‖ ≤ (1/t) (E‖f̄(x) − μ_c‖²)^{1/2} ≤ √V/t,
+//!
+//! since f̄(x) is the mean of f given the image: V = E‖f̄(x) − μ_c‖² + E‖f(x) − f̄(x)‖², whatever vector stands for
+//! μ_c. The variance over single views is therefore enough; the same holds where another single view stands for f̄, for
+//! then E‖f̄ − μ_c‖² is V itself. For positives that are two images of one class d(f) = 0. Nothing here is about
+//! frequencies: for unequal classes and distinct images −ln(K/C) becomes what it is in `specht`, −ln(K π_min) and
+//! −ln(K M_min/(M−1)). The bound is never below `specht`, which measures d(f) itself.
+//!
+//! The lower side of L_sup is the published form with its O(1/√K) left out and inner products on the scale of 1/t:
+//! L_Info − ln(K/C) − √V/t − V/(2t²). Its constants could not be verified and enumerated worlds violate it: for
+//! comparison, never valid.
+//!
+//! Source: Wang, Zhang, Wang, Yang & Lin (ICLR 2022), their statement from memory; constants, any t, unequal classes and
+//! the proof are derived here.
 
+use super::specht::{Candidates, smallest_gap};
 use super::{Bound, Outcome, Standing, measured, outcome, prior_of};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Wang;
 
 const NEEDS: [Quantity; 2] = [Quantity::InfoNce, Quantity::WithinClassVariance];
-
-fn form(losses: &LossComponents, shift: impl Fn(f64) -> f64) -> Outcome {
-    outcome(measured(losses, NEEDS).and_then(|[info_nce, variance]| {
-        prior_of(losses)?;
-        let offset = (losses.num_draws.negatives().get() as f64 / losses.num_classes as f64).ln();
-        Ok(info_nce - offset + shift(variance))
-    }))
-}
 
 impl Bound for Wang {
     fn key(&self) -> &'static str {
@@ -32,15 +43,15 @@ impl Bound for Wang {
     }
 
     fn source(&self) -> &'static str {
-        "Wang et al. (ICLR 2022)"
+        "Wang et al. (ICLR 2022); constants of the upper side derived here"
     }
 
-    fn standing(&self) -> Standing {
+    fn supervised_lower_standing(&self) -> Standing {
         Standing::FormOnly("the O(1/√K) term and the constants of the variance terms could not be verified")
     }
 
     fn conditions(&self) -> &'static str {
-        "published for t = 1 and positives of the same class"
+        "upper: any K ≥ 1, any classes (rarest class), unit features; independent draws or distinct images"
     }
 
     fn supervised_lower_needs(&self) -> &'static [Quantity] {
@@ -52,10 +63,18 @@ impl Bound for Wang {
     }
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
-        form(losses, f64::sqrt)
+        outcome(measured(losses, NEEDS).and_then(|[info_nce, variance]| {
+            let spread = variance.sqrt() / losses.temperature;
+            Ok(info_nce + spread + smallest_gap(losses) - Candidates::new(losses)?.ln_rarest)
+        }))
     }
 
     fn supervised_lower_bound(&self, losses: &LossComponents) -> Outcome {
-        form(losses, |variance| -variance.sqrt() - 0.5 * variance)
+        outcome(measured(losses, NEEDS).and_then(|[info_nce, variance]| {
+            prior_of(losses)?;
+            let offset = (losses.num_draws.negatives().get() as f64 / losses.num_classes as f64).ln();
+            let t = losses.temperature;
+            Ok(info_nce - offset - variance.sqrt() / t - 0.5 * variance / (t * t))
+        }))
     }
 }

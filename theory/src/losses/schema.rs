@@ -330,6 +330,10 @@ quantities! {
     SupervisedOdds = "supervised_odds": NonNegative,
     /// E‖f(x) − μ_y‖²: variance of the features within classes.
     WithinClassVariance = "within_class_variance": NonNegative,
+    /// E‖f(x) − μ_y‖: mean distance of the features from the mean of their class.
+    WithinClassDeviation = "within_class_deviation": NonNegative,
+    /// Mean over anchors and over the classes j other than theirs of ln(1 + e^{z·(μ_j − μ_c)/t}).
+    PairLoss = "pair_loss": NonNegative,
     /// E ln(1+R), R the same-class over the other-class exponential mass among the negatives: L_DCL − L_NSCL.
     NsclGap = "nscl_gap": NonNegative,
     /// Mean over all samples of l_sup over all C classes: its error is that of the views alone.

@@ -27,6 +27,10 @@ impl Side {
             Self::Other(what) => what,
         }
     }
+
+    fn standing(self, bound: &dyn Bound) -> Standing {
+        if self == Self::SupervisedBelow { bound.supervised_lower_standing() } else { bound.standing() }
+    }
 }
 
 type Sided<'b> = (&'b dyn Bound, Side);
@@ -81,7 +85,7 @@ pub fn bounds_table(groups: &Groups<'_>, bounds: &[&dyn Bound]) -> Table {
     let others = || of(|side| matches!(side, Side::SupervisedBelow | Side::Other(_)));
     let name = |(bound, side): &Sided<'_>| {
         let relation = side.relation();
-        match bound.standing() {
+        match side.standing(*bound) {
             // The key of what is computed as published says so itself.
             Standing::Theorem | Standing::AsPublished(_) => format!("{relation} ({})", bound.key()),
             standing => format!("{}: {relation} ({})", standing.name(), bound.key()),
@@ -176,12 +180,13 @@ pub fn bounds_by_draws(groups: &Groups<'_>, bounds: &[&dyn Bound]) -> Table {
                 if matches!(side, Side::Other(_)) && !by_draws.values().any(is_said) {
                     continue;
                 }
-                let relation = match bound.standing() {
+                let standing = side.standing(bound);
+                let relation = match standing {
                     Standing::FormOnly(_) => format!("form only: {}", side.relation()),
                     Standing::Unproved(_) => format!("unproved: {}", side.relation()),
                     _ => side.relation().to_string(),
                 };
-                line(&relation, bound.key(), &|g| bound_cell(g, bound, side), bound.standing().name());
+                line(&relation, bound.key(), &|g| bound_cell(g, bound, side), standing.name());
             }
         }
     }

@@ -33,14 +33,18 @@ classifier that ignores its input reaches. All losses in nats.</p>\n";
     body += &table_html(table);
     body += "<h2>What each bound is</h2>\n<ul>\n";
     for bound in bounds::all() {
-        let caveat = match bound.standing() {
+        let caveat = |side: &str, standing: bounds::Standing| match standing {
             bounds::Standing::Theorem => String::new(),
-            standing => {
-                format!(" <strong>{}:</strong> {}.", escape(standing.name()), escape(standing.caveat()))
+            _ => {
+                format!(" <strong>{side}{}:</strong> {}.", escape(standing.name()), escape(standing.caveat()))
             }
         };
+        let mut caveats = caveat("", bound.standing());
+        if bound.supervised_lower_standing() != bound.standing() {
+            caveats += &caveat("Lower bound of L_sup, ", bound.supervised_lower_standing());
+        }
         body += &format!(
-            "<li><code>{}</code>: {}. Holds for: {}. Source: {}.{caveat}</li>\n",
+            "<li><code>{}</code>: {}. Holds for: {}. Source: {}.{caveats}</li>\n",
             bound.key(),
             escape(bound.name()),
             escape(bound.conditions()),

@@ -253,6 +253,9 @@ impl World {
             add(Quantity::SupervisedOdds, share * others().map(|c| ratio[c]).sum::<f64>());
             let wrong = others().any(|c| logits[c] >= logits[class]);
             add(Quantity::AnchorError, if wrong { share } else { 0.0 });
+            add(Quantity::WithinClassDeviation, share * dot(&deviation, &deviation).sqrt());
+            let pairs: f64 = others().map(|c| ratio[c].ln_1p()).sum();
+            add(Quantity::PairLoss, share * pairs / (classes - 1).max(1) as f64);
             self.negatives(index, &law, |weight, negatives| {
                 let weight = weight * share;
                 let mut seen = 1u32 << class;
@@ -423,6 +426,7 @@ pub fn two_points(counts: [u64; 2], num_negatives: u64, temperature: f64, inner:
     }
     sums.insert(Quantity::InfoNce, sums[&Quantity::MasterTerm]);
     sums.insert(Quantity::FullSupLoss, supervised);
+    sums.insert(Quantity::PairLoss, supervised);
     sums.insert(Quantity::LogitVariance, ((1.0 - a) / (1.0 + a)).powi(2));
     sums.insert(Quantity::MeanMargin, 1.0 - inner);
     sums.insert(Quantity::SupervisedOdds, a);
@@ -430,7 +434,9 @@ pub fn two_points(counts: [u64; 2], num_negatives: u64, temperature: f64, inner:
     sums.insert(Quantity::AnchorError, error);
     sums.insert(Quantity::CantelliError, error);
     sums.insert(Quantity::DirectionalError, error);
-    for zero in [Quantity::JointSubLoss, Quantity::Gap, Quantity::WithinClassVariance] {
+    for zero in
+        [Quantity::JointSubLoss, Quantity::Gap, Quantity::WithinClassVariance, Quantity::WithinClassDeviation]
+    {
         sums.insert(zero, 0.0);
     }
     let draws = NumNegatives::new(num_negatives).unwrap().draws();
@@ -465,6 +471,7 @@ pub fn margins(truth: &Truth) -> Vec<(&'static str, &'static str, f64)> {
         let margin = match bound.key() {
             "collision_term" => other.zip(truth.collided).map(|(v, t)| v - t),
             "nscl_gap" => other.zip(truth.nscl_gap).map(|(v, t)| v - t),
+            "arora_pairs" => other.zip(losses.get(Quantity::PairLoss)).map(|(v, t)| v - t),
             "mutual_information" => other.map(|v| truth.mutual_information - v),
             _ => None,
         };
@@ -481,15 +488,20 @@ pub fn margins(truth: &Truth) -> Vec<(&'static str, &'static str, f64)> {
     found
 }
 
-/// Of a bound or a certificate.
-pub fn standing(key: &str) -> Standing {
+/// Standing of a certificate, or of one side of a bound.
+pub fn standing(key: &str, side: &str) -> Standing {
     let of_certificate = || certificates::find(key).map(|certificate| certificate.standing());
-    bounds::find(key).map(|bound| bound.standing()).or_else(of_certificate).unwrap()
+    let of_side = |bound: &dyn bounds::Bound| match side {
+        "L_sup ≥" => bound.supervised_lower_standing(),
+        _ => bound.standing(),
+    };
+    bounds::find(key).map(of_side).or_else(of_certificate).unwrap()
 }
 
-/// Whether a violation of this bound's side refutes it: it claims validity, or none was ever found.
-pub fn is_claimed(key: &str) -> bool {
-    matches!(standing(key), Standing::Theorem | Standing::Unproved(_))
+/// Whether a violation of a certificate, or of this side of a bound, refutes it: it claims validity, or none was ever
+/// found.
+pub fn is_claimed(key: &str, side: &str) -> bool {
+    matches!(standing(key, side), Standing::Theorem | Standing::Unproved(_))
 }
 
 /// What rounding may do to a margin: sums of up to 10⁵ terms, and quotients by probabilities of 1e-7 or so.

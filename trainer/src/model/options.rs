@@ -109,8 +109,8 @@ pub struct Options {
     pub head: Head,
     /// What stands before the blocks of a residual network; `small` for any other architecture.
     pub stem: Stem,
-    /// Zeros on every side of the images before the small stem of a residual network, 1 to 3; 1 for any other. The
-    /// published code pads by 3, so that its 3×3 stem makes maps of 36 × 36 of CIFAR's images of 32 × 32.
+    /// Zeros on every side of the images before the small stem of a residual network, 1 to 3; 1 for any other. Nozawa &
+    /// Sato pad by 3, so that their 3×3 stem makes maps of 36 × 36 of CIFAR's images of 32 × 32.
     pub stem_padding: usize,
     /// Whether a ReLU stands behind the stem of a residual network, as everywhere but in weights that were trained without
     /// ([`torch`](super::torch)); in no settings.

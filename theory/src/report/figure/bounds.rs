@@ -68,7 +68,7 @@ fn colour(key: &str) -> RGBColor {
         ("submodular", RGBColor(129, 178, 154)),
         ("specht", RGBColor(129, 114, 178)),
     ];
-    const OTHERS: [RGBColor; 11] = [
+    const OTHERS: [RGBColor; 12] = [
         RGBColor(204, 185, 116),
         RGBColor(100, 181, 205),
         RGBColor(196, 78, 82),
@@ -80,6 +80,7 @@ fn colour(key: &str) -> RGBColor {
         RGBColor(60, 80, 130),
         RGBColor(120, 150, 60),
         RGBColor(90, 60, 60),
+        RGBColor(150, 50, 120),
     ];
     match KNOWN.iter().find(|(known, _)| *known == key) {
         Some((_, colour)) => *colour,

@@ -101,7 +101,7 @@ pub struct Config {
     /// What stands before the blocks of a residual network.
     #[serde(default, skip_serializing_if = "is_default")]
     pub stem: Stem,
-    /// Zeros around the images before the small stem of a residual network; the published code has 3.
+    /// Zeros around the images before the small stem of a residual network; Nozawa & Sato have 3.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub stem_padding: usize,
     /// Seed of every random stream.

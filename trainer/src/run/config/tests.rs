@@ -100,6 +100,22 @@ fn every_setting_but_the_seed_is_in_their_name() {
 }
 
 #[test]
+fn the_stem_of_the_cifar_presets_is_the_papers() {
+    let padding = |name: &str, overrides: &[&str]| {
+        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+        Preset::named(name, &overrides).map(|preset| preset.config.stem_padding)
+    };
+    for name in ["cifar10", "cifar100"] {
+        assert_eq!(padding(name, &[]).unwrap(), 3);
+        assert_eq!(padding(name, &["stem_padding=1"]).unwrap(), 1);
+        // Other encoders have no such stem.
+        for form in ["quick", "small"] {
+            assert_eq!(padding(&format!("{name}-{form}"), &[]).unwrap(), 1);
+        }
+    }
+}
+
+#[test]
 fn a_folder_is_trained_on_as_a_whole() {
     let number = |overrides: &[&str]| {
         let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();

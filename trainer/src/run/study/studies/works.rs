@@ -88,16 +88,22 @@ pub(super) fn table(found: &Found) -> theory::Result<Table> {
 }
 
 /// Work, question and key of each bound that has a line.
-const BOUNDS: [(&str, &str, &str); 6] = [
+const BOUNDS: [(&str, &str, &str); 8] = [
     (
-        "Arora, Khandeparkar, Khodak, Plevrakis & Saunshi 2019",
+        "Arora, Khandeparkar, Khodak, Plevrakis & Saunshi 2019, adapted by Nozawa & Sato 2021",
         "Does the contrastive loss bound the supervised loss?",
         "curl",
+    ),
+    (
+        "Arora, Khandeparkar, Khodak, Plevrakis & Saunshi 2019",
+        "How well are pairs of classes told apart, at least?",
+        "arora_pairs",
     ),
     ("Ash, Goel, Krishnamurthy & Misra 2022", "How does the bound move with K?", "ash"),
     ("Nozawa & Sato 2021", "What if the draws cover all classes?", "nozawa_sato"),
     ("Bao, Nagano & Nozawa 2022", "Is there a bound that does not grow with K?", "bao"),
     ("Wang, Zhang, Wang, Yang & Lin 2022", "What does the spread within classes cost?", "wang"),
+    ("van Elst & Ghoshdastidar 2024", "And with distances in place of their squares?", "van_elst"),
     (
         "van den Oord, Li & Vinyals 2018",
         "How much does a view tell of its image, at least?",
