@@ -41,6 +41,7 @@ pub fn components<E: From<Error>>(
         return Err(Error::argument("the number of passes must be at least 1, got 0").into());
     }
     let mut sums = Accumulator::new(evaluation)?;
+    let class_counts = sums.class_counts.clone();
     for pass in 0..passes {
         let views = views(pass)?;
         sums.conditional.add(evaluation, &views, stop)?;
@@ -48,7 +49,7 @@ pub fn components<E: From<Error>>(
         let batches = order.chunks_exact(evaluation.num_draws.get() as usize);
         for means in pool::map(batches, |samples| {
             pool::check(stop, DOING)?;
-            batch::means(evaluation, &views, samples)
+            batch::means(evaluation, &class_counts, &views, samples)
         }) {
             sums.push(&means?);
         }
@@ -59,6 +60,7 @@ pub fn components<E: From<Error>>(
 /// The means over batches that are added one by one.
 pub struct Accumulator<'a> {
     evaluation: &'a Evaluation<'a>,
+    class_counts: Vec<u64>,
     prior: ClassPrior,
     batches: Batches,
     conditional: Conditional,
@@ -73,10 +75,11 @@ impl<'a> Accumulator<'a> {
     /// A class without sample; more draws than samples.
     pub fn new(evaluation: &'a Evaluation<'a>) -> Result<Self> {
         let classes = evaluation.class_means.rows;
-        let prior = ClassPrior::from_counts(crate::class_counts(evaluation.labels, classes))?;
+        let class_counts = crate::class_counts(evaluation.labels, classes);
+        let prior = ClassPrior::from_counts(class_counts.clone())?;
         let (class_sup, class_seen) = (vec![0.0; classes], vec![0; classes]);
-        let conditional = Conditional::new(evaluation, &prior)?;
-        Ok(Self { evaluation, prior, batches: Batches::default(), conditional, class_sup, class_seen })
+        let (conditional, batches) = (Conditional::new(evaluation, &prior)?, Batches::default());
+        Ok(Self { evaluation, class_counts, prior, batches, conditional, class_sup, class_seen })
     }
 
     /// Adds one batch of samples, given by their indices; its first sample is the "first anchor".
@@ -84,7 +87,7 @@ impl<'a> Accumulator<'a> {
     /// # Errors
     /// Features that are not finite; a loss that overflows.
     pub fn add(&mut self, views: &Views, samples: &[usize]) -> Result<()> {
-        self.push(&batch::means(self.evaluation, views, samples)?);
+        self.push(&batch::means(self.evaluation, &self.class_counts, views, samples)?);
         Ok(())
     }
 
@@ -117,7 +120,7 @@ impl<'a> Accumulator<'a> {
         let (evaluation, prior) = (self.evaluation, self.prior);
         let (n, sampling) = (evaluation.num_draws, Sampling::WithoutReplacement);
         let mut losses = LossComponents::new(prior.num_classes(), n, evaluation.temperature, sampling)?;
-        losses.class_counts = prior.counts().map(<[u64]>::to_vec);
+        losses.class_counts = Some(self.class_counts);
         losses.num_batches = Some(self.batches.count() as u64);
         if self.class_seen.iter().all(|&seen| seen > 0) {
             let means = self.class_sup.iter().zip(&self.class_seen).map(|(sum, &seen)| sum / seen as f64);
