@@ -3,6 +3,7 @@
 mod advise;
 mod columns;
 mod counts;
+mod explain;
 mod optimum;
 mod probabilities;
 mod published;
@@ -59,6 +60,11 @@ enum Command {
         after_help = "Examples: theory bounds data/results/digits/losses.csv --format markdown\n          theory bounds seed-*/bounds.json --classes 10 --per-class 1000 --draws 32 --temperature 0.5"
     )]
     Bounds(results::BoundsArgs),
+    /// Where the slack of each bound is: every inequality between L_Info and L_sup, and what it costs here
+    #[command(
+        after_help = "Examples: theory explain data/results/digits/losses.csv --draws 256\n          theory explain data/results/cifar10-small/losses.csv --bounds all --format csv"
+    )]
+    Explain(explain::ExplainArgs),
     /// A report on measured losses: report.html, figure, tables
     #[command(
         after_help = "Examples: theory report data/results/digits/losses.csv --out report\n          theory report n32/losses.csv n64/losses.csv --out figure    # several reports in one, such as of bounds.json at each --draws"
@@ -254,6 +260,7 @@ fn run(command: Command, interrupt: &interrupt::Interrupt) -> Result<()> {
         Command::Simulate(args) => simulate::simulate(&args, interrupt),
         Command::Merge(args) => shard::merge(&args),
         Command::Bounds(args) => results::bounds(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Report(args) => results::report(&args),
         Command::Optimum(args) => optimum::optimum(&args),
         Command::Counts(args) => counts::counts(&args),
