@@ -79,7 +79,8 @@ impl Explanation<'_> {
 }
 
 pub(super) fn percent(share: f64) -> Cell {
-    Cell::Text(format!("{:.1} %", 100.0 * share))
+    // Tenths of a percent, whose zero has no sign.
+    Cell::Text(format!("{:.1} %", (1000.0 * share).round() / 10.0 + 0.0))
 }
 
 /// The chains that are asked for; without a selection those of the best theorem and of the published bounds. Bounds
@@ -250,7 +251,7 @@ fn sentence(explanation: &Explanation<'_>) -> String {
     let bound = format!("L_sup ≤ {upper_cell}{standing}{vacuous}; measured {supervised_cell}.");
     match explanation.largest() {
         Some((name, cost, share)) => format!(
-            "{bound} Largest step, which a better theorem would have to mend: {name}, {} of {} nats ({:.0} %).",
+            "{bound} Largest step, which a better theorem would have to mend: \"{name}\", {} of {} nats ({:.0} %).",
             Cell::number(cost),
             Cell::number(upper.mean - supervised.mean),
             100.0 * share
@@ -300,7 +301,7 @@ pub(super) fn summary(groups: &Groups<'_>) -> Section {
     }
     let text = match best {
         Some((name, count)) => format!(
-            "Of {} values of theorems, {told} lie below ln C. Where one does, the largest step is most often: {name} \
+            "Of {} values of theorems, {told} lie below ln C. Where one does, the largest step is most often \"{name}\" \
              ({count} of {told}).",
             all.len()
         ),

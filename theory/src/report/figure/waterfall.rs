@@ -2,7 +2,7 @@
 
 use super::{Drawing, Drawn, Format, Scale, message, render, tick};
 use crate::error::{Error, Result};
-use crate::report::MeanAndDeviation;
+use crate::report::{Cell, MeanAndDeviation};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -43,7 +43,7 @@ const WIDTH: u32 = 900;
 /// Width of the names of the steps.
 const NAMES: i32 = 290;
 /// Room for the numbers right of the bars, over the length of the axis.
-const ROOM: f64 = 0.2;
+const ROOM: f64 = 0.28;
 
 // Colours of Okabe & Ito, which most people with a colour vision deficiency tell apart.
 const COMMON: RGBColor = RGBColor(86, 180, 233);
@@ -108,12 +108,10 @@ impl Waterfall {
     }
 }
 
+/// As in tables, with the sign that people write.
 fn number(value: MeanAndDeviation) -> String {
-    let short = |x: f64| {
-        if x == 0.0 || (1e-3..1e5).contains(&x.abs()) { format!("{x:.3}") } else { format!("{x:.2e}") }
-    };
-    let deviation = value.deviation.map_or_else(String::new, |d| format!(" ± {}", short(d)));
-    short(value.mean).replace('-', "−") + &deviation
+    let text = Cell::Estimate(value).to_string();
+    text.strip_prefix('-').map_or_else(|| text.clone(), |size| format!("−{size}"))
 }
 
 impl Drawing for Content<'_> {
