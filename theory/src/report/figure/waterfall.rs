@@ -227,7 +227,7 @@ mod tests {
         };
         let bars: Vec<_> = panel.bars().into_iter().map(|(_, from, to, ..)| (from, to)).collect();
         assert_eq!(bars, [(0.0, 1.0), (1.0, 1.75), (1.75, 1.5), (0.0, 1.5)]);
-        let svg = String::from_utf8(waterfalls(&[panel.clone()], Format::Svg).unwrap()).unwrap();
+        let svg = String::from_utf8(waterfalls(std::slice::from_ref(&panel), Format::Svg).unwrap()).unwrap();
         assert!(svg.contains("+0.750") && svg.contains("−0.250") && svg.contains("Specht"), "{svg}");
         assert!(waterfalls(&[], Format::Svg).is_err());
         assert!(waterfalls(&[Waterfall { trivial: f64::NAN, ..panel }], Format::Svg).is_err());
