@@ -33,6 +33,8 @@ struct Anchor {
     curl_joint: f64,
     gap: f64,
     master_term: f64,
+    info_nce_mean_positive: f64,
+    info_nce_mean_negatives: f64,
     collision_upper: f64,
     logit_variance: f64,
     anchor_error: f64,
@@ -57,18 +59,18 @@ pub(super) struct BatchMeans {
 /// Columns that are left out, and do not end the measurement, where they are not finite.
 const MAY_OVERFLOW: [Quantity; 2] = [Quantity::NsclGap, Quantity::SupervisedOdds];
 
-/// The means of a batch of samples, given by their indices; the first one is the "first anchor". `shares`: π of each
-/// class.
+/// The means of a batch of samples, given by their indices; the first one is the "first anchor". `class_counts`: all
+/// samples of each class.
 ///
 /// # Errors
 /// Features that are not finite; a loss that overflows.
 pub(super) fn means(
     evaluation: &Evaluation,
-    shares: &[f64],
+    class_counts: &[u64],
     views: &Views,
     samples: &[usize],
 ) -> Result<BatchMeans> {
-    let batch = Batch::new(evaluation, shares, views, samples)?;
+    let batch = Batch::new(evaluation, class_counts, views, samples)?;
     let starts = (0..samples.len()).step_by(ANCHORS);
     let chunks = pool::map(starts, |start| batch.anchors(start));
     let anchors = chunks.into_iter().collect::<Result<Vec<_>>>()?.concat();
@@ -88,6 +90,8 @@ pub(super) fn means(
         (Quantity::CurlJoint, mean(|a| a.curl_joint)),
         (Quantity::Gap, mean(|a| a.gap)),
         (Quantity::MasterTerm, mean(|a| a.master_term)),
+        (Quantity::InfoNceMeanPositive, mean(|a| a.info_nce_mean_positive)),
+        (Quantity::InfoNceMeanNegatives, mean(|a| a.info_nce_mean_negatives)),
         (Quantity::CollisionUpper, mean(|a| a.collision_upper)),
         (Quantity::LogitVariance, mean(|a| a.logit_variance)),
         (Quantity::AnchorError, mean(|a| a.anchor_error)),
@@ -111,8 +115,7 @@ pub(super) fn means(
 
 struct Batch<'a> {
     evaluation: &'a Evaluation<'a>,
-    /// π of each class.
-    shares: &'a [f64],
+    class_counts: &'a [u64],
     samples: &'a [usize],
     classes: Vec<usize>,
     /// Samples of each class in the batch.
@@ -124,7 +127,7 @@ struct Batch<'a> {
 impl<'a> Batch<'a> {
     fn new(
         evaluation: &'a Evaluation<'a>,
-        shares: &'a [f64],
+        class_counts: &'a [u64],
         views: &Views,
         samples: &'a [usize],
     ) -> Result<Self> {
@@ -134,7 +137,7 @@ impl<'a> Batch<'a> {
         let classes: Vec<usize> = samples.iter().map(|&i| evaluation.labels[i]).collect();
         let mut occupancy = vec![0; evaluation.class_means.rows];
         classes.iter().for_each(|&c| occupancy[c] += 1);
-        Ok(Self { evaluation, shares, samples, classes, occupancy, first, second })
+        Ok(Self { evaluation, class_counts, samples, classes, occupancy, first, second })
     }
 
     fn size(&self) -> usize {
@@ -176,6 +179,7 @@ impl<'a> Batch<'a> {
             let info_nce = (contrast.log_sum - cross.row(offset)[i]).max(0.0);
             let ln_collisions = (collisions as f64).ln_1p();
             let square = self.squared_deviation(i);
+            let own_logit = self.own_logit(i);
             Anchor {
                 info_nce,
                 nt_xent,
@@ -184,12 +188,14 @@ impl<'a> Batch<'a> {
                 full_sup_loss: full,
                 batch_sup_loss: batch,
                 curl_joint: alone * batch,
-                gap: (classes.own - self.own_logit(i)).min(0.0),
+                gap: (classes.own - own_logit).min(0.0),
                 master_term: master,
+                info_nce_mean_positive: log_add(0.0, contrast.ln_negatives - own_logit),
+                info_nce_mean_negatives: self.loss_of_means(&classes, self.classes[i], own_logit),
                 collision_upper: ln_collisions + contrast.spread,
                 logit_variance: classes.variance(),
                 anchor_error: f64::from(classes.is_wrong(class)),
-                mean_margin: classes.mean_margin(class, self.shares) * self.evaluation.temperature,
+                mean_margin: classes.mean_margin(class, self.class_counts) * self.evaluation.temperature,
                 supervised_odds: classes.odds(class),
                 within_class_variance: square,
                 within_class_deviation: square.sqrt(),
@@ -222,6 +228,20 @@ impl<'a> Batch<'a> {
             // Every class with its multiplicity; the anchor itself is the "1 +" of its class.
             of(&|c| self.occupancy[c] as f64),
         )
+    }
+
+    /// ln(1 + Σ_k e^{z·(m_k − f̄(x))/t}), m_k the mean of what negative k can show: μ_c of its class c, and of the
+    /// anchor's class, whose m images the anchor's is one of, (m μ_c − f̄(x))/(m−1). `own_logit` is z·f̄(x)/t.
+    fn loss_of_means(&self, classes: &Classes, class: usize, own_logit: f64) -> f64 {
+        let others = classes.log_mass(|c| if c == class { 0.0 } else { self.occupancy[c] as f64 });
+        let negatives = match (self.occupancy[class] - 1, self.class_counts[class] as f64) {
+            (0, _) => others,
+            (collisions, m) => {
+                let same = (m * classes.own - own_logit) / (m - 1.0);
+                log_add(others, (collisions as f64).ln() + same)
+            }
+        };
+        log_add(0.0, negatives - own_logit)
     }
 
     /// What the similarities of an anchor to view 2 of the batch say.
@@ -257,7 +277,12 @@ impl<'a> Batch<'a> {
             };
             if ln_ratio > 30.0 { ln_ratio } else { ln_ratio.exp().ln_1p() }
         };
-        Contrast { log_sum, spread, nscl_gap }
+        let ln_negatives = if same + other > (-TOO_FAR).exp() {
+            largest + (same + other).ln()
+        } else {
+            log_sum_exp((0..self.size()).filter(|&k| k != i).map(|k| row[k]))
+        };
+        Contrast { log_sum, ln_negatives, spread, nscl_gap }
     }
 }
 
@@ -268,6 +293,8 @@ struct Masses(Vec<f64>);
 struct Contrast {
     /// ln Σ_k e^{s_k/t} over view 2 of the batch.
     log_sum: f64,
+    /// The same without the positive; −∞ where there is no negative.
+    ln_negatives: f64,
     /// max over same-class negatives of |s_k − s_+|/t.
     spread: f64,
     /// ln(1+R), R the same-class over the other-class exponential mass of the negatives; ∞ where no negative is of
@@ -313,10 +340,11 @@ impl<'a> Classes<'a> {
     }
 
     /// Σ_j π_j z·(μ_c − μ_j)/t / (1 − π_c): the mean over the other classes; 0 where there is none.
-    fn mean_margin(&self, class: usize, shares: &[f64]) -> f64 {
-        let others = || self.logits.iter().zip(shares).enumerate().filter(|(c, _)| *c != class);
+    fn mean_margin(&self, class: usize, class_counts: &[u64]) -> f64 {
+        let others = self.logits.iter().zip(class_counts).enumerate().filter(|(c, _)| *c != class);
+        let others = others.map(|(_, (logit, &count))| (logit, count as f64));
         let (sum, weight) =
-            others().fold((0.0, 0.0), |(sum, weight), (_, (l, p))| (sum + p * (self.own - l), weight + p));
+            others.fold((0.0, 0.0), |(sum, weight), (l, m)| (sum + m * (self.own - l), weight + m));
         if weight > 0.0 { sum / weight } else { 0.0 }
     }
 
@@ -325,6 +353,16 @@ impl<'a> Classes<'a> {
         let others = self.masses.iter().enumerate().filter(|(c, _)| *c != class);
         let sum: f64 = others.map(|(_, mass)| mass).sum();
         if sum == 0.0 { 0.0 } else { (self.largest - self.own).exp() * sum }
+    }
+
+    /// ln Σ_j weight_j e^{z·μ_j/t}; −∞ where every weight is 0.
+    fn log_mass(&self, weight: impl Fn(usize) -> f64) -> f64 {
+        let sum: f64 = self.masses.iter().enumerate().map(|(c, mass)| weight(c) * mass).sum();
+        if sum > (-TOO_FAR).exp() {
+            return self.largest + sum.ln();
+        }
+        let terms = self.logits.iter().enumerate().map(|(c, logit)| (weight(c), logit));
+        log_sum_exp(terms.filter(|(w, _)| *w > 0.0).map(|(w, x)| x + w.ln()))
     }
 
     /// Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})² over the classes j.

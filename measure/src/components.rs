@@ -48,7 +48,7 @@ pub fn components<E: From<Error>>(
         let batches = order.chunks_exact(evaluation.num_draws.get() as usize);
         for means in pool::map(batches, |samples| {
             pool::check(stop, DOING)?;
-            batch::means(evaluation, &sums.shares, &views, samples)
+            batch::means(evaluation, &sums.class_counts, &views, samples)
         }) {
             sums.push(&means?);
         }
@@ -59,9 +59,8 @@ pub fn components<E: From<Error>>(
 /// The means over batches that are added one by one.
 pub struct Accumulator<'a> {
     evaluation: &'a Evaluation<'a>,
+    class_counts: Vec<u64>,
     prior: ClassPrior,
-    /// π of each class.
-    shares: Vec<f64>,
     batches: Batches,
     conditional: Conditional,
     class_sup: Vec<f64>,
@@ -75,19 +74,11 @@ impl<'a> Accumulator<'a> {
     /// A class without sample; more draws than samples.
     pub fn new(evaluation: &'a Evaluation<'a>) -> Result<Self> {
         let classes = evaluation.class_means.rows;
-        let prior = ClassPrior::from_counts(crate::class_counts(evaluation.labels, classes))?;
-        let shares = (0..classes).map(|class| prior.probability(class)).collect();
+        let class_counts = crate::class_counts(evaluation.labels, classes);
+        let prior = ClassPrior::from_counts(class_counts.clone())?;
         let (class_sup, class_seen) = (vec![0.0; classes], vec![0; classes]);
-        let conditional = Conditional::new(evaluation, &prior)?;
-        Ok(Self {
-            evaluation,
-            prior,
-            shares,
-            batches: Batches::default(),
-            conditional,
-            class_sup,
-            class_seen,
-        })
+        let (conditional, batches) = (Conditional::new(evaluation, &prior)?, Batches::default());
+        Ok(Self { evaluation, class_counts, prior, batches, conditional, class_sup, class_seen })
     }
 
     /// Adds one batch of samples, given by their indices; its first sample is the "first anchor".
@@ -95,7 +86,7 @@ impl<'a> Accumulator<'a> {
     /// # Errors
     /// Features that are not finite; a loss that overflows.
     pub fn add(&mut self, views: &Views, samples: &[usize]) -> Result<()> {
-        self.push(&batch::means(self.evaluation, &self.shares, views, samples)?);
+        self.push(&batch::means(self.evaluation, &self.class_counts, views, samples)?);
         Ok(())
     }
 
@@ -128,7 +119,7 @@ impl<'a> Accumulator<'a> {
         let (evaluation, prior) = (self.evaluation, self.prior);
         let (n, sampling) = (evaluation.num_draws, Sampling::WithoutReplacement);
         let mut losses = LossComponents::new(prior.num_classes(), n, evaluation.temperature, sampling)?;
-        losses.class_counts = prior.counts().map(<[u64]>::to_vec);
+        losses.class_counts = Some(self.class_counts);
         losses.num_batches = Some(self.batches.count() as u64);
         if self.class_seen.iter().all(|&seen| seen > 0) {
             let means = self.class_sup.iter().zip(&self.class_seen).map(|(sum, &seen)| sum / seen as f64);

@@ -66,6 +66,8 @@ def measure_batch(data, mu, batch):
         alone = float(not same)
         mass = [math.exp(s(z[i], mu[j])) for j in range(4)]
         exps = {k: math.exp(s(z[i], zp[k])) for k in others}
+        m = COUNTS[y[i]]
+        means = {k: mu[y[k]] if k not in same else (m * mu[y[i]] - fbar[i]) / (m - 1) for k in others}
         other_mass = sum(exps[k] for k in others if k not in same)
         rows.append({
             "logit_variance": float(np.var(mass)) / float(np.mean(mass)) ** 2,
@@ -81,6 +83,8 @@ def measure_batch(data, mu, batch):
             "joint_sup_loss": cover * sub, "joint_sub_loss": (1 - cover) * sub,
             "curl_joint_sup": alone * cover * sub, "curl_joint": alone * sub,
             "gap": min(0.0, s(z[i], mu[y[i]] - fbar[i])), "master_term": math.log(1 + len(same) + repelled),
+            "info_nce_mean_positive": math.log(1 + sum(math.exp(s(z[i], zp[k] - fbar[i])) for k in others)),
+            "info_nce_mean_negatives": math.log(1 + sum(math.exp(s(z[i], means[k] - fbar[i])) for k in others)),
             "collision_upper": math.log(1 + len(same)) + max([abs(s(z[i], zp[k]) - s(z[i], zp[i])) for k in same], default=0.0),
         })
     mean = {k: float(np.mean([r[k] for r in rows])) for k in rows[0]}

@@ -143,3 +143,56 @@ fn views_that_hide_their_image_break_no_statement_about_information() {
     assert!(certified > 0.25 * 2f64.ln() + 0.01, "above I(view 1; view 2)");
     assert!(truth.mutual_information > certified, "{} {certified}", truth.mutual_information);
 }
+
+/// Where every expectation is exact, each step to a theorem is an inequality, and none is negative.
+#[test]
+fn every_step_of_a_theorem_is_an_inequality() {
+    use theory::bounds::{Standing, Step, slack};
+    use theory::losses::Estimate;
+    let mut rng = ChaCha8Rng::seed_from_u64(20_261_130);
+    let mut met = BTreeMap::<(&str, Vec<Step>), usize>::new();
+    let mut truths: Vec<_> = (0..240)
+        .map(|round| World::random(&mut rng, round))
+        .filter(World::is_enumerable)
+        .map(|world| (world.enumerate(), format!("{world:?}")))
+        .collect();
+    for (counts, k, t) in [([1, 1], 30, 0.5), ([9, 1], 100, 0.2), ([997, 3], 3000, 1.0)] {
+        truths.push((two_points(counts, k, t, -0.3), format!("{counts:?} {k} {t}")));
+    }
+    for (truth, world) in &truths {
+        for bound in bounds::all().iter().filter(|b| !b.upper_needs().is_empty()) {
+            let Ok(slack) = slack::of(*bound, &truth.losses) else { continue };
+            let total: f64 = slack.links.iter().map(|link| link.supervised).sum();
+            let size = slack.bound.abs().max(slack.supervised).max(1.0);
+            assert!((total - slack.total()).abs() <= 1e-12 * size, "{} {slack:?}", bound.key());
+            let mut above = truth.losses.clone();
+            above.measures.insert(Quantity::InfoNce, Estimate::exact(truth.info_nce + 1.0));
+            let slope = bound.upper_bound(&above).value().unwrap() - slack.bound;
+            for link in &slack.links {
+                *met.entry((bound.key(), link.steps.clone())).or_default() += 1;
+                if bound.standing() == Standing::Theorem {
+                    let (key, name) = (bound.key(), link.name());
+                    assert!(link.info_nce >= -1e-12, "{key}, {name}: {:e} in {world}", link.info_nce);
+                    // Nats of L_sup are those of L_Info, and their rounding, over a probability that may be tiny.
+                    let found = link.supervised;
+                    assert!(
+                        found >= -1e-12 * (size + slope),
+                        "{key}, {name}: {found:e}, {slope:e} in {world}"
+                    );
+                }
+            }
+        }
+    }
+    // Every bound was met with the three steps to the master inequality, each apart.
+    for bound in
+        bounds::all().iter().filter(|b| !b.upper_needs().is_empty() && is_claimed(b.key(), "L_sup ≤"))
+    {
+        for step in [Step::ImageMean, Step::ClassMeans, Step::Gap] {
+            assert!(
+                met.get(&(bound.key(), vec![step])).is_some_and(|&n| n >= 20),
+                "{}: {met:?}",
+                bound.key()
+            );
+        }
+    }
+}

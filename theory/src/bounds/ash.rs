@@ -11,7 +11,8 @@
 //! Source: Ash, Goel, Krishnamurthy & Misra (AISTATS 2022), in the form of Bao et al.'s code, with the exact H_{C−1}
 //! where that code has ln n + 0.577; d(f) and the proof are ours.
 
-use super::{Bound, Outcome, Ratio, coefficient, uniform_prior};
+use super::coverage_collision::CoverageCollision;
+use super::{Bound, Outcome, Ratio, Step, coefficient, uniform_prior};
 use crate::collision;
 use crate::losses::{LossComponents, Quantity};
 
@@ -48,6 +49,15 @@ impl Bound for Ash {
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
         Some(coefficient::ratio(losses, ln_coefficient))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let mut steps = CoverageCollision.steps(losses);
+        if let Some((_, right_side)) = steps.last_mut() {
+            *right_side = CoverageCollision.lower_bound(losses).value();
+        }
+        steps.push((Step::CoarseProbability, None));
+        steps
     }
 }
 

@@ -9,9 +9,9 @@
 //!
 //! Source: Bao, Nagano & Nozawa (ICML 2022), Theorems 3 and 4 as coded by the authors; d(f) is ours.
 
-use super::reverse_jensen::ln_cosh;
+use super::reverse_jensen::{ReverseJensen, ln_cosh};
 use super::specht::same_class;
-use super::{Bound, Outcome, Standing, measured, outcome, prior_of};
+use super::{Bound, Outcome, Standing, Step, measured, outcome, prior_of};
 use crate::losses::{LossComponents, Quantity};
 use crate::sampling::Sampling;
 
@@ -72,5 +72,12 @@ impl Bound for Bao {
             let k = losses.num_draws.negatives().get() as f64;
             Ok(info_nce + entropy + k.ln() - 2.0 * k.ln_1p() - 2.0 * ln_cosh(1.0 / losses.temperature))
         }))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        if prior_of(losses).is_ok_and(|prior| prior.is_uniform()) {
+            return ReverseJensen.steps(losses);
+        }
+        vec![(Step::Rest, None)]
     }
 }

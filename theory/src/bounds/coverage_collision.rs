@@ -10,7 +10,8 @@
 //! Source: derived here; the trade-off is that of Ash et al. (AISTATS 2022), whose coefficient is larger.
 
 use super::anchor::Negatives;
-use super::{Bound, Outcome, Ratio, coefficient, prior_of};
+use super::slack::sum;
+use super::{Bound, Outcome, Ratio, Step, coefficient, prior_of};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct CoverageCollision;
@@ -46,6 +47,11 @@ impl Bound for CoverageCollision {
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
         Some(coefficient::ratio(losses, ln_coefficient))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let collided = [(1.0, Quantity::CurlJoint), (1.0, Quantity::Log1pCollisions), (1.0, Quantity::Gap)];
+        vec![(Step::Collided, sum(losses, &collided)), (Step::Unshown, None)]
     }
 }
 

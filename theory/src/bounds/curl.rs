@@ -34,7 +34,8 @@
 
 use super::anchor::{Negatives, ratio};
 use super::coefficient::remembered;
-use super::{Bound, Outcome, Ratio, check_can_cover, measured, outcome, prior_of};
+use super::slack::{smallest_probability, sum};
+use super::{Bound, Outcome, Ratio, Step, check_can_cover, measured, outcome, prior_of};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Curl;
@@ -86,6 +87,11 @@ impl Bound for Curl {
 
     fn is_paired(&self) -> bool {
         true
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let collided = [(1.0, Quantity::CurlJoint), (1.0, Quantity::Log1pCollisions), (1.0, Quantity::Gap)];
+        vec![(Step::Collided, sum(losses, &collided)), (smallest_probability(losses), None)]
     }
 }
 

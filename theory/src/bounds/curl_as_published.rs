@@ -6,7 +6,7 @@
 //!
 //! Source: `create_df` of the official notebook `bound.ipynb` of Nozawa & Sato (2021). Kept to compare with the figure.
 
-use super::{Bound, Outcome, Ratio, Standing, curl, measured};
+use super::{Bound, Outcome, Ratio, Standing, Step, curl, measured};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct CurlAsPublished;
@@ -56,6 +56,13 @@ impl Bound for CurlAsPublished {
             }
             Ok(Ratio { numerator, ln_denominator: (-tau).ln_1p() })
         }))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let mut steps = curl::Curl.steps(losses);
+        steps.pop();
+        steps.push((Step::PublishedDenominator, None));
+        steps
     }
 }
 

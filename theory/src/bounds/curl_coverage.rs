@@ -7,7 +7,8 @@
 //!
 //! Source: Arora et al. (ICML 2019), as drawn by Bao et al. (ICML 2022); d(f) and the proof are ours.
 
-use super::{Bound, Outcome, Ratio, check_can_cover, coefficient, uniform_prior};
+use super::slack::sum;
+use super::{Bound, Outcome, Ratio, Step, check_can_cover, coefficient, uniform_prior};
 use crate::losses::{LossComponents, Quantity};
 use crate::{collision, coverage};
 
@@ -44,6 +45,16 @@ impl Bound for CurlCoverage {
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
         Some(coefficient::ratio(losses, ln_coefficient))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let rest = [(1.0, Quantity::Log1pCollisions), (1.0, Quantity::Gap)];
+        let with = |loss| sum(losses, &[&[(1.0, loss)], &rest[..]].concat());
+        vec![
+            (Step::Collided, with(Quantity::CurlJoint)),
+            (Step::Uncovered, with(Quantity::CurlJointSup)),
+            (Step::CoarseProbability, None),
+        ]
     }
 }
 

@@ -14,7 +14,7 @@
 //! Source: derived here.
 
 use super::coefficient::Law;
-use super::{Bound, Outcome, measured, outcome, uniform_prior};
+use super::{Bound, Outcome, Step, measured, outcome, uniform_prior};
 use crate::losses::{LossComponents, Quantity};
 use crate::sampling::Sampling;
 use crate::{collision, coverage};
@@ -60,6 +60,11 @@ impl Bound for Inverted {
             measured(losses, [Quantity::InfoNce, Quantity::Gap])
                 .and_then(|[info_nce, gap]| Phi::of(losses)?.inverse(info_nce - gap)),
         )
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let _ = losses;
+        vec![(Step::Unshown, None)]
     }
 }
 

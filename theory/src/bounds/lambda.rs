@@ -11,7 +11,8 @@
 //!
 //! Source: derived here.
 
-use super::{Bound, Outcome, Ratio, measured, nozawa_sato, outcome};
+use super::slack::{smallest_probability, sum};
+use super::{Bound, Outcome, Ratio, Step, measured, nozawa_sato, outcome};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Lambda;
@@ -56,6 +57,11 @@ impl Bound for Lambda {
             let ln_denominator = nozawa_sato::ln_smallest_coverage(losses)?;
             Ok(Ratio { numerator: info_nce - sub - gap, ln_denominator })
         }))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let shown = [(1.0, Quantity::JointSupLoss), (1.0, Quantity::JointSubLoss), (1.0, Quantity::Gap)];
+        vec![(Step::CollisionsDropped, sum(losses, &shown)), (smallest_probability(losses), None)]
     }
 }
 

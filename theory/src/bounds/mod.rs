@@ -78,14 +78,17 @@ pub mod nozawa_sato;
 pub mod nozawa_sato_as_published;
 pub mod nscl;
 pub mod reverse_jensen;
+pub mod slack;
 pub mod specht;
 pub mod specht_measured;
+mod step;
 pub mod submodular;
 pub mod van_elst;
 pub mod wang;
 
 pub use lambda::lambda_family;
 pub use specht::{ln_specht_ratio, variance_constant};
+pub use step::Step;
 
 use crate::losses::{LossComponents, Positives, Quantity};
 use crate::prior::ClassPrior;
@@ -242,6 +245,14 @@ pub trait Bound: Sync {
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
         let _ = losses;
         None
+    }
+
+    /// The inequalities from the master inequality to the upper bound, in the order of the derivation, each with its
+    /// right-hand side as far as it was measured: a lower bound of L_Info, d(f) included. The last one ends at φ(L_sup),
+    /// which [`slack`] finds itself.
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let _ = losses;
+        vec![(Step::Rest, None)]
     }
 
     /// Lower bound of L_sup.

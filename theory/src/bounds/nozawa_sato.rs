@@ -17,7 +17,8 @@
 //! Source: Nozawa & Sato (NeurIPS 2021), Eq. 10; the form for unequal classes is ours.
 
 use super::coefficient::remembered;
-use super::{Bound, Outcome, Ratio, measured, outcome, prior_of};
+use super::slack::{smallest_probability, sum};
+use super::{Bound, Outcome, Ratio, Step, measured, outcome, prior_of};
 use crate::coverage;
 use crate::losses::{LossComponents, Quantity};
 
@@ -68,6 +69,16 @@ impl Bound for NozawaSato {
 
     fn is_paired(&self) -> bool {
         true
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let halves = [
+            (0.5, Quantity::JointSupLoss),
+            (0.5, Quantity::JointSubLoss),
+            (0.5, Quantity::Log1pCollisions),
+            (1.0, Quantity::Gap),
+        ];
+        vec![(Step::Halves, sum(losses, &halves)), (smallest_probability(losses), None)]
     }
 }
 

@@ -7,7 +7,8 @@
 //!
 //! Source: `create_df` of the official notebook `bound.ipynb` of Nozawa & Sato (2021). Kept to compare with the figure.
 
-use super::{Bound, Outcome, Ratio, Standing, measured, nozawa_sato};
+use super::slack::sum;
+use super::{Bound, Outcome, Ratio, Standing, Step, measured, nozawa_sato};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct NozawaSatoAsPublished;
@@ -70,5 +71,18 @@ impl Bound for NozawaSatoAsPublished {
             }
             Ok(Ratio { numerator, ln_denominator: upsilon.ln() })
         }))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let halved = [
+            (0.5, Quantity::JointSupLoss),
+            (0.25, Quantity::JointSubLoss),
+            (0.5, Quantity::Log1pCollisions),
+            (1.0, Quantity::Gap),
+        ];
+        let mut steps = nozawa_sato::NozawaSato.steps(losses);
+        steps.pop();
+        steps.extend([(Step::HalfSubClass, sum(losses, &halved)), (Step::PublishedDenominator, None)]);
+        steps
     }
 }

@@ -7,8 +7,8 @@
 //! Source: Bao, Nagano & Nozawa (ICML 2022), whose positives have no augmentation gap and whose features no
 //! temperature; the form with both, and for unequal classes, is derived here.
 
-use super::specht::{Candidates, LOWER_NEEDS};
-use super::{Bound, Outcome, measured, outcome};
+use super::specht::{Candidates, LOWER_NEEDS, Specht};
+use super::{Bound, Outcome, Step, measured, outcome};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct ReverseJensen;
@@ -51,6 +51,16 @@ impl Bound for ReverseJensen {
         outcome(measured(losses, NEEDS).and_then(|[info_nce, gap]| {
             Ok(info_nce - gap - Candidates::new(losses)?.ln_rarest + 2.0 * ln_cosh(1.0 / losses.temperature))
         }))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let specht = Specht { keep_positive: false };
+        let mut steps = specht.steps(losses);
+        if let Some((_, right_side)) = steps.last_mut() {
+            *right_side = specht.lower_bound(losses).value();
+        }
+        steps.push((Step::Kantorovich, None));
+        steps
     }
 }
 

@@ -29,7 +29,7 @@
 //!
 //! Source: derived here; the ratio is Specht's (Math. Z. 74, 1960). Bao et al. (ICML 2022) have 2 ln cosh in its place.
 
-use super::{Bound, Outcome, measured, outcome, prior_of};
+use super::{Bound, Outcome, Step, measured, outcome, prior_of};
 use crate::losses::{LossComponents, Positives, Quantity};
 use crate::sampling::Sampling;
 use std::cell::RefCell;
@@ -95,6 +95,14 @@ impl Bound for Specht {
             let commonest = losses.num_draws.negatives().get() as f64 * prior.groups()[0].probability;
             Ok(info_nce - commonest.ln_1p() - ln_specht_ratio(losses.temperature))
         }))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        if self.keep_positive {
+            return vec![(Step::ReverseJensen, None)];
+        }
+        let kept = Self { keep_positive: true }.lower_bound(losses).value();
+        vec![(Step::ReverseJensen, kept), (Step::PositiveDropped, None)]
     }
 }
 

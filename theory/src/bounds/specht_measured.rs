@@ -14,7 +14,7 @@
 //! Source: derived here.
 
 use super::specht::{Candidates, smallest_gap};
-use super::{Bound, Outcome, measured, outcome, uniform_prior};
+use super::{Bound, Outcome, Step, measured, outcome, uniform_prior};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct SpechtMeasured;
@@ -67,6 +67,11 @@ impl Bound for SpechtMeasured {
             measured(losses, NEEDS)
                 .and_then(|[info_nce, gap, variance]| Ok(info_nce - gap - offset(losses, variance)?)),
         )
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let _ = losses;
+        vec![(Step::ReverseJensenMeasured, None)]
     }
 }
 

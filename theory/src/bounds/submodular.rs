@@ -18,7 +18,8 @@
 //! Source: derived here.
 
 use super::anchor::{Negatives, ratio};
-use super::{Bound, Outcome, Ratio, measured, outcome, prior_of};
+use super::slack::sum;
+use super::{Bound, Outcome, Ratio, Step, measured, outcome, prior_of};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Submodular;
@@ -58,6 +59,11 @@ impl Bound for Submodular {
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
         let parts = measured(losses, [Quantity::InfoNce, Quantity::Gap]);
         Some(parts.and_then(|[info_nce, gap]| ratio(info_nce - gap, ln_shown(losses))))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let shown = [(1.0, Quantity::JointSupLoss), (1.0, Quantity::JointSubLoss), (1.0, Quantity::Gap)];
+        vec![(Step::CollisionsDropped, sum(losses, &shown)), (Step::Unshown, None)]
     }
 }
 

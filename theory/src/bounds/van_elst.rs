@@ -14,9 +14,9 @@
 //! Source: van Elst & Ghoshdastidar (2024), in the form of their code; unequal classes, distinct images and this proof
 //! are derived here.
 
-use super::reverse_jensen::ln_cosh;
+use super::reverse_jensen::{ReverseJensen, ln_cosh};
 use super::specht::Candidates;
-use super::{Bound, Outcome, measured, outcome};
+use super::{Bound, Outcome, Step, measured, outcome};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct VanElst;
@@ -49,5 +49,14 @@ impl Bound for VanElst {
             let t = losses.temperature;
             Ok(info_nce + deviation / t + 2.0 * ln_cosh(1.0 / t) - Candidates::new(losses)?.ln_rarest)
         }))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let mut steps = ReverseJensen.steps(losses);
+        if let Some((_, right_side)) = steps.last_mut() {
+            *right_side = ReverseJensen.lower_bound(losses).value();
+        }
+        steps.push((Step::Spread, None));
+        steps
     }
 }

@@ -25,8 +25,8 @@
 //! Source: Wang, Zhang, Wang, Yang & Lin (ICLR 2022), their statement from memory; constants, any t, unequal classes and
 //! the proof are derived here.
 
-use super::specht::{Candidates, smallest_gap};
-use super::{Bound, Outcome, Standing, measured, outcome, prior_of};
+use super::specht::{Candidates, Specht, smallest_gap};
+use super::{Bound, Outcome, Standing, Step, measured, outcome, prior_of};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Wang;
@@ -67,6 +67,16 @@ impl Bound for Wang {
             let spread = variance.sqrt() / losses.temperature;
             Ok(info_nce + spread + smallest_gap(losses) - Candidates::new(losses)?.ln_rarest)
         }))
+    }
+
+    fn steps(&self, losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
+        let specht = Specht { keep_positive: false };
+        let mut steps = specht.steps(losses);
+        if let Some((_, right_side)) = steps.last_mut() {
+            *right_side = specht.lower_bound(losses).value();
+        }
+        steps.push((Step::Spread, None));
+        steps
     }
 
     fn supervised_lower_bound(&self, losses: &LossComponents) -> Outcome {

@@ -4,6 +4,7 @@ mod advise;
 mod certify;
 mod columns;
 mod counts;
+mod explain;
 mod optimum;
 mod probabilities;
 mod published;
@@ -65,6 +66,11 @@ enum Command {
         after_help = "Example: measure features.npz --draws 16,64,256 --temperatures 0.1,0.2,0.5,1 --out grid\n         theory certify grid"
     )]
     Certify(certify::CertifyArgs),
+    /// Where the slack of each bound is: every inequality between L_Info and L_sup, and what it costs here
+    #[command(
+        after_help = "Examples: theory explain data/results/digits/losses.csv --draws 256\n          theory explain data/results/cifar10-small/losses.csv --bounds all --format csv"
+    )]
+    Explain(explain::ExplainArgs),
     /// A report on measured losses: report.html, figure, tables
     #[command(
         after_help = "Examples: theory report data/results/digits/losses.csv --out report\n          theory report n32/losses.csv n64/losses.csv --out figure    # several reports in one, such as of bounds.json at each --draws"
@@ -261,6 +267,7 @@ fn run(command: Command, interrupt: &interrupt::Interrupt) -> Result<()> {
         Command::Merge(args) => shard::merge(&args),
         Command::Bounds(args) => results::bounds(&args),
         Command::Certify(args) => certify::certify(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Report(args) => results::report(&args),
         Command::Optimum(args) => optimum::optimum(&args),
         Command::Counts(args) => counts::counts(&args),

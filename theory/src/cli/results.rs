@@ -85,7 +85,7 @@ impl MeasuredArgs {
 }
 
 /// The file itself, or what the folder of a run holds.
-fn measured_file(path: &Path) -> theory::Result<PathBuf> {
+pub(super) fn measured_file(path: &Path) -> theory::Result<PathBuf> {
     if !std::fs::metadata(path).map_err(|e| theory::Error::io(path, e))?.is_dir() {
         return Ok(path.to_path_buf());
     }
@@ -125,8 +125,9 @@ pub(super) fn note(groups: &Groups<'_>) {
 pub(super) struct ReportArgs {
     #[command(flatten)]
     measured: MeasuredArgs,
-    /// Folder for report.html, bounds.svg, bounds.png, bounds.csv, bounds.md and losses.csv, and the picture of the
-    /// features that lies beside a single LOSSES.csv; new, empty, or of an earlier report
+    /// Folder for report.html, bounds.svg, bounds.png, bounds.csv, bounds.md, losses.csv, explain.svg, explain.png and
+    /// explain.csv, and the picture of the features that lies beside a single LOSSES.csv; new, empty, or of an earlier
+    /// report
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Upper bounds of L_sup in the figure, by key, or `all` [default: the published ones beside the sharp ones]

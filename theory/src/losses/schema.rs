@@ -314,6 +314,10 @@ quantities! {
     Gap = "gap": NonPositive,
     /// Mean of ln(1 + Col + A), without d(f).
     MasterTerm = "master_term": NonNegative,
+    /// L_Info with z·z⁺ replaced by z·f̄(x): E ln(1 + Σ_k e^{(z·z_k − z·f̄(x))/t}).
+    InfoNceMeanPositive = "info_nce_mean_positive": NonNegative,
+    /// The same with z_k at its mean too: μ_c; of the anchor's class, m distinct images, (m μ_c − f̄(x))/(m−1).
+    InfoNceMeanNegatives = "info_nce_mean_negatives": NonNegative,
     /// β̂ as published: mean absolute x0_i·x1_j − x0_j·x1_j over same-class pairs of training features.
     CollisionSpread = "collision_spread": NonNegative,
     /// The same on encoder features.

@@ -23,6 +23,7 @@ pub fn page(
     groups: &Groups<'_>,
     table: &Table,
     sections: &[Section],
+    waterfall: Option<&Figure>,
     picture: Option<&Figure>,
 ) -> String {
     let mut body = format!("<h1>{}</h1>\n<figure>{figure}</figure>\n", escape(title));
@@ -54,6 +55,12 @@ classifier that ignores its input reaches. All losses in nats.</p>\n";
     body += "</ul>\n";
     for section in sections {
         body += &format!("<h2>{}</h2>\n<p>{}</p>\n", escape(&section.title), escape(&section.text));
+        if let Some(Figure { svg, caption, .. }) =
+            waterfall.filter(|_| section.title == super::explain_page::TITLE)
+        {
+            let caption = escape(caption);
+            body += &format!("<figure>{svg}<figcaption>{caption}</figcaption></figure>\n");
+        }
         body += &table_html(&section.table);
     }
     if let Some(Figure { caption, svg, .. }) = picture {

@@ -1,7 +1,7 @@
 //! Tables and figures of bounds against K, from measured `LossComponents`.
 //!
 //! [`write()`] makes a folder: `report.html` (one file, figure inline), `bounds.svg`, `bounds.png`, `losses.csv`,
-//! `bounds.csv`, `bounds.md`. [`Document`] holds several titled tables.
+//! `bounds.csv`, `bounds.md`, and where the slack is as `explain.svg`, `explain.png`, `explain.csv`. [`Document`] holds several titled tables.
 
 mod aggregate;
 mod bounds;
@@ -9,6 +9,8 @@ mod certificates;
 mod checks;
 mod columns;
 mod document;
+mod explain;
+mod explain_page;
 pub mod figure;
 mod format;
 mod html;
@@ -20,6 +22,7 @@ pub use certificates::{Certified, certify};
 pub use checks::{BinomialCheck, binomial_two_sided, checks, checks_table, margins_table};
 pub use columns::columns;
 pub use document::Document;
+pub use explain::{slack_document, slack_table};
 pub use format::Format;
 use format::markdown_prose as prose;
 pub use html::page;
@@ -269,7 +272,12 @@ pub fn write(
     let groups = &group(rows)?;
     let figure = Figure::of_bounds("bounds", "", groups, selection)?;
     let table = bounds_by_draws(groups, registry::all());
-    let sections = &[&[measured_section(groups)], sections].concat()[..];
+    let explained = explain_page::report(groups)?;
+    let slack = explained.iter().map(|e| e.section.clone());
+    let sections = &std::iter::once(measured_section(groups))
+        .chain(slack)
+        .chain(sections.iter().cloned())
+        .collect::<Vec<_>>()[..];
     let note = groups.note().map_or_else(String::new, |note| format!("{}.\n\n", prose(&note)));
     let markdown =
         std::iter::once(format!("# {}\n\n{note}{}", prose(title), table.to_text(Format::Markdown)))
@@ -283,7 +291,8 @@ pub fn write(
             }))
             .collect::<Vec<_>>()
             .join("\n");
-    let page = page(title, &figure.svg, groups, &table, sections, picture).into_bytes();
+    let waterfall = explained.as_ref().map(|e| &e.figure);
+    let page = page(title, &figure.svg, groups, &table, sections, waterfall, picture).into_bytes();
     let others = [
         ("losses.csv", losses::write_to(rows).into_bytes()),
         ("bounds.svg", figure.svg.into_bytes()),
@@ -292,7 +301,10 @@ pub fn write(
         ("bounds.md", markdown.into_bytes()),
     ];
     let others = others.into_iter().map(|(name, content)| (name.to_string(), content));
-    let pictures = picture.into_iter().flat_map(|Figure { name, svg, png, .. }| {
+    let slack =
+        explained.iter().map(|e| ("explain.csv".to_string(), e.table.to_text(Format::Csv).into_bytes()));
+    let others = others.chain(slack);
+    let pictures = waterfall.into_iter().chain(picture).flat_map(|Figure { name, svg, png, .. }| {
         [(format!("{name}.svg"), svg.clone().into_bytes()), (format!("{name}.png"), png.clone())]
     });
     let others = others.chain(pictures);

@@ -239,6 +239,12 @@ impl World {
             let logits: Vec<f64> = centres.iter().map(|mu| dot(z, mu) / t).collect();
             let ratio: Vec<f64> = logits.iter().map(|l| (l - logits[class]).exp()).collect();
             let full: f64 = (0..classes).filter(|&c| c != class).map(|c| ratio[c]).sum::<f64>().ln_1p();
+            let own = dot(z, &own_mean) / t;
+            // z·(mean of what a negative of the anchor's class can show)/t: of the other images where all are distinct.
+            let same_class = match (self.sampling, self.class_counts[class] as f64) {
+                (Sampling::WithoutReplacement, m) if m > 1.0 => (m * logits[class] - own) / (m - 1.0),
+                _ => logits[class],
+            };
             let logit_mean = ratio.iter().sum::<f64>() / classes as f64;
             let logit_square = ratio.iter().map(|r| (r - logit_mean).powi(2)).sum::<f64>() / classes as f64;
             let deviation: Vec<f64> = z.iter().zip(&centres[class]).map(|(a, b)| a - b).collect();
@@ -279,6 +285,9 @@ impl World {
                 add(Quantity::CurlJoint, when(same == 0) * loss);
                 add(Quantity::CurlJointSup, when(same == 0 && covers) * loss);
                 add(Quantity::MasterTerm, weight * (count + repelled).ln_1p());
+                add(Quantity::InfoNceMeanPositive, weight * (others / own.exp()).ln_1p());
+                let means = count * same_class.exp() + repelled * logits[class].exp();
+                add(Quantity::InfoNceMeanNegatives, weight * (means / own.exp()).ln_1p());
                 let each = weight / positives.len() as f64;
                 for &p in &positives {
                     add(Quantity::InfoNce, each * (others / mass[p]).ln_1p());
@@ -424,7 +433,9 @@ pub fn two_points(counts: [u64; 2], num_negatives: u64, temperature: f64, inner:
             ln += ((k - col) / (col + 1.0) * p / (1.0 - p)).ln();
         }
     }
-    sums.insert(Quantity::InfoNce, sums[&Quantity::MasterTerm]);
+    for same in [Quantity::InfoNce, Quantity::InfoNceMeanPositive, Quantity::InfoNceMeanNegatives] {
+        sums.insert(same, sums[&Quantity::MasterTerm]);
+    }
     sums.insert(Quantity::FullSupLoss, supervised);
     sums.insert(Quantity::PairLoss, supervised);
     sums.insert(Quantity::LogitVariance, ((1.0 - a) / (1.0 + a)).powi(2));

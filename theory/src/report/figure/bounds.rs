@@ -57,6 +57,11 @@ impl Selection {
         }
         Ok(Self(found))
     }
+
+    /// The keys, in the order of the selection.
+    pub fn keys(&self) -> &[&'static str] {
+        &self.0
+    }
 }
 
 /// The colour of a bound, the same in every figure.

@@ -1,7 +1,8 @@
 //! Figures as SVG and PNG from one drawing code: bounds against n ([`bounds_against_draws`]), curves
-//! ([`lines()`]), distributions by category ([`quantiles()`]), and maps of points ([`scatter()`]).
+//! ([`lines()`]), distributions by category ([`quantiles()`]), maps of points ([`scatter()`]), and where the slack of
+//! bounds is ([`waterfalls()`]).
 //!
-//! Sizes are given in units of the SVG, 900 × 600. A PNG has two pixels a unit; it is drawn with four and each 2 × 2
+//! Sizes are given in units of the SVG, 900 × 600; of waterfalls the height follows the panels. A PNG has two pixels a unit; it is drawn with four and each 2 × 2
 //! block is averaged, because the bitmap backend does not smooth thick lines. Letters in a PNG, and the widths of texts
 //! in both, are those of DejaVu Sans, which is compiled in; an SVG names the generic family `sans-serif`.
 
@@ -10,11 +11,13 @@ mod letters;
 mod lines;
 mod quantiles;
 mod scatter;
+mod waterfall;
 
 pub use bounds::{Selection, bounds_against_draws};
 pub use lines::{Lines, Series, lines};
 pub use quantiles::{QuantileBox, QuantileSeries, Quantiles, quantiles};
 pub use scatter::{Panel, Scatter, scatter};
+pub use waterfall::{Fall, Waterfall, waterfalls};
 
 use crate::error::{Error, ErrorKind, Result};
 use plotters::coord::Shift;
@@ -68,6 +71,11 @@ trait Drawing {
     /// For messages.
     fn name(&self) -> String;
 
+    /// Width and height in units.
+    fn size(&self) -> (u32, u32) {
+        SIZE
+    }
+
     /// Draws on `root`, with `scale` backend units a unit.
     fn draw<B: DrawingBackend>(&self, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn;
 }
@@ -104,10 +112,11 @@ fn render(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
     if !registered {
         return Err(fail("the font that is compiled in cannot be read".into()));
     }
+    let size = drawing.size();
     match format {
         Format::Svg => {
             let mut svg = String::new();
-            let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+            let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
             root.fill(&WHITE).map_err(message).map_err(fail)?;
             drawing.draw(&root, Scale(1)).map_err(fail)?;
             root.present().map_err(message).map_err(fail)?;
@@ -118,14 +127,14 @@ fn render(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
         }
         Format::Png => {
             let scale = PNG_SCALE * SAMPLES;
-            let (width, height) = (SIZE.0 * scale, SIZE.1 * scale);
+            let (width, height) = (size.0 * scale, size.1 * scale);
             let mut samples = vec![255u8; 3 * (width * height) as usize];
             let bitmap = BitMapBackend::with_buffer(&mut samples, (width, height));
             let root = letters::Lettered(bitmap).into_drawing_area();
             drawing.draw(&root, Scale(scale)).map_err(fail)?;
             root.present().map_err(message).map_err(fail)?;
             drop(root);
-            encode(&average(&samples, width as usize), SIZE.0 * PNG_SCALE, SIZE.1 * PNG_SCALE).map_err(fail)
+            encode(&average(&samples, width as usize), size.0 * PNG_SCALE, size.1 * PNG_SCALE).map_err(fail)
         }
     }
 }

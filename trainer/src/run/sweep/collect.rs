@@ -18,7 +18,7 @@ use theory::terminal::one_line;
 const MOST_GROUPS: usize = 500;
 
 /// Files that are made from the rows of finished runs.
-const OF_ROWS: [&str; 8] = [
+const OF_ROWS: [&str; 11] = [
     "losses.csv",
     "accuracy.csv",
     "comparison.csv",
@@ -27,6 +27,9 @@ const OF_ROWS: [&str; 8] = [
     "bounds.png",
     "bounds.csv",
     "bounds.md",
+    "explain.svg",
+    "explain.png",
+    "explain.csv",
 ];
 
 /// Failures that one message names.

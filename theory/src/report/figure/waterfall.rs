@@ -1,0 +1,235 @@
+//! Waterfalls: from L_sup, step by step, up to a bound, one panel a bound.
+
+use super::{Drawing, Drawn, Format, Scale, message, render, tick};
+use crate::error::{Error, Result};
+use crate::report::{Cell, MeanAndDeviation};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+/// One step of a waterfall.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fall {
+    /// What it is.
+    pub name: String,
+    /// Its height in nats; a negative one goes down.
+    pub height: MeanAndDeviation,
+    /// Whether it is one that all bounds have.
+    pub common: bool,
+}
+
+/// The waterfall of one bound.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waterfall {
+    /// What it is, such as the name of the bound.
+    pub title: String,
+    /// L_sup, where it begins.
+    pub base: MeanAndDeviation,
+    /// From L_sup up.
+    pub falls: Vec<Fall>,
+    /// The bound, where it ends.
+    pub top: MeanAndDeviation,
+    /// ln C.
+    pub trivial: f64,
+}
+
+/// Panels that one figure may have.
+const MOST_PANELS: usize = 30;
+/// Height of a line of a panel, and of its title, axis and legend, in units.
+const LINE: u32 = 21;
+const FRAME: u32 = 74;
+const LEGEND: u32 = 34;
+const WIDTH: u32 = 900;
+/// Width of the names of the steps.
+const NAMES: i32 = 290;
+/// Room for the numbers right of the bars, over the length of the axis.
+const ROOM: f64 = 0.28;
+
+// Colours of Okabe & Ito, which most people with a colour vision deficiency tell apart.
+const COMMON: RGBColor = RGBColor(86, 180, 233);
+const OWN: RGBColor = RGBColor(230, 159, 0);
+const DOWN: RGBColor = RGBColor(0, 158, 115);
+const MEASURED: RGBColor = RGBColor(60, 60, 60);
+const BOUND: RGBColor = RGBColor(150, 150, 150);
+const TRIVIAL: RGBColor = RGBColor(213, 94, 0);
+
+/// Waterfalls below each other, each with an axis of its own in nats of L_sup.
+///
+/// # Errors
+/// No panel or more than 30; a number that is not finite; the drawing library fails.
+pub fn waterfalls(panels: &[Waterfall], format: Format) -> Result<Vec<u8>> {
+    if panels.is_empty() || panels.len() > MOST_PANELS {
+        let count = panels.len();
+        return Err(Error::argument(format!(
+            "a figure of waterfalls has 1 to {MOST_PANELS} panels, got {count}"
+        )));
+    }
+    let is_finite = |p: &Waterfall| {
+        let falls = p.falls.iter().map(|fall| fall.height.mean);
+        falls.chain([p.base.mean, p.top.mean, p.trivial]).all(f64::is_finite)
+    };
+    if let Some(panel) = panels.iter().find(|panel| !is_finite(panel)) {
+        return Err(Error::argument(format!(
+            "the waterfall of {} has a height that is not finite",
+            panel.title
+        )));
+    }
+    render(&Content(panels), format)
+}
+
+struct Content<'a>(&'a [Waterfall]);
+
+impl Waterfall {
+    fn lines(&self) -> u32 {
+        self.falls.len() as u32 + 2
+    }
+
+    fn height(&self) -> u32 {
+        LINE * self.lines() + FRAME
+    }
+
+    /// Name, start, end, colour and number of each bar, from the top line down: L_sup, steps, bound.
+    fn bars(&self) -> Vec<(String, f64, f64, RGBColor, String)> {
+        let mut at = self.base.mean;
+        let mut bars = vec![("L_sup, measured".to_string(), 0.0, at, MEASURED, number(self.base))];
+        for fall in &self.falls {
+            let next = at + fall.height.mean;
+            let colour = match (fall.height.mean < 0.0, fall.common) {
+                (true, _) => DOWN,
+                (_, true) => COMMON,
+                _ => OWN,
+            };
+            let sign = if fall.height.mean < 0.0 { "" } else { "+" };
+            bars.push((fall.name.clone(), at, next, colour, format!("{sign}{}", number(fall.height))));
+            at = next;
+        }
+        bars.push(("the bound".to_string(), 0.0, self.top.mean, BOUND, number(self.top)));
+        bars
+    }
+}
+
+/// As in tables, with the sign that people write.
+fn number(value: MeanAndDeviation) -> String {
+    let text = Cell::Estimate(value).to_string();
+    text.strip_prefix('-').map_or_else(|| text.clone(), |size| format!("−{size}"))
+}
+
+impl Drawing for Content<'_> {
+    fn name(&self) -> String {
+        "where the slack is".into()
+    }
+
+    fn size(&self) -> (u32, u32) {
+        (WIDTH, LEGEND + self.0.iter().map(Waterfall::height).sum::<u32>())
+    }
+
+    fn draw<B: DrawingBackend>(&self, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn {
+        let (strip, mut rest) = root.split_vertically(scale.length(LEGEND as i32));
+        legend(&strip, scale)?;
+        for panel in self.0 {
+            let (area, below) = rest.split_vertically(scale.length(panel.height() as i32));
+            draw_panel(panel, &area, scale)?;
+            rest = below;
+        }
+        Ok(())
+    }
+}
+
+fn draw_panel<B: DrawingBackend>(panel: &Waterfall, area: &DrawingArea<B, Shift>, scale: Scale) -> Drawn {
+    let bars = panel.bars();
+    let ends = bars.iter().flat_map(|bar| [bar.1, bar.2]).chain([panel.trivial]);
+    let (low, high) = ends.fold((0.0f64, 0.0f64), |(low, high), x| (low.min(x), high.max(x)));
+    let high = high + ROOM * (high - low).max(f64::MIN_POSITIVE);
+    let lines = f64::from(panel.lines());
+    let title = Text::new(panel.title.clone(), (scale.length(16), scale.length(6)), scale.font(16));
+    area.draw(&title).map_err(message)?;
+    let mut chart = ChartBuilder::on(area)
+        .margin_top(scale.length(28))
+        .margin_right(scale.length(20))
+        .margin_bottom(scale.length(6))
+        .set_label_area_size(LabelAreaPosition::Left, scale.length(NAMES))
+        .set_label_area_size(LabelAreaPosition::Bottom, scale.length(26))
+        .build_cartesian_2d(low..high, lines..0.0)
+        .map_err(message)?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(RGBColor(225, 225, 225).stroke_width(scale.width(1)))
+        .axis_style(BLACK.stroke_width(scale.width(1)))
+        .set_all_tick_mark_size(scale.length(3))
+        .y_labels(0)
+        .x_labels(8)
+        .x_label_formatter(&|x: &f64| tick(*x))
+        .label_style(scale.font(13))
+        .draw()
+        .map_err(message)?;
+    let trivial = [(panel.trivial, 0.0), (panel.trivial, lines)];
+    let dashes =
+        DashedLineSeries::new(trivial, scale.width(5), scale.width(4), TRIVIAL.stroke_width(scale.width(2)));
+    chart.draw_series(dashes).map_err(message)?;
+    let style = |h: HPos| TextStyle::from(scale.font(13).into_font()).pos(Pos::new(h, VPos::Center));
+    for (line, (name, from, to, colour, value)) in bars.iter().enumerate() {
+        let (upper, lower) = (line as f64 + 0.16, line as f64 + 0.84);
+        let rectangle = Rectangle::new([(*from, upper), (*to, lower)], colour.filled());
+        chart.draw_series([rectangle]).map_err(message)?;
+        let (x, y) = chart.backend_coord(&(from.max(*to), 0.5 * (upper + lower)));
+        let (left, top) = area.get_base_pixel();
+        let text = |text: &str, x: i32, h| {
+            area.draw(&Text::new(text.to_string(), (x, y - top), style(h))).map_err(message)
+        };
+        text(value, x - left + scale.length(6), HPos::Left)?;
+        text(name, scale.length(NAMES - 10), HPos::Right)?;
+        // What connects a bar with the next.
+        if line + 1 < bars.len() {
+            let next = line as f64 + 1.16;
+            let step = PathElement::new([(*to, lower), (*to, next)], BLACK.stroke_width(scale.width(1)));
+            chart.draw_series([step]).map_err(message)?;
+        }
+    }
+    Ok(())
+}
+
+fn legend<B: DrawingBackend>(strip: &DrawingArea<B, Shift>, scale: Scale) -> Drawn {
+    let px = |units| scale.length(units);
+    let mut x = 16;
+    let entries = [
+        (COMMON, "to the master inequality", 190),
+        (OWN, "the bound's own", 140),
+        (DOWN, "negative", 90),
+        (TRIVIAL, "ln C: above it a bound says nothing", 260),
+    ];
+    for (colour, name, width) in entries {
+        let half = if colour == TRIVIAL { 1 } else { 6 };
+        let sign = Rectangle::new([(px(x), px(17 - half)), (px(x + 16), px(17 + half))], colour.filled());
+        strip.draw(&sign).map_err(message)?;
+        strip.draw(&Text::new(name, (px(x + 22), px(11)), scale.font(13))).map_err(message)?;
+        x += width;
+    }
+    let axis = Text::new("axes: nats of L_sup", (px(x), px(11)), scale.font(13));
+    strip.draw(&axis).map_err(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_begin_where_the_last_ended() {
+        let of = |mean| MeanAndDeviation { mean, deviation: None };
+        let fall = |name: &str, height, common| Fall { name: name.into(), height: of(height), common };
+        let panel = Waterfall {
+            title: "Specht".into(),
+            base: of(1.0),
+            falls: vec![fall("own", 0.75, false), fall("common", -0.25, true)],
+            top: of(1.5),
+            trivial: 2.0,
+        };
+        let bars: Vec<_> = panel.bars().into_iter().map(|(_, from, to, ..)| (from, to)).collect();
+        assert_eq!(bars, [(0.0, 1.0), (1.0, 1.75), (1.75, 1.5), (0.0, 1.5)]);
+        let svg = String::from_utf8(waterfalls(std::slice::from_ref(&panel), Format::Svg).unwrap()).unwrap();
+        assert!(svg.contains("+0.750") && svg.contains("−0.250") && svg.contains("Specht"), "{svg}");
+        assert!(waterfalls(&[], Format::Svg).is_err());
+        assert!(waterfalls(&[Waterfall { trivial: f64::NAN, ..panel }], Format::Svg).is_err());
+    }
+}
