@@ -46,7 +46,13 @@ pub(super) struct BatchMeans {
     pub columns: Vec<(Quantity, f64)>,
     /// Class and l_sup of each anchor.
     pub sup_losses: Vec<(usize, f64)>,
+    /// What each anchor gives to the columns of [`OWN`].
+    pub own: Vec<[f64; OWN.len()]>,
 }
+
+/// The columns that are means of a number of each anchor alone, whatever its batch.
+pub(super) const OWN: [Quantity; 4] =
+    [Quantity::FullSupLoss, Quantity::Gap, Quantity::LogitVariance, Quantity::WithinClassVariance];
 
 /// The means of a batch of samples, given by their indices; the first one is the "first anchor".
 ///
@@ -86,7 +92,8 @@ pub(super) fn means(evaluation: &Evaluation, views: &Views, samples: &[usize]) -
         return Err(Error::NonFinite(format!("{quantity} is {value} at temperature {t}")));
     }
     let sup_losses = batch.classes.iter().zip(&anchors).map(|(&class, anchor)| (class, anchor.full_sup_loss));
-    Ok(BatchMeans { columns, sup_losses: sup_losses.collect() })
+    let own = anchors.iter().map(|a| [a.full_sup_loss, a.gap, a.logit_variance, a.within_class_variance]);
+    Ok(BatchMeans { columns, sup_losses: sup_losses.collect(), own: own.collect() })
 }
 
 struct Batch<'a> {

@@ -14,6 +14,8 @@ use std::fmt;
 pub const PAIRED_PREFIX: &str = "info_nce_minus_";
 /// What ends the name of a column that holds the standard error of the column before it.
 pub const SE_SUFFIX: &str = "_se";
+/// What ends the name of a column that holds the error of a column over the evaluated images.
+pub const IMAGE_SE_SUFFIX: &str = "_image_se";
 
 /// What a descriptive column is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

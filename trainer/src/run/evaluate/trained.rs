@@ -3,7 +3,7 @@
 use super::super::Config;
 use super::super::train::{Provenance, Session, load_network, run_config};
 use super::embed::{Embedded, EvaluationContext};
-use super::{Normalisation, evaluated_split, knn_columns, run_info, set_exact};
+use super::{Normalisation, evaluated_split, knn_columns, run_info};
 use crate::data::{Samples, Split};
 use crate::error::{Error, Result};
 use crate::model::Network;
@@ -13,7 +13,7 @@ use measure::rng::{Purpose, stream};
 use measure::{CollisionByClass, EvaluatedRun, Evaluation, Picture, collision_by_class, components};
 use std::path::Path;
 use theory::NumDraws;
-use theory::losses::Quantity;
+use theory::losses::{Domain, Estimate, Quantity};
 
 /// What is measured of a trained run; `None`: as the run's settings say.
 #[derive(Debug, Clone, Default)]
@@ -147,10 +147,15 @@ pub fn measure_network(
     let embedded = Embedded::new(context, settings.seed.unwrap_or(config.seed))?;
     let spreads = if has_classes { embedded.spreads()? } else { Default::default() };
     let mut passes = embedded.passes(draws.len() > 1);
-    let mut fixed = measure::geometry(&passes.get(0)?, session.stop)?.columns().to_vec();
+    let mut fixed = measure::geometry(&passes.get(0)?, session.stop)?.estimates().to_vec();
     let sample_means = match has_classes {
         true => {
-            fixed.extend(embedded.of_classes(&spreads)?);
+            // Spreads are of training samples: other evaluated images do not move them.
+            let estimate = |(quantity, value): (Quantity, f64)| match quantity.domain() {
+                Domain::UnitInterval => (quantity, Estimate::share(value, split.evaluated.len())),
+                _ => (quantity, Estimate::exact(value)),
+            };
+            fixed.extend(embedded.of_classes(&spreads)?.into_iter().map(estimate));
             embedded.context.sample_means(embedded.seed)?
         }
         false => None,
@@ -177,7 +182,7 @@ pub fn measure_network(
             }
             false => row.forget_classes(),
         }
-        set_exact(&mut row, &fixed)?;
+        fixed.iter().try_for_each(|&(quantity, estimate)| row.set(quantity, estimate))?;
         rows.push(row);
     }
     let (labels, classes) = (split.evaluated.labels(), split.evaluated.num_classes());
