@@ -7,6 +7,7 @@ mod aggregate;
 mod bounds;
 mod checks;
 mod columns;
+mod confident;
 mod document;
 pub mod figure;
 mod format;
@@ -17,6 +18,7 @@ pub use aggregate::{Interval, MeanAndDeviation, mean_and_deviation, mean_interva
 pub use bounds::{bounds_by_draws, bounds_table};
 pub use checks::{BinomialCheck, binomial_two_sided, checks, checks_table, margins_table};
 pub use columns::columns;
+pub use confident::{confident_columns, confident_section, lacks_image_errors};
 pub use document::Document;
 pub use format::Format;
 use format::markdown_prose as prose;
