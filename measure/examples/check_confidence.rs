@@ -1,17 +1,18 @@
 //! Do statements about all images hold as often as they say?
 //!
 //! `cargo run --release -p measure --example check_confidence` draws 1,000 worlds a setting: N images of four Gaussian
-//! classes on the sphere of six dimensions, new views in each pass, class means fixed. The truth of a column is its mean over all
-//! worlds, which is without bias (of uniformity, of its exponential); that of a bound, the bound at those means with the
-//! exact law of labels. A line gives the share of worlds whose 95 % statement holds it, and the median width over that
-//! of the oracle, who knows the column's standard deviation: 2 · 1.96 SD, for bounds 1.645 SD above the truth.
+//! classes on the sphere of six dimensions, new views in each pass, class means fixed. The truth of a column is its
+//! mean over all worlds, which is without bias (of uniformity, of its exponential); that of a bound, the bound at those
+//! means with the exact law of labels. A line gives the share of worlds whose 95 % statement holds it, and the median
+//! width over that of the oracle, who knows the column's standard deviation: 2 · 1.96 SD, for bounds 1.645 SD above the
+//! truth.
 //!
 //! With 25 batches of which one in 25 misses a class, a column that is 0 in all others has no normal law: such columns
 //! (`joint_…`, `curl_…`) are shown, their normal statements not judged.
 //!
 //! Exit code 1 if a statement that assumes nothing holds in less than 95 % of the worlds by more than three standard
-//! errors of that share (0.0069), or a normal one in less than 92 %. One-sided statements are bounds of L_sup. Not counted: the bias of effective
-//! rank, which falls short in small samples.
+//! errors of that share (0.0069), or a normal one in less than 92 %. One-sided statements are bounds of L_sup. Not
+//! counted: the bias of effective rank, which falls short in small samples.
 
 use measure::matrix::Matrix;
 use measure::rng::{Purpose, normal, permutation, stream};
@@ -218,9 +219,8 @@ fn check() -> Result<bool> {
     let mut good = true;
     for setting @ (count, draws, passes) in SETTINGS {
         let worlds = Worlds::new(setting, &means)?;
-        let mut text = format!(
-            "N = {count}, n = {draws}, {passes} passes, {WORLDS} worlds: share that holds, width over the oracle's\n"
-        );
+        let title = "share that holds, width over the oracle's";
+        let mut text = format!("N = {count}, n = {draws}, {passes} passes, {WORLDS} worlds: {title}\n");
         let columns = COLUMNS.iter().flat_map(|&q| Kind::ALL.map(|kind| worlds.column(q, kind)));
         let all = BOUNDS.iter().filter_map(|key| bounds::find(key));
         let bounds = all.flat_map(|bound| Kind::ALL.map(|kind| worlds.bound(bound, kind)));

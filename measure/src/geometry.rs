@@ -6,10 +6,11 @@
 //! covariance of view 1 (features less their mean) over their sum: between 1 and d.
 //!
 //! **Errors over images** ([`crate::image_errors`]). Alignment: SD/√N. Uniformity: with κ_i the mean over j of the
-//! exponentials of sample i, and κ̄ their mean, the U-statistic κ̄ has variance 4 Σ (κ_i − κ̄)²/(N(N−1)) to first order,
-//! and its logarithm that over κ̄². Effective rank R: to first order λ_k moves with sample i by its squared coordinate
-//! q_ik² along eigenvector k less λ_k, which moves R by r_i = −(R/Σλ) Σ_k (ln p_k + H) q_ik² (the terms in λ_k sum to
-//! 0): √(Σ r_i²/(N(N−1))). That is the scatter of R, not its bias: R of few samples in many dimensions is too low.
+//! exponentials of sample i, and κ̄ their mean, the U-statistic κ̄ has variance 4 Σ (κ_i − κ̄)²/(N(N−1)) to first
+//! order, and its logarithm that over κ̄². Effective rank R: to first order λ_k moves with sample i by its squared
+//! coordinate q_ik² along eigenvector k less λ_k, which moves R by r_i = −(R/Σλ) Σ_k (ln p_k + H) q_ik² (the terms in
+//! λ_k sum to 0): √(Σ r_i²/(N(N−1))). That is the scatter of R, not its bias: R of few samples in many dimensions is
+//! too low.
 
 use crate::error::{Error, Result};
 use crate::evaluation::Views;

@@ -13,9 +13,9 @@
 //!
 //! # Means over batches
 //!
-//! All others average h(B) over batches of n images: P passes, m = ⌊N/n⌋ disjoint batches in each, views drawn anew
-//! in each pass or not. Let ζ be Var h(B) and ζ_c the covariance of h on two batches that share c images. Batches of
-//! one pass share none, and two batches of different passes are independent random subsets of the N images, so that
+//! All others average h(B) over batches of n images: P passes, m = ⌊N/n⌋ disjoint batches in each, views drawn anew in
+//! each pass or not. Let ζ be Var h(B) and ζ_c the covariance of h on two batches that share c images. Batches of one
+//! pass share none, and two batches of different passes are independent random subsets of the N images, so that
 //!
 //! Var U = ζ/(mP) + (1 − 1/P) γ,  γ = E ζ_c, c hypergeometric: n draws, n of N marked.
 //!
@@ -33,10 +33,10 @@
 //! jackknife of subsampling, Wager, Hastie & Efron 2014, with products of different passes in place of their bias
 //! correction.)
 //!
-//! γ̂ scatters by about ζ/m · n √(N−1)/(N−n) · √(2/(P(P−1))), which is added to it: few passes overstate the error. γ is
-//! at most (n/N) ζ, since ζ_c ≤ (c/n) ζ (Hoeffding 1948), which is the cap; for columns that are nearly sums over images
-//! the cap is nearly γ. Where a pass is one batch (n > N/2) ζ is not seen, but the variance s² of batches given the
-//! images is: Var U = s²/P + γ, and the cap is s² n/(N−n). One batch in all, or n = N, shows nothing: no error.
+//! γ̂ scatters by about ζ/m · n √(N−1)/(N−n) · √(2/(P(P−1))), which is added to it: few passes overstate the error. γ
+//! is at most (n/N) ζ, since ζ_c ≤ (c/n) ζ (Hoeffding 1948), which is the cap; for columns that are nearly sums over
+//! images the cap is nearly γ. Where a pass is one batch (n > N/2) ζ is not seen, but the variance s² of batches given
+//! the images is: Var U = s²/P + γ, and the cap is s² n/(N−n). One batch in all, or n = N, shows nothing: no error.
 //!
 //! # Geometry
 //!

@@ -125,7 +125,8 @@ impl ConfidenceArgs {
 fn note_image_errors(groups: &Groups<'_>) {
     if report::lacks_image_errors(groups) {
         theory::terminal::say(
-            "note: the file has no errors over images (columns …_image_se): statements are assumption-free alone; measure again for normal ones",
+            "note: no errors over images (columns …_image_se): measure again for statements by the normal \
+             approximation; those that assume nothing need none",
         );
     }
 }

@@ -91,7 +91,7 @@ enum Form {
 }
 
 impl Sensitivity {
-    /// The form with the least leading term at the typical loss: squares of the deviations at one unit of ln(1/α)/images.
+    /// The form with the least leading term at the typical loss: squared deviations at one unit of ln(1/α)/images.
     fn best(self, blocks: f64) -> Form {
         let p = self.typical.clamp(0.0, 0.5);
         let forms = [
@@ -148,8 +148,8 @@ mod tests {
     fn a_small_variance_is_worth_much() {
         let wide = sample(0.3, 1000.0, None).upper(0.05) - 0.3;
         let narrow = sample(0.3, 1000.0, Some(1e-3)).upper(0.05) - 0.3;
-        // Normal: 1.645 √(1e-3/1000) = 0.0016. Three of five bets have c = ¾: for the limit 0.3 + d, with ln 40 − ln ⅗ to
-        // win, ¾·1000 d/0.7 = 4.20 + 0.636·1000 (10⁻³ + d²)/0.49 but for d in 0.7, so that d = 0.0051.
+        // Normal: 1.645 √(1e-3/1000) = 0.0016. Three of five bets have c = ¾: for the limit 0.3 + d, with
+        // ln 40 − ln ⅗ to win, ¾·1000 d/0.7 = 4.20 + 0.636·1000 (10⁻³ + d²)/0.49, so that d = 0.0051.
         assert!((narrow - 0.0051).abs() < 1e-4 && wide > 0.03, "{narrow} {wide}");
         assert!(narrow > 1.645e-3);
     }

@@ -3,9 +3,9 @@
 //! **What is given, and what is random.** The encoder, the class means, f̄'s views and the temperature are given. The
 //! evaluated images are N independent draws of one law, and the statements are about that law: L_Info is the
 //! expectation over a batch of n independent images, d(f) and L_sup over one. (Class means of the evaluated images
-//! themselves, where there are no training samples, break this.) The shares of the classes among all images are taken as known,
-//! those of `class_counts`; n independent images have labels drawn with replacement, so that [`population`] is the row
-//! in which bounds are evaluated, and υ, τ and E ln(1+Col), which follow from the shares, carry no error.
+//! themselves, where there are no training samples, break this.) The shares of the classes among all images are taken
+//! as known, those of `class_counts`; n independent images have labels drawn with replacement, so that [`population`]
+//! is the row in which bounds are evaluated, and υ, τ and E ln(1+Col), which follow from the shares, carry no error.
 //!
 //! # Two kinds
 //!
@@ -25,35 +25,38 @@
 //! falls with θ, every θ whose bet reaches 1/α is an upper confidence limit: a limit below the truth would mean that
 //! the bet at the truth reaches 1/α too. A lower bound of such a bet will do. Four bets, by their logarithms:
 //!
-//! 1. *Chernoff.* E e^{−s Σx} ≤ (1 − θ + θ e^{−s})^M by convexity, s ≥ 0 fixed: the limit is the θ > U with M kl(U, θ) =
-//!    ln(1/α), kl(p, q) = p ln(p/q) + (1−p) ln((1−p)/(1−q)). (Van Elst & Ghoshdastidar 2024 use it with m = N/n.)
-//! 2. *Betting on the variance.* Π (1 + λ(θ − x)) has mean 1 where θ is the mean and less where that is larger, and grows with θ for λ = c/(1−θ),
-//!    0 < c < 1: (θ−x)/(1−θ) does. As (ln(1+y) − y)/y² grows with y ≥ −c (Fan, Grama & Liu 2015), the logarithm is at least
-//!    M { c (θ−U)/(1−θ) − (−ln(1−c) − c) \[(θ−U)² + s²\]/(1−θ)² }, s² the mean squared deviation of all terms from U:
-//!    nothing but U and s² is needed. The average over five c is a bet too; they suit standard deviations of ½ to 1/32,
-//!    c = min(¾, 2^j √(2 ln(1/α)/M)). (Waudby-Smith & Ramdas 2024 bet term by term, in their order.)
+//! 1. *Chernoff.* E e^{−s Σx} ≤ (1 − θ + θ e^{−s})^M by convexity, s ≥ 0 fixed: the limit is the θ > U with M kl(U, θ)
+//!    = ln(1/α), kl(p, q) = p ln(p/q) + (1−p) ln((1−p)/(1−q)). (Van Elst & Ghoshdastidar 2024 use it with m = N/n.)
+//! 2. *Betting on the variance.* Π (1 + λ(θ − x)) has mean 1 where θ is the mean and less where that is larger, and
+//!    grows with θ for λ = c/(1−θ), 0 < c < 1: (θ−x)/(1−θ) does. As (ln(1+y) − y)/y² grows with y ≥ −c (Fan, Grama &
+//!    Liu 2015), the logarithm is at least M { c (θ−U)/(1−θ) − (−ln(1−c) − c) \[(θ−U)² + s²\]/(1−θ)² }, s² the mean
+//!    squared deviation of all terms from U: nothing but U and s² is needed. The average over five c is a bet too; they
+//!    suit standard deviations of ½ to 1/32, c = min(¾, 2^j √(2 ln(1/α)/M)). (Waudby-Smith & Ramdas 2024 bet term by
+//!    term, in their order.)
 //! 3. *What one image can change* (McDiarmid 1989). In L_Info, an image other than before changes its own anchor's loss
-//!    by at most hi − lo, hi and lo = ln(1 + K e^{±2/t}). As a negative of another anchor with positive similarity s, e^{(s_k −
-//!    s)/t} runs within \[e^{(−1−s)/t}, e^{(1−s)/t}\] while the other K−1 are at least its lower end: the loss changes by at
-//!    most ln\[(e^{s/t} + (K−1) e^{−1/t} + e^{1/t}) / (e^{s/t} + K e^{−1/t})\], largest at s = −1: ln\[(K + e^{2/t})/n\].
-//!    So the sum over the nm anchors of a pass changes by at most D = hi − lo + K ln\[(K + e^{2/t})/n\]: θ ≤ U + D √(ln(1/α)/(2nm)).
-//! 4. *Self-bounding.* Let f be that sum and f_i its infimum over image i. Then 0 ≤ f − f_i ≤ D, and f − f_i is at
-//!    most what i contributes: its own loss, and −ln(1 − p_ai) for every other anchor a of its batch, p_ai the softmax
+//!    by at most hi − lo, hi and lo = ln(1 + K e^{±2/t}). As a negative of another anchor with positive similarity s,
+//!    e^{(s_k − s)/t} runs within \[e^{(−1−s)/t}, e^{(1−s)/t}\] while the other K−1 are at least its lower end: the
+//!    loss changes by at most ln\[(e^{s/t} + (K−1) e^{−1/t} + e^{1/t}) / (e^{s/t} + K e^{−1/t})\], largest at s = −1:
+//!    ln\[(K + e^{2/t})/n\]. So the sum over the nm anchors of a pass changes by at most D = hi − lo + K ln\[(K +
+//!    e^{2/t})/n\]: θ ≤ U + D √(ln(1/α)/(2nm)).
+//! 4. *Self-bounding.* Let f be that sum and f_i its infimum over image i. Then 0 ≤ f − f_i ≤ D, and f − f_i is at most
+//!    what i contributes: its own loss, and −ln(1 − p_ai) for every other anchor a of its batch, p_ai the softmax
 //!    weight. Since Π_i (1 − p_ai) ≥ 1 − Σ_i p_ai = e^{−ℓ_a} over the negatives i of a, Σ_i −ln(1 − p_ai) ≤ ℓ_a, and so
-//!    Σ_i (f − f_i) ≤ 2f. Hence f/D is self-bounding, ln E e^{λ(Ef − f)/D} ≤ λ² Ef/D, λ ≥ 0 (Maurer 2006, Theorem 13; Boucheron,
-//!    Lugosi & Massart 2009, Theorem 1), and with z = nm θ/D, Z = nm U/D: √z = √L + √(L + Z), L = ln(1/α). It beats 3 where L_Info < D/8, and
-//!    grows with √D only.
+//!    Σ_i (f − f_i) ≤ 2f. Hence f/D is self-bounding, ln E e^{λ(Ef − f)/D} ≤ λ² Ef/D, λ ≥ 0 (Maurer 2006, Theorem 13;
+//!    Boucheron, Lugosi & Massart 2009, Theorem 1), and with z = nm θ/D, Z = nm U/D: √z = √L + √(L + Z), L = ln(1/α).
+//!    It beats 3 where L_Info < D/8, and grows with √D only.
 //!
-//! Of 1, 3 and 4 the one is taken whose leading term is least at L_Info = ½ (lo + ln n), which looks at no data; 2 beside it,
-//! with α/2 each, where s² is known: from `…_se` (all batches) for means over batches, from `…_image_se` for means over images. (There the weights w_i ≤
-//! 1/M of the images, whose means over passes are x̄_i, enter by λ_i = λ M w_i ≤ λ and Σ w_i² (θ − x̄_i)² ≤ Σ w_i (θ − x̄_i)²/M.) Lower limits mirror the
-//! terms, 1 and 2 alone. Shares of images (accuracies) have Clopper & Pearson's limits.
+//! Of 1, 3 and 4 the one is taken whose leading term is least at L_Info = ½ (lo + ln n), which looks at no data; 2
+//! beside it, with α/2 each, where s² is known: from `…_se` (all batches) for means over batches, from `…_image_se` for
+//! means over images. (There the weights w_i ≤ 1/M of the images, whose means over passes are x̄_i, enter by λ_i = λ M
+//! w_i ≤ λ and Σ w_i² (θ − x̄_i)² ≤ Σ w_i (θ − x̄_i)²/M.) Lower limits mirror the terms, 1 and 2 alone. Shares of
+//! images (accuracies) have Clopper & Pearson's limits.
 //!
 //! # Several quantities at once
 //!
-//! [`worst`] gives each of the k measured needs of a function α/k (union bound) and takes the worst of its 2^k corners. If the
-//! function is monotone in each need, in whatever direction, the result holds with probability 1 − α: the right corner is
-//! among them, and k one-sided limits are what it needs.
+//! [`worst`] gives each of the k measured needs of a function α/k (union bound) and takes the worst of its 2^k corners.
+//! If the function is monotone in each need, in whatever direction, the result holds with probability 1 − α: the right
+//! corner is among them, and k one-sided limits are what it needs.
 //!
 //! # Examples
 //! ```
@@ -69,7 +72,7 @@
 //! let normal = interval(&row, Quantity::InfoNce, 0.95, Kind::Normal)?;
 //! assert!((normal.1 - 1.6118).abs() < 1e-4);
 //! let sure = interval(&row, Quantity::InfoNce, 0.95, Kind::AssumptionFree)?;
-//! assert!(sure.1 > normal.1 && sure.1 < 1.66);
+//! assert!(sure.1 > normal.1 && sure.1 < 1.67);
 //! let specht = bounds::find("specht").unwrap();
 //! let estimate = specht.upper_bound(&row).value().unwrap();
 //! let certain = worst(&row, specht.upper_needs(), 0.95, Kind::AssumptionFree, Extreme::Largest, &|row| {
@@ -166,7 +169,8 @@ pub fn limit(
     })
 }
 
-/// The interval that holds the quantity among all images with this probability, 0.95 say: half of the rest on each side.
+/// The interval that holds the quantity among all images with this probability, 0.95 say: half of the rest on each
+/// side.
 ///
 /// # Errors
 /// As for [`limit`]; a level outside (0, 1).
