@@ -312,7 +312,7 @@ fn sample(seed: u64) -> LossComponents {
         (Quantity::Gap, -0.4),
         (Quantity::MeanAccuracy, 0.9),
     ] {
-        row.set(measure, Estimate { mean, standard_error: Some(0.01) }).unwrap();
+        row.set(measure, Estimate { standard_error: Some(0.01), ..Estimate::exact(mean) }).unwrap();
     }
     row.extra.push(("comment".into(), "kept, with a comma".into()));
     row
@@ -359,6 +359,46 @@ fn bounds_and_report_from_a_file() {
     let before = std::fs::read(&file).unwrap();
     fails(&["report", file.to_str().unwrap(), "--out", folder.path().to_str().unwrap()], 2, &["no report"]);
     assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn statements_with_confidence_stand_beside_the_estimates() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("losses.csv");
+    let mut rows = [sample(7), sample(11)];
+    for estimate in rows.iter_mut().flat_map(|row| row.measures.values_mut()) {
+        *estimate = estimate.with_image_error(Some(0.02));
+    }
+    losses::write(&file, &rows).unwrap();
+    assert_eq!(losses::read(&file).unwrap(), rows);
+    let file = file.to_str().unwrap();
+    let (plain, confident) = (json(&["bounds", file]), json(&["bounds", file, "--confidence", "0.95"]));
+    let value =
+        |key: &str| confident[0][key]["mean"].as_f64().unwrap_or_else(|| panic!("{key}: {confident}"));
+    // Two seeds: each with a tail of 2.5 % and 111 degrees of freedom.
+    assert!((value("L_Info ≤ (measured, 0.95 normal)") - (2.5 + 1.98157 * 0.02)).abs() < 1e-6);
+    let specht =
+        ["L_sup ≤ (specht)", "L_sup ≤ (specht, 0.95 normal)", "L_sup ≤ (specht, 0.95 assumption-free)"];
+    let [estimate, normal, free] = specht.map(value);
+    assert!(estimate < normal && normal < free, "{estimate} {normal} {free}");
+    let keys = |table: &serde_json::Value| table[0].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let old = keys(&plain);
+    assert_eq!(keys(&confident).iter().filter(|key| old.contains(key)).count(), old.len());
+    assert!(keys(&confident).len() > old.len() && !old.iter().any(|key| key.contains("0.95")));
+    let (code, text, _) = run(&["bounds", file, "--confidence", "0.95"]);
+    assert!(code == 0 && text.contains("With 95 % confidence over images"), "{text}");
+    let out = folder.path().join("report");
+    let out = ["report", file, "--confidence", "0.9", "--out", out.to_str().unwrap(), "-q"];
+    assert_eq!(run(&out), (0, String::new(), String::new()));
+    let page = std::fs::read_to_string(folder.path().join("report/report.html")).unwrap();
+    assert!(page.contains("With 90 % confidence over images"));
+    // A file of an earlier version has no errors over images: said once. One without what anything needs: an error.
+    losses::write(Path::new(file), &[sample(7)]).unwrap();
+    let (code, text, note) = run(&["bounds", file, "--confidence", "0.95"]);
+    assert!(code == 0 && text.contains("assumption-free") && note.contains("_image_se"), "{note}");
+    losses::write(Path::new(file), &[LossComponents { class_counts: None, ..sample(7) }]).unwrap();
+    fails(&["bounds", file, "--confidence", "0.95"], 2, &["losses.csv", "info_nce_image_se", "class_counts"]);
+    fails(&["bounds", file, "--confidence", "95"], 2, &["95", "between 0.5 and 1"]);
 }
 
 /// Three seeds of the published code's result, whose settings are typed.

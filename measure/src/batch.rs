@@ -54,6 +54,38 @@ pub(super) struct BatchMeans {
     pub columns: Vec<(Quantity, f64)>,
     /// Class and l_sup of each anchor.
     pub sup_losses: Vec<(usize, f64)>,
+    /// What each anchor gives to the columns of [`OWN`].
+    pub own: Vec<[f64; OWN.len()]>,
+}
+
+/// The columns that are means of a number of each anchor alone, whatever its batch.
+pub(super) const OWN: [Quantity; 9] = [
+    Quantity::FullSupLoss,
+    Quantity::Gap,
+    Quantity::LogitVariance,
+    Quantity::AnchorError,
+    Quantity::MeanMargin,
+    Quantity::SupervisedOdds,
+    Quantity::WithinClassVariance,
+    Quantity::WithinClassDeviation,
+    Quantity::PairLoss,
+];
+
+impl Anchor {
+    /// What it gives to the columns of [`OWN`].
+    fn own(&self) -> [f64; OWN.len()] {
+        [
+            self.full_sup_loss,
+            self.gap,
+            self.logit_variance,
+            self.anchor_error,
+            self.mean_margin,
+            self.supervised_odds,
+            self.within_class_variance,
+            self.within_class_deviation,
+            self.pair_loss,
+        ]
+    }
 }
 
 /// Columns that are left out, and do not end the measurement, where they are not finite.
@@ -110,7 +142,8 @@ pub(super) fn means(
         return Err(Error::NonFinite(format!("{quantity} is {value} at temperature {t}")));
     }
     let sup_losses = batch.classes.iter().zip(&anchors).map(|(&class, anchor)| (class, anchor.full_sup_loss));
-    Ok(BatchMeans { columns, sup_losses: sup_losses.collect() })
+    let own = anchors.iter().map(Anchor::own).collect();
+    Ok(BatchMeans { columns, sup_losses: sup_losses.collect(), own })
 }
 
 struct Batch<'a> {

@@ -4,13 +4,14 @@
 //! sample i is the anchor, view 2 of the same sample its positive, view 2 of the other n−1 samples its K = n−1
 //! negatives. Every quantity is first averaged over the batch, batches side by side on the current pool; mean and
 //! standard error are those of the batch means, taken as independent. The batches of a pass share out all samples, so
-//! that given the evaluated samples and the encoder this is an upper estimate of the error; it is no error for other
-//! samples.
+//! that given the evaluated samples and the encoder this is an upper estimate of the error; the error for other samples
+//! stands beside it ([`crate::image_errors`]).
 
-use crate::batch::{self, BatchMeans};
+use crate::batch::{self, BatchMeans, OWN};
 use crate::conditional::Conditional;
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Views, passes_for};
+use crate::image_errors::Passes;
 use crate::pool::{self, Stop};
 use crate::rng::permutation;
 use rand_chacha::ChaCha8Rng;
@@ -45,13 +46,7 @@ pub fn components<E: From<Error>>(
         let views = views(pass)?;
         sums.conditional.add(evaluation, &views, stop)?;
         let order = permutation(num_samples, rng);
-        let batches = order.chunks_exact(evaluation.num_draws.get() as usize);
-        for means in pool::map(batches, |samples| {
-            pool::check(stop, DOING)?;
-            batch::means(evaluation, &sums.class_counts, &views, samples)
-        }) {
-            sums.push(&means?);
-        }
+        sums.add_batches(&views, order, stop)?;
     }
     Ok(sums.finish()?)
 }
@@ -65,6 +60,9 @@ pub struct Accumulator<'a> {
     conditional: Conditional,
     class_sup: Vec<f64>,
     class_seen: Vec<u64>,
+    /// Sums over the passes of what each image gives to the columns of [`OWN`].
+    own: [Vec<f64>; OWN.len()],
+    passes: Passes,
 }
 
 impl<'a> Accumulator<'a> {
@@ -77,16 +75,39 @@ impl<'a> Accumulator<'a> {
         let class_counts = crate::class_counts(evaluation.labels, classes);
         let prior = ClassPrior::from_counts(class_counts.clone())?;
         let (class_sup, class_seen) = (vec![0.0; classes], vec![0; classes]);
-        let (conditional, batches) = (Conditional::new(evaluation, &prior)?, Batches::default());
-        Ok(Self { evaluation, class_counts, prior, batches, conditional, class_sup, class_seen })
+        let conditional = Conditional::new(evaluation, &prior)?;
+        let images = evaluation.labels.len();
+        let passes = Passes::new(images, evaluation.num_draws.get() as usize);
+        let own = std::array::from_fn(|_| vec![0.0; images]);
+        let batches = Batches::default();
+        Ok(Self { evaluation, class_counts, prior, batches, conditional, class_sup, class_seen, own, passes })
     }
 
     /// Adds one batch of samples, given by their indices; its first sample is the "first anchor".
     ///
+    /// What such batches share is not known: their columns have no error over images.
+    ///
     /// # Errors
     /// Features that are not finite; a loss that overflows.
     pub fn add(&mut self, views: &Views, samples: &[usize]) -> Result<()> {
-        self.push(&batch::means(self.evaluation, &self.class_counts, views, samples)?);
+        self.push(samples, &batch::means(self.evaluation, &self.class_counts, views, samples)?);
+        Ok(())
+    }
+
+    /// Adds the batches of a pass: samples in a random order, cut into batches of n; what is left over is dropped.
+    ///
+    /// # Errors
+    /// Features that are not finite; a loss that overflows; `stop` says so.
+    pub fn add_batches(&mut self, views: &Views, order: Vec<usize>, stop: Stop<'_>) -> Result<()> {
+        let batches = order.chunks_exact(self.evaluation.num_draws.get() as usize);
+        let means = pool::map(batches.clone(), |samples| {
+            pool::check(stop, DOING)?;
+            batch::means(self.evaluation, &self.class_counts, views, samples)
+        });
+        for (samples, means) in batches.zip(means) {
+            self.push(samples, &means?);
+        }
+        self.passes.push(order);
         Ok(())
     }
 
@@ -100,7 +121,10 @@ impl<'a> Accumulator<'a> {
         self.conditional.add(self.evaluation, views, &pool::never)
     }
 
-    fn push(&mut self, means: &BatchMeans) {
+    fn push(&mut self, samples: &[usize], means: &BatchMeans) {
+        for (&image, values) in samples.iter().zip(&means.own) {
+            self.own.iter_mut().zip(values).for_each(|(sums, value)| sums[image] += value);
+        }
         for &(quantity, value) in &means.columns {
             self.batches.of.entry(quantity).or_default().push(value);
         }
@@ -110,7 +134,7 @@ impl<'a> Accumulator<'a> {
         }
     }
 
-    /// Means, standard errors, exact probabilities, and paired differences.
+    /// Means, errors, exact probabilities, and paired differences.
     ///
     /// # Errors
     /// More draws than samples.
@@ -126,7 +150,11 @@ impl<'a> Accumulator<'a> {
             losses.class_sup_loss = Some(means.collect());
         }
         for (quantity, values) in &self.batches.of {
-            let estimate = Estimate::of_batches(values);
+            let error = match OWN.iter().position(|own| own == quantity) {
+                Some(place) => self.passes.error_of_images(&self.own[place]),
+                None => self.passes.error_of_batches(values),
+            };
+            let estimate = Estimate::of_batches(values).with_image_error(error);
             losses.set(*quantity, estimate).map_err(|e| Error::NonFinite(e.to_string()))?;
         }
         for (quantity, estimate) in self.conditional.estimates() {
@@ -139,7 +167,7 @@ impl<'a> Accumulator<'a> {
         ] {
             losses.set(quantity, Estimate::exact(value))?;
         }
-        losses.paired = self.batches.paired_differences(&losses)?;
+        losses.paired = self.batches.paired_differences(&losses, &self.passes)?;
         Ok(losses)
     }
 }
@@ -156,7 +184,11 @@ impl Batches {
     }
 
     /// L_Info minus the right-hand side of each bound that is a theorem, batch by batch.
-    fn paired_differences(&self, template: &LossComponents) -> Result<BTreeMap<String, Estimate>> {
+    fn paired_differences(
+        &self,
+        template: &LossComponents,
+        passes: &Passes,
+    ) -> Result<BTreeMap<String, Estimate>> {
         let theorems = bounds::all().iter().filter(|b| b.is_paired());
         let mut differences: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         let theorems: Vec<_> = theorems.collect();
@@ -172,6 +204,9 @@ impl Batches {
                 }
             }
         }
-        Ok(differences.into_iter().map(|(key, values)| (key, Estimate::of_batches(&values))).collect())
+        let estimate = |values: Vec<f64>| {
+            Estimate::of_batches(&values).with_image_error(passes.error_of_batches(&values))
+        };
+        Ok(differences.into_iter().map(|(key, values)| (key, estimate(values))).collect())
     }
 }

@@ -19,9 +19,9 @@
 //! **Standard error.** What is left is the chance of the views. Views of different samples are independent given the
 //! encoder, so the variance is (1/N²) Σ_i (Var_i g/P + Var_i δ/Q + 2 Cov_i(g, δ)/P), from each sample's variances over
 //! the P passes and the Q ≤ 2 passes with δ. Where every pass has the same views (features from a file) it is 0: the
-//! column has no error beside that of the evaluated samples, which no column here knows of. A single pass shows no such
-//! variance; then √(variance over samples / N) stands instead, which is too large, since it counts the differences
-//! between samples.
+//! column has no error beside that of the evaluated samples, which is SD/√N over them (`…_image_se`). A single pass
+//! shows no such variance; then √(variance over samples / N) stands instead, which is too large, since it counts the
+//! differences between samples.
 
 use crate::batch::Classes;
 use crate::components::DOING;
@@ -257,6 +257,7 @@ impl Moments {
         let between = Estimate::of_batches(&values);
         // Rounding may leave a loss of 0 below it.
         let mean = if between.mean < 0.0 { 0.0 } else { between.mean };
+        let between = between.with_image_error(between.standard_error);
         if self.passes == 1 {
             return Estimate { mean, ..between };
         }
@@ -267,7 +268,7 @@ impl Moments {
             variance += self.lacking_squares / (law_passes - 1.0) / law_passes;
             variance += 2.0 * self.products / (law_passes - 1.0) / passes;
         }
-        Estimate { mean, standard_error: Some(variance.max(0.0).sqrt() / samples) }
+        Estimate { mean, standard_error: Some(variance.max(0.0).sqrt() / samples), ..between }
     }
 }
 

@@ -4,6 +4,13 @@
 //! uniformity ln E e^{−2‖f(x) − f(y)‖²} (t = 2) over the pairs of distinct samples i < j of view 1, as their `pdist`
 //! has it: a sample does not meet itself. Roy & Vetterli (2007): e^H, H = −Σ_k p_k ln p_k, p the eigenvalues of the
 //! covariance of view 1 (features less their mean) over their sum: between 1 and d.
+//!
+//! **Errors over images** ([`crate::image_errors`]). Alignment: SD/√N. Uniformity: with κ_i the mean over j of the
+//! exponentials of sample i, and κ̄ their mean, the U-statistic κ̄ has variance 4 Σ (κ_i − κ̄)²/(N(N−1)) to first
+//! order, and its logarithm that over κ̄². Effective rank R: to first order λ_k moves with sample i by its squared
+//! coordinate q_ik² along eigenvector k less λ_k, which moves R by r_i = −(R/Σλ) Σ_k (ln p_k + H) q_ik² (the terms in
+//! λ_k sum to 0): √(Σ r_i²/(N(N−1))). That is the scatter of R, not its bias: R of few samples in many dimensions is
+//! too low.
 
 use crate::error::{Error, Result};
 use crate::evaluation::Views;
@@ -11,7 +18,7 @@ use crate::gemm::Threads;
 use crate::matrix::{Matrix, dot, times_transposed};
 use crate::pool::{self, Stop};
 use nalgebra::DMatrix;
-use theory::losses::Quantity;
+use theory::losses::{Estimate, Quantity};
 
 /// What an interruption gives up.
 const DOING: &str = "measuring the geometry of features";
@@ -27,6 +34,8 @@ pub struct Geometry {
     pub uniformity: f64,
     /// Entropy rank of the covariance; 1 where all features are one point.
     pub effective_rank: f64,
+    /// Errors over images of the three.
+    pub image_errors: [f64; 3],
 }
 
 impl Geometry {
@@ -37,6 +46,15 @@ impl Geometry {
             (Quantity::Uniformity, self.uniformity),
             (Quantity::EffectiveRank, self.effective_rank),
         ]
+    }
+
+    /// The columns with their errors over images.
+    pub fn estimates(self) -> [(Quantity, Estimate); 3] {
+        let columns = self.columns();
+        std::array::from_fn(|i| {
+            let (quantity, value) = columns[i];
+            (quantity, Estimate::exact(value).with_image_error(Some(self.image_errors[i])))
+        })
     }
 }
 
@@ -57,7 +75,11 @@ pub fn geometry(views: &Views, stop: Stop<'_>) -> Result<Geometry> {
     }
     let pairs = first.data.iter().zip(&second.data);
     let alignment = pairs.map(|(x, y)| (x - y).powi(2)).sum::<f64>() / first.rows as f64;
-    let (uniformity, effective_rank) = (uniformity(first, stop)?, effective_rank(first)?);
+    let distance = |i| first.row(i).iter().zip(second.row(i)).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
+    let aligned = error_of_mean((0..first.rows).map(|i| distance(i) - alignment));
+    let ((uniformity, uniform), (effective_rank, ranked)) =
+        (uniformity(first, stop)?, effective_rank(first)?);
+    let image_errors = [aligned, uniform, ranked];
     for (name, value) in
         [("alignment", alignment), ("uniformity", uniformity), ("effective rank", effective_rank)]
     {
@@ -65,16 +87,26 @@ pub fn geometry(views: &Views, stop: Stop<'_>) -> Result<Geometry> {
             return Err(Error::NonFinite(format!("{name} of {} features is {value}", first.rows)));
         }
     }
-    Ok(Geometry { alignment, uniformity, effective_rank })
+    Ok(Geometry { alignment, uniformity, effective_rank, image_errors })
 }
 
-/// ln of the mean over i < j of e^{−2‖x_i − x_j‖²}.
-fn uniformity(x: &Matrix, stop: Stop<'_>) -> Result<f64> {
+/// √(Σ d²/(N(N−1))) of N deviations.
+fn error_of_mean(deviations: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = deviations.len() as f64;
+    (deviations.map(|d| d * d).sum::<f64>() / (count * (count - 1.0))).sqrt()
+}
+
+/// Blocks of pairs at a time: each holds a sum for every sample.
+const BLOCKS: usize = 32;
+
+/// ln of the mean over i < j of e^{−2‖x_i − x_j‖²}, and its error over images.
+fn uniformity(x: &Matrix, stop: Stop<'_>) -> Result<(f64, f64)> {
     let squares: Vec<f64> = (0..x.rows).map(|i| dot(x.row(i), x.row(i))).collect();
-    let of_block = |start: usize| -> Result<f64> {
+    let of_block = |start: usize| -> Result<(f64, Vec<f64>)> {
         pool::check(stop, DOING)?;
         let end = (start + BLOCK).min(x.rows);
-        let mut sum = 0.0;
+        // In all, and for each sample from the block's first on.
+        let (mut sum, mut of_sample) = (0.0, vec![0.0; x.rows - start]);
         let mut products = vec![0.0; (end - start) * BLOCK];
         // Blocks of columns from the diagonal on: each pair is met once.
         for first in (start..x.rows).step_by(BLOCK) {
@@ -84,17 +116,29 @@ fn uniformity(x: &Matrix, stop: Stop<'_>) -> Result<f64> {
             for (row, i) in products.chunks_exact(last - first).zip(start..end) {
                 for j in first.max(i + 1)..last {
                     let distance = squares[i] + squares[j] - 2.0 * row[j - first];
-                    sum += (-2.0 * distance.max(0.0)).exp();
+                    let term = (-2.0 * distance.max(0.0)).exp();
+                    sum += term;
+                    of_sample[i - start] += term;
+                    of_sample[j - start] += term;
                 }
             }
         }
-        Ok(sum)
+        Ok((sum, of_sample))
     };
-    let parts = pool::map((0..x.rows).step_by(BLOCK), of_block);
-    let sum: f64 = parts.into_iter().collect::<Result<Vec<_>>>()?.iter().sum();
-    let pairs = 0.5 * x.rows as f64 * (x.rows - 1) as f64;
+    let (mut sum, mut of_sample) = (0.0, vec![0.0; x.rows]);
+    let starts: Vec<usize> = (0..x.rows).step_by(BLOCK).collect();
+    for starts in starts.chunks(BLOCKS) {
+        for (start, part) in starts.iter().zip(pool::map(starts.iter().copied(), of_block)) {
+            let (of_block, of_samples) = part?;
+            sum += of_block;
+            of_sample[*start..].iter_mut().zip(&of_samples).for_each(|(total, part)| *total += part);
+        }
+    }
+    let others = (x.rows - 1) as f64;
+    let mean = sum / (0.5 * x.rows as f64 * others);
+    let error = 2.0 * error_of_mean(of_sample.iter().map(|sum| sum / others / mean - 1.0));
     // Rounding may leave the mean of ones above 1.
-    Ok((sum / pairs).ln().min(0.0))
+    Ok((mean.ln().min(0.0), error))
 }
 
 /// The rows of X less their mean, and XᵀX of those.
@@ -114,20 +158,30 @@ pub(crate) fn centred(x: &Matrix) -> Result<(Matrix, Matrix)> {
     Ok((centred, covariance))
 }
 
-/// e^H of the normalised eigenvalues of the covariance.
-fn effective_rank(x: &Matrix) -> Result<f64> {
-    let (_, covariance) = centred(x)?;
+/// e^H of the normalised eigenvalues of the covariance, and its error over images.
+fn effective_rank(x: &Matrix) -> Result<(f64, f64)> {
+    let (centred, covariance) = centred(x)?;
     if covariance.data.iter().any(|v| !v.is_finite()) {
-        return Ok(f64::NAN);
+        return Ok((f64::NAN, f64::NAN));
     }
     let size = covariance.cols;
-    let values = DMatrix::from_row_slice(size, size, &covariance.data).symmetric_eigenvalues();
-    let total: f64 = values.iter().map(|v| v.max(0.0)).sum();
+    let eigen = DMatrix::from_row_slice(size, size, &covariance.data).symmetric_eigen();
+    let total: f64 = eigen.eigenvalues.iter().map(|v| v.max(0.0)).sum();
     if total <= 0.0 {
-        return Ok(1.0);
+        return Ok((1.0, 0.0));
     }
-    let shares = values.iter().map(|v| v.max(0.0) / total).filter(|p| *p > 0.0);
-    Ok(shares.map(|p| -p * p.ln()).sum::<f64>().exp())
+    let shares: Vec<f64> = eigen.eigenvalues.iter().map(|v| v.max(0.0) / total).collect();
+    let entropy: f64 = shares.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum();
+    let rank = entropy.exp();
+    // nalgebra's columns are eigenvectors, and its memory runs along them: rows here.
+    let vectors = Matrix { rows: size, cols: size, data: eigen.eigenvectors.as_slice().to_vec() };
+    let coordinates = centred.times_transposed(&vectors)?;
+    let moved = |i: usize| {
+        let terms = coordinates.row(i).iter().zip(&shares).filter(|(_, p)| **p > 0.0);
+        // Σλ is N times the covariance's.
+        -rank * x.rows as f64 / total * terms.map(|(q, p)| (p.ln() + entropy) * q * q).sum::<f64>()
+    };
+    Ok((rank, error_of_mean((0..x.rows).map(moved))))
 }
 
 #[cfg(test)]
@@ -175,7 +229,7 @@ mod tests {
             }
         }
         let expected = (sum / (rows * (rows - 1) / 2) as f64).ln();
-        assert!((uniformity(&x, &never).unwrap() - expected).abs() < 1e-12);
+        assert!((uniformity(&x, &never).unwrap().0 - expected).abs() < 1e-12);
         // Variances 1 : 1 : 2 on three axes: H = 2·¼ ln 4 + ½ ln 2.
         let axes = matrix(&[
             &[1.0, 0.0, 0.0],
@@ -186,6 +240,6 @@ mod tests {
             &[0.0, 0.0, -(2f64.sqrt())],
         ]);
         let entropy = 0.5 * 4f64.ln() + 0.5 * 2f64.ln();
-        assert!((effective_rank(&axes).unwrap() - entropy.exp()).abs() < 1e-13);
+        assert!((effective_rank(&axes).unwrap().0 - entropy.exp()).abs() < 1e-13);
     }
 }

@@ -48,6 +48,7 @@
 //! - [`collision_spread`], [`collision_by_class`]: the spread of features within classes;
 //! - [`moments`]: bounds of two classifiers' errors from means and variances within classes;
 //! - [`geometry()`]: alignment, uniformity, effective rank;
+//! - [`image_errors`]: how far a column moves with other images of the same law;
 //! - [`Picture`]: where features lie, by principal components and by t-SNE;
 //! - [`difficulty`]: which negatives are hard: of the same class, for every query, of similar classes;
 //! - [`input`]: files of other people, opened with care;
@@ -58,7 +59,8 @@
 //!
 //! Features are read exactly and everything after is f64; on common features every column is within 1e-6 of an
 //! independent program in numpy (`tests/oracle`). Exponentials are taken relative to the largest of their row, so that
-//! no temperature overflows whose losses a double can hold. Standard errors are those of batch means.
+//! no temperature overflows whose losses a double can hold. Standard errors are those of batch means given the
+//! evaluated images; errors over images are those of [`image_errors`].
 //!
 //! Everything runs on the current rayon pool in chunks whose bounds depend on shapes alone: 50,000 training and 10,000
 //! evaluated samples need little memory beside their features, and the number of threads changes no bit. What takes long
@@ -79,6 +81,7 @@ mod evaluation;
 pub mod features;
 pub mod gemm;
 mod geometry;
+pub mod image_errors;
 pub mod input;
 pub mod matrix;
 pub mod moments;

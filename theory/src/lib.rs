@@ -19,6 +19,7 @@
 //! | [`shard`] | long work cut for several machines, and merged to the same bits |
 //! | [`losses`] | `losses.csv`: what is measured of an encoder |
 //! | [`bounds`] | the bounds, a page with the derivation each, and under which conditions they hold |
+//! | [`confidence`] | what the evaluated images say about all images: intervals, and bounds that hold with a stated probability |
 //! | [`optimum`] | the least loss that any encoder can reach, and whether more negatives spoil it |
 //! | [`advice`] | what the classes say about K before anything is trained |
 //! | [`published`] | the printed tables of Nozawa & Sato beside exact values |
@@ -58,6 +59,7 @@ pub mod bounds;
 pub mod certificates;
 pub mod class_counts;
 pub mod collision;
+pub mod confidence;
 pub mod coverage;
 mod double_double;
 pub mod error;

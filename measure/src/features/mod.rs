@@ -229,15 +229,20 @@ impl Features {
         let (views, means, classes) = (self.views(), self.class_means()?, self.num_classes);
         // What depends on neither draws nor temperature.
         let test = (&views.first, &self.labels[..]);
+        let share = |share| Estimate::share(share, self.labels.len());
+        let spread = collision_spread(&views, &self.labels, classes, stop)?;
         let mut fixed = vec![
-            (Quantity::MeanAccuracy, mean_accuracy(&means, test.0, test.1)?),
-            (Quantity::CollisionSpread, collision_spread(&views, &self.labels, classes, stop)?),
+            (Quantity::MeanAccuracy, share(mean_accuracy(&means, test.0, test.1)?)),
+            (Quantity::CollisionSpread, Estimate::exact(spread)),
         ];
-        fixed.extend(Moments::new(&means, test.0, test.1, stop)?.columns());
-        fixed.extend(geometry(&views, stop)?.columns());
+        fixed.extend(Moments::new(&means, test.0, test.1, stop)?.columns().map(|(quantity, value)| {
+            (quantity, if quantity.is_accuracy() { share(value) } else { Estimate::exact(value) })
+        }));
+        fixed.extend(geometry(&views, stop)?.estimates());
         if let Some((train, labels)) = &self.train {
-            fixed.push((Quantity::LinearAccuracy, linear_accuracy((train, labels), test, classes, stop)?));
-            fixed.push((Quantity::KnnAccuracy, knn_accuracy((train, labels), test, classes, stop)?));
+            let linear = linear_accuracy((train, labels), test, classes, stop)?;
+            fixed.push((Quantity::LinearAccuracy, share(linear)));
+            fixed.push((Quantity::KnnAccuracy, share(knn_accuracy((train, labels), test, classes, stop)?)));
         }
         let settings_id = self.settings_id(passes, seed);
         let mut rows = Vec::new();
@@ -258,8 +263,8 @@ impl Features {
             row.run.settings_id = settings_id.clone();
             // How many views a given mean averages, the file does not say.
             row.fbar_views = self.mean.is_none().then_some(1);
-            for &(quantity, value) in &fixed {
-                row.set(quantity, Estimate::exact(value))?;
+            for &(quantity, estimate) in &fixed {
+                row.set(quantity, estimate)?;
             }
             if self.train.is_some() {
                 row.knn_k = Some(KNN_NEIGHBOURS as u64);

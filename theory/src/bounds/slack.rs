@@ -277,7 +277,9 @@ mod tests {
             };
             let known = rng.random_bool(0.9) || quantity == Quantity::FullSupLoss;
             if known && quantity.check(value).is_ok() {
-                losses.set(quantity, Estimate { mean: value, standard_error: Some(0.01) }).unwrap();
+                losses
+                    .set(quantity, Estimate { standard_error: Some(0.01), ..Estimate::exact(value) })
+                    .unwrap();
             }
         }
         losses
@@ -320,7 +322,7 @@ mod tests {
             LossComponents::new(2, NumDraws::new(9).unwrap(), 1.0, Sampling::WithReplacement).unwrap();
         losses.class_counts = Some(vec![1, 1]);
         let mut set = |quantity, mean| {
-            losses.set(quantity, Estimate { mean, standard_error: Some(0.01) }).unwrap();
+            losses.set(quantity, Estimate { standard_error: Some(0.01), ..Estimate::exact(mean) }).unwrap();
             of(bounds::find("lambda").unwrap(), &losses).map(|slack| (losses.clone(), slack))
         };
         assert!(set(Quantity::InfoNce, 2.0).is_err());

@@ -58,7 +58,7 @@ enum Command {
     Merge(shard::MergeArgs),
     /// Every bound on measured losses, side by side, aggregated over seeds
     #[command(
-        after_help = "Examples: theory bounds data/results/digits/losses.csv --format markdown\n          theory bounds seed-*/bounds.json --classes 10 --per-class 1000 --draws 32 --temperature 0.5"
+        after_help = "Examples: theory bounds data/results/digits/losses.csv --format markdown\n          theory bounds data/results/digits/losses.csv --confidence 0.95\n          theory bounds seed-*/bounds.json --classes 10 --per-class 1000 --draws 32 --temperature 0.5"
     )]
     Bounds(results::BoundsArgs),
     /// What measured losses prove: the least upper bound of L_sup at each t, and of the mean classifier's error

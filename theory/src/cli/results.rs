@@ -6,7 +6,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use theory::losses::{self, Groups, LossComponents, OfficialSettings};
 use theory::report::figure::Selection;
-use theory::report::{self, Figure, Format};
+use theory::report::{self, Document, Figure, Format, Section};
 use theory::{NumDraws, bounds, files};
 
 /// Measurements, of one file or several.
@@ -99,7 +99,36 @@ pub(super) struct BoundsArgs {
     #[command(flatten)]
     measured: MeasuredArgs,
     #[command(flatten)]
+    confidence: ConfidenceArgs,
+    #[command(flatten)]
     output: OutputArgs,
+}
+
+#[derive(Args)]
+struct ConfidenceArgs {
+    /// Also what holds with this confidence for all images, of which the evaluated ones are a sample, such as 0.95
+    #[arg(long, value_name = "LEVEL")]
+    confidence: Option<f64>,
+}
+
+impl ConfidenceArgs {
+    /// The section of the statements with confidence, if they are asked for.
+    fn section(&self, groups: &Groups<'_>) -> Result<Option<Section>> {
+        let Some(level) = self.confidence else { return Ok(None) };
+        let section = report::confident_section(groups, bounds::all(), level)?;
+        note_image_errors(groups);
+        Ok(Some(section))
+    }
+}
+
+/// Says that the normal statements are missing, and what to do.
+fn note_image_errors(groups: &Groups<'_>) {
+    if report::lacks_image_errors(groups) {
+        theory::terminal::say(
+            "note: no errors over images (columns …_image_se): measure again for statements by the normal \
+             approximation; those that assume nothing need none",
+        );
+    }
 }
 
 pub(super) fn bounds(args: &BoundsArgs) -> Result<()> {
@@ -107,11 +136,25 @@ pub(super) fn bounds(args: &BoundsArgs) -> Result<()> {
     let groups = losses::group(&rows)?;
     note(&groups);
     // One line a bound reads better; programs keep one object a measurement.
-    let table = match args.output.format {
-        Format::Csv | Format::Json => report::bounds_table(&groups, bounds::all()),
-        Format::Table | Format::Markdown | Format::Latex => report::bounds_by_draws(&groups, bounds::all()),
-    };
-    args.output.print(&table)
+    if let Format::Csv | Format::Json = args.output.format {
+        let mut table = report::bounds_table(&groups, bounds::all());
+        if let Some(level) = args.confidence.confidence {
+            table.add_columns(&report::confident_columns(&groups, bounds::all(), level)?);
+            note_image_errors(&groups);
+        }
+        return args.output.print(&table);
+    }
+    let table = report::bounds_by_draws(&groups, bounds::all());
+    match args.confidence.section(&groups)? {
+        None => args.output.print(&table),
+        Some(confident) => {
+            let text = "L_Info and L_sup as measured, and every bound of them.".into();
+            let measured = Section { title: "As measured".into(), text, table };
+            let sections = vec![("bounds", measured), ("confidence", confident)];
+            let document = Document { title: "Bounds".into(), sections };
+            args.output.write(&document.to_text(args.output.format))
+        }
+    }
 }
 
 /// Says which rows stand twice: a mean leaves no trace of them.
@@ -133,6 +176,8 @@ pub(super) struct ReportArgs {
     /// Upper bounds of L_sup in the figure, by key, or `all` [default: the published ones beside the sharp ones]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     bounds: Option<Vec<String>>,
+    #[command(flatten)]
+    confidence: ConfidenceArgs,
     /// Say nothing
     #[arg(short, long)]
     quiet: bool,
@@ -150,11 +195,13 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     report::check_folder(&args.out)?;
     let groups = losses::group(&rows)?;
     note(&groups);
+    let mut sections = report::standard_sections(&groups);
+    sections.extend(args.confidence.section(&groups)?);
     report::write(
         &args.out,
         "Bounds against the number of negatives",
         &rows,
-        &report::standard_sections(&groups),
+        &sections,
         &selection,
         picture.as_ref(),
     )?;

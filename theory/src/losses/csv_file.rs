@@ -2,12 +2,17 @@
 
 use super::schema::ColumnError;
 use super::value::{non_negative, parse_number};
-use super::{COLUMNS, Estimate, LossComponents, Origin, PAIRED_PREFIX, Quantity, Role, SE_SUFFIX};
+use super::{
+    COLUMNS, Estimate, IMAGE_SE_SUFFIX, LossComponents, Origin, PAIRED_PREFIX, Quantity, Role, SE_SUFFIX,
+};
 use crate::error::{Error, Place, Result};
 use crate::files;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+
+/// What ends the names of the columns of errors.
+const ERRORS: [&str; 2] = [SE_SUFFIX, IMAGE_SE_SUFFIX];
 
 /// The largest `losses.csv` that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
@@ -79,9 +84,9 @@ struct Other {
 }
 
 enum Meaning {
-    /// A mean, and the place of its standard error.
-    Mean(Measured, Option<usize>),
-    /// The standard error of a column, and the latter's place.
+    /// A mean, and the places of its standard error and of its error over images.
+    Mean(Measured, [Option<usize>; 2]),
+    /// An error of a column, and the latter's place.
     StandardError(String, Option<usize>),
     Unknown,
 }
@@ -114,15 +119,13 @@ impl Layout {
         let described: Vec<_> = COLUMNS.iter().map(|column| places.get(column.name).copied()).collect();
         let known: BTreeSet<_> = described.iter().flatten().copied().collect();
         let other = |(place, name): (usize, &str)| {
-            let is = match (Measured::of(name), name.strip_suffix(SE_SUFFIX)) {
-                // The key of a paired column may end as a standard error does.
-                (_, Some(stem)) if Measured::of(stem).is_some() => {
-                    Meaning::StandardError(stem.to_string(), places.get(stem).copied())
-                }
-                (Some(measured), _) => {
-                    Meaning::Mean(measured, places.get(format!("{name}{SE_SUFFIX}").as_str()).copied())
-                }
-                (None, _) => Meaning::Unknown,
+            let stem_before = |suffix| name.strip_suffix(suffix).filter(|&stem| Measured::of(stem).is_some());
+            let place_with = |suffix| places.get(format!("{name}{suffix}").as_str()).copied();
+            // The longer ending first. The key of a paired column may end as a standard error does.
+            let is = match (stem_before(IMAGE_SE_SUFFIX).or(stem_before(SE_SUFFIX)), Measured::of(name)) {
+                (Some(stem), _) => Meaning::StandardError(stem.to_string(), places.get(stem).copied()),
+                (None, Some(measured)) => Meaning::Mean(measured, ERRORS.map(place_with)),
+                (None, None) => Meaning::Unknown,
             };
             Other { name: name.to_string(), place, is }
         };
@@ -146,11 +149,15 @@ impl Layout {
                         return Err(on(Error::argument(message)));
                     }
                 }
-                Meaning::Mean(measured, error) => {
+                Meaning::Mean(measured, errors) => {
                     let mean = parse_number(text).map_err(on)?;
-                    let error = error.and_then(cell).map(non_negative).transpose();
-                    let standard_error = error.map_err(|e| (format!("{name}{SE_SUFFIX}"), e))?;
-                    let estimate = Estimate { mean, standard_error };
+                    let mut found = [None; 2];
+                    for ((error, place), suffix) in found.iter_mut().zip(errors).zip(ERRORS) {
+                        let value = place.and_then(cell).map(non_negative).transpose();
+                        *error = value.map_err(|e| (format!("{name}{suffix}"), e))?;
+                    }
+                    let [standard_error, image_error] = found;
+                    let estimate = Estimate { mean, standard_error, image_error };
                     match measured {
                         Measured::Quantity(quantity) => row.set(*quantity, estimate).map_err(on)?,
                         Measured::Paired(_) if !mean.is_finite() => {
@@ -176,7 +183,9 @@ pub fn write(path: &Path, rows: &[LossComponents]) -> Result<()> {
 /// The text of `losses.csv`: known columns that any row has, then paired differences, then unknown columns.
 pub fn write_to(rows: &[LossComponents]) -> String {
     let described = COLUMNS.iter().map(|column| column.name.to_string());
-    let measured = Quantity::ALL.iter().flat_map(|q| [q.to_string(), format!("{q}{SE_SUFFIX}")]);
+    let measured = Quantity::ALL
+        .iter()
+        .flat_map(|q| ["", SE_SUFFIX, IMAGE_SE_SUFFIX].map(|suffix| format!("{q}{suffix}")));
     let mut names: Vec<String> = described.chain(measured).collect();
     let mut places: HashMap<String, usize> =
         names.iter().enumerate().map(|(place, name)| (name.clone(), place)).collect();
@@ -216,8 +225,8 @@ pub(super) fn cells(row: &LossComponents) -> Vec<(String, String)> {
     let estimates = row.measures.iter().map(|(quantity, e)| (quantity.to_string(), e));
     let paired = row.paired.iter().map(|(key, e)| (format!("{PAIRED_PREFIX}{key}"), e));
     for (name, estimate) in estimates.chain(paired) {
-        if let Some(error) = estimate.standard_error {
-            cells.push((format!("{name}{SE_SUFFIX}"), number(error)));
+        for (suffix, error) in ERRORS.iter().zip([estimate.standard_error, estimate.image_error]) {
+            cells.extend(error.map(|error| (format!("{name}{suffix}"), number(error))));
         }
         cells.push((name, number(estimate.mean)));
     }

@@ -1,7 +1,8 @@
 //! `LossComponents`: what was measured of one encoder at one number of draws, and the file `losses.csv`.
 //!
-//! One row per run, evaluated number of draws n = K+1 and temperature. `<name>_se` beside a mean is its standard
-//! error. A column that is absent makes the bounds that need it not applicable, never zero; unknown columns are kept.
+//! One row per run, evaluated number of draws n = K+1 and temperature. `<name>_se` beside a mean is its standard error
+//! over batches given the evaluated images, `<name>_image_se` its error over those images. A column that is absent
+//! makes the bounds that need it not applicable, never zero; unknown columns are kept.
 
 mod csv_file;
 mod group;
@@ -16,6 +17,7 @@ pub use group::{Group, Groups, group};
 pub use official::{OfficialSettings, read_official, read_official_from};
 pub use row::{Estimate, Origin, Positives};
 pub use schema::{
-    COLUMNS, Column, Domain, LossComponents, PAIRED_PREFIX, Quantity, Role, RunInfo, SE_SUFFIX,
+    COLUMNS, Column, Domain, IMAGE_SE_SUFFIX, LossComponents, PAIRED_PREFIX, Quantity, Role, RunInfo,
+    SE_SUFFIX,
 };
 pub use value::Value;

@@ -1,25 +1,47 @@
 //! A row of `losses.csv`: what it is beside the columns that the schema declares.
 
 use super::schema::ColumnError;
-use super::{LossComponents, Quantity};
+use super::{IMAGE_SE_SUFFIX, LossComponents, Quantity, SE_SUFFIX};
 use crate::error::{Error, Place, Result};
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
 use std::sync::Arc;
 
-/// A mean and, where it was estimated from batches, its standard error.
+/// A mean and its errors: over batches given the evaluated images, and over those images as a sample of all images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The mean over batches.
     pub mean: f64,
     /// Standard deviation of the per-batch means over √(number of batches).
     pub standard_error: Option<f64>,
+    /// Standard deviation of the mean over samples of as many images, independent and of one law, given the encoder and
+    /// the class means (`measure::image_errors` has the formulas).
+    pub image_error: Option<f64>,
 }
 
 impl Estimate {
-    /// A number without a standard error.
+    /// A number without errors.
     pub fn exact(mean: f64) -> Self {
-        Self { mean, standard_error: None }
+        Self { mean, standard_error: None, image_error: None }
+    }
+
+    /// A share of `count` images, such as an accuracy; its error over images is √(p(1−p)/(count−1)).
+    ///
+    /// # Examples
+    /// ```
+    /// // Half of 5: √(¼ / 4) = ¼.
+    /// let half = theory::losses::Estimate::share(0.5, 5);
+    /// assert_eq!((half.standard_error, half.image_error), (None, Some(0.25)));
+    /// ```
+    pub fn share(share: f64, count: usize) -> Self {
+        let variance = (share * (1.0 - share)).max(0.0) / (count as f64 - 1.0);
+        Self::exact(share).with_image_error((count > 1).then(|| variance.sqrt()))
+    }
+
+    /// The same mean with this error over images.
+    #[must_use]
+    pub fn with_image_error(self, image_error: Option<f64>) -> Self {
+        Self { image_error, ..self }
     }
 
     /// Mean and standard error of per-batch values; the error is absent for fewer than two batches.
@@ -28,7 +50,7 @@ impl Estimate {
         let mean = values.iter().sum::<f64>() / count;
         let spread = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
         let standard_error = (values.len() > 1).then(|| (spread / (count - 1.0) / count).sqrt());
-        Self { mean, standard_error }
+        Self { mean, standard_error, image_error: None }
     }
 }
 
@@ -134,10 +156,13 @@ impl LossComponents {
     /// The value is not finite or outside the quantity's domain.
     pub fn set(&mut self, quantity: Quantity, estimate: Estimate) -> Result<()> {
         quantity.check(estimate.mean)?;
-        if let Some(error) = estimate.standard_error.filter(|e| !(e.is_finite() && *e >= 0.0)) {
-            return Err(Error::argument(format!(
-                "{quantity}_se = {error} is not a finite number of at least 0"
-            )));
+        for (suffix, error) in [(SE_SUFFIX, estimate.standard_error), (IMAGE_SE_SUFFIX, estimate.image_error)]
+        {
+            if let Some(error) = error.filter(|e| !(e.is_finite() && *e >= 0.0)) {
+                return Err(Error::argument(format!(
+                    "{quantity}{suffix} = {error} is not a finite number of at least 0"
+                )));
+            }
         }
         self.measures.insert(quantity, estimate);
         Ok(())
@@ -170,7 +195,8 @@ mod tests {
     #[test]
     fn standard_error_by_hand() {
         // Values 1, 3: mean 2, sample variance 2, standard error √(2/2) = 1.
-        assert_eq!(Estimate::of_batches(&[1.0, 3.0]), Estimate { mean: 2.0, standard_error: Some(1.0) });
+        let found = Estimate::of_batches(&[1.0, 3.0]);
+        assert_eq!(found, Estimate { mean: 2.0, standard_error: Some(1.0), image_error: None });
         assert_eq!(Estimate::of_batches(&[5.0]).standard_error, None);
     }
 }

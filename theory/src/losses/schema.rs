@@ -14,6 +14,8 @@ use std::fmt;
 pub const PAIRED_PREFIX: &str = "info_nce_minus_";
 /// What ends the name of a column that holds the standard error of the column before it.
 pub const SE_SUFFIX: &str = "_se";
+/// What ends the name of a column that holds the error of a column over the evaluated images.
+pub const IMAGE_SE_SUFFIX: &str = "_image_se";
 
 /// What a descriptive column is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -393,6 +395,22 @@ impl Quantity {
         matches!(
             self,
             Self::InfoNce | Self::NtXent | Self::Alignment | Self::Uniformity | Self::EffectiveRank
+        )
+    }
+
+    /// Whether it is the share of evaluated samples that a classifier gets right.
+    pub fn is_accuracy(self) -> bool {
+        matches!(
+            self,
+            Self::MeanAccuracy
+                | Self::NearestMeanAccuracy
+                | Self::MeanAccuracyEncoder
+                | Self::LinearAccuracy
+                | Self::LinearAccuracyEncoder
+                | Self::LinearAccuracySgd
+                | Self::LinearAccuracySgdEncoder
+                | Self::KnnAccuracy
+                | Self::KnnAccuracyEncoder
         )
     }
 

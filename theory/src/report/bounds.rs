@@ -115,13 +115,13 @@ pub fn bounds_table(groups: &Groups<'_>, bounds: &[&dyn Bound]) -> Table {
 }
 
 /// The groups that differ in their number of draws alone.
-struct Block<'a> {
-    setting: &'a LossComponents,
-    by_draws: BTreeMap<u64, &'a Group<'a>>,
+pub(super) struct Block<'a> {
+    pub setting: &'a LossComponents,
+    pub by_draws: BTreeMap<u64, &'a Group<'a>>,
 }
 
 /// One block for each combination of these columns, which with n tell all groups apart.
-fn blocks<'a>(groups: &'a Groups<'_>, columns: &[&Column]) -> Vec<Block<'a>> {
+pub(super) fn blocks<'a>(groups: &'a Groups<'_>, columns: &[&Column]) -> Vec<Block<'a>> {
     let mut places = HashMap::new();
     let mut blocks: Vec<Block<'_>> = Vec::new();
     for group in groups.iter() {
@@ -194,7 +194,7 @@ pub fn bounds_by_draws(groups: &Groups<'_>, bounds: &[&dyn Bound]) -> Table {
 }
 
 /// Of every row, unless one has none; on all threads where there are many rows.
-fn over_rows<T: Send>(
+pub(super) fn over_rows<T: Send>(
     group: &Group<'_>,
     of: impl Fn(&LossComponents) -> Option<T> + Send + Sync,
 ) -> Option<Vec<T>> {
@@ -208,11 +208,15 @@ fn over_rows<T: Send>(
 fn bound_cell(group: &Group<'_>, bound: &dyn Bound, side: Side) -> Cell {
     let outcomes = over_rows(group, |row| evaluate(bound, side, row));
     let Some(outcomes) = outcomes else { return Cell::Missing };
+    outcome_cell(group, &outcomes, side == Side::Supervised)
+}
+
+/// The mean of these outcomes, one a row, or why there is none; `upper`: of an upper bound of L_sup.
+pub(super) fn outcome_cell(group: &Group<'_>, outcomes: &[Outcome], upper: bool) -> Cell {
     let values: Option<Vec<f64>> = outcomes.iter().map(Outcome::value).collect();
     match values {
         Some(values) => {
             let value = mean_and_deviation(&values);
-            let upper = side == Side::Supervised;
             let vacuous = upper && bounds::is_vacuous(value.mean, group.setting().num_classes);
             if vacuous { Cell::Vacuous(value) } else { Cell::Estimate(value) }
         }

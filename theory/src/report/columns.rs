@@ -2,7 +2,7 @@
 
 use super::{Cell, Document, Section, Table};
 use crate::bounds;
-use crate::losses::{COLUMNS, PAIRED_PREFIX, Quantity, Role, SE_SUFFIX};
+use crate::losses::{COLUMNS, IMAGE_SE_SUFFIX, PAIRED_PREFIX, Quantity, Role, SE_SUFFIX};
 
 /// Every column of `losses.csv`: descriptive, measured and paired.
 pub fn columns() -> Document {
@@ -53,7 +53,8 @@ pub fn columns() -> Document {
                 "What was found",
                 format!(
                     "Means over batches or samples, in nats where they are losses; a column of the same name and \
-                     `{SE_SUFFIX}` holds the standard error. Absent columns make the bounds that need them not applicable."
+                     `{SE_SUFFIX}` holds the standard error over batches given the evaluated images, with `{IMAGE_SE_SUFFIX}` the \
+                     error over those images (`theory bounds --confidence 0.95`). Absent columns make the bounds that need them not applicable."
                 ),
                 measured,
             ),
@@ -62,7 +63,7 @@ pub fn columns() -> Document {
             "paired",
             section(
                 "Margins of the lower bounds",
-                format!("Differences batch by batch, with their standard error in a column that ends in `{SE_SUFFIX}`."),
+                format!("Differences batch by batch, with their errors in columns that end in `{SE_SUFFIX}` and `{IMAGE_SE_SUFFIX}`."),
                 paired,
             ),
         ),

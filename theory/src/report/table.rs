@@ -126,6 +126,17 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// Adds the columns of a table of the same lines whose names are new.
+    pub fn add_columns(&mut self, other: &Self) {
+        let is_new = |header: &&String| !self.headers.contains(header);
+        let new: Vec<usize> =
+            (0..other.headers.len()).filter(|&place| is_new(&&other.headers[place])).collect();
+        self.headers.extend(new.iter().map(|&place| other.headers[place].clone()));
+        for (row, added) in self.rows.iter_mut().zip(&other.rows) {
+            row.extend(new.iter().map(|&place| added[place].clone()));
+        }
+    }
+
     /// Column names.
     pub fn headers(&self) -> &[String] {
         &self.headers

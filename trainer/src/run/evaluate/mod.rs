@@ -19,13 +19,7 @@ pub use normalisation::Normalisation;
 pub(super) use trained::has_classes;
 pub use trained::{EvaluationSettings, exported_features, measure_network, measure_run, two_views};
 
-use crate::error::Result;
-use theory::losses::{Estimate, LossComponents, Quantity};
-
-/// Sets measures that are no means over batches.
-fn set_exact(row: &mut LossComponents, values: &[(Quantity, f64)]) -> Result<()> {
-    values.iter().try_for_each(|&(measure, value)| Ok(row.set(measure, Estimate::exact(value))?))
-}
+use theory::losses::LossComponents;
 
 fn knn_columns(row: &mut LossComponents) {
     row.knn_k = Some(measure::KNN_NEIGHBOURS as u64);

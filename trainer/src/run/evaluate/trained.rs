@@ -3,7 +3,7 @@
 use super::super::Config;
 use super::super::train::{Provenance, Session, load_network, run_config};
 use super::embed::{Embedded, EvaluationContext};
-use super::{Normalisation, evaluated_split, knn_columns, run_info, set_exact};
+use super::{Normalisation, evaluated_split, knn_columns, run_info};
 use crate::data::{Samples, Split};
 use crate::error::{Error, Result};
 use crate::model::Network;
@@ -14,7 +14,7 @@ use measure::rng::{Purpose, stream};
 use measure::{CollisionByClass, EvaluatedRun, Evaluation, Picture, collision_by_class, components};
 use std::path::Path;
 use theory::NumDraws;
-use theory::losses::Quantity;
+use theory::losses::{Estimate, Quantity};
 
 /// What is measured of a trained run; `None`: as the run's settings say.
 #[derive(Debug, Clone, Default)]
@@ -153,10 +153,15 @@ pub fn measure_network(
     let temperatures = settings.temperatures.unwrap_or(&default);
     let grid: Vec<_> = draws.iter().flat_map(|&n| temperatures.iter().map(move |&t| (n, t))).collect();
     let mut passes = embedded.passes(grid.len() > 1);
-    let mut fixed = measure::geometry(&passes.get(0)?, session.stop)?.columns().to_vec();
+    let mut fixed = measure::geometry(&passes.get(0)?, session.stop)?.estimates().to_vec();
     let sample_means = match has_classes {
         true => {
-            fixed.extend(embedded.of_classes(&spreads)?);
+            // Spreads are of training samples: other evaluated images do not move them.
+            let estimate = |(quantity, value): (Quantity, f64)| match quantity.is_accuracy() {
+                true => (quantity, Estimate::share(value, split.evaluated.len())),
+                false => (quantity, Estimate::exact(value)),
+            };
+            fixed.extend(embedded.of_classes(&spreads)?.into_iter().map(estimate));
             embedded.context.sample_means(embedded.seed)?
         }
         false => None,
@@ -183,7 +188,7 @@ pub fn measure_network(
             }
             false => row.forget_classes(),
         }
-        set_exact(&mut row, &fixed)?;
+        fixed.iter().try_for_each(|&(quantity, estimate)| row.set(quantity, estimate))?;
         rows.push(row);
     }
     let (labels, classes) = (split.evaluated.labels(), split.evaluated.num_classes());
