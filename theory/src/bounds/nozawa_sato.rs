@@ -17,7 +17,7 @@
 //! Source: Nozawa & Sato (NeurIPS 2021), Eq. 10; the form for unequal classes is ours.
 
 use super::coefficient::remembered;
-use super::{Bound, Outcome, Ratio, measured, outcome, prior_of};
+use super::{Bound, Outcome, Ratio, measured, measured_upwards, outcome, prior_of};
 use crate::coverage;
 use crate::losses::{LossComponents, Quantity};
 
@@ -60,7 +60,7 @@ impl Bound for NozawaSato {
     }
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
-        Some(measured(losses, NUMERATOR).and_then(|[info_nce, sub, collisions, gap]| {
+        Some(measured_upwards(losses, NUMERATOR).and_then(|[info_nce, sub, collisions, gap]| {
             let numerator = 2.0 * (info_nce - gap) - sub - collisions;
             Ok(Ratio { numerator, ln_denominator: ln_smallest_coverage(losses)? })
         }))
