@@ -23,6 +23,7 @@
 //! | `curl` | any (worst anchor class) | ≥ C−1 | i.i.d., distinct images |
 //! | `curl_coverage` | uniform | ≥ C−1 | i.i.d., distinct images |
 //! | `nozawa_sato`, `lambda` | any (worst anchor class) | ≥ C−1 | i.i.d., distinct images |
+//! | `nozawa_sato_by_class` | any | none given | i.i.d., distinct images |
 //! | `submodular` | any (rarest class) | ≥ 1 | i.i.d., distinct images |
 //! | `coverage_collision` | any (worst anchor class) | ≥ 1 | i.i.d., distinct images |
 //! | `inverted`, `ash` | uniform | ≥ 1 | i.i.d., distinct images |
@@ -66,6 +67,7 @@ pub mod master;
 pub mod mutual_information;
 pub mod nozawa_sato;
 pub mod nozawa_sato_as_published;
+pub mod nozawa_sato_by_class;
 pub mod nscl;
 pub mod reverse_jensen;
 pub mod specht;
@@ -256,6 +258,7 @@ pub fn all() -> &'static [&'static dyn Bound] {
         &curl_coverage::CurlCoverage,
         &nozawa_sato::NozawaSato,
         &nozawa_sato_as_published::NozawaSatoAsPublished,
+        &nozawa_sato_by_class::NozawaSatoByClass,
         &lambda::Lambda,
         &submodular::Submodular,
         &coverage_collision::CoverageCollision,
