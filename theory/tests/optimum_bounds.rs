@@ -3,7 +3,8 @@
 
 use theory::bounds::{self, Outcome, Standing};
 use theory::losses::Quantity;
-use theory::{LossComponents, NumNegatives, optimum};
+use theory::optimum::{self, gram};
+use theory::{ClassPrior, LossComponents, NumNegatives};
 
 /// Every theorem is at least L_sup, or undefined for a reason that is not rounding. Returns how many have a value.
 fn holds(losses: &LossComponents, context: &str) -> usize {
@@ -39,4 +40,47 @@ fn no_theorem_is_below_the_loss_of_the_simplex() {
         }
     }
     assert!(evaluated > 5000, "{evaluated}");
+}
+
+#[test]
+fn no_theorem_is_below_the_loss_of_the_gram_optimum() {
+    let mut evaluated = 0;
+    for counts in [
+        vec![3u64, 1],
+        vec![2, 1, 1],
+        vec![1000, 1, 1],
+        vec![9, 5, 5, 2, 1],
+        vec![500, 400, 300, 200, 100, 50],
+    ] {
+        let prior = ClassPrior::from_counts(counts.clone()).unwrap();
+        for k in [1, 2, 7, 31, 511, 65_535] {
+            for t in [0.02, 0.05, 0.2, 0.5, 2.0] {
+                let k = NumNegatives::new(k).unwrap();
+                let solution = gram::solve(&prior, k, t, &gram::Options::default()).unwrap();
+                let losses = optimum::gram_components(&prior, k, t, &solution).unwrap();
+                let context = format!("{counts:?}, K = {k}, t = {t}");
+                evaluated += holds(&losses, &context);
+                let get = |quantity| losses.get(quantity).unwrap();
+                let (found, stated) = (get(Quantity::FullSupLoss), solution.optimum.supervised_loss);
+                assert!((found / stated - 1.0).abs() < 1e-13, "{context}: {found} {stated}");
+                // What a batch shows has no more loss than all classes.
+                assert!(
+                    get(Quantity::JointSupLoss) + get(Quantity::JointSubLoss) <= found + 1e-13,
+                    "{context}"
+                );
+                assert!(get(Quantity::CurlJoint) <= found * (1.0 + 1e-12), "{context}");
+                for bound in bounds::all().iter().filter(|b| b.standing() == Standing::Theorem) {
+                    if let Outcome::Value(value) = bound.lower_bound(&losses) {
+                        let loss = get(Quantity::InfoNce);
+                        assert!(
+                            value <= loss * (1.0 + 1e-12),
+                            "{context}, {}: {value} > {loss}",
+                            bound.key()
+                        );
+                    }
+                }
+            }
+        }
+    }
+    assert!(evaluated > 800, "{evaluated}");
 }

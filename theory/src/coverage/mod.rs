@@ -28,6 +28,7 @@ mod shared;
 mod tilt;
 mod urn;
 
+pub(crate) use class::sin_minus;
 pub use collector::{CollectorTime, collector_quantile, collector_time};
 pub use completion::completion_probability;
 pub use conditional::{given_anchor, given_anchor_alone, least_given_anchor};
