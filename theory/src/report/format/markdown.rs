@@ -46,7 +46,7 @@ mod tests {
             ("a&b &copy; &#65;", "a&amp;b &amp;copy; &amp;#65;"),
             ("[here](javascript:x) [0, 1]", "[here\\](javascript:x) [0, 1]"),
             ("a|b", "a\\|b"),
-            (r"a\|b \* c\d", r"a\\\|b \\\* c\d"),
+            (r"a\|b \* c\d", r"a\\\|b \\* c\d"),
             ("`b_c` ~~f~~ ~g", r"`b_c` \~\~f\~\~ ~g"),
         ] {
             assert_eq!(cell(text), expected);
