@@ -5,7 +5,7 @@
 //! for a block of n around the one whose saddle point the radius is, and every n of the block adds them up again, with
 //! the error bound of its own. Blocks are about two standard deviations σ of the tilted law wide: away from its mean by
 //! δσ, P_r(N = n) is smaller by e^{−δ²/2}, and the relative error larger by as much. Where a bound comes out above four
-//! times that of the block's middle, the n gets a radius of its own.
+//! times that of the block's middle and 1e-14, the n gets a radius of its own.
 //!
 //! Which n share a block depends on n alone, not on which others are asked for.
 
@@ -18,6 +18,9 @@ use crate::error::Result;
 use crate::prior::ClassPrior;
 use crate::probability::Probability;
 use crate::sampling::{NumDraws, Sampling};
+
+/// A bound of the relative error that is good enough anywhere.
+const ENOUGH: f64 = 1e-14;
 
 /// υ_n for any n, at a fraction of the cost where neighbouring n are asked for one after the other.
 ///
@@ -138,7 +141,7 @@ impl Block {
         self.nodes.iter().for_each(|node| partial.add(node));
         let sum = partial.finish(self.points, self.dropped);
         let found = self.radius.scaled(urn, side, &sum, self.tails.bound(urn, self.points));
-        (found.error <= 4.0 * self.error).then_some(found)
+        (found.error <= 4.0 * self.error + ENOUGH).then_some(found)
     }
 }
 
