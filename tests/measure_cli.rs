@@ -145,6 +145,21 @@ fn bad_input_is_one_line_and_an_exit_code() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn help_that_nobody_took_is_a_failure() {
+    for word in ["--help", "--version"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let done = std::process::Command::new(env!("CARGO_BIN_EXE_measure"))
+            .arg(word)
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!((done.status.code(), said.lines().count()), (Some(1), 1), "{word}: {said}");
+    }
+}
+
+#[test]
 fn a_reader_that_went_away_is_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     let features = repository().join("tests/oracle/features.npz");

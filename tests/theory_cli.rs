@@ -72,6 +72,19 @@ fn every_format_prints() {
     }
     let collector = json(&["collector", "--classes", "10"]);
     assert_eq!(collector["quantile_0.5"], 27);
+    // Two of two items a class complete both with probability 2/3.
+    let shuffled = ["collector", "--classes", "2", "--per-class", "2", "--without-replacement"];
+    let collector = json(&shuffled);
+    assert_eq!((&collector["quantile_0.5"], &collector["quantile_0.9"]), (&2.into(), &3.into()));
+    assert!(collector["expected_draws"].as_str().unwrap().starts_with("2.33333333333"), "{collector}");
+    let law = json(&[&shuffled[..], &["--draws", "2..3"]].concat());
+    assert!(law[0]["completion"].as_str().unwrap().starts_with("0.6666666"), "{law}");
+    assert!(law[1]["completion"].as_str().unwrap().starts_with("0.3333333"), "{law}");
+    // More draws from first to last than a curve may have values, and fewer values.
+    let (code, stdout, _) =
+        run(&["curve", "--classes", "10", "--draws", "1..2000001:20000", "--format", "csv"]);
+    assert_eq!((code, stdout.lines().count()), (0, 102));
+    assert_eq!(run(&["curve", "--classes", "2", "--draws", "1..2000001:4", "-q"]).0, 0);
     let collision = json(&["collision", "--classes", "2", "--negatives", "2"]);
     assert_eq!(collision["law"].as_array().unwrap().len(), 3);
     // A cell wider than any terminal, and a law too long to print.
@@ -583,8 +596,15 @@ fn nothing_depends_on_standard_error_being_there() {
 #[cfg(target_os = "linux")]
 fn a_full_standard_output_is_an_error_and_a_closed_one_is_none() {
     let theory = env!("CARGO_BIN_EXE_theory");
-    for line in ["coverage --classes 3 --draws 5", "curve --classes 3 --draws 3..9 --format json", "columns"]
-    {
+    for line in [
+        "coverage --classes 3 --draws 5",
+        "curve --classes 3 --draws 3..9 --format json",
+        "columns",
+        "--help",
+        "--version",
+        "help curve",
+        "collector --help",
+    ] {
         let shell = |script: &str| std::process::Command::new("bash").args(["-c", script]).output().unwrap();
         let full = shell(&format!("exec {theory} {line} >/dev/full"));
         let said = String::from_utf8_lossy(&full.stderr);

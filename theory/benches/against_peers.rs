@@ -174,6 +174,15 @@ fn uniform(c: u64) -> ClassPrior {
     ClassPrior::uniform(c).expect("a positive number of classes")
 }
 
+/// υ at every n of a range by itself.
+fn value_of_last(prior: &ClassPrior, range: std::ops::Range<u64>) -> Work {
+    let prior = prior.clone();
+    Box::new(move || {
+        let value = |n| coverage::probability(&prior, IID, draws(n)).expect("υ").value();
+        range.clone().fold(None, |_, n| Some(std::hint::black_box(value(n))))
+    })
+}
+
 fn cases() -> Vec<Case> {
     let counts = include_str!("../../data/counts/imagenet_like.txt");
     let long_tailed = ClassPrior::parse_counts(counts, "imagenet_like.txt").expect("counts that ship");
@@ -229,6 +238,20 @@ fn cases() -> Vec<Case> {
             target,
             Box::new(move || {
                 coverage::curve(&uniform(c), IID, 1..=n).expect("curve").pop().map(|p| p.probability.value())
+            }),
+        );
+    }
+    for (first, target) in [(1100, ""), (4096, "≥ 7")] {
+        let range = first..first + 256;
+        let (prior, range_alone) = (long_tailed.clone(), range.clone());
+        let alone = value_of_last(&long_tailed, range_alone);
+        add(
+            format!("curve of 256 n from {first}: 89 distinct counts"),
+            Peer::Ours("ours, each n alone", alone),
+            target,
+            Box::new(move || {
+                let curve = coverage::curve(&prior, IID, range.start..=range.end - 1).expect("curve");
+                curve.last().map(|p| p.probability.value())
             }),
         );
     }

@@ -65,6 +65,7 @@ mod double_double;
 pub mod error;
 pub mod files;
 pub mod interrupt;
+pub mod json;
 pub mod losses;
 pub mod npy;
 pub mod optimum;

@@ -5,13 +5,14 @@ use crate::terminal::one_line;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, FromArgMatches, Parser};
 use std::ffi::OsString;
+use std::io::Write;
 use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::process::ExitCode;
 
 /// What was typed.
 ///
 /// # Errors
-/// The exit code, once help, the version or what is wrong is printed: 0, or 2.
+/// The exit code, once help, the version or what is wrong is printed: 0, or 2; 1 where standard output refuses the help.
 pub fn parse<P: Parser>() -> Result<P, ExitCode> {
     parse_as(P::command())
 }
@@ -26,9 +27,15 @@ pub fn parse_as<P: FromArgMatches>(command: Command) -> Result<P, ExitCode> {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // A reader that went away wants no help.
-            let _ = error.print();
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+            let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            match error.print().and_then(|()| std::io::stdout().flush()) {
+                Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                    crate::terminal::say(&format!("error: standard output: {e}"));
+                    ExitCode::FAILURE
+                }
+                // A reader that went away wants no help.
+                _ => code,
+            }
         }
         _ => {
             crate::terminal::say(&format!("error: {}", message(&error)));

@@ -32,7 +32,7 @@
 //! restate it, with log₂ losses: L_sup of two-way tasks ≤ (L_un − τ)/(1−τ). The gap d(f), K > 1 and distinct images are
 //! derived here. Their own statement for K negatives is quoted in [`curl`](super::curl).
 
-use super::{Bound, Outcome, Statement, measured, outcome, uniform_prior};
+use super::{Bound, Outcome, Statement, measured_upwards, outcome, uniform_prior};
 use crate::losses::{LossComponents, Quantity};
 use crate::sampling::Sampling;
 
@@ -62,7 +62,8 @@ impl Bound for AroraPairs {
     }
 
     fn other(&self, losses: &LossComponents) -> Option<Statement> {
-        let value = measured(losses, NEEDS).and_then(|[info_nce, gap]| pair_bound(losses, info_nce - gap));
+        let value =
+            measured_upwards(losses, NEEDS).and_then(|[info_nce, gap]| pair_bound(losses, info_nce - gap));
         Some(Statement { what: "pair_loss ≤", outcome: outcome(value) })
     }
 }

@@ -11,7 +11,7 @@
 
 use super::reverse_jensen::{ReverseJensen, ln_cosh};
 use super::specht::same_class;
-use super::{Bound, Outcome, Standing, Step, measured, outcome, prior_of};
+use super::{Bound, Outcome, Standing, Step, measured, measured_upwards, outcome, prior_of};
 use crate::losses::{LossComponents, Quantity};
 use crate::sampling::Sampling;
 
@@ -49,7 +49,7 @@ impl Bound for Bao {
     }
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
-        outcome(measured(losses, [Quantity::InfoNce, Quantity::Gap]).and_then(|[info_nce, gap]| {
+        outcome(measured_upwards(losses, [Quantity::InfoNce, Quantity::Gap]).and_then(|[info_nce, gap]| {
             let prior = prior_of(losses)?;
             if losses.sampling == Sampling::WithoutReplacement && !prior.is_uniform() {
                 return Err(Outcome::NotApplicable(

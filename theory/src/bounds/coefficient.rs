@@ -2,7 +2,7 @@
 //!
 //! `curl_coverage`, `coverage_collision` and `ash` differ in the probability κ alone.
 
-use super::{Outcome, Ratio, measured, outcome};
+use super::{Outcome, Ratio, measured, measured_upwards, outcome};
 use crate::losses::{LossComponents, Quantity};
 use crate::sampling::{NumDraws, Sampling};
 use std::cell::RefCell;
@@ -25,7 +25,7 @@ pub(super) fn lower_bound(losses: &LossComponents, ln_coefficient: LnCoefficient
 
 /// The upper bound of L_sup.
 pub(super) fn ratio(losses: &LossComponents, ln_coefficient: LnCoefficient) -> Result<Ratio, Outcome> {
-    let [info_nce, collisions, gap] = measured(losses, UPPER)?;
+    let [info_nce, collisions, gap] = measured_upwards(losses, UPPER)?;
     Ok(Ratio { numerator: info_nce - collisions - gap, ln_denominator: remembered(ln_coefficient, losses)? })
 }
 

@@ -35,7 +35,7 @@
 use super::anchor::{Negatives, ratio};
 use super::coefficient::remembered;
 use super::slack::{smallest_probability, sum};
-use super::{Bound, Outcome, Ratio, Step, check_can_cover, measured, outcome, prior_of};
+use super::{Bound, Outcome, Ratio, Step, check_can_cover, measured, measured_upwards, outcome, prior_of};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Curl;
@@ -80,8 +80,8 @@ impl Bound for Curl {
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
         Some(
-            numerator(losses)
-                .and_then(|numerator| ratio(numerator, remembered(ln_covered_without_collision, losses))),
+            measured_upwards(losses, NUMERATOR)
+                .and_then(|parts| ratio(numerator(parts), remembered(ln_covered_without_collision, losses))),
         )
     }
 
@@ -102,7 +102,6 @@ fn ln_covered_without_collision(losses: &LossComponents) -> Result<f64, Outcome>
 }
 
 /// L_Info − c_sub − E ln(1+Col) − d(f).
-pub(super) fn numerator(losses: &LossComponents) -> Result<f64, Outcome> {
-    let [info_nce, joint, joint_sup, collisions, gap] = measured(losses, NUMERATOR)?;
-    Ok(info_nce - (joint - joint_sup) - collisions - gap)
+pub(super) fn numerator([info_nce, joint, joint_sup, collisions, gap]: [f64; 5]) -> f64 {
+    info_nce - (joint - joint_sup) - collisions - gap
 }

@@ -49,12 +49,12 @@ impl Bound for CurlAsPublished {
     }
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
-        Some(curl::numerator(losses).and_then(|numerator| {
+        Some(measured(losses, curl::NUMERATOR).and_then(|parts| {
             let [tau] = measured(losses, [Quantity::Collision])?;
             if tau == 1.0 {
                 return Err(Outcome::Undefined("counted τ̂ is 1".into()));
             }
-            Ok(Ratio { numerator, ln_denominator: (-tau).ln_1p() })
+            Ok(Ratio { numerator: curl::numerator(parts), ln_denominator: (-tau).ln_1p() })
         }))
     }
 

@@ -14,7 +14,7 @@
 //! Source: derived here.
 
 use super::coefficient::Law;
-use super::{Bound, Outcome, Step, measured, outcome, uniform_prior};
+use super::{Bound, Outcome, Step, measured, measured_upwards, outcome, uniform_prior};
 use crate::losses::{LossComponents, Quantity};
 use crate::sampling::Sampling;
 use crate::{collision, coverage};
@@ -57,7 +57,7 @@ impl Bound for Inverted {
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
         outcome(
-            measured(losses, [Quantity::InfoNce, Quantity::Gap])
+            measured_upwards(losses, [Quantity::InfoNce, Quantity::Gap])
                 .and_then(|[info_nce, gap]| Phi::of(losses)?.inverse(info_nce - gap)),
         )
     }

@@ -18,7 +18,7 @@
 
 use super::coefficient::remembered;
 use super::slack::{smallest_probability, sum};
-use super::{Bound, Outcome, Ratio, Step, measured, outcome, prior_of};
+use super::{Bound, Outcome, Ratio, Step, measured, measured_upwards, outcome, prior_of};
 use crate::coverage;
 use crate::losses::{LossComponents, Quantity};
 
@@ -61,7 +61,7 @@ impl Bound for NozawaSato {
     }
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
-        Some(measured(losses, NUMERATOR).and_then(|[info_nce, sub, collisions, gap]| {
+        Some(measured_upwards(losses, NUMERATOR).and_then(|[info_nce, sub, collisions, gap]| {
             let numerator = 2.0 * (info_nce - gap) - sub - collisions;
             Ok(Ratio { numerator, ln_denominator: ln_smallest_coverage(losses)? })
         }))

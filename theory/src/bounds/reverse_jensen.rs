@@ -8,7 +8,7 @@
 //! temperature; the form with both, and for unequal classes, is derived here.
 
 use super::specht::{Candidates, LOWER_NEEDS, Specht};
-use super::{Bound, Outcome, Step, measured, outcome};
+use super::{Bound, Outcome, Step, measured, measured_upwards, outcome};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct ReverseJensen;
@@ -48,7 +48,7 @@ impl Bound for ReverseJensen {
     }
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
-        outcome(measured(losses, NEEDS).and_then(|[info_nce, gap]| {
+        outcome(measured_upwards(losses, NEEDS).and_then(|[info_nce, gap]| {
             Ok(info_nce - gap - Candidates::new(losses)?.ln_rarest + 2.0 * ln_cosh(1.0 / losses.temperature))
         }))
     }
@@ -66,5 +66,9 @@ impl Bound for ReverseJensen {
 
 /// ln cosh x for x ≥ 0, also where cosh overflows.
 pub(super) fn ln_cosh(x: f64) -> f64 {
+    if x < 1.0 {
+        // cosh x = 1 + 2 sinh²(x/2)
+        return (2.0 * (0.5 * x).sinh().powi(2)).ln_1p();
+    }
     x + (-2.0 * x).exp().ln_1p() - std::f64::consts::LN_2
 }

@@ -13,8 +13,9 @@
 //!
 //! Source: derived here.
 
+use super::excess::exp_excess;
 use super::specht::{Candidates, smallest_gap};
-use super::{Bound, Outcome, Step, measured, outcome, uniform_prior};
+use super::{Bound, Outcome, Step, measured, measured_upwards, outcome, uniform_prior};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct SpechtMeasured;
@@ -26,7 +27,7 @@ const LOWER_NEEDS: [Quantity; 3] = [Quantity::FullSupLoss, Quantity::Gap, Quanti
 fn offset(losses: &LossComponents, variance: f64) -> Result<f64, Outcome> {
     uniform_prior(losses)?;
     let negatives = losses.num_draws.negatives().get() as f64;
-    let measured_gap = curvature((-2.0 / losses.temperature).exp()) * variance / negatives;
+    let measured_gap = curvature(2.0 / losses.temperature) * variance / negatives;
     Ok(Candidates::new(losses)?.ln_rarest - measured_gap.min(smallest_gap(losses)))
 }
 
@@ -64,7 +65,7 @@ impl Bound for SpechtMeasured {
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
         outcome(
-            measured(losses, NEEDS)
+            measured_upwards(losses, NEEDS)
                 .and_then(|[info_nce, gap, variance]| Ok(info_nce - gap - offset(losses, variance)?)),
         )
     }
@@ -75,10 +76,9 @@ impl Bound for SpechtMeasured {
     }
 }
 
-/// c(r) = (r − 1 − ln r)/(r − 1)² for 0 < r < 1; ½ at r = 1.
-fn curvature(r: f64) -> f64 {
-    let x = r - 1.0;
-    if x.abs() < 1e-3 { 0.5 - x / 3.0 + x * x / 4.0 } else { (x - r.ln()) / (x * x) }
+/// c(r) = (r − 1 − ln r)/(r − 1)² at r = e^{−x}, x ≥ 0; ½ at x = 0.
+fn curvature(x: f64) -> f64 {
+    if x < 1e-100 { 0.5 } else { exp_excess(-x) / (-x).exp_m1().powi(2) }
 }
 
 #[cfg(test)]
@@ -86,11 +86,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn curvature_joins_its_series() {
-        for r in [0.9989, 0.9991] {
-            let x: f64 = r - 1.0;
-            assert!((curvature(r) - (x - x.ln_1p()) / (x * x)).abs() < 1e-9, "{r}");
-        }
-        assert!((curvature(0.5) - 4.0 * (2f64.ln() - 0.5)).abs() < 1e-15);
+    fn curvature_by_its_definition_and_its_series() {
+        // r − 1 − ln r = x + expm1(−x); c(e^{−x}) = ½ + x/3 + O(x²).
+        assert!((curvature(2f64.ln()) - 4.0 * (2f64.ln() - 0.5)).abs() < 1e-15);
+        assert!((curvature(1e-4) - (0.5 + 1e-4 / 3.0)).abs() < 1e-8 && curvature(0.0) == 0.5);
+        assert!((curvature(200.0) - 199.0).abs() < 1e-12);
     }
 }

@@ -19,7 +19,7 @@
 
 use super::anchor::{Negatives, ratio};
 use super::slack::sum;
-use super::{Bound, Outcome, Ratio, Step, measured, outcome, prior_of};
+use super::{Bound, Outcome, Ratio, Step, measured, measured_upwards, outcome, prior_of};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Submodular;
@@ -57,7 +57,7 @@ impl Bound for Submodular {
     }
 
     fn ratio(&self, losses: &LossComponents) -> Option<Result<Ratio, Outcome>> {
-        let parts = measured(losses, [Quantity::InfoNce, Quantity::Gap]);
+        let parts = measured_upwards(losses, [Quantity::InfoNce, Quantity::Gap]);
         Some(parts.and_then(|[info_nce, gap]| ratio(info_nce - gap, ln_shown(losses))))
     }
 

@@ -10,6 +10,7 @@ fn with(measures: &[Quantity]) -> LossComponents {
     let mut losses =
         LossComponents::new(4, NumDraws::new(12).unwrap(), 0.5, Sampling::WithReplacement).unwrap();
     losses.class_counts = Some(vec![5; 4]);
+    losses.class_sup_loss = Some(vec![0.4; 4]);
     losses.positives = Positives::SameClass;
     for &measure in measures {
         let value = match measure {

@@ -16,7 +16,7 @@
 
 use super::reverse_jensen::{ReverseJensen, ln_cosh};
 use super::specht::Candidates;
-use super::{Bound, Outcome, Step, measured, outcome};
+use super::{Bound, Outcome, Step, measured_upwards, outcome};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct VanElst;
@@ -45,7 +45,7 @@ impl Bound for VanElst {
     }
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
-        outcome(measured(losses, NEEDS).and_then(|[info_nce, deviation]| {
+        outcome(measured_upwards(losses, NEEDS).and_then(|[info_nce, deviation]| {
             let t = losses.temperature;
             Ok(info_nce + deviation / t + 2.0 * ln_cosh(1.0 / t) - Candidates::new(losses)?.ln_rarest)
         }))

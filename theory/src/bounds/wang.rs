@@ -26,7 +26,7 @@
 //! the proof are derived here.
 
 use super::specht::{Candidates, Specht, smallest_gap};
-use super::{Bound, Outcome, Standing, Step, measured, outcome, prior_of};
+use super::{Bound, Outcome, Standing, Step, measured, measured_upwards, outcome, prior_of};
 use crate::losses::{LossComponents, Quantity};
 
 pub(super) struct Wang;
@@ -63,7 +63,7 @@ impl Bound for Wang {
     }
 
     fn upper_bound(&self, losses: &LossComponents) -> Outcome {
-        outcome(measured(losses, NEEDS).and_then(|[info_nce, variance]| {
+        outcome(measured_upwards(losses, NEEDS).and_then(|[info_nce, variance]| {
             let spread = variance.sqrt() / losses.temperature;
             Ok(info_nce + spread + smallest_gap(losses) - Candidates::new(losses)?.ln_rarest)
         }))

@@ -2,11 +2,13 @@
 
 mod advise;
 mod certify;
+mod collector;
 mod columns;
 mod counts;
 mod explain;
 mod optimum;
 mod probabilities;
+mod progress;
 mod published;
 mod results;
 mod shard;
@@ -40,9 +42,11 @@ enum Command {
     /// υ, τ and E ln(1+Col) for every number of draws in a range
     #[command(after_help = "Example: theory curve --classes 10 --draws 16..256:16 --format csv")]
     Curve(probabilities::CurveArgs),
-    /// The collector's time T: expectation, standard deviation, quantiles
-    #[command(after_help = "Example: theory collector --classes 1000")]
-    Collector(probabilities::CollectorArgs),
+    /// The collector's time T: expectation, standard deviation, quantiles, P(T = n)
+    #[command(
+        after_help = "Examples: theory collector --classes 1000\n          theory collector --classes 100 --per-class 100 --without-replacement --draws 400..1000:100"
+    )]
+    Collector(collector::CollectorArgs),
     /// Collision τ: the probability that some of K negatives has the anchor's class
     #[command(after_help = "Example: theory collision --classes 10 --negatives 31")]
     Collision(probabilities::CollisionArgs),
@@ -261,7 +265,7 @@ fn run(command: Command, interrupt: &interrupt::Interrupt) -> Result<()> {
     match command {
         Command::Coverage(args) => probabilities::coverage(&args, interrupt),
         Command::Curve(args) => probabilities::curve(&args, interrupt),
-        Command::Collector(args) => probabilities::collector(&args),
+        Command::Collector(args) => collector::collector(&args),
         Command::Collision(args) => probabilities::collision(&args, interrupt),
         Command::Simulate(args) => simulate::simulate(&args, interrupt),
         Command::Merge(args) => shard::merge(&args),

@@ -40,14 +40,19 @@ pub(super) fn optimum(args: &OptimumArgs) -> Result<()> {
         ))
         .into());
     }
-    let (mut found, mut converged) = (Vec::new(), true);
+    let (mut found, mut components, mut converged) = (Vec::new(), Vec::new(), true);
     for &k in &args.negatives.values {
         let negatives = NumNegatives::new(k)?;
         let optimum = if prior.is_uniform() {
+            if prior.num_classes() > 1 {
+                let classes = prior.num_classes();
+                components.push(optimum::simplex_components(classes, negatives, args.temperature)?);
+            }
             optimum::solve(&prior, negatives, args.temperature)?
         } else {
             let options = gram::Options { tolerance: args.tolerance, ..gram::Options::default() };
             let solution = gram::solve(&prior, negatives, args.temperature, &options)?;
+            components.push(optimum::gram_components(&prior, negatives, args.temperature, &solution)?);
             converged &= solution.converged;
             solution.optimum
         };
@@ -66,11 +71,8 @@ pub(super) fn optimum(args: &OptimumArgs) -> Result<()> {
         for (cells, (_, optimum)) in rows.iter_mut().zip(&found) {
             cells.push(Cell::Integer(optimum.iterations as i64));
         }
-    } else if classes > 1 {
-        let components = |&(negatives, _): &(NumNegatives, Optimum)| {
-            optimum::simplex_components(classes, negatives, args.temperature)
-        };
-        let components = found.iter().map(components).collect::<theory::Result<Vec<_>>>()?;
+    }
+    if !components.is_empty() {
         // A form without verified constants is no bound to compare with.
         for bound in bounds::all().iter().filter(|b| !matches!(b.standing(), Standing::FormOnly(_))) {
             let outcomes: Vec<Outcome> = components.iter().map(|losses| bound.upper_bound(losses)).collect();

@@ -8,8 +8,8 @@ use serde_json::Value;
 use std::path::PathBuf;
 use theory::coverage::{self, exact};
 use theory::interrupt::Interrupt;
+use theory::report::Cell;
 use theory::report::figure::{self, Lines, Series};
-use theory::report::{Cell, Table};
 use theory::shard::Shard;
 use theory::{ClassPrior, NumDraws, NumNegatives, Probability, Sampling, collision, files};
 
@@ -53,7 +53,7 @@ fn decimal(text: String) -> Cell {
 }
 
 /// A bound with two digits, rounded up.
-fn rounded_up(bound: f64) -> Cell {
+pub(super) fn rounded_up(bound: f64) -> Cell {
     let text = format!("{bound:.1e}");
     let up = |text: &str| format!("{:.1e}", text.parse::<f64>().unwrap_or(bound) * 1.06);
     let below = text.parse::<f64>().is_ok_and(|shown| shown < bound);
@@ -61,7 +61,7 @@ fn rounded_up(bound: f64) -> Cell {
 }
 
 /// p with two digits more than its error bound supports, so that printing adds nothing to the error.
-fn shown(p: Probability) -> Cell {
+pub(super) fn shown(p: Probability) -> Cell {
     let bound = p.relative_error_bound();
     let digits =
         if bound > 0.0 { (2.0 - bound.log10()).ceil().clamp(1.0, FLOAT_DIGITS) } else { FLOAT_DIGITS };
@@ -74,7 +74,7 @@ fn of_any_size(p: Probability) -> String {
     if value > 1e-300 || p == Probability::ZERO { format!("{value:?}") } else { p.to_decimal(15) }
 }
 
-fn float(value: f64) -> Cell {
+pub(super) fn float(value: f64) -> Cell {
     decimal(format!("{value:?}"))
 }
 
@@ -122,7 +122,7 @@ pub(super) fn coverage(args: &CoverageArgs, interrupt: &Interrupt) -> Result<()>
     };
     match args.shard.shard {
         Some(shard) => rows.keep(shard, &args.output, interrupt, row),
-        None => args.output.print(&rows.table(row)?),
+        None => args.output.print(&rows.table(args.output.quiet, row)?),
     }
 }
 
@@ -198,7 +198,7 @@ pub(super) fn curve(args: &CurveArgs, interrupt: &Interrupt) -> Result<()> {
         "method",
     ];
     let draws = &args.draws.values;
-    let upsilons = Upsilons::new(&prior, sampling, draws)?;
+    let mut upsilons = Upsilons::new(&prior, sampling, draws)?;
     let rows = Rows {
         kind: "curve",
         request: shard::request(&prior, sampling, [("draws", draws.clone().into())]),
@@ -226,7 +226,7 @@ pub(super) fn curve(args: &CurveArgs, interrupt: &Interrupt) -> Result<()> {
     if let Some(shard) = args.shard.shard {
         return rows.keep(shard, &args.output, interrupt, row);
     }
-    let table = rows.table(row)?;
+    let table = rows.table(args.output.quiet, row)?;
     let (Some(path), Some(format)) = (&args.figure, format) else {
         return args.output.print(&table);
     };
@@ -262,63 +262,35 @@ fn curves(prior: &ClassPrior, sampling: Sampling, points: [Vec<(f64, f64)>; 3]) 
     }
 }
 
-/// υ at the n of a curve: one pass over all of it where they are dense, each by itself where they are not. The whole
-/// curve decides, so that its shards print the same digits.
-struct Upsilons<'a> {
-    prior: &'a ClassPrior,
-    sampling: Sampling,
+/// υ at the n of a curve. Equal classes: one pass over all of it where they are dense, each by itself where they are not;
+/// the whole curve decides, so that its shards print the same digits. Other classes: neighbouring n share a contour.
+enum Upsilons {
     /// The first n, and every point from there on.
-    pass: Option<(u64, Vec<coverage::CurvePoint>)>,
+    Pass(u64, Vec<coverage::CurvePoint>),
+    Shared(Box<coverage::SharedContours>),
 }
 
-impl<'a> Upsilons<'a> {
-    fn new(prior: &'a ClassPrior, sampling: Sampling, draws: &[u64]) -> theory::Result<Self> {
+impl Upsilons {
+    fn new(prior: &ClassPrior, sampling: Sampling, draws: &[u64]) -> theory::Result<Self> {
         let first = draws.iter().copied().min().unwrap_or(1);
         let last = draws.iter().copied().max().unwrap_or(1);
-        let dense = (last - first) / 4 <= draws.len() as u64;
-        let pass = dense.then(|| coverage::curve(prior, sampling, first..=last)).transpose()?;
-        Ok(Self { prior, sampling, pass: pass.map(|points| (first, points)) })
+        let dense = (last - first) / 4 <= draws.len() as u64 && last - first < coverage::MAX_POINTS;
+        Ok(if dense && prior.is_uniform() {
+            Self::Pass(first, coverage::curve(prior, sampling, first..=last)?)
+        } else {
+            Self::Shared(Box::new(coverage::SharedContours::new(prior, sampling)?))
+        })
     }
 
-    fn at(&self, num_draws: NumDraws) -> theory::Result<(Probability, coverage::Method)> {
-        match &self.pass {
-            Some((first, points)) => {
-                let point = &points[(num_draws.get() - first) as usize];
+    fn at(&mut self, num_draws: NumDraws) -> theory::Result<(Probability, coverage::Method)> {
+        match self {
+            Self::Pass(first, points) => {
+                let point = &points[(num_draws.get() - *first) as usize];
                 Ok((point.probability, point.method))
             }
-            None => coverage::evaluate(self.prior, self.sampling, num_draws),
+            Self::Shared(contours) => contours.at(num_draws),
         }
     }
-}
-
-#[derive(Args)]
-pub(super) struct CollectorArgs {
-    #[command(flatten)]
-    prior: PriorArgs,
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
-const LEVELS: [f64; 9] = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
-
-pub(super) fn collector(args: &CollectorArgs) -> Result<()> {
-    let (prior, sampling) = args.prior.load()?;
-    if sampling == theory::Sampling::WithoutReplacement {
-        return Err(theory::Error::argument(
-            "the collector's time is computed for draws with replacement only",
-        )
-        .into());
-    }
-    let headers = ["classes", "expected_draws", "standard_deviation"].map(String::from);
-    let levels = LEVELS.map(|level| format!("quantile_{level}"));
-    let mut table = Table::new(headers.into_iter().chain(levels)).single(true);
-    let mut row = vec![Cell::Integer(prior.num_classes() as i64)];
-    row.extend([coverage::expected_draws(&prior), coverage::standard_deviation(&prior)].map(float));
-    for level in LEVELS {
-        row.push(Cell::Integer(coverage::quantile(&prior, level)? as i64));
-    }
-    table.push(row);
-    args.output.print(&table)
 }
 
 /// K above which the law is not printed.
@@ -376,6 +348,6 @@ pub(super) fn collision(args: &CollisionArgs, interrupt: &Interrupt) -> Result<(
     };
     match args.shard.shard {
         Some(shard) => rows.keep(shard, &args.output, interrupt, row),
-        None => args.output.print(&rows.table(row)?),
+        None => args.output.print(&rows.table(args.output.quiet, row)?),
     }
 }

@@ -1,5 +1,6 @@
 //! `--shard` and `merge`: work over several machines, interrupted where it must be, and put together.
 
+use super::progress::Progress;
 use super::{OutputArgs, simulate};
 use anyhow::Result;
 use clap::Args;
@@ -162,10 +163,17 @@ pub(super) struct Rows {
 
 impl Rows {
     /// All rows.
-    pub(super) fn table(self, row: impl FnMut(usize) -> theory::Result<Vec<Cell>>) -> theory::Result<Table> {
+    pub(super) fn table(
+        self,
+        quiet: bool,
+        mut row: impl FnMut(usize) -> theory::Result<Vec<Cell>>,
+    ) -> theory::Result<Table> {
         let mut table = Table::new(self.headers).single(self.single);
-        let rows = (0..self.count).map(row).collect::<theory::Result<Vec<_>>>()?;
-        rows.into_iter().for_each(|cells| table.push(cells));
+        let mut progress = Progress::new(self.count, "rows", quiet);
+        for number in 0..self.count {
+            table.push(row(number)?);
+            progress.at(number + 1);
+        }
         Ok(table)
     }
 

@@ -1,5 +1,7 @@
 //! The law of Col given the class, by the ratio of neighbouring probabilities.
 //!
+//! A window of a wide law holds every h-th m only, which a smooth function does not notice (`for_each`).
+//!
 //! A product of ratios drifts: after 10⁷ of them a weight may be off by 1e-12. Every [`BLOCK`] steps it is therefore
 //! taken anew from the logarithms of factorials, in double-double.
 
@@ -10,6 +12,8 @@ use crate::sampling::{NumNegatives, Sampling};
 
 /// Steps from one logarithm to the next.
 const BLOCK: u64 = 256;
+/// Standard deviation of Col up to which a window holds every m.
+const DENSE: f64 = 150.0;
 /// What is left out of a window, relative to the likeliest m.
 const NEGLIGIBLE: f64 = 1e-25;
 
@@ -108,25 +112,57 @@ impl ClassLaw {
         }
     }
 
-    /// Calls `visit(m, P(m))` over the window that matters, in order; the weights are normalised by their own sum.
-    pub fn for_each(&self, mut visit: impl FnMut(u64, f64)) {
-        let (mut above, mut below) = (vec![1.0], Vec::new());
-        self.outwards(|m, mantissa, exponent| {
-            let weight = value(mantissa, exponent);
-            if weight >= NEGLIGIBLE {
-                if m > self.mode { above.push(weight) } else { below.push(weight) }
+    /// Standard deviation of Col.
+    fn deviation(&self) -> f64 {
+        let variance = match self.kind {
+            Kind::Binomial { draws, odds } => draws as f64 * odds.hi / (1.0 + odds.hi).powi(2),
+            Kind::Hypergeometric { draws, same, others } => {
+                let share = same as f64 / others as f64;
+                draws as f64
+                    * share
+                    * (1.0 - share)
+                    * ((others - draws) as f64 / (others as f64 - 1.0).max(1.0))
             }
-            weight >= NEGLIGIBLE
-        });
+        };
+        variance.sqrt()
+    }
+
+    /// Calls `visit(m, w)` over the window that matters, in order, so that Σ w g(m) = E g(Col) for a function g as smooth
+    /// as ln(1+m); the weights add up to 1.
+    ///
+    /// Up to a deviation σ of [`DENSE`] w is P(m). Above it every h-th m stands for its neighbours, h = σ/1.6: Poisson's
+    /// summation leaves E g(Col) e^{2πi k Col/h}, k = 1, 2, …. As Col, binomial or hypergeometric, is a sum of
+    /// independent trials, |E e^{iθ Col}| ≤ e^{−σ² (1 − cos θ)}, some e^{−50} at θ = 2π/h; and ln(1+m) = ∫ e^{−s} (1 −
+    /// e^{−sm})/s ds, where e^{−sm} turns Col into another such sum.
+    pub fn for_each(&self, mut visit: impl FnMut(u64, f64)) {
+        let deviation = self.deviation();
+        let stride = if deviation < DENSE { 1 } else { (deviation / 1.6) as u64 };
+        let (mut above, mut below) = (vec![1.0], Vec::new());
+        if stride == 1 {
+            self.outwards(|m, mantissa, exponent| {
+                let weight = value(mantissa, exponent);
+                if weight >= NEGLIGIBLE {
+                    if m > self.mode { above.push(weight) } else { below.push(weight) }
+                }
+                weight >= NEGLIGIBLE
+            });
+        } else {
+            let from = self.ln(self.mode);
+            let weight = |m: u64| Some((self.ln(m) - from).exp().value()).filter(|&w| w >= NEGLIGIBLE);
+            let up = (1..).map_while(|j| Some(self.mode + j * stride).filter(|&m| m <= self.highest));
+            above.extend(up.map_while(weight));
+            let down = (1..).map_while(|j| self.mode.checked_sub(j * stride).filter(|&m| m >= self.lowest));
+            below.extend(down.map_while(weight));
+        }
         // Smallest first on both sides.
         let mut total = Sum::default();
         below.iter().rev().chain(above.iter().rev()).for_each(|&w| total.add(w));
         let total = total.value();
         for (i, w) in below.iter().enumerate().rev() {
-            visit(self.mode - 1 - i as u64, w / total);
+            visit(self.mode - (1 + i as u64) * stride, w / total);
         }
         for (i, w) in above.iter().enumerate() {
-            visit(self.mode + i as u64, w / total);
+            visit(self.mode + i as u64 * stride, w / total);
         }
     }
 

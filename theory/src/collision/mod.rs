@@ -13,6 +13,7 @@
 
 mod batch_law;
 mod class_law;
+mod many;
 
 pub use batch_law::{AnchorLaw, BatchLaw, ExpectedLogs};
 
@@ -147,7 +148,8 @@ pub fn law(prior: &ClassPrior, sampling: Sampling, num_negatives: NumNegatives) 
         .collect())
 }
 
-/// P(Col = m) for the m that matter, in order: all but 1e-18 of the law, of classes of equal size.
+/// (m, w) in the order of m with Σ w g(m) = E g(Col) for a function g as smooth as ln(1+m), of classes of equal size: the
+/// law but for 1e-18 of it, thinned where it is wide.
 ///
 /// # Errors
 /// As for [`expected_ln1p`].
@@ -191,8 +193,8 @@ pub(crate) fn window_of(
 
 /// E ln(1+Col): the price of collisions in both bounds, in nats.
 ///
-/// A sum of positive terms over the window of the law that holds all but 1e-18 of it, some 20 √K of them. Relative error
-/// below 1e-14, for K up to 10¹².
+/// A sum of positive terms over the law, at most some 3,000, or Taylor's series where very many collisions are expected.
+/// Relative error below 1e-14, for K up to 10¹².
 ///
 /// # Errors
 /// As for [`probability()`]; K above 10¹².
@@ -206,10 +208,23 @@ pub(crate) fn window_of(
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn expected_ln1p(prior: &ClassPrior, sampling: Sampling, num_negatives: NumNegatives) -> Result<f64> {
-    expectation(prior, sampling, num_negatives, |m| (m as f64).ln_1p())
+    sampling.check(prior, num_negatives.draws())?;
+    check_size(num_negatives, MAX_WINDOW)?;
+    let negatives = num_negatives.get() as f64;
+    let of_group = |group: &Group| {
+        let many = sampling == Sampling::WithReplacement && negatives * group.probability >= many::LEAST_MEAN;
+        let expected = if many {
+            many::expected_ln1p(negatives, group.probability, group.others)
+        } else {
+            expectation_of_class(prior, group, sampling, num_negatives, |m| (m as f64).ln_1p())
+        };
+        group.probability * group.multiplicity as f64 * expected
+    };
+    Ok(prior.groups().iter().map(of_group).sum())
 }
 
-/// E g(Col) for a function g of any sign, over the same window: cost some 20 √K evaluations of g per group of classes.
+/// E g(Col) for a function g of any sign, as smooth as ln(1+m), over the same law: cost at most some 3,000 evaluations of
+/// g per group of classes.
 ///
 /// # Errors
 /// As for [`expected_ln1p`].
@@ -222,9 +237,20 @@ pub(crate) fn expectation(
     sampling.check(prior, num_negatives.draws())?;
     check_size(num_negatives, MAX_WINDOW)?;
     let of_group = |group: &Group| {
-        let mut sum = Sum::default();
-        ClassLaw::new(prior, group, sampling, num_negatives).for_each(|m, p| sum.add(p * of_collisions(m)));
-        group.probability * group.multiplicity as f64 * sum.value()
+        let expected = expectation_of_class(prior, group, sampling, num_negatives, &of_collisions);
+        group.probability * group.multiplicity as f64 * expected
     };
     Ok(prior.groups().iter().map(of_group).sum())
+}
+
+fn expectation_of_class(
+    prior: &ClassPrior,
+    group: &Group,
+    sampling: Sampling,
+    num_negatives: NumNegatives,
+    of_collisions: impl Fn(u64) -> f64,
+) -> f64 {
+    let mut sum = Sum::default();
+    ClassLaw::new(prior, group, sampling, num_negatives).for_each(|m, w| sum.add(w * of_collisions(m)));
+    sum.value()
 }

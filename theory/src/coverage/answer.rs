@@ -18,7 +18,15 @@ impl Urn<'_> {
     /// # Errors
     /// Neither side could be found to three digits.
     pub fn coverage(&self) -> Result<(Probability, Method)> {
-        let (p, method) = self.unchecked();
+        self.coverage_by(&mut |side| contour::solve(self, side))
+    }
+
+    /// [`coverage`](Self::coverage) with contour sums by `solve`.
+    ///
+    /// # Errors
+    /// As for `coverage`.
+    pub fn coverage_by(&self, solve: &mut dyn FnMut(Side) -> Scaled) -> Result<(Probability, Method)> {
+        let (p, method) = self.unchecked(solve);
         // NaN is not below anything.
         let bounds = [p.relative_error_bound(), p.complement_relative_error_bound()];
         self.known(if bounds[0] < bounds[1] { bounds[0] } else { bounds[1] })?;
@@ -36,7 +44,7 @@ impl Urn<'_> {
         )))
     }
 
-    fn unchecked(&self) -> (Probability, Method) {
+    fn unchecked(&self, solve: &mut dyn FnMut(Side) -> Scaled) -> (Probability, Method) {
         let n = self.draws;
         if self.num_required == 0.0 || self.num_required == 1.0 && self.free == 0.0 && n > 0.0 {
             return (Probability::ONE, Method::Trivial);
@@ -72,12 +80,12 @@ impl Urn<'_> {
         if let Some(missing) = self.first_order() {
             return (missing.opposite(), Method::FirstOrder);
         }
-        (self.by_contour(), Method::TiltedContour)
+        (self.by_contour(solve), Method::TiltedContour)
     }
 
-    fn by_contour(&self) -> Probability {
-        let side = |side| {
-            let found = contour::solve(self, side);
+    fn by_contour(&self, solve: &mut dyn FnMut(Side) -> Scaled) -> Probability {
+        let mut side = |side| {
+            let found = solve(side);
             Probability::from_scaled(found.factor, found.exponent, found.error)
         };
         // Classes are seen less often together than independently, so this estimate of ln υ is too high, and not by

@@ -209,7 +209,7 @@ pub(super) fn neighbours(w: f64, tilt: &Tilt) -> f64 {
 }
 
 /// sin t − t without cancellation; `sine` = sin t.
-pub(super) fn sin_minus(t: f64, sine: f64) -> f64 {
+pub(crate) fn sin_minus(t: f64, sine: f64) -> f64 {
     if t > 1.0 {
         return sine - t;
     }

@@ -25,7 +25,7 @@ use super::class::{
     LargeGroup, angle_minus_linear, class_factor, class_majorant, neighbours, sin_cos, sin_minus,
 };
 use super::series::SmallClasses;
-use super::tilt::{Side, Tilt, aliasing, ln_product, saddle};
+use super::tilt::{Side, Tails, Tilt, ln_product, saddle};
 use super::urn::{Base, Scaled, Urn};
 use crate::double_double::Dd;
 use crate::probability::ln_one_minus_exp;
@@ -43,47 +43,110 @@ const MAX_NODES: u64 = 100_000;
 pub(super) fn solve(urn: &Urn, side: Side) -> Scaled {
     let (tilt, variance) = saddle(urn, side);
     let contour = Contour::new(urn, side, tilt);
-    // A normal tail e^{−(M/σ)²/2} of NEGLIGIBLE·P(N = n), P(N = n) = 0.4/σ; the rest allows for skewness and small σ.
-    let deviation = variance.sqrt();
-    let mut points = (deviation * (2.0 * (38.1 + (5.0 * deviation + 2.0).ln())).sqrt() + 24.0).ceil();
+    let mut points = first_points(variance);
     loop {
         let points_odd = points + 1.0 - points % 2.0;
         let sum = contour.trapezoid(points_odd);
-        let aliased = aliasing(urn, side, &tilt, variance, points_odd);
-        if sum.value > 0.0 && aliased <= NEGLIGIBLE * sum.value
-            || !sum.error.is_finite()
-            || points > 8.0 * (urn.draws + 64.0)
-        {
-            let error = (aliased + sum.error) / sum.value + contour.prefactor_error + 3.0 * EPS;
-            return Scaled {
-                factor: sum.value * contour.prefactor.factor,
-                exponent: contour.prefactor.exponent,
-                error,
-            };
+        let tails = Tails::new(urn, side, &tilt, variance, points_odd);
+        let aliased = tails.bound(urn, points_odd);
+        if is_enough(urn, &sum, aliased, points) {
+            return contour.radius.scaled(urn, side, &sum, aliased);
         }
         points *= 1.5;
     }
 }
 
+/// Points of the circle to begin with: a normal tail e^{−(M/σ)²/2} of NEGLIGIBLE·P(N = n), P(N = n) = 0.4/σ; the rest
+/// allows for skewness and small σ.
+pub(super) fn first_points(variance: f64) -> f64 {
+    let deviation = variance.sqrt();
+    (deviation * (2.0 * (38.1 + (5.0 * deviation + 2.0).ln())).sqrt() + 24.0).ceil()
+}
+
+/// Whether more points could not improve the sum.
+pub(super) fn is_enough(urn: &Urn, sum: &Sum, aliased: f64, points: f64) -> bool {
+    sum.value > 0.0 && aliased <= NEGLIGIBLE * sum.value
+        || !sum.error.is_finite()
+        || points > 8.0 * (urn.draws + 64.0)
+}
+
+/// What every n has in common at one radius.
+pub(super) struct Radius {
+    tilt: Tilt,
+    radius: Dd,
+    ell: Dd,
+    /// Weight in the factor e^{wL(z)} of the sum.
+    weight: Dd,
+    /// Classes whose zⁿ is taken out of the sum.
+    lifted: f64,
+    /// Σ m ln(1−e^{−a}), and the size of the part of it that is a float's.
+    product: Dd,
+    light_error: f64,
+    /// Upper: 1 − e^Λ, and e^Λ/(1−e^Λ).
+    tail: f64,
+    odds: f64,
+}
+
+impl Radius {
+    /// n! F(r) r^{−n} and its like, and a bound of its relative error.
+    fn prefactor(&self, urn: &Urn, side: Side) -> (Scaled, f64) {
+        let (mut factor, mut exponent) = urn.normalisation(self.radius, self.ell);
+        let mut error = match side {
+            Side::Lower => {
+                exponent = exponent + self.product;
+                1.5 * EPS * self.light_error + EPS
+            }
+            Side::Upper => {
+                factor *= self.tail;
+                1.5 * EPS * self.light_error * (1.0 + self.odds) + 2.0 * EPS
+            }
+        };
+        // Double-double: logarithms to 1e-30, sums to 1e-31 of the largest parts; Stirling's δ(n) to 1e-17 each.
+        let logs = urn.draws + urn.num_required + urn.normalisation_size();
+        let parts = urn.draws * urn.draws.ln() + exponent.hi.abs() + urn.total.hi * self.tilt.ell;
+        error += 1e-30 * logs + 1e-30 * parts + 4e-17;
+        (Scaled { factor, exponent, error: 0.0 }, error)
+    }
+
+    /// weight·scale − draws (weight·q for θ > ½), rounded once.
+    pub(super) fn offset(&self, urn: &Urn) -> f64 {
+        let (weight, radius) = (self.weight, self.radius);
+        let draws = Dd::from(urn.draws - self.lifted);
+        match urn.base {
+            Base::Binomial { .. } if self.tilt.scale > 0.5 => {
+                let q = Dd::ONE / (Dd::ONE + radius);
+                (weight - draws - weight * q).value()
+            }
+            Base::Binomial { .. } => (weight * (radius / (Dd::ONE + radius)) - draws).value(),
+            Base::Poisson => (weight * radius - draws).value(),
+        }
+    }
+
+    /// The coefficient of n = `urn.draws`, from P_r(N ≡ n mod M) and the bound of its aliasing.
+    pub(super) fn scaled(&self, urn: &Urn, side: Side, sum: &Sum, aliased: f64) -> Scaled {
+        let (prefactor, prefactor_error) = self.prefactor(urn, side);
+        Scaled {
+            factor: sum.value * prefactor.factor,
+            exponent: prefactor.exponent,
+            error: (aliased + sum.error) / sum.value + prefactor_error + 3.0 * EPS,
+        }
+    }
+}
+
 /// One side's law at one radius, with everything that does not depend on the point of the circle.
-struct Contour<'a> {
+pub(super) struct Contour<'a> {
     urn: &'a Urn<'a>,
     side: Side,
     tilt: Tilt,
     large: Vec<LargeGroup>,
     small: SmallClasses,
-    /// Weight in the factor e^{wL(z)} of the sum.
     weight: f64,
-    /// weight·scale − draws (weight·q for θ > ½), rounded once.
-    offset: f64,
-    /// Upper: e^Λ/(1−e^Λ) at r.
     odds: f64,
-    prefactor: Scaled,
-    prefactor_error: f64,
+    pub radius: Radius,
 }
 
 impl<'a> Contour<'a> {
-    fn new(urn: &'a Urn<'a>, side: Side, tilt: Tilt) -> Self {
+    pub fn new(urn: &'a Urn<'a>, side: Side, tilt: Tilt) -> Self {
         let radius = Dd::from(tilt.radius);
         let ell = match urn.base {
             Base::Poisson => radius,
@@ -91,7 +154,7 @@ impl<'a> Contour<'a> {
         };
         let mut large = Vec::with_capacity(urn.required.len());
         let mut small = SmallClasses::new();
-        let (mut weight, mut draws) = (urn.total, urn.draws);
+        let (mut weight, mut lifted) = (urn.total, 0.0);
         // Σ m ln(1−e^{−a}): factors of few classes are multiplied, the others' logarithms added.
         let (mut product, mut sum, mut light, mut light_error) = (Dd::ONE, Dd::ZERO, 0.0, 0.0);
         for group in urn.required {
@@ -121,7 +184,7 @@ impl<'a> Contour<'a> {
             if side == Side::Lower && small.accepts(urn.base, group.weight.hi, tilt.radius) {
                 small.push(urn.base, group.weight.hi, m, tilt.radius);
                 weight = weight - group.weight * m;
-                draws -= m;
+                lifted += m;
             } else {
                 let odds = missing / present;
                 large.push(LargeGroup { weight: group.weight.hi, multiplicity: m, a: a.hi, odds });
@@ -132,67 +195,48 @@ impl<'a> Contour<'a> {
             sum = sum + product.ln();
         }
         let product = sum + Dd::from(light);
-        let (mut factor, mut exponent) = urn.normalisation(radius, ell);
-        let mut prefactor_error = 1.5 * EPS * light_error + EPS;
-        let mut odds = 0.0;
-        match side {
-            Side::Lower => exponent = exponent + product,
-            Side::Upper => {
-                let tail = -product.exp_m1();
-                factor *= tail.value();
-                odds = ((Dd::ONE - tail) / tail).value();
-                prefactor_error = 1.5 * EPS * light_error * (1.0 + odds) + 2.0 * EPS;
-            }
+        let (mut tail, mut odds) = (1.0, 0.0);
+        if side == Side::Upper {
+            let precise = -product.exp_m1();
+            tail = precise.value();
+            odds = ((Dd::ONE - precise) / precise).value();
         }
-        // Double-double: logarithms to 1e-30, sums to 1e-31 of the largest parts; Stirling's δ(n) to 1e-17 each.
-        let logs = urn.draws + urn.num_required + urn.normalisation_size();
-        let parts = urn.draws * urn.draws.ln() + exponent.hi.abs() + urn.total.hi * tilt.ell;
-        prefactor_error += 1e-30 * logs + 1e-30 * parts + 4e-17;
-        let offset = match urn.base {
-            Base::Binomial { .. } if tilt.scale > 0.5 => {
-                let q = Dd::ONE / (Dd::ONE + radius);
-                (weight - Dd::from(draws) - weight * q).value()
-            }
-            Base::Binomial { .. } => {
-                let theta = radius / (Dd::ONE + radius);
-                (weight * theta - Dd::from(draws)).value()
-            }
-            Base::Poisson => (weight * radius - Dd::from(draws)).value(),
-        };
-        let prefactor = Scaled { factor, exponent, error: 0.0 };
+        let shared = Radius { tilt, radius, ell, weight, lifted, product, light_error, tail, odds };
         let weight = weight.value().max(0.0);
-        Self { urn, side, tilt, large, small, weight, offset, odds, prefactor, prefactor_error }
+        Self { urn, side, tilt, large, small, weight, odds, radius: shared }
     }
 
     /// P_r(N ≡ n mod `points`) and the bound of what rounding and dropped nodes can have changed.
     fn trapezoid(&self, points: f64) -> Sum {
+        let mut sum = Partial::new(self.radius.offset(self.urn));
+        let dropped = self.visit(points, |fixed| sum.add(fixed));
+        sum.finish(points, dropped)
+    }
+
+    /// Calls `take` for every node that matters, and bounds Σ|φ| over the others.
+    pub fn visit(&self, points: f64, mut take: impl FnMut(&Fixed)) -> f64 {
         let half = ((points - 1.0) / 2.0) as u64;
         // Half the step of t, in two floats so that the rounding of t does not count.
         let step = Dd { hi: PI, lo: 1.224_646_799_147_353_2e-16 } / Dd::from(points);
-        let (mut sum, mut rounding, mut dropped) = (0.5, 0.0, 0.0);
         for k in 1..=half {
             if k > MAX_NODES {
-                dropped = f64::INFINITY;
-                break;
+                return f64::INFINITY;
             }
             let node = self.node(step * k as f64);
-            let term = match self.side {
-                Side::Lower => self.lower_term(&node),
-                Side::Upper => self.upper_term(&node),
+            let fixed = match self.side {
+                Side::Lower => self.lower(&node),
+                Side::Upper => self.upper(&node),
             };
-            sum += term.value;
-            rounding += term.error;
+            take(&fixed);
             let left = (half - k) as f64;
-            if term.magnitude < 1e-16 && left > 0.0 {
+            if fixed.magnitude < 1e-16 && left > 0.0 {
                 let majorant = self.dropped(&node, &self.node(step * (k as f64 + 1.0)), left);
                 if majorant < NEGLIGIBLE {
-                    dropped = majorant;
-                    break;
+                    return majorant;
                 }
             }
         }
-        let value = 2.0 * sum / points;
-        Sum { value, error: 2.0 * (EPS * rounding + dropped) / points + 2.0 * EPS * value }
+        0.0
     }
 
     /// The point e^{it}, given t/2.
@@ -217,16 +261,7 @@ impl<'a> Contour<'a> {
                 }
             }
         };
-        let offset = self.offset * t;
-        Node {
-            sin_t,
-            versine,
-            decay,
-            angle,
-            exponent: -self.weight * decay,
-            phase: offset + drift,
-            size: offset.abs() + drift.abs(),
-        }
+        Node { t, sin_t, versine, decay, angle, exponent: -self.weight * decay, drift }
     }
 
     /// Σ m ln((1−e^{−z})/(1−e^{−a})) over the large classes, and the rounding errors of both parts in units of ε.
@@ -243,12 +278,12 @@ impl<'a> Contour<'a> {
         total
     }
 
-    /// Re φ_F(t) e^{−int}.
-    fn lower_term(&self, node: &Node) -> Term {
+    /// φ_F(t) e^{iwt} at every n.
+    fn lower(&self, node: &Node) -> Fixed {
         let (ln_ratio, argument, mut error, mut phase_error) = self.classes(node);
-        let (mut exponent, mut phase) = (node.exponent + ln_ratio, node.phase + argument);
+        let (mut exponent, mut phase) = (node.exponent + ln_ratio, node.drift + argument);
         error += 6.0 * (node.exponent.abs() + ln_ratio.abs());
-        phase_error += 5.0 * (node.size + argument.abs());
+        phase_error += 5.0 * (node.drift.abs() + argument.abs());
         if !self.small.is_empty() {
             let part = self.small.at(node.versine, node.sin_t);
             exponent += part.ln_ratio;
@@ -257,47 +292,53 @@ impl<'a> Contour<'a> {
             phase_error += part.argument_error + part.argument.abs();
         }
         let magnitude = exponent.exp();
-        let (sine, cosine) = sin_cos(phase);
-        let turned = sine.abs() * phase_error + 0.5 * EPS * phase_error * phase_error;
-        let rounding = magnitude * (cosine.abs() * (error + 2.0) + turned.min(phase_error) + 1.0);
-        Term { value: magnitude * cosine, magnitude, error: rounding }
+        let relative = error + 2.0;
+        Fixed {
+            t: node.t,
+            phase,
+            phase_error,
+            re: magnitude,
+            im: 0.0,
+            magnitude,
+            relative,
+            absolute: magnitude,
+        }
     }
 
-    /// Re φ_H(t) e^{−int}: e^{W(L(z)−L(r))} (1 − Π(z)) / (1 − Π(r)), and with Δ = ln Π(z)/Π(r) the ratio is 1 − o (e^Δ
-    /// − 1).
-    fn upper_term(&self, node: &Node) -> Term {
+    /// φ_H(t) e^{iwt} at every n: e^{W(L(z)−L(r))} (1 − Π(z)) / (1 − Π(r)), and with Δ = ln Π(z)/Π(r) the ratio is 1 − o
+    /// (e^Δ − 1).
+    fn upper(&self, node: &Node) -> Fixed {
         let (growth, argument, error, argument_error) = self.classes(node);
         let shrink = node.exponent;
         let size = error + argument_error + growth.abs() + argument.abs();
-        let (re, im, relative, absolute);
+        let (re, im, scale, own);
         if growth < 1.0 {
             let (half_sine, half_cosine) = sin_cos(0.5 * argument);
             let (power, versine) = (growth.exp_m1(), 2.0 * half_sine * half_sine);
             let sine = 2.0 * half_sine * half_cosine;
-            let (scale, odds) = (shrink.exp(), self.odds);
+            let odds = self.odds;
+            scale = shrink.exp();
             re = scale * (1.0 - odds * (power * (1.0 - versine) - versine));
             im = -scale * odds * (power + 1.0) * sine;
-            relative = scale;
-            absolute = scale * odds * ((power + 1.0) * size + 4.0 * (power.abs() + versine + sine.abs()));
+            own = scale * odds * ((power + 1.0) * size + 4.0 * (power.abs() + versine + sine.abs()));
         } else {
             let (one, other) = (shrink.exp(), (growth + shrink + self.odds.ln()).exp());
-            let rest = one * (1.0 + self.odds);
-            re = rest - other * argument.cos();
+            scale = one * (1.0 + self.odds);
+            re = scale - other * argument.cos();
             im = -other * argument.sin();
-            relative = rest;
-            absolute = other * (4.0 + size + growth + shrink.abs() + self.odds.ln().abs());
+            own = other * (4.0 + size + growth + shrink.abs() + self.odds.ln().abs());
         }
         let magnitude = (re * re + im * im).sqrt();
-        let (sine, cosine) = sin_cos(node.phase);
-        let value = re * cosine - im * sine;
-        let phase_error = 5.0 * node.size;
-        let turned =
-            (re * sine + im * cosine).abs() * phase_error + 0.5 * EPS * magnitude * phase_error * phase_error;
-        let rounding = value.abs() * (6.0 * shrink.abs() + 1.0)
-            + turned.min(magnitude * phase_error)
-            + 3.0 * (magnitude + relative)
-            + absolute;
-        Term { value, magnitude, error: rounding }
+        Fixed {
+            t: node.t,
+            phase: node.drift,
+            phase_error: 5.0 * node.drift.abs(),
+            re,
+            im,
+            magnitude,
+            relative: 6.0 * shrink.abs() + 1.0,
+            absolute: 3.0 * (magnitude + scale) + own,
+        }
     }
 
     /// A bound of Σ|φ| over the `left` nodes from `next` on; `last` is the one before.
@@ -400,27 +441,66 @@ impl<'a> Contour<'a> {
     }
 }
 
-struct Sum {
-    value: f64,
-    error: f64,
+/// P_r(N ≡ n mod M) and the bound of its absolute error.
+pub(super) struct Sum {
+    pub value: f64,
+    pub error: f64,
 }
 
-struct Term {
-    value: f64,
+/// What one point of the circle adds, whatever n: re + i im times e^{i phase}, before it is turned by (w − n) t.
+#[derive(Clone, Copy)]
+pub(super) struct Fixed {
+    t: f64,
+    phase: f64,
+    /// Rounding of the phase in units of ε.
+    phase_error: f64,
+    re: f64,
+    im: f64,
     magnitude: f64,
-    /// Rounding in units of ε.
-    error: f64,
+    /// Rounding in units of ε: relative to the real part, and beside it.
+    relative: f64,
+    absolute: f64,
 }
 
-/// One point of the circle: L(re^{it}) = L(r) − decay + i·angle, the factor e^{weight·(L(z)−L(r))} and its phase less n
-/// t.
+/// The trapezoid sum of one n as it is added up.
+pub(super) struct Partial {
+    offset: f64,
+    sum: f64,
+    rounding: f64,
+}
+
+impl Partial {
+    pub fn new(offset: f64) -> Self {
+        Self { offset, sum: 0.5, rounding: 0.0 }
+    }
+
+    pub fn add(&mut self, fixed: &Fixed) {
+        let turn = self.offset * fixed.t;
+        let (sine, cosine) = sin_cos(turn + fixed.phase);
+        let value = fixed.re * cosine - fixed.im * sine;
+        let phase_error = fixed.phase_error + 5.0 * turn.abs();
+        let turned = (fixed.re * sine + fixed.im * cosine).abs() * phase_error
+            + 0.5 * EPS * fixed.magnitude * phase_error * phase_error;
+        self.sum += value;
+        self.rounding +=
+            value.abs() * fixed.relative + turned.min(fixed.magnitude * phase_error) + fixed.absolute;
+    }
+
+    /// With `points` on the circle and Σ|φ| over the nodes that were left out.
+    pub fn finish(self, points: f64, dropped: f64) -> Sum {
+        let value = 2.0 * self.sum / points;
+        Sum { value, error: 2.0 * (EPS * self.rounding + dropped) / points + 2.0 * EPS * value }
+    }
+}
+
+/// One point of the circle: L(re^{it}) = L(r) − decay + i·angle, and the factor e^{weight·(L(z)−L(r))} with its phase
+/// less that of weight·scale.
 struct Node {
+    t: f64,
     sin_t: f64,
     versine: f64,
     decay: f64,
     angle: f64,
     exponent: f64,
-    phase: f64,
-    /// Sum of the magnitudes that `phase` was added from.
-    size: f64,
+    drift: f64,
 }

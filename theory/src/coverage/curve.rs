@@ -10,10 +10,11 @@
 //! that is behind completes no sooner than one ahead, and with C−i classes missing it is incomplete at most C−i times
 //! as often as with one.
 //!
-//! Where υ_n or 1−υ_n is below 1e-280, and for unequal classes, each value is a contour sum of its own.
+//! Where υ_n or 1−υ_n is below 1e-280 each value is a contour sum of its own; for unequal classes neighbouring n share
+//! one ([`SharedContours`]).
 
-use super::Method;
 use super::urn::{self, Urn};
+use super::{Method, SharedContours};
 use crate::double_double::Dd;
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
@@ -33,7 +34,7 @@ pub struct CurvePoint {
 }
 
 /// Longest curve that is computed.
-const MAX_POINTS: u64 = 2_000_000;
+pub const MAX_POINTS: u64 = 2_000_000;
 /// States below this are dropped ahead of the band.
 const SMALLEST_CELL: f64 = 1e-300;
 /// Values below this are left to the contour sum.
@@ -42,7 +43,7 @@ const SMALLEST_VALUE: f64 = 1e-280;
 /// υ_n for every n of `draws`, in order.
 ///
 /// Equal classes: relative error below 1e-12 for n up to 1e4 (the returned bound is 3 to 4 half ulps a draw), in about
-/// 10 √C operations a draw; other priors: as [`probability`](super::probability()) for every n.
+/// 10 √C operations a draw; other priors: as [`SharedContours`] for every n.
 ///
 /// # Errors
 /// An empty range, one from 0 or of more than 2·10⁶ values; draws that `sampling` cannot make.
@@ -78,7 +79,15 @@ pub fn curve(prior: &ClassPrior, sampling: Sampling, draws: RangeInclusive<u64>)
     let classes = prior.num_classes() as f64;
     // A cell of the band takes about 0.5 ns, a contour sum about 5 µs.
     let cells = last as f64 * (40.0 * classes.sqrt()).min(classes);
-    if !prior.is_uniform() || prior.num_classes() < 2 || cells > 1e4 * (last - first + 1) as f64 {
+    if !prior.is_uniform() {
+        let mut contours = SharedContours::new(prior, sampling)?;
+        let point = |draws: u64| {
+            let (probability, method) = contours.at(NumDraws::new(draws)?)?;
+            Ok(CurvePoint { draws, probability, method })
+        };
+        return (first..=last).map(point).collect();
+    }
+    if prior.num_classes() < 2 || cells > 1e4 * (last - first + 1) as f64 {
         return (first..=last).map(single).collect();
     }
     let items = population.map(|all| all / classes);

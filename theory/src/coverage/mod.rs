@@ -8,13 +8,14 @@
 //!
 //! [`probability`] gives both tails in floating point with an error bound, [`exact::probability`] integers, [`curve()`]
 //! every n of a range, [`given_anchor`] the probability given the anchor's class (what bounds for unequal classes
-//! divide by), [`completion_probability`] P(T = n), [`expected_draws`], [`standard_deviation`] and [`quantile`] the law
-//! of T.
+//! divide by), [`completion_probability`] P(T = n), [`collector_time`] and [`collector_quantile`] the law of T
+//! ([`expected_draws`], [`standard_deviation`] and [`quantile`]: for independent draws).
 //!
 //! Source: the coverage term of Nozawa & Sato (NeurIPS 2021); classical coupon collector.
 
 mod answer;
 mod class;
+mod collector;
 mod completion;
 mod conditional;
 mod contour;
@@ -23,14 +24,18 @@ pub mod exact;
 mod factorial;
 mod moments;
 mod series;
+mod shared;
 mod tilt;
 mod urn;
 
+pub(crate) use class::sin_minus;
+pub use collector::{CollectorTime, collector_quantile, collector_time};
 pub use completion::completion_probability;
 pub use conditional::{given_anchor, given_anchor_alone, least_given_anchor};
-pub use curve::{CurvePoint, curve};
+pub use curve::{CurvePoint, MAX_POINTS, curve};
 pub(crate) use factorial::{ln_factorial, ln_none_of, stirling};
 pub use moments::{expected_draws, quantile, standard_deviation};
+pub use shared::SharedContours;
 
 use crate::double_double::Dd;
 use crate::error::Result;

@@ -1,8 +1,9 @@
-//! The collector's time T: expectation, standard deviation, quantiles.
+//! The collector's time T for independent draws: expectation, standard deviation, quantiles.
 
-use crate::error::{Error, Result};
+use super::collector::{collector_quantile, collector_time};
+use crate::error::Result;
 use crate::prior::ClassPrior;
-use crate::sampling::{NumDraws, Sampling};
+use crate::sampling::Sampling;
 
 /// Expected number of independent draws E\[T\] until every class of `prior` was seen.
 ///
@@ -17,11 +18,8 @@ use crate::sampling::{NumDraws, Sampling};
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn expected_draws(prior: &ClassPrior) -> f64 {
-    let classes = prior.num_classes();
-    if prior.is_uniform() {
-        return classes as f64 * (1..=classes).rev().map(|k| 1.0 / k as f64).sum::<f64>();
-    }
-    Poissonised::new(prior).mean
+    // Independent draws are refused from no prior.
+    collector_time(prior, Sampling::WithReplacement).map_or(f64::NAN, |time| time.expected_draws)
 }
 
 /// Standard deviation of the number of independent draws T until every class of `prior` was seen.
@@ -37,15 +35,7 @@ pub fn expected_draws(prior: &ClassPrior) -> f64 {
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn standard_deviation(prior: &ClassPrior) -> f64 {
-    let classes = prior.num_classes();
-    let variance = if prior.is_uniform() {
-        let squares: f64 = (1..=classes).rev().map(|k| (k as f64).powi(-2)).sum();
-        (classes as f64).powi(2) * squares - expected_draws(prior)
-    } else {
-        let time = Poissonised::new(prior);
-        time.variance - time.mean
-    };
-    variance.max(0.0).sqrt()
+    collector_time(prior, Sampling::WithReplacement).map_or(f64::NAN, |time| time.standard_deviation)
 }
 
 /// Smallest n with υ_n = P(T ≤ n) ≥ `level`, for independent draws.
@@ -60,97 +50,7 @@ pub fn standard_deviation(prior: &ClassPrior) -> f64 {
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn quantile(prior: &ClassPrior, level: f64) -> Result<u64> {
-    if !(level > 0.0 && level < 1.0) {
-        return Err(Error::argument(format!(
-            "a quantile needs a level strictly between 0 and 1, got {level}"
-        )));
-    }
-    let reaches = |n: u64| -> Result<bool> {
-        let p = super::probability(prior, Sampling::WithReplacement, NumDraws::new(n)?)?;
-        // Compared on the side that is small, so that 1 − 1e-20 is a level like any other; equal up to the error bound
-        // counts as reached (C = 2: υ_3 = 3/4 exactly).
-        let (low, high) = (p.relative_error_bound(), p.complement_relative_error_bound());
-        Ok(if level < 0.5 {
-            p.value() * (1.0 + low) >= level
-        } else {
-            p.complement() * (1.0 - high) <= 1.0 - level
-        })
-    };
-    let mut high = prior.num_classes();
-    while !reaches(high)? {
-        high *= 2;
-    }
-    let mut low = high / 2;
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        if reaches(middle)? { high = middle } else { low = middle }
-    }
-    Ok(high)
-}
-
-/// The collector's waiting time in a unit-rate Poisson process.
-struct Poissonised {
-    mean: f64,
-    variance: f64,
-}
-
-impl Poissonised {
-    fn new(prior: &ClassPrior) -> Self {
-        // (t, dG/du) at u = ln t: G Σ π t/(e^{πt} − 1).
-        let density = |u: f64| -> (f64, f64) {
-            let t = u.exp();
-            let (mut ln_product, mut slope) = (0.0, 0.0);
-            for group in prior.groups() {
-                let (a, m) = (group.probability * t, group.multiplicity as f64);
-                let missing = (-a).exp();
-                let present = if a < 0.5 { -(-a).exp_m1() } else { 1.0 - missing };
-                ln_product += m * if missing < 0.1 { (-missing).ln_1p() } else { present.ln() };
-                slope += m * a * missing / present;
-            }
-            (t, ln_product.exp() * slope)
-        };
-        // t dG rises at least like t up to its peak near ln C/π_min and falls doubly exponentially after it, so that
-        // each side ends where its terms vanish. In units of 1/π_min, G has width 1 and Fourier transform |Γ(1−iω)|.
-        let classes = prior.num_classes() as f64;
-        let peak = ((1.0 + classes.ln()) / prior.min_probability()).ln();
-        let mut step = 0.5 / (1.0 + classes.ln());
-        // What a node adds to the mean, or to the variance: on the left t − E[T] stays while t falls.
-        let middle = peak.exp();
-        let size = |(t, g): (f64, f64)| (t + middle).powi(2) * g;
-        let collect = |nodes: &mut Vec<(f64, f64)>, start: f64, step: f64| {
-            let mut largest = nodes.iter().map(|&node| size(node)).fold(0.0, f64::max);
-            for direction in [1.0, -1.0] {
-                let mut k = if direction > 0.0 { 0.0 } else { -1.0 };
-                loop {
-                    let node = density(start + step * k);
-                    nodes.push(node);
-                    largest = f64::max(largest, size(node));
-                    if size(node) < 1e-19 * largest {
-                        break;
-                    }
-                    k += direction;
-                }
-            }
-        };
-        let sum =
-            |nodes: &[(f64, f64)], f: &dyn Fn(f64) -> f64| nodes.iter().map(|&(t, g)| f(t) * g).sum::<f64>();
-        let mut nodes = Vec::with_capacity(256);
-        collect(&mut nodes, peak, step);
-        let mut mean = sum(&nodes, &|t| t) * step;
-        for _ in 0..12 {
-            collect(&mut nodes, peak + 0.5 * step, step);
-            step *= 0.5;
-            let next = sum(&nodes, &|t| t) * step;
-            // The error of an analytic integrand is squared when the step is halved.
-            let done = (next - mean).abs() < 1e-8 * next;
-            mean = next;
-            if done {
-                break;
-            }
-        }
-        let variance = sum(&nodes, &|t| (t - mean).powi(2)) * step;
-        Self { mean, variance }
-    }
+    collector_quantile(prior, Sampling::WithReplacement, level)
 }
 
 #[cfg(test)]
@@ -165,17 +65,6 @@ mod tests {
             let (p, total) = (heavy as f64 / (heavy as f64 + 1.0), heavy as f64 + 1.0);
             let expected = 1.0 / p + total - 1.0;
             assert!((expected_draws(&prior) / expected - 1.0).abs() < 1e-14, "{heavy}");
-        }
-    }
-
-    #[test]
-    fn uniform_moments_by_the_general_method() {
-        for classes in [2, 3, 10, 100, 1000, 21_841] {
-            let prior = ClassPrior::uniform(classes).unwrap();
-            let time = Poissonised::new(&prior);
-            assert!((time.mean / expected_draws(&prior) - 1.0).abs() < 1e-14, "{classes}");
-            let deviation = (time.variance - time.mean).sqrt();
-            assert!((deviation / standard_deviation(&prior) - 1.0).abs() < 1e-12, "{classes}");
         }
     }
 

@@ -131,24 +131,40 @@ pub(super) fn saddle(urn: &Urn, side: Side) -> (Tilt, f64) {
     }
 }
 
-/// Chernoff bound of P_r(N ≥ n+M) + P_r(N ≤ n−M).
-pub(super) fn aliasing(urn: &Urn, side: Side, tilt: &Tilt, variance: f64, points: f64) -> f64 {
-    let here = ln_generating(urn, side, tilt);
-    let tail = |eta: f64, target: f64| {
-        let moved = Tilt::new(urn.base, tilt.radius * eta.exp());
-        let exponent = ln_generating(urn, side, &moved) - here - target * eta;
-        // Rounding of the two large logarithms, kept on the safe side.
-        (exponent + 4.0 * f64::EPSILON * (here.abs() + (target * eta).abs())).exp()
-    };
-    let smallest = if side == Side::Lower { urn.num_required } else { 0.0 };
-    let largest = if urn.base == Base::Poisson { f64::INFINITY } else { urn.total.hi };
-    let (above, below) = (urn.draws + points, urn.draws - points);
-    let spread = variance.max(1e-3);
-    let upper = if above > largest { 0.0 } else { tail((points / spread).ln_1p(), above) };
-    let lower = if below < smallest {
-        0.0
-    } else {
-        tail(if points < spread { (-points / spread).ln_1p().max(-3.0) } else { -3.0 }, below)
-    };
-    upper + lower
+/// What Chernoff's bound of P_r(N ≥ n+M) + P_r(N ≤ n−M) needs at one radius, for every n near the mean.
+pub(super) struct Tails {
+    side: Side,
+    /// ln F(r).
+    here: f64,
+    /// (η, ln F(r e^η)) of the upper and of the lower tail.
+    above: (f64, f64),
+    below: (f64, f64),
+}
+
+impl Tails {
+    pub fn new(urn: &Urn, side: Side, tilt: &Tilt, variance: f64, points: f64) -> Self {
+        let moved = |eta: f64| {
+            let moved = Tilt::new(urn.base, tilt.radius * eta.exp());
+            (eta, ln_generating(urn, side, &moved))
+        };
+        let spread = variance.max(1e-3);
+        let down = if points < spread { (-points / spread).ln_1p().max(-3.0) } else { -3.0 };
+        let here = ln_generating(urn, side, tilt);
+        Self { side, here, above: moved((points / spread).ln_1p()), below: moved(down) }
+    }
+
+    /// The bound at n = `urn.draws` with M = `points`.
+    pub fn bound(&self, urn: &Urn, points: f64) -> f64 {
+        let tail = |(eta, moved): (f64, f64), target: f64| {
+            let exponent = moved - self.here - target * eta;
+            // Rounding of the two large logarithms, kept on the safe side.
+            (exponent + 4.0 * f64::EPSILON * (self.here.abs() + (target * eta).abs())).exp()
+        };
+        let smallest = if self.side == Side::Lower { urn.num_required } else { 0.0 };
+        let largest = if urn.base == Base::Poisson { f64::INFINITY } else { urn.total.hi };
+        let (above, below) = (urn.draws + points, urn.draws - points);
+        let upper = if above > largest { 0.0 } else { tail(self.above, above) };
+        let lower = if below < smallest { 0.0 } else { tail(self.below, below) };
+        upper + lower
+    }
 }

@@ -78,6 +78,14 @@ impl<'a> Urn<'a> {
         Self { base, total, free, required, num_required, draws: draws as f64 }
     }
 
+    /// M, without replacement.
+    pub fn population(&self) -> Option<f64> {
+        match self.base {
+            Base::Poisson => None,
+            Base::Binomial { population } => Some(population),
+        }
+    }
+
     /// The smallest weight that is required.
     pub fn lightest(&self) -> f64 {
         self.required.last().map_or(0.0, |g| g.weight.hi)

@@ -6,7 +6,6 @@
 
 mod csv_file;
 mod group;
-mod json;
 mod official;
 mod row;
 mod schema;

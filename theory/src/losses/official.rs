@@ -8,10 +8,10 @@
 //!
 //! These names are read in such files alone: a `losses.csv` with a column `SimCLR_loss` has no `info_nce`.
 
-use super::json::Unrepeated;
 use super::{Estimate, LossComponents, Quantity};
 use crate::error::{Error, Place, Result};
 use crate::files;
+use crate::json::Unrepeated;
 use crate::prior::ClassPrior;
 use crate::sampling::{NumDraws, Sampling};
 use serde_json::{Map, Value};

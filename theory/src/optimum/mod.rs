@@ -51,8 +51,8 @@
 //! and K = 2 have a loss 0.293 below L_K*, because an image is told apart from the other image of its class.
 //!
 //! # Beside the bounds
-//! [`simplex_components`] is the optimum as a row of `losses.csv`, exactly: every bound of [`crate::bounds`] can be
-//! evaluated on it. What grows with K there is the bound, not the loss it bounds.
+//! [`simplex_components`] is the optimum as a row of `losses.csv`, exactly, and [`gram_components`] that of unequal
+//! classes: every bound of [`crate::bounds`] can be evaluated on it. What grows with K there is the bound, not the loss it bounds.
 //!
 #![doc = include_str!("../../docs/optimum.svg")]
 //!
@@ -79,9 +79,12 @@ pub mod gram;
 mod grouped;
 mod loss;
 mod program;
+mod shown;
 pub mod simplex;
+mod unequal;
 
 pub use components::simplex_components;
+pub use unequal::gram_components;
 
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;

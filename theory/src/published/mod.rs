@@ -10,6 +10,7 @@
 //! Source: the executed outputs of the official notebooks `bound.ipynb` and `coupon.ipynb`, see `data/README.md`.
 
 mod bars;
+mod counts;
 mod coverage;
 mod draws;
 mod notebook;

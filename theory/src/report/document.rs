@@ -3,6 +3,7 @@
 use super::format::markdown_prose as prose;
 use super::{Figure, Format, Section, check_folder_for, html, write_files};
 use crate::error::{Error, Result};
+use crate::terminal::one_line;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -43,8 +44,8 @@ impl Document {
                 }
                 Format::Markdown => format!("## {}\n\n{}\n\n{table}", prose(title), prose(text)),
                 Format::Csv if self.sections.len() == 1 => table,
-                Format::Csv => format!("# {key}: {title}\n{table}"),
-                Format::Latex => format!("% {key}: {title}\n{table}"),
+                Format::Csv => format!("# {key}: {}\n{table}", one_line(title)),
+                Format::Latex => format!("% {key}: {}\n{table}", one_line(title)),
                 Format::Json => String::new(),
             }
         };

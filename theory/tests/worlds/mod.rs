@@ -226,6 +226,7 @@ impl World {
         let centres: Vec<Vec<f64>> = (0..classes).map(|c| self.mean(|v| v.class == c)).collect();
         let with_collided = self.num_negatives <= 3;
         let mut collided = 0.0;
+        let mut of_class = vec![(0.0, 0.0); classes];
         let mut sums = BTreeMap::<Quantity, f64>::new();
         let mut add = |measure: Quantity, value: f64| *sums.entry(measure).or_insert(0.0) += value;
         for (index, anchor) in self.views.iter().enumerate() {
@@ -249,6 +250,8 @@ impl World {
             let logit_square = ratio.iter().map(|r| (r - logit_mean).powi(2)).sum::<f64>() / classes as f64;
             let deviation: Vec<f64> = z.iter().zip(&centres[class]).map(|(a, b)| a - b).collect();
             add(Quantity::FullSupLoss, share * full);
+            of_class[class].0 += share;
+            of_class[class].1 += share * full;
             add(Quantity::Gap, share * ((dot(z, &centres[class]) - dot(z, &own_mean)) / t).min(0.0));
             add(Quantity::LogitVariance, share * logit_square / (logit_mean * logit_mean));
             add(Quantity::WithinClassVariance, share * dot(&deviation, &deviation));
@@ -307,6 +310,7 @@ impl World {
         let draws = NumNegatives::new(self.num_negatives as u64).unwrap().draws();
         let mut losses = LossComponents::new(classes as u64, draws, t, self.sampling).unwrap();
         losses.class_counts = Some(self.class_counts.clone());
+        losses.class_sup_loss = Some(of_class.iter().map(|(mass, loss)| loss / mass).collect());
         losses.positives = self.positives;
         for (measure, value) in sums {
             // Sums of exact frequencies may end an ulp outside [0, 1].
@@ -453,6 +457,7 @@ pub fn two_points(counts: [u64; 2], num_negatives: u64, temperature: f64, inner:
     let draws = NumNegatives::new(num_negatives).unwrap().draws();
     let mut losses = LossComponents::new(2, draws, temperature, Sampling::WithReplacement).unwrap();
     losses.class_counts = Some(counts.to_vec());
+    losses.class_sup_loss = Some(vec![supervised; 2]);
     losses.positives = Positives::SameClass;
     for (measure, value) in sums {
         let value = if matches!(measure, Quantity::Coverage | Quantity::Collision) {
@@ -483,6 +488,11 @@ pub fn margins(truth: &Truth) -> Vec<(&'static str, &'static str, f64)> {
             "collision_term" => other.zip(truth.collided).map(|(v, t)| v - t),
             "nscl_gap" => other.zip(truth.nscl_gap).map(|(v, t)| v - t),
             "arora_pairs" => other.zip(losses.get(Quantity::PairLoss)).map(|(v, t)| v - t),
+            "nozawa_sato_by_class" => other.map(|v| {
+                let [joint, covers] =
+                    [Quantity::JointSupLoss, Quantity::Coverage].map(|q| losses.get(q).unwrap());
+                v - joint / covers
+            }),
             "mutual_information" => other.map(|v| truth.mutual_information - v),
             _ => None,
         };

@@ -36,7 +36,7 @@ pub(super) fn surjections_by_grouping(num_draws: u32, num_classes: u64) -> BigUi
         }
     };
     let words = |base: u64| ((n as f64 * (base as f64).log2() + c as f64) / 64.0) as usize + 2;
-    let mut sum = Sum(vec![0; words(c)]);
+    let mut sum = Sum::new(words(c));
     add(&mut sum, 1, &[1], 0);
     // Powers of the odd k; those of even k are shifted.
     let mut powers = vec![Vec::new(); c as usize / 3 + 1];
@@ -47,7 +47,7 @@ pub(super) fn surjections_by_grouping(num_draws: u32, num_classes: u64) -> BigUi
             continue;
         }
         let prime_power = power(p, n);
-        let mut inner = Sum(vec![0; words(c / p)]);
+        let mut inner = Sum::new(words(c / p));
         for k in (1..=c / p).filter(|&k| u64::from(largest[k as usize]) <= p) {
             let odd = k >> k.trailing_zeros();
             if odd == 1 {
@@ -84,11 +84,16 @@ pub(super) fn largest_factors(limit: u64) -> Vec<u32> {
 }
 
 /// A sum of fixed width in two's complement.
-struct Sum(Vec<u64>);
+pub(super) struct Sum(Vec<u64>);
 
 impl Sum {
+    /// 0, of so many words.
+    pub fn new(words: usize) -> Self {
+        Self(vec![0; words])
+    }
+
     /// Adds x·factor·2^shift, or subtracts it; what lies beyond the width is lost.
-    fn add(&mut self, x: &[u64], factor: u64, shift: u64, negative: bool) {
+    pub fn add(&mut self, x: &[u64], factor: u64, shift: u64, negative: bool) {
         let (skip, bits) = ((shift / 64) as usize, shift % 64);
         let (mut product, mut spilled, mut carry) = (0u64, 0u64, false);
         let mut rest = x.iter();
@@ -110,6 +115,11 @@ impl Sum {
             }
             carry = step(word, 0, carry, negative);
         }
+    }
+
+    /// The words of a sum that is not negative.
+    pub fn into_words(self) -> Vec<u64> {
+        self.0
     }
 
     /// The absolute value, and whether the sum is negative.

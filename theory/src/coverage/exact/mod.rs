@@ -15,6 +15,7 @@ mod multiply;
 mod power;
 mod residues;
 mod series;
+mod short;
 mod stirling;
 mod sums;
 mod transform;

@@ -1,10 +1,11 @@
 //! Stirling numbers of the second kind: S(n, C) = Σ_j (−1)^{C−j} jⁿ / (j! (C−j)!), the partitions of n draws into C
 //! non-empty classes.
 //!
-//! Three routes. *Closed forms* for C ≤ 2 and n ≤ C + 1. *Grouping*, see [`super::grouping`], for few or small
-//! integers. *Residues*: the sum modulo as many coprime numbers below 2⁶² as the result needs, in parallel, and the
-//! Chinese remainder theorem; there, too, only primes j need a power, and a prime's terms share one product. Which of
-//! the two is quicker follows from the model of the costs: residues from about n log₂ C = 6000 on for C = 100.
+//! Four routes. *Closed forms* for C ≤ 2 and n ≤ C + 1. *Short integers*, see [`super::short`], for few classes.
+//! *Grouping*, see [`super::grouping`], for few or small integers. *Residues*: the sum modulo as many coprime numbers
+//! below 2⁶² as the result needs, in parallel, and the Chinese remainder theorem; there, too, only primes j need a power,
+//! and a prime's terms share one product. Which of the last two is quicker follows from the model of the costs: residues
+//! from about n log₂ C = 6000 on for C = 100.
 
 use super::grouping::surjections_by_grouping;
 use super::lift::integer;
@@ -13,6 +14,8 @@ use super::moduli::primes;
 use super::multiply::{factorial, multiply};
 use super::power::Power;
 use super::residues::{Accumulator, LANES, Moduli, Residues};
+use super::short;
+use super::words::from_words;
 use num_bigint::BigUint;
 use num_traits::{One, Zero};
 
@@ -33,12 +36,12 @@ pub fn stirling_second(num_draws: u64, num_classes: u64) -> BigUint {
     if let Some(value) = closed_form(num_draws, num_classes) {
         return value;
     }
-    if is_small(num_draws, num_classes) {
-        let surjections = surjections_by_grouping(num_draws as u32, num_classes);
-        match (1..=num_classes).try_fold(1u64, u64::checked_mul) {
-            Some(factorial) => surjections / factorial,
-            None => surjections / factorial(num_classes),
-        }
+    if is_short(num_draws, num_classes) {
+        let mut words = short::surjections(num_draws, num_classes);
+        short::divide_exactly(&mut words, (1..=num_classes).product());
+        from_words(&words)
+    } else if is_small(num_draws, num_classes) {
+        surjections_by_grouping(num_draws as u32, num_classes) / factorial(num_classes)
     } else {
         by_residues(num_draws, num_classes)
     }
@@ -53,6 +56,7 @@ pub(super) fn surjections(num_draws: u64, num_classes: u64) -> BigUint {
     }
     match closed_form(num_draws, num_classes) {
         Some(value) => value * factorial(num_classes),
+        None if is_short(num_draws, num_classes) => from_words(&short::surjections(num_draws, num_classes)),
         None if is_small(num_draws, num_classes) => surjections_by_grouping(num_draws as u32, num_classes),
         None => multiply(&by_residues(num_draws, num_classes), &factorial(num_classes)),
     }
@@ -79,12 +83,15 @@ fn closed_form(num_draws: u64, num_classes: u64) -> Option<BigUint> {
     }
 }
 
+/// Whether classes are few and integers short.
+fn is_short(num_draws: u64, num_classes: u64) -> bool {
+    num_classes <= short::MAX_CLASSES && short::is_short(num_classes, num_draws)
+}
+
 /// Whether grouping is quicker than residues, by the model of the costs.
 fn is_small(num_draws: u64, num_classes: u64) -> bool {
-    // The model itself takes a microsecond.
-    num_classes <= 20 && num_draws <= 1000
-        || model::seconds_of_grouping(num_draws, num_classes)
-            < model::seconds_of_uniform_residues(num_draws, num_classes)
+    model::seconds_of_grouping(num_draws, num_classes)
+        < model::seconds_of_uniform_residues(num_draws, num_classes)
 }
 
 /// The integers 2..=C by their largest prime factor.

@@ -4,7 +4,10 @@ use super::{Table, texts};
 
 pub(super) fn text(table: &Table) -> String {
     let line = |cells: &[String]| {
-        format!("{} \\\\\n", cells.iter().map(|c| escape(c)).collect::<Vec<_>>().join(" & "))
+        let line = cells.iter().map(|c| escape(c)).collect::<Vec<_>>().join(" & ");
+        // After the end of a line, a bracket would be its optional argument and a star its variant.
+        let guard = if line.starts_with(['[', '*']) { "{}" } else { "" };
+        format!("{guard}{line} \\\\\n")
     };
     format!(
         "\\begin{{tabular}}{{{}}}\n{}\\hline\n{}\\end{{tabular}}\n",
@@ -46,6 +49,10 @@ mod tests {
             escape(r"\input{x} $a_1$ 5 % & #1 υ ≤ 1"),
             r"\textbackslash{}input\{x\} \$a\_1\$ 5 \% \& \#1 $\upsilon$ $\le$ 1"
         );
+        let mut table = Table::new(["[a]", "b"]);
+        table.push(vec![super::super::Cell::text("*1"), super::super::Cell::text("[2]")]);
+        let text = text(&table);
+        assert!(text.contains("\n{}[a] & b") && text.contains("\n{}*1 & [2]"), "{text}");
         assert_eq!(escape("<a^b~c>"), r"\textless{}a\textasciicircum{}b\textasciitilde{}c\textgreater{}");
     }
 }

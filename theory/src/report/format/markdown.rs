@@ -13,19 +13,22 @@ fn cell(text: &str) -> String {
     prose(text).replace('|', "\\|")
 }
 
-/// A text in which nothing is a tag, an entity or a link, as CommonMark defines their beginnings; what only looks alike,
-/// such as `a < b` or `x & y`, stays as it is.
+/// A text in which nothing is a tag, an entity, a link, an escape or struck out, as CommonMark defines their beginnings;
+/// what only looks alike, such as `a < b` or `x & y`, stays as it is, and so does code in backticks.
 pub(super) fn prose(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text.chars().peekable();
+    let (mut rest, mut before) = (text.chars().peekable(), ' ');
     while let Some(c) = rest.next() {
         let next = rest.peek().copied().unwrap_or(' ');
         match c {
             '<' if next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?') => out += "&lt;",
             '&' if next.is_ascii_alphanumeric() || next == '#' => out += "&amp;",
             ']' if matches!(next, '(' | '[') => out += "\\]",
+            '\\' if next.is_ascii_punctuation() => out += "\\\\",
+            '~' if next == '~' || before == '~' => out += "\\~",
             _ => out.push(c),
         }
+        before = c;
     }
     out
 }
@@ -43,6 +46,8 @@ mod tests {
             ("a&b &copy; &#65;", "a&amp;b &amp;copy; &amp;#65;"),
             ("[here](javascript:x) [0, 1]", "[here\\](javascript:x) [0, 1]"),
             ("a|b", "a\\|b"),
+            (r"a\|b \* c\d", r"a\\\|b \\* c\d"),
+            ("`b_c` ~~f~~ ~g", r"`b_c` \~\~f\~\~ ~g"),
         ] {
             assert_eq!(cell(text), expected);
         }

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use theory::json::Unrepeated;
 
 /// The file's name in the folder of a sweep.
 pub const FILE: &str = "plan.jsonl";
@@ -277,8 +278,9 @@ fn varied(runs: &[PlannedRun]) -> Vec<String> {
 /// The run of a line.
 fn parsed(path: &Path, index: usize, line: &str) -> Result<PlannedRun> {
     let bad = |message: String| Error::data(path, format!("line {}: {message}", index + 1));
+    let Unrepeated(value) = serde_json::from_str(line).map_err(|e| bad(e.to_string()))?;
     let Line { id: said, name, settings: config } =
-        serde_json::from_str(line).map_err(|e| bad(e.to_string()))?;
+        serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
     let found = id(&config);
     if found != said {
         return Err(bad(format!("the id {said} is not that of its settings, which is {found}")));

@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use theory::files::write_atomically;
+use theory::json::Unrepeated;
 
 const STEP: &str = "step";
 const EPOCH: &str = "epoch";
@@ -47,7 +48,8 @@ impl Record {
     }
 
     fn from_line(line: &str) -> std::result::Result<Self, String> {
-        let mut map: Map<String, Value> = serde_json::from_str(line).map_err(|e| e.to_string())?;
+        let Unrepeated(value) = serde_json::from_str(line).map_err(|e| e.to_string())?;
+        let Value::Object(mut map) = value else { return Err("no JSON object".into()) };
         let mut whole = |name: &str| {
             let value = map.shift_remove(name).ok_or_else(|| format!("no '{name}'"))?;
             value.as_u64().ok_or_else(|| format!("'{name}' is {value}, not a whole number"))

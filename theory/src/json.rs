@@ -1,10 +1,21 @@
-//! JSON of other programs.
+//! JSON that people and other programs write.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// JSON in which no object has a key twice: of two values one would win without a word.
-pub(super) struct Unrepeated(pub Value);
+///
+/// # Examples
+/// ```
+/// use theory::json::Unrepeated;
+/// let Unrepeated(value) = serde_json::from_str(r#"{"a": [1, null]}"#)?;
+/// assert_eq!(value["a"][0], 1);
+/// let error = serde_json::from_str::<Unrepeated>(r#"{"a": {"b": 1, "b": 2}}"#).unwrap_err();
+/// assert!(error.to_string().starts_with("the key 'b' is there twice"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unrepeated(pub Value);
 
 impl<'de> Deserialize<'de> for Unrepeated {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
