@@ -95,6 +95,54 @@ fn a_loss_at_a_lower_temperature_bounds_the_one_above() {
 }
 
 #[test]
+fn with_a_confidence_the_choice_is_paid_for() {
+    let measured = |n: u64, split: &str| {
+        let draws = NumDraws::new(n).unwrap();
+        let mut row = LossComponents::new(2, draws, 1.0, Sampling::WithoutReplacement).unwrap();
+        (row.class_counts, row.num_batches) = (Some(vec![20_000, 20_000]), Some(40_000 / n));
+        row.evaluated_split = split.into();
+        let info_nce = if n == 2 { 0.3 } else { 2.0 };
+        for (quantity, mean) in
+            [(Quantity::InfoNce, info_nce), (Quantity::Gap, -0.01), (Quantity::FullSupLoss, 0.2)]
+        {
+            let error = Some(0.001);
+            let estimate = Estimate { mean, standard_error: error, image_error: error };
+            row.set(quantity, estimate).unwrap();
+        }
+        row
+    };
+    let confident = |rows: &[LossComponents]| {
+        let rows: Vec<_> = rows.iter().collect();
+        let table = theory::report::certify(&rows, Some(0.95)).unwrap().table(theory::report::Format::Json);
+        let lines: Vec<serde_json::Value> = serde_json::from_value(table.to_json()).unwrap();
+        let value = |claim: &str, name: &str| {
+            let line = lines.iter().find(|line| line["claim"] == claim).unwrap();
+            line[name].as_f64().unwrap()
+        };
+        let names = ["upper_bound", "upper_bound_0.95_normal", "upper_bound_0.95_assumption_free"];
+        ["L_sup", "error, L_Info", "error, L_sup"].map(|claim| names.map(|name| value(claim, name)))
+    };
+    let one = confident(&[measured(2, "")]);
+    for [estimate, normal, free] in one {
+        assert!(estimate < normal && normal < free, "{estimate} {normal} {free}");
+    }
+    // Of two rows the better is the same, but compared with another: each value may fail less often.
+    let two = confident(&[measured(2, ""), measured(4, "")]);
+    let by_tuning = confident(&[measured(2, "validation"), measured(2, "tuning")]);
+    for i in 0..3 {
+        assert!(
+            two[i][0] == one[i][0] && two[i][1] > one[i][1] && two[i][2] > one[i][2],
+            "{i}: {one:?} {two:?}"
+        );
+        // Nothing was compared on the part that is reported.
+        assert!(by_tuning[i][1] < one[i][1], "{i}: {one:?} {by_tuning:?}");
+    }
+    let (code, _, errors) = run(&["certify", "none.csv", "--confidence", "2"]);
+    assert!(code != 0 && errors.lines().count() == 1, "{errors}");
+    assert!(theory::report::certify(&[&measured(2, "")], Some(95.0)).is_err());
+}
+
+#[test]
 fn nothing_better_than_chance_is_said() {
     let (table, notes) = certify(&[row("", 0.5, 0.69)], "table");
     assert!(

@@ -90,6 +90,12 @@ pub trait Certificate: Sync {
     /// The quantities that it needs; those of the bound it starts from are not among them.
     fn needs(&self) -> &'static [Quantity];
 
+    /// All quantities that its value for this row rests on.
+    fn all_needs(&self, losses: &LossComponents) -> Vec<Quantity> {
+        let _ = losses;
+        self.needs().to_vec()
+    }
+
     /// Whether it is a theorem.
     fn standing(&self) -> Standing {
         Standing::Theorem

@@ -122,7 +122,7 @@ impl ConfidenceArgs {
 }
 
 /// Says that the normal statements are missing, and what to do.
-fn note_image_errors(groups: &Groups<'_>) {
+pub(super) fn note_image_errors(groups: &Groups<'_>) {
     if report::lacks_image_errors(groups) {
         theory::terminal::say(
             "note: no errors over images (columns …_image_se): measure again for statements by the normal \

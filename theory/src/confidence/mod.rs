@@ -200,7 +200,7 @@ pub fn population(losses: &LossComponents) -> Result<LossComponents> {
 }
 
 /// The extreme value, with this probability, of a function that is monotone in each of these needs, for instance of an
-/// upper bound of L_sup: see the [module](self).
+/// upper bound of L_sup: see the [module](self). The function gets rows that have nothing else measured.
 ///
 /// # Examples
 /// As in the documentation of the [module](self).
@@ -240,7 +240,9 @@ fn corners(
     /// 2¹⁰ evaluations.
     const MOST_NEEDS: usize = 10;
     check_level(level)?;
-    let mut corners = vec![population(losses)?];
+    let mut row = population(losses)?;
+    row.measures.retain(|quantity, _| needs.contains(quantity));
+    let mut corners = vec![row];
     let mut random = Vec::new();
     for &need in needs {
         if !random.contains(&need) && of_labels(losses, need)?.is_none() {

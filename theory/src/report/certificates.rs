@@ -4,10 +4,15 @@
 //! them: the classifier has no temperature. Rows of the tuning part choose n, t and certificate for the rows of the
 //! validation part, where a run has both; otherwise the choice is made on the rows that are reported, a selection that
 //! no certificate accounts for.
+//!
+//! With a confidence every claim also stands for all images ([`crate::confidence`]), of both kinds. What may fail is
+//! divided by the number of values that were compared on the reported rows: so the choice is paid for.
 
 use super::{Cell, MeanAndDeviation, Table};
-use crate::bounds::{self, Outcome};
+use crate::bounds::{self, Outcome, Standing};
 use crate::certificates::{self, Certificate, Evidence, chance_error, least_upper_bound, power_mean};
+use crate::confidence::{Extreme, Kind, worst};
+use crate::error::{Error, Result};
 use crate::losses::{COLUMNS, LossComponents, Quantity, Value};
 use std::collections::HashMap;
 
@@ -20,6 +25,7 @@ const BETWEEN_PARTS: [&str; 4] = ["run_id", "settings_id", "class_counts", "eval
 #[derive(Debug, Clone)]
 pub struct Certified {
     lines: Vec<Line>,
+    confidence: Option<f64>,
 }
 
 #[derive(Debug, Clone)]
@@ -32,12 +38,14 @@ struct Line {
     from: Option<f64>,
     draws: Option<u64>,
     measured: Option<f64>,
-    bound: Result<f64, String>,
+    bound: std::result::Result<f64, String>,
     key: &'static str,
     /// What a classifier reaches that ignores its input.
     chance: f64,
     considered: usize,
     chosen_on: &'static str,
+    /// The bound for all images with the confidence that was asked for, by kind.
+    confident: [Outcome; 2],
 }
 
 /// The rows of a run.
@@ -47,7 +55,11 @@ struct Run<'a> {
     tuning: Vec<&'a LossComponents>,
 }
 
-/// What these rows certify, run by run in the order in which they were given.
+/// What these rows certify, run by run in the order in which they were given; with a confidence, such as 0.95, also for
+/// all images.
+///
+/// # Errors
+/// A confidence outside (½, 1).
 ///
 /// # Examples
 /// ```
@@ -55,12 +67,15 @@ struct Run<'a> {
 /// let header = "num_classes,class_counts,num_draws,temperature,sampling,info_nce,gap\n";
 /// let text = format!("{header}2,50;50,2,0.1,with_replacement,0.4,0\n");
 /// let rows = theory::losses::read_from(&text, "losses.csv")?;
-/// let table = certify(&rows.iter().collect::<Vec<_>>()).table(Format::Table).to_text(Format::Table);
+/// let table = certify(&rows.iter().collect::<Vec<_>>(), None)?.table(Format::Table).to_text(Format::Table);
 /// assert!(table.contains("error, L_Info") && table.contains("0.154"));
 /// # Ok::<(), theory::Error>(())
 /// ```
-pub fn certify(rows: &[&LossComponents]) -> Certified {
-    Certified { lines: runs(rows).iter().flat_map(Run::lines).collect() }
+pub fn certify(rows: &[&LossComponents], confidence: Option<f64>) -> Result<Certified> {
+    if let Some(level) = confidence.filter(|level| !(*level > 0.5 && *level < 1.0)) {
+        return Err(Error::argument(format!("a confidence of {level} is not between 0.5 and 1")));
+    }
+    Ok(Certified { lines: runs(rows).iter().flat_map(|run| run.lines(confidence)).collect(), confidence })
 }
 
 impl Certified {
@@ -89,7 +104,15 @@ impl Certified {
             ],
             false => &["run", "claim", "t", "n", "measured", "at most", "by", "chance"],
         };
-        let mut table = Table::new(headers.iter().copied());
+        let mut headers: Vec<String> = headers.iter().map(|&header| header.into()).collect();
+        if let Some(level) = self.confidence {
+            let confident = Kind::ALL.map(|kind| match wide {
+                true => format!("upper_bound_{level}_{}", kind.name().replace('-', "_")),
+                false => format!("{level} {}", kind.name()),
+            });
+            headers.extend(confident);
+        }
+        let mut table = Table::new(headers);
         for line in &self.lines {
             let mut cells = vec![Cell::text(&line.run), Cell::text(&line.claim)];
             let given = |value: Option<f64>| value.map_or(Cell::Missing, Cell::Given);
@@ -123,6 +146,9 @@ impl Certified {
                 cells.extend([temperature, integer(line.draws), number(line.measured), value]);
                 cells.extend([Cell::text(by), Cell::number(line.chance)]);
             }
+            if self.confidence.is_some() {
+                cells.extend(line.confident.iter().map(|outcome| line.confident_cell(outcome)));
+            }
             table.push(cells);
         }
         table
@@ -155,10 +181,11 @@ impl Certified {
             });
         }
         if self.lines.iter().any(|line| line.considered > 1 && line.chosen_on == SAME) {
-            notes.push(
-                "n, t and certificate were chosen on the samples that are reported: a selection that the value does not pay for"
-                    .into(),
-            );
+            let paid = if self.confidence.is_some() { "; the values with a confidence do" } else { "" };
+            notes.push(format!(
+                "n, t and certificate were chosen on the samples that are reported: a selection that the value does \
+                 not pay for{paid}"
+            ));
         }
         notes
     }
@@ -179,6 +206,16 @@ fn claim(evidence: Evidence) -> &'static str {
 impl Line {
     fn is_vacuous(&self) -> bool {
         !self.bound.as_ref().is_ok_and(|bound| *bound < self.chance)
+    }
+
+    fn confident_cell(&self, outcome: &Outcome) -> Cell {
+        match outcome {
+            Outcome::Value(mean) if *mean < self.chance => Cell::number(*mean),
+            Outcome::Value(mean) => Cell::Vacuous(MeanAndDeviation { mean: *mean, deviation: None }),
+            Outcome::Undefined(reason) | Outcome::NotApplicable(reason) => {
+                Cell::Note(format!("n/a: {reason}"))
+            }
+        }
     }
 
     /// Standing and conditions of the bound or certificate.
@@ -241,11 +278,30 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn lines(&self) -> Vec<Line> {
-        let mut lines = self.supervised();
+    fn lines(&self, confidence: Option<f64>) -> Vec<Line> {
+        let mut lines = self.supervised(confidence);
         let evidences = [Evidence::Contrastive, Evidence::Supervised, Evidence::Moments];
-        lines.extend(evidences.into_iter().map(|evidence| self.error(evidence)));
+        lines.extend(evidences.into_iter().map(|evidence| self.error(evidence, confidence)));
         lines
+    }
+
+    /// The claim for all images, by kind, one of so many that were compared on these rows.
+    fn confident(
+        &self,
+        confidence: Option<f64>,
+        compared: usize,
+        row: &LossComponents,
+        needs: &[Quantity],
+        of: &dyn Fn(&LossComponents) -> Outcome,
+    ) -> [Outcome; 2] {
+        let compared = if self.tuning.is_empty() { compared.max(1) } else { 1 };
+        Kind::ALL.map(|kind| match confidence {
+            Some(level) => {
+                let level = 1.0 - (1.0 - level) / compared as f64;
+                worst(row, needs, level, kind, Extreme::Largest, of)
+            }
+            None => Outcome::NotApplicable(String::new()),
+        })
     }
 
     fn line(&self, claim: &str, chance: f64) -> Line {
@@ -261,11 +317,12 @@ impl<'a> Run<'a> {
             chance,
             considered: self.rows.len(),
             chosen_on: if self.tuning.is_empty() { SAME } else { TUNING },
+            confident: [const { Outcome::NotApplicable(String::new()) }; 2],
         }
     }
 
     /// The least upper bound of L_sup at each temperature, from rows at that temperature or below.
-    fn supervised(&self) -> Vec<Line> {
+    fn supervised(&self, confidence: Option<f64>) -> Vec<Line> {
         let mut temperatures: Vec<f64> = self.rows.iter().map(|row| row.temperature).collect();
         temperatures.sort_by(f64::total_cmp);
         temperatures.dedup();
@@ -286,6 +343,17 @@ impl<'a> Run<'a> {
                     let (key, value) = carried(row).unwrap_or(("", f64::INFINITY));
                     (line.key, line.draws, line.bound) = (key, Some(row.num_draws.get()), Ok(value));
                     line.from = (row.temperature != to).then_some(row.temperature);
+                    let Some(bound) = bounds::find(key) else { return line };
+                    let of = |row: &LossComponents| match bound.upper_bound(row) {
+                        Outcome::Value(value) => {
+                            power_mean::supervised_at(value, row.temperature, to, row.num_classes)
+                                .map_or_else(Outcome::from, Outcome::Value)
+                        }
+                        other => other,
+                    };
+                    let theorems = bounds::all().iter().filter(|bound| bound.standing() == Standing::Theorem);
+                    let compared = self.rows.len() * theorems.count();
+                    line.confident = self.confident(confidence, compared, row, bound.upper_needs(), &of);
                 }
                 None => line.bound = Err("no theorem applies".into()),
             }
@@ -295,7 +363,7 @@ impl<'a> Run<'a> {
     }
 
     /// The least upper bound of the error.
-    fn error(&self, evidence: Evidence) -> Line {
+    fn error(&self, evidence: Evidence, confidence: Option<f64>) -> Line {
         let mut line = self.line(claim(evidence), chance_error(self.rows[0]));
         let certificates = || certificates::all().iter().filter(move |c| c.evidence() == evidence);
         let of = |certificate: &dyn Certificate, row: &LossComponents| {
@@ -315,6 +383,10 @@ impl<'a> Run<'a> {
                     outcome => Err(outcome.reason().to_string()),
                 };
                 (line.temperature, line.draws) = (Some(row.temperature), Some(row.num_draws.get()));
+                let needs = certificate.all_needs(row);
+                let compared = self.rows.len() * certificates().count();
+                let of = |row: &LossComponents| certificate.error_bound(row);
+                line.confident = self.confident(confidence, compared, row, &needs, &of);
             }
             None => {
                 let reasons = certificates().map(|c| c.error_bound(self.rows[0]).reason().to_string());
