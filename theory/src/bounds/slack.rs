@@ -186,7 +186,7 @@ impl Ladder {
             steps.push(*step);
             if let Some(height) = height.filter(|_| *kept) {
                 let (info_nce, supervised) = (above.0 - height.0, above.1 - height.1);
-                links.push(Link { steps: std::mem::take(&mut steps), info_nce, supervised });
+                links.push(Link { steps: named(std::mem::take(&mut steps)), info_nce, supervised });
                 above = height;
             }
         }
@@ -195,14 +195,19 @@ impl Ladder {
     }
 }
 
+/// The steps of one link, those to the class means as one where all are there.
+fn named(steps: Vec<Step>) -> Vec<Step> {
+    match steps.strip_prefix(&[Step::ImageMean, Step::ClassMeans, Step::Gap]) {
+        Some(rest) => [&[Step::ViewsToMeans], rest].concat(),
+        None => steps,
+    }
+}
+
 /// The steps to the master inequality.
 fn common_steps(losses: &LossComponents) -> Vec<(Step, Option<f64>)> {
     let master = sum(losses, &[(1.0, Quantity::MasterTerm), (1.0, Quantity::Gap)]);
     let [positive, negatives] =
         [Quantity::InfoNceMeanPositive, Quantity::InfoNceMeanNegatives].map(|quantity| losses.get(quantity));
-    if positive.or(negatives).is_none() {
-        return vec![(Step::ViewsToMeans, master)];
-    }
     vec![(Step::ImageMean, positive), (Step::ClassMeans, negatives), (Step::Gap, master)]
 }
 
@@ -350,5 +355,9 @@ mod tests {
         poorer.measures.remove(&Quantity::MasterTerm);
         let both = of_rows(bounds::find("lambda").unwrap(), &[&row, &poorer]).unwrap();
         assert_eq!(both[0].links.len(), both[1].links.len());
+        for slack in &both {
+            let total: f64 = slack.links.iter().map(|link| link.supervised).sum();
+            assert!((total - slack.total()).abs() < 1e-12 && slack.supervised == 0.4, "{slack:?}");
+        }
     }
 }

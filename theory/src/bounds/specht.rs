@@ -82,7 +82,7 @@ impl Bound for Specht {
         outcome(measured_upwards(losses, NEEDS).and_then(|[info_nce, gap]| {
             let law = Candidates::new(losses)?;
             let height = info_nce - gap + smallest_gap(losses);
-            Ok(if self.keep_positive { law.invert(height) } else { height - law.ln_rarest })
+            if self.keep_positive { law.invert(height) } else { Ok(height - law.ln_rarest) }
         }))
     }
 
@@ -161,9 +161,13 @@ impl Candidates {
     }
 
     /// The L with `positive` + e^{`ln_rarest`} e^L = e^`height`.
-    fn invert(&self, height: f64) -> f64 {
+    fn invert(&self, height: f64) -> Result<f64, Outcome> {
         // ln(e^h − p) = h + ln(1 − p e^{−h})
-        height + (-self.positive * (-height).exp()).ln_1p() - self.ln_rarest
+        let share = self.positive * (-height).exp();
+        if share >= 1.0 {
+            return Err(Outcome::Undefined("the loss lies below that of the positive alone".into()));
+        }
+        Ok(height + (-share).ln_1p() - self.ln_rarest)
     }
 }
 

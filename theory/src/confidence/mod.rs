@@ -3,7 +3,9 @@
 //! **What is given, and what is random.** The encoder, the class means, f̄'s views and the temperature are given. The
 //! evaluated images are N independent draws of one law, and the statements are about that law: L_Info is the
 //! expectation over a batch of n independent images, d(f) and L_sup over one. (Class means of the evaluated images
-//! themselves, where there are no training samples, break this.) The shares of the classes among all images are taken
+//! themselves, where there are no training samples, break this.) Bounds of L_sup and certificates that start from L_Info
+//! further take the class means in use for those of this law: with means of finitely many training images they hold up to
+//! the error of these means, which no statement here counts; limits of measured columns need nothing of the kind. The shares of the classes among all images are taken
 //! as known, those of `class_counts`; n independent images have labels drawn with replacement, so that [`population`]
 //! is the row in which bounds are evaluated, and υ, τ and E ln(1+Col), which follow from the shares, carry no error.
 //!
@@ -214,8 +216,9 @@ pub fn worst(
 ) -> Outcome {
     corners(losses, needs, level, kind).map_or_else(Outcome::from, |corners| {
         let mut worst: Option<f64> = None;
-        for corner in &corners {
-            match of(corner) {
+        let mut impossible = None;
+        for Corner { row, has_low_loss } in &corners {
+            match of(row) {
                 Outcome::Value(value) => {
                     let farther = |found: f64| match extreme {
                         Extreme::Smallest => found.min(value),
@@ -223,26 +226,32 @@ pub fn worst(
                     };
                     worst = Some(worst.map_or(value, farther));
                 }
+                other if extreme == Extreme::Largest && *has_low_loss => impossible = Some(other),
                 other => return other,
             }
         }
-        worst.map_or_else(|| Outcome::NotApplicable("needs nothing measured".into()), Outcome::Value)
+        let none = || impossible.unwrap_or_else(|| Outcome::NotApplicable("needs nothing measured".into()));
+        worst.map_or_else(none, Outcome::Value)
     })
 }
 
+/// A corner of the limits.
+#[derive(Clone)]
+struct Corner {
+    row: LossComponents,
+    /// Whether L_Info or L_sup stands at its lower limit. An upper bound that has no value there, since no encoder has so
+    /// small a loss, is decided at the corner with the upper limit in its place.
+    has_low_loss: bool,
+}
+
 /// The rows at all corners of the limits of the needs, each limit with its share of what may fail.
-fn corners(
-    losses: &LossComponents,
-    needs: &[Quantity],
-    level: f64,
-    kind: Kind,
-) -> Result<Vec<LossComponents>> {
+fn corners(losses: &LossComponents, needs: &[Quantity], level: f64, kind: Kind) -> Result<Vec<Corner>> {
     /// 2¹⁰ evaluations.
     const MOST_NEEDS: usize = 10;
     check_level(level)?;
     let mut row = population(losses)?;
     row.measures.retain(|quantity, _| needs.contains(quantity));
-    let mut corners = vec![row];
+    let mut corners = vec![Corner { row, has_low_loss: false }];
     let mut random = Vec::new();
     for &need in needs {
         if !random.contains(&need) && of_labels(losses, need)?.is_none() {
@@ -259,7 +268,9 @@ fn corners(
             let value = limit(losses, need, end, alpha.min(0.49), kind)?;
             for corner in &corners {
                 let mut corner = corner.clone();
-                corner.set(need, Estimate::exact(value))?;
+                corner.row.set(need, Estimate::exact(value))?;
+                let is_loss = matches!(need, Quantity::InfoNce | Quantity::FullSupLoss);
+                corner.has_low_loss |= is_loss && end == Extreme::Smallest;
                 next.push(corner);
             }
         }

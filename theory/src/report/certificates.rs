@@ -6,10 +6,10 @@
 //! no certificate accounts for.
 //!
 //! With a confidence every claim also stands for all images ([`crate::confidence`]), of both kinds. What may fail is
-//! divided by the number of values that were compared on the reported rows: so the choice is paid for.
+//! divided by the number of statements that were compared on the reported rows: so the choice is paid for.
 
 use super::{Cell, MeanAndDeviation, Table};
-use crate::bounds::{self, Outcome, Standing};
+use crate::bounds::{self, Bound, Outcome, Standing};
 use crate::certificates::{self, Certificate, Evidence, chance_error, least_upper_bound, power_mean};
 use crate::confidence::{Extreme, Kind, worst};
 use crate::error::{Error, Result};
@@ -44,8 +44,8 @@ struct Line {
     chance: f64,
     considered: usize,
     chosen_on: &'static str,
-    /// The bound for all images with the confidence that was asked for, by kind.
-    confident: [Outcome; 2],
+    /// The bound for all images with the confidence that was asked for, by kind, and what gives it.
+    confident: [(&'static str, Outcome); 2],
 }
 
 /// The rows of a run.
@@ -79,7 +79,8 @@ pub fn certify(rows: &[&LossComponents], confidence: Option<f64>) -> Result<Cert
 }
 
 impl Certified {
-    /// One line a claim: within 100 columns for people, with everything that is known for CSV and JSON.
+    /// One line a claim: short for people, with everything that is known for CSV and JSON. `chance` is what a classifier
+    /// reaches that ignores its input: ln C of L_sup, 1 − max π of the error.
     pub fn table(&self, format: super::Format) -> Table {
         let wide = matches!(format, super::Format::Csv | super::Format::Json);
         let number = |value: Option<f64>| value.map_or(Cell::Missing, Cell::number);
@@ -106,11 +107,14 @@ impl Certified {
         };
         let mut headers: Vec<String> = headers.iter().map(|&header| header.into()).collect();
         if let Some(level) = self.confidence {
-            let confident = Kind::ALL.map(|kind| match wide {
-                true => format!("upper_bound_{level}_{}", kind.name().replace('-', "_")),
-                false => format!("{level} {}", kind.name()),
-            });
-            headers.extend(confident);
+            for kind in Kind::ALL.map(Kind::name) {
+                let names =
+                    ["upper_bound", "certificate", "reason"].map(|what| format!("{what}_{level}_{kind}"));
+                match wide {
+                    true => headers.extend(names.map(|name| name.replace('-', "_"))),
+                    false => headers.push(format!("{level} {kind}")),
+                }
+            }
         }
         let mut table = Table::new(headers);
         for line in &self.lines {
@@ -147,7 +151,9 @@ impl Certified {
                 cells.extend([Cell::text(by), Cell::number(line.chance)]);
             }
             if self.confidence.is_some() {
-                cells.extend(line.confident.iter().map(|outcome| line.confident_cell(outcome)));
+                line.confident
+                    .iter()
+                    .for_each(|(key, outcome)| line.confident_cells(key, outcome, wide, &mut cells));
             }
             table.push(cells);
         }
@@ -180,6 +186,14 @@ impl Certified {
                 }
             });
         }
+        if let Some(level) = self.confidence {
+            notes.push(format!(
+                "the columns {level}: what holds with that probability for all images, of which the evaluated ones are \
+                 taken to be an independent sample, given the encoder and the class means in use (claims from L_Info \
+                 take these for the means of that law); normal by the errors over images, assumption-free whatever \
+                 their law; each the least of all that was compared"
+            ));
+        }
         if self.lines.iter().any(|line| line.considered > 1 && line.chosen_on == SAME) {
             let paid = if self.confidence.is_some() { "; the values with a confidence do" } else { "" };
             notes.push(format!(
@@ -208,13 +222,17 @@ impl Line {
         !self.bound.as_ref().is_ok_and(|bound| *bound < self.chance)
     }
 
-    fn confident_cell(&self, outcome: &Outcome) -> Cell {
-        match outcome {
-            Outcome::Value(mean) if *mean < self.chance => Cell::number(*mean),
+    fn confident_cells(&self, key: &str, outcome: &Outcome, wide: bool, cells: &mut Vec<Cell>) {
+        let value = match outcome {
+            Outcome::Value(value) if wide || *value < self.chance => Cell::number(*value),
             Outcome::Value(mean) => Cell::Vacuous(MeanAndDeviation { mean: *mean, deviation: None }),
-            Outcome::Undefined(reason) | Outcome::NotApplicable(reason) => {
-                Cell::Note(format!("n/a: {reason}"))
-            }
+            _ if wide => Cell::Missing,
+            _ => Cell::Note("n/a".into()),
+        };
+        cells.push(value);
+        if wide {
+            let text = |text: &str| if text.is_empty() { Cell::Missing } else { Cell::text(text) };
+            cells.extend([text(key), text(outcome.reason())]);
         }
     }
 
@@ -268,6 +286,53 @@ fn runs<'a>(rows: &[&'a LossComponents]) -> Vec<Run<'a>> {
     runs
 }
 
+/// The upper bounds of L_sup that are theorems.
+fn theorems() -> impl Iterator<Item = &'static dyn Bound> {
+    let is_theorem =
+        |bound: &&dyn Bound| bound.standing() == Standing::Theorem && !bound.upper_needs().is_empty();
+    bounds::all().iter().copied().filter(is_theorem)
+}
+
+/// What may be claimed of all images.
+#[derive(Clone, Copy)]
+enum Candidate<'c> {
+    /// An upper bound of L_sup at this temperature, that of the row or above.
+    Upper(&'c dyn Bound, f64),
+    /// An upper bound of the error.
+    Error(&'c dyn Certificate),
+}
+
+impl Candidate<'_> {
+    /// How many statements it may turn out to be: which bound of L_sup a certificate starts from, the row decides.
+    fn statements(self) -> usize {
+        match self {
+            Self::Error(certificate) if matches!(certificate.key(), "upper_bound" | "upper_bound_margin") => {
+                theorems().count()
+            }
+            _ => 1,
+        }
+    }
+
+    fn worst(self, row: &LossComponents, level: f64, kind: Kind) -> Outcome {
+        let carried = |row: &LossComponents, to: f64, value: f64| {
+            power_mean::supervised_at(value, row.temperature, to, row.num_classes)
+                .map_or_else(Outcome::from, Outcome::Value)
+        };
+        let of = |row: &LossComponents| match self {
+            Self::Error(certificate) => certificate.error_bound(row),
+            Self::Upper(bound, to) => match bound.upper_bound(row) {
+                Outcome::Value(value) => carried(row, to, value),
+                other => other,
+            },
+        };
+        let needs = match self {
+            Self::Upper(bound, _) => bound.upper_needs().to_vec(),
+            Self::Error(certificate) => certificate.all_needs(row),
+        };
+        worst(row, &needs, level, kind, Extreme::Largest, &of)
+    }
+}
+
 impl<'a> Run<'a> {
     fn name(&self) -> String {
         let run = &self.rows[0].run;
@@ -285,23 +350,37 @@ impl<'a> Run<'a> {
         lines
     }
 
-    /// The claim for all images, by kind, one of so many that were compared on these rows.
-    fn confident(
+    /// The least claim for all images among these candidates on these rows, by kind: what may fail is shared by all that
+    /// are compared.
+    fn confident<'c>(
         &self,
         confidence: Option<f64>,
-        compared: usize,
-        row: &LossComponents,
-        needs: &[Quantity],
-        of: &dyn Fn(&LossComponents) -> Outcome,
-    ) -> [Outcome; 2] {
-        let compared = if self.tuning.is_empty() { compared.max(1) } else { 1 };
-        Kind::ALL.map(|kind| match confidence {
-            Some(level) => {
-                let level = 1.0 - (1.0 - level) / compared as f64;
-                worst(row, needs, level, kind, Extreme::Largest, of)
+        rows: &[&LossComponents],
+        candidates: &[(&'static str, Candidate<'c>)],
+    ) -> [(&'static str, Outcome); 2] {
+        Kind::ALL.map(|kind| {
+            let nothing = |reason: &str| ("", Outcome::NotApplicable(reason.into()));
+            let Some(level) = confidence else { return nothing("") };
+            let statements: usize = candidates.iter().map(|(_, candidate)| candidate.statements()).sum();
+            let level = 1.0 - (1.0 - level) / (rows.len() * statements).max(1) as f64;
+            let of = |&row: &&LossComponents, (key, candidate): &(&'static str, Candidate<'c>)| {
+                (*key, candidate.worst(row, level, kind))
+            };
+            let all: Vec<_> =
+                rows.iter().flat_map(|row| candidates.iter().map(move |c| of(row, c))).collect();
+            let value = |(_, outcome): &&(&str, Outcome)| outcome.value().unwrap_or(f64::INFINITY);
+            let least = all.iter().min_by(|a, b| value(a).total_cmp(&value(b)));
+            match least {
+                Some((key, Outcome::Value(value))) => (*key, Outcome::Value(*value)),
+                Some((_, other)) => nothing(other.reason()),
+                None => nothing("no theorem applies"),
             }
-            None => Outcome::NotApplicable(String::new()),
         })
+    }
+
+    /// The rows that a claim with confidence compares: the chosen one, where the tuning part chose it.
+    fn compared(&self, chosen: &'a LossComponents) -> Vec<&'a LossComponents> {
+        if self.tuning.is_empty() { self.rows.clone() } else { vec![chosen] }
     }
 
     fn line(&self, claim: &str, chance: f64) -> Line {
@@ -317,7 +396,7 @@ impl<'a> Run<'a> {
             chance,
             considered: self.rows.len(),
             chosen_on: if self.tuning.is_empty() { SAME } else { TUNING },
-            confident: [const { Outcome::NotApplicable(String::new()) }; 2],
+            confident: [const { ("", Outcome::NotApplicable(String::new())) }; 2],
         }
     }
 
@@ -343,17 +422,11 @@ impl<'a> Run<'a> {
                     let (key, value) = carried(row).unwrap_or(("", f64::INFINITY));
                     (line.key, line.draws, line.bound) = (key, Some(row.num_draws.get()), Ok(value));
                     line.from = (row.temperature != to).then_some(row.temperature);
-                    let Some(bound) = bounds::find(key) else { return line };
-                    let of = |row: &LossComponents| match bound.upper_bound(row) {
-                        Outcome::Value(value) => {
-                            power_mean::supervised_at(value, row.temperature, to, row.num_classes)
-                                .map_or_else(Outcome::from, Outcome::Value)
-                        }
-                        other => other,
-                    };
-                    let theorems = bounds::all().iter().filter(|bound| bound.standing() == Standing::Theorem);
-                    let compared = self.rows.len() * theorems.count();
-                    line.confident = self.confident(confidence, compared, row, bound.upper_needs(), &of);
+                    let candidates = theorems().map(|bound| (bound.key(), Candidate::Upper(bound, to)));
+                    let candidates: Vec<_> = candidates.collect();
+                    let rows: Vec<_> =
+                        self.compared(row).into_iter().filter(|r| r.temperature <= to).collect();
+                    line.confident = self.confident(confidence, &rows, &candidates);
                 }
                 None => line.bound = Err("no theorem applies".into()),
             }
@@ -383,10 +456,8 @@ impl<'a> Run<'a> {
                     outcome => Err(outcome.reason().to_string()),
                 };
                 (line.temperature, line.draws) = (Some(row.temperature), Some(row.num_draws.get()));
-                let needs = certificate.all_needs(row);
-                let compared = self.rows.len() * certificates().count();
-                let of = |row: &LossComponents| certificate.error_bound(row);
-                line.confident = self.confident(confidence, compared, row, &needs, &of);
+                let candidates: Vec<_> = certificates().map(|&c| (c.key(), Candidate::Error(c))).collect();
+                line.confident = self.confident(confidence, &self.compared(row), &candidates);
             }
             None => {
                 let reasons = certificates().map(|c| c.error_bound(self.rows[0]).reason().to_string());
