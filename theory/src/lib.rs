@@ -59,6 +59,7 @@ pub mod bounds;
 pub mod certificates;
 pub mod class_counts;
 pub mod collision;
+mod complex;
 pub mod confidence;
 pub mod coverage;
 mod double_double;

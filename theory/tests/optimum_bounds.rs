@@ -65,6 +65,11 @@ fn no_theorem_is_below_the_loss_of_the_gram_optimum() {
                 let get = |quantity| losses.get(quantity).unwrap();
                 let (found, stated) = (get(Quantity::FullSupLoss), solution.optimum.supervised_loss);
                 assert!((found / stated - 1.0).abs() < 1e-13, "{context}: {found} {stated}");
+                // One vector a class: no spread, so that this is reverse Jensen; telling one class from another costs no
+                // more than telling it from all.
+                let upper = |key: &str| bounds::find(key).unwrap().upper_bound(&losses).value().unwrap();
+                assert!((upper("van_elst") / upper("reverse_jensen") - 1.0).abs() < 1e-13, "{context}");
+                assert!((0.0..=found).contains(&get(Quantity::PairLoss)), "{context}");
                 // What a batch shows has no more loss than all classes.
                 assert!(
                     get(Quantity::JointSupLoss) + get(Quantity::JointSubLoss) <= found + 1e-13,

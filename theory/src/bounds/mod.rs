@@ -309,6 +309,13 @@ pub fn all() -> &'static [&'static dyn Bound] {
     ]
 }
 
+/// The bounds of [`all`] whose upper bound of L_sup is a theorem.
+pub fn upper_theorems() -> impl Iterator<Item = &'static dyn Bound> {
+    let is_one =
+        |bound: &&dyn Bound| bound.standing() == Standing::Theorem && !bound.upper_needs().is_empty();
+    all().iter().copied().filter(is_one)
+}
+
 /// The bound of this key.
 pub fn find(key: &str) -> Option<&'static dyn Bound> {
     all().iter().copied().find(|bound| bound.key() == key)

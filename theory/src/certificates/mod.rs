@@ -90,10 +90,15 @@ pub trait Certificate: Sync {
     /// The quantities that it needs; those of the bound it starts from are not among them.
     fn needs(&self) -> &'static [Quantity];
 
+    /// Whether it starts from the [`least_upper_bound`] of L_sup.
+    fn starts_from_bound(&self) -> bool {
+        false
+    }
+
     /// All quantities that its value for this row rests on.
     fn all_needs(&self, losses: &LossComponents) -> Vec<Quantity> {
-        let _ = losses;
-        self.needs().to_vec()
+        let bound = self.starts_from_bound().then(|| least_upper_bound(losses)).flatten();
+        [self.needs(), bound.map_or(&[][..], |(bound, _)| bound.upper_needs())].concat()
     }
 
     /// Whether it is a theorem.
@@ -131,10 +136,10 @@ pub fn find(key: &str) -> Option<&'static dyn Certificate> {
     all().iter().copied().find(|certificate| certificate.key() == key)
 }
 
-/// The least upper bound of L_sup among the theorems of [`bounds::all`], and which it is.
+/// The least upper bound of L_sup among [`bounds::upper_theorems`], and which it is.
 pub fn least_upper_bound(losses: &LossComponents) -> Option<(&'static dyn Bound, f64)> {
-    let theorems = bounds::all().iter().filter(|bound| bound.standing() == Standing::Theorem);
-    let values = theorems.filter_map(|&bound| Some((bound, bound.upper_bound(losses).value()?)));
+    let values =
+        bounds::upper_theorems().filter_map(|bound| Some((bound, bound.upper_bound(losses).value()?)));
     values.filter(|(_, value)| !value.is_nan()).min_by(|(_, a), (_, b)| a.total_cmp(b))
 }
 

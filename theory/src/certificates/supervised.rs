@@ -66,12 +66,8 @@ impl Certificate for Supervised {
         &NEEDS[usize::from(!self.measured)..if self.margin { 2 } else { 1 }]
     }
 
-    fn all_needs(&self, losses: &LossComponents) -> Vec<Quantity> {
-        let of_bound = match self.measured {
-            true => &[],
-            false => least_upper_bound(losses).map_or(&[][..], |(bound, _)| bound.upper_needs()),
-        };
-        [self.needs(), of_bound].concat()
+    fn starts_from_bound(&self) -> bool {
+        !self.measured
     }
 
     fn error_bound(&self, losses: &LossComponents) -> Outcome {

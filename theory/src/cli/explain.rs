@@ -29,6 +29,9 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<()> {
     let rows = load(args)?;
     let groups = losses::group(&rows)?;
     note(&groups);
+    if let Some(left_out) = report::left_out(&groups, selection.as_ref()).filter(|_| !args.output.quiet) {
+        theory::terminal::say(&format!("note: {left_out}"));
+    }
     match args.output.format {
         Format::Csv | Format::Json => args.output.print(&report::slack_table(&groups, selection.as_ref())),
         format => args.output.write(&report::slack_document(&groups, selection.as_ref())?.to_text(format)),

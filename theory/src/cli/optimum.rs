@@ -3,7 +3,7 @@
 use super::{OutputArgs, PriorArgs, Range, parse_range};
 use anyhow::Result;
 use clap::Args;
-use theory::bounds::{self, Outcome, Standing};
+use theory::bounds::{self, Bound, Outcome, Standing};
 use theory::optimum::{self, Optimum, gram};
 use theory::report::{Cell, MeanAndDeviation, Table};
 use theory::{LossComponents, NumNegatives, Sampling};
@@ -73,8 +73,13 @@ pub(super) fn optimum(args: &OptimumArgs) -> Result<()> {
         }
     }
     if !components.is_empty() {
-        // A form without verified constants is no bound to compare with.
-        for bound in bounds::all().iter().filter(|b| !matches!(b.standing(), Standing::FormOnly(_))) {
+        // A form without verified constants is no bound to compare with; nor is, for unequal classes, what is not proved.
+        let compared = |bound: &&&dyn Bound| match bound.standing() {
+            Standing::Theorem => true,
+            Standing::FormOnly(_) => false,
+            Standing::Unproved(_) | Standing::AsPublished(_) => prior.is_uniform(),
+        };
+        for bound in bounds::all().iter().filter(compared) {
             let outcomes: Vec<Outcome> = components.iter().map(|losses| bound.upper_bound(losses)).collect();
             // A bound that says nothing about any row gets no column; one that is undefined says so.
             if outcomes.iter().any(|outcome| !matches!(outcome, Outcome::NotApplicable(_))) {

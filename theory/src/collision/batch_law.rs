@@ -20,6 +20,7 @@
 //! Source: the integral is classical; its use here is derived from the definition. Accuracy: absolute error below
 //! 1e-13 + 1e-14·M (rounding of powers M_c), against enumeration and recurrences; measured 8e-12 at M = 10,000.
 
+use crate::complex::Complex;
 use crate::coverage::ln_none_of;
 use crate::error::{Error, Result};
 use crate::sampling::NumNegatives;
@@ -97,33 +98,6 @@ pub struct AnchorLaw<'a> {
     law: &'a BatchLaw,
     class: usize,
     anchor: &'a Anchor,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Complex {
-    re: f64,
-    im: f64,
-}
-
-impl Complex {
-    const ONE: Self = Self { re: 1.0, im: 0.0 };
-
-    fn times(self, other: Self) -> Self {
-        let re = self.re * other.re - self.im * other.im;
-        Self { re, im: self.re * other.im + self.im * other.re }
-    }
-
-    fn power(self, mut exponent: u64) -> Self {
-        let (mut base, mut power) = (self, Self::ONE);
-        while exponent > 0 {
-            if exponent & 1 == 1 {
-                power = power.times(base);
-            }
-            base = base.times(base);
-            exponent >>= 1;
-        }
-        power
-    }
 }
 
 /// ∏ over classes, one number a node.

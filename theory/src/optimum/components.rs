@@ -56,54 +56,95 @@ pub fn simplex_components(
     let prior = ClassPrior::from_counts(vec![1; num_classes as usize])?;
     let a = simplex::repelled(num_classes, temperature);
     let optimum = simplex::optimum(num_classes, num_negatives, temperature)?;
-    let upsilon = coverage::probability(&prior, iid, draws)?.value();
-    let tau = collision::probability(&prior, iid, num_negatives)?;
-    let collisions = collision::expected_ln1p(&prior, iid, num_negatives)?;
     let joint_sub = sum_over_incomplete(num_classes, draws, |shown| ((shown - 1) as f64 * a).ln_1p())?;
 
-    let no_collision = tau.complement();
+    let no_collision = collision::probability(&prior, iid, num_negatives)?.complement();
     let negatives_alone = NumDraws::new(num_negatives.get())?;
     let others_cover = coverage::probability(&ClassPrior::uniform(num_classes - 1)?, iid, negatives_alone)?;
     let curl_sup = no_collision * others_cover.value() * optimum.supervised_loss;
     let curl_sub = no_collision
         * sum_over_incomplete(num_classes - 1, negatives_alone, |others| (others as f64 * a).ln_1p())?;
 
-    let mut losses = LossComponents::new(num_classes, draws, temperature, iid)?;
-    losses.run.encoder = "simplex optimum".into();
-    losses.run.run_id = format!("simplex-c{num_classes}-n{draws}");
-    losses.class_counts = Some(vec![1; num_classes as usize]);
-    losses.positives = Positives::SameClass;
-    losses.class_sup_loss = Some(vec![optimum.supervised_loss; num_classes as usize]);
-    for (measure, value) in [
-        (Quantity::InfoNce, optimum.loss),
-        (Quantity::MasterTerm, optimum.loss),
-        (Quantity::Gap, 0.0),
-        (Quantity::Coverage, upsilon),
-        (Quantity::CoverageExact, upsilon),
-        (Quantity::Collision, tau.value()),
-        (Quantity::CollisionExact, tau.value()),
-        (Quantity::FirstAnchorCollision, tau.value()),
-        (Quantity::Log1pCollisions, collisions),
-        (Quantity::Log1pCollisionsExact, collisions),
-        (Quantity::FullSupLoss, optimum.supervised_loss),
-        (Quantity::JointSupLoss, upsilon * optimum.supervised_loss),
-        (Quantity::JointSubLoss, joint_sub),
-        (Quantity::CurlJointSup, curl_sup),
-        (Quantity::CurlJoint, curl_sup + curl_sub),
-        (Quantity::CollisionSpread, 0.0),
-        (Quantity::CollisionUpper, collisions),
-        (
-            Quantity::LogitVariance,
-            (num_classes - 1) as f64 * ((1.0 - a) / (1.0 + (num_classes - 1) as f64 * a)).powi(2),
-        ),
-        (Quantity::WithinClassVariance, 0.0),
-        (Quantity::WithinClassDeviation, 0.0),
-        (Quantity::PairLoss, a.ln_1p()),
-        (Quantity::MeanAccuracy, optimum.accuracy),
-    ] {
-        losses.set(measure, Estimate::exact(value))?;
+    let others = (num_classes - 1) as f64;
+    Collapsed {
+        name: "simplex",
+        loss: optimum.loss,
+        accuracy: optimum.accuracy,
+        class_sup_loss: vec![optimum.supervised_loss; num_classes as usize],
+        supervised: optimum.supervised_loss,
+        joint_sup: coverage::probability(&prior, iid, draws)?.value() * optimum.supervised_loss,
+        joint_sub,
+        curl_sup,
+        curl: curl_sup + curl_sub,
+        pair_loss: a.ln_1p(),
+        logit_variance: others * ((1.0 - a) / (1.0 + others * a)).powi(2),
     }
-    Ok(losses)
+    .row(&prior, num_negatives, temperature)
+}
+
+/// What is measured of an encoder with one unit vector per class, beside what that and the labels determine.
+pub(super) struct Collapsed {
+    /// Of the encoder.
+    pub name: &'static str,
+    /// L_Info.
+    pub loss: f64,
+    pub accuracy: f64,
+    pub class_sup_loss: Vec<f64>,
+    /// L_sup.
+    pub supervised: f64,
+    pub joint_sup: f64,
+    pub joint_sub: f64,
+    pub curl_sup: f64,
+    pub curl: f64,
+    pub pair_loss: f64,
+    pub logit_variance: f64,
+}
+
+impl Collapsed {
+    /// The row of `losses.csv`: no spread within classes, d(f) = 0, an equality in the master inequality, and collided
+    /// negatives that equal the positive.
+    ///
+    /// # Errors
+    /// No counts; a value outside its domain.
+    pub fn row(self, prior: &ClassPrior, num_negatives: NumNegatives, t: f64) -> Result<LossComponents> {
+        let (draws, iid) = (num_negatives.draws(), Sampling::WithReplacement);
+        let upsilon = coverage::probability(prior, iid, draws)?.value();
+        let tau = collision::probability(prior, iid, num_negatives)?.value();
+        let collisions = collision::expected_ln1p(prior, iid, num_negatives)?;
+        let mut losses = LossComponents::new(prior.num_classes(), draws, t, iid)?;
+        losses.run.encoder = format!("{} optimum", self.name);
+        losses.run.run_id = format!("{}-c{}-n{draws}", self.name, prior.num_classes());
+        losses.class_counts = prior.counts().map(<[u64]>::to_vec);
+        losses.positives = Positives::SameClass;
+        losses.class_sup_loss = Some(self.class_sup_loss);
+        for (measure, value) in [
+            (Quantity::InfoNce, self.loss),
+            (Quantity::MasterTerm, self.loss),
+            (Quantity::Gap, 0.0),
+            (Quantity::Coverage, upsilon),
+            (Quantity::CoverageExact, upsilon),
+            (Quantity::Collision, tau),
+            (Quantity::CollisionExact, tau),
+            (Quantity::FirstAnchorCollision, tau),
+            (Quantity::Log1pCollisions, collisions),
+            (Quantity::Log1pCollisionsExact, collisions),
+            (Quantity::FullSupLoss, self.supervised),
+            (Quantity::JointSupLoss, self.joint_sup),
+            (Quantity::JointSubLoss, self.joint_sub),
+            (Quantity::CurlJointSup, self.curl_sup),
+            (Quantity::CurlJoint, self.curl),
+            (Quantity::CollisionSpread, 0.0),
+            (Quantity::CollisionUpper, collisions),
+            (Quantity::LogitVariance, self.logit_variance),
+            (Quantity::WithinClassVariance, 0.0),
+            (Quantity::WithinClassDeviation, 0.0),
+            (Quantity::PairLoss, self.pair_loss),
+            (Quantity::MeanAccuracy, self.accuracy),
+        ] {
+            losses.set(measure, Estimate::exact(value))?;
+        }
+        Ok(losses)
+    }
 }
 
 /// Σ_{i < C} P(N = i) g(i), N the number of distinct classes among n uniform draws from C; only what misses a class.

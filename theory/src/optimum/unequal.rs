@@ -11,13 +11,14 @@
 //!
 //! Source: derived here from the definitions.
 
+use super::components::Collapsed;
 use super::gram::Solution;
 use super::shown::Shown;
+use crate::coverage;
 use crate::error::{Error, Result};
-use crate::losses::{Estimate, LossComponents, Positives, Quantity};
+use crate::losses::LossComponents;
 use crate::prior::ClassPrior;
 use crate::sampling::{NumNegatives, Sampling};
-use crate::{collision, coverage};
 
 /// The measurement of an encoder with the Gram matrix of `solution`, with K i.i.d. negatives, exactly.
 ///
@@ -67,7 +68,7 @@ pub fn gram_components(
     let shown = Shown::new(prior, num_negatives.get());
     let classes = prior.num_classes() as f64;
     let (mut supervised, mut joint_sup, mut joint, mut curl_sup, mut curl) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    let (mut variance, mut of_group) = (0.0, Vec::with_capacity(groups.len()));
+    let (mut variance, mut pair_loss, mut of_group) = (0.0, 0.0, Vec::with_capacity(groups.len()));
     for (a, group) in groups.iter().enumerate() {
         let weights: Vec<f64> =
             (0..groups.len()).map(|b| ((solution.gram.between(a, b) - 1.0) / temperature).exp()).collect();
@@ -83,45 +84,27 @@ pub fn gram_components(
         joint += mass * over_shown.all.min(loss).max(covered);
         curl_sup += mass * covered_alone;
         curl += mass * over_shown.alone.min(alone).max(covered_alone);
+        let pairs: f64 = (0..groups.len()).map(|b| others(b) * weights[b].ln_1p()).sum();
+        pair_loss += mass * pairs / (classes - 1.0);
         // Var_j(e^{s_j})/(mean_j e^{s_j})², j uniform over the classes.
         let mean = (1.0 + sum) / classes;
         let spread = (0..groups.len()).map(|b| others(b) * (weights[b] - mean).powi(2)).sum::<f64>();
         variance += mass * ((1.0 - mean).powi(2) + spread) / (classes * mean * mean);
         of_group.push(loss);
     }
-    let upsilon = coverage::probability(prior, iid, draws)?.value();
-    let tau = collision::probability(prior, iid, num_negatives)?.value();
-    let collisions = collision::expected_ln1p(prior, iid, num_negatives)?;
-    let mut losses = LossComponents::new(prior.num_classes(), draws, temperature, iid)?;
-    losses.run.encoder = "gram optimum".into();
-    losses.run.run_id = format!("gram-c{}-n{draws}", prior.num_classes());
-    losses.class_counts = Some(counts.to_vec());
-    losses.positives = Positives::SameClass;
     let group_of = |&count: &u64| groups.iter().position(|group| group.count == Some(count)).unwrap_or(0);
-    losses.class_sup_loss = Some(counts.iter().map(|count| of_group[group_of(count)]).collect());
-    for (measure, value) in [
-        (Quantity::InfoNce, solution.optimum.loss),
-        (Quantity::MasterTerm, solution.optimum.loss),
-        (Quantity::Gap, 0.0),
-        (Quantity::Coverage, upsilon),
-        (Quantity::CoverageExact, upsilon),
-        (Quantity::Collision, tau),
-        (Quantity::CollisionExact, tau),
-        (Quantity::FirstAnchorCollision, tau),
-        (Quantity::Log1pCollisions, collisions),
-        (Quantity::Log1pCollisionsExact, collisions),
-        (Quantity::FullSupLoss, supervised),
-        (Quantity::JointSupLoss, joint_sup),
-        (Quantity::JointSubLoss, joint - joint_sup),
-        (Quantity::CurlJointSup, curl_sup),
-        (Quantity::CurlJoint, curl),
-        (Quantity::CollisionSpread, 0.0),
-        (Quantity::CollisionUpper, collisions),
-        (Quantity::LogitVariance, variance),
-        (Quantity::WithinClassVariance, 0.0),
-        (Quantity::MeanAccuracy, solution.optimum.accuracy),
-    ] {
-        losses.set(measure, Estimate::exact(value))?;
+    Collapsed {
+        name: "gram",
+        loss: solution.optimum.loss,
+        accuracy: solution.optimum.accuracy,
+        class_sup_loss: counts.iter().map(|count| of_group[group_of(count)]).collect(),
+        supervised,
+        joint_sup,
+        joint_sub: joint - joint_sup,
+        curl_sup,
+        curl,
+        pair_loss,
+        logit_variance: variance,
     }
-    Ok(losses)
+    .row(prior, num_negatives, temperature)
 }

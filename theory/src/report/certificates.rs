@@ -1,7 +1,7 @@
 //! What the rows of a run certify: the least valid upper bound of L_sup at each temperature, and of the error.
 //!
 //! Rows that differ in n, t and the number of batches alone are one run. A certificate of the error may come from any of
-//! them: the classifier has no temperature. Rows of the tuning part choose n, t and certificate for the rows of the
+//! them: the classifier has no temperature. Rows of the tuning part choose n, t and bound or certificate for the rows of the
 //! validation part, where a run has both; otherwise the choice is made on the rows that are reported, a selection that
 //! no certificate accounts for.
 //!
@@ -9,7 +9,7 @@
 //! divided by the number of statements that were compared on the reported rows: so the choice is paid for.
 
 use super::{Cell, MeanAndDeviation, Table};
-use crate::bounds::{self, Bound, Outcome, Standing};
+use crate::bounds::{self, Bound, Outcome};
 use crate::certificates::{self, Certificate, Evidence, chance_error, least_upper_bound, power_mean};
 use crate::confidence::{Extreme, Kind, worst};
 use crate::error::{Error, Result};
@@ -286,11 +286,13 @@ fn runs<'a>(rows: &[&'a LossComponents]) -> Vec<Run<'a>> {
     runs
 }
 
-/// The upper bounds of L_sup that are theorems.
-fn theorems() -> impl Iterator<Item = &'static dyn Bound> {
-    let is_theorem =
-        |bound: &&dyn Bound| bound.standing() == Standing::Theorem && !bound.upper_needs().is_empty();
-    bounds::all().iter().copied().filter(is_theorem)
+/// What a bound of L_sup at the row's temperature says of L_sup at this one, which is not below it.
+fn carried(bound: &dyn Bound, row: &LossComponents, to: f64) -> Outcome {
+    match bound.upper_bound(row) {
+        Outcome::Value(value) => power_mean::supervised_at(value, row.temperature, to, row.num_classes)
+            .map_or_else(Outcome::from, Outcome::Value),
+        other => other,
+    }
 }
 
 /// What may be claimed of all images.
@@ -306,30 +308,20 @@ impl Candidate<'_> {
     /// How many statements it may turn out to be: which bound of L_sup a certificate starts from, the row decides.
     fn statements(self) -> usize {
         match self {
-            Self::Error(certificate) if matches!(certificate.key(), "upper_bound" | "upper_bound_margin") => {
-                theorems().count()
-            }
+            Self::Error(certificate) if certificate.starts_from_bound() => bounds::upper_theorems().count(),
             _ => 1,
         }
     }
 
     fn worst(self, row: &LossComponents, level: f64, kind: Kind) -> Outcome {
-        let carried = |row: &LossComponents, to: f64, value: f64| {
-            power_mean::supervised_at(value, row.temperature, to, row.num_classes)
-                .map_or_else(Outcome::from, Outcome::Value)
-        };
-        let of = |row: &LossComponents| match self {
-            Self::Error(certificate) => certificate.error_bound(row),
-            Self::Upper(bound, to) => match bound.upper_bound(row) {
-                Outcome::Value(value) => carried(row, to, value),
-                other => other,
-            },
-        };
         let needs = match self {
             Self::Upper(bound, _) => bound.upper_needs().to_vec(),
             Self::Error(certificate) => certificate.all_needs(row),
         };
-        worst(row, &needs, level, kind, Extreme::Largest, &of)
+        worst(row, &needs, level, kind, Extreme::Largest, &|row| match self {
+            Self::Upper(bound, to) => carried(bound, row, to),
+            Self::Error(certificate) => certificate.error_bound(row),
+        })
     }
 }
 
@@ -407,23 +399,28 @@ impl<'a> Run<'a> {
         temperatures.dedup();
         let chance = (self.rows[0].num_classes as f64).ln();
         let of_temperature = |&to: &f64| {
-            let carried = |row: &LossComponents| {
-                let (bound, value) = least_upper_bound(row)?;
-                let carried = power_mean::supervised_at(value, row.temperature, to, row.num_classes).ok()?;
-                Some((bound.key(), carried))
-            };
             let mut line = self.line("L_sup", chance);
             line.temperature = Some(to);
             let at = self.rows.iter().find(|row| row.temperature == to);
             line.measured = at.and_then(|row| row.get(Quantity::FullSupLoss));
-            let value = |row: &LossComponents| carried(row).map_or(f64::INFINITY, |(_, value)| value);
-            match choose(self, value) {
-                Some(row) => {
-                    let (key, value) = carried(row).unwrap_or(("", f64::INFINITY));
-                    (line.key, line.draws, line.bound) = (key, Some(row.num_draws.get()), Ok(value));
+            let value = |row: &LossComponents| {
+                let bound = least_upper_bound(row).filter(|_| row.temperature <= to);
+                bound.and_then(|(bound, _)| carried(bound, row, to).value()).unwrap_or(f64::INFINITY)
+            };
+            // The row that chooses also says which bound.
+            let chosen = choose(self, value)
+                .and_then(|row| least_upper_bound(self.chooser(row)).map(|(bound, _)| (row, bound)));
+            match chosen {
+                Some((row, bound)) => {
+                    (line.key, line.draws) = (bound.key(), Some(row.num_draws.get()));
+                    line.bound = match carried(bound, row, to) {
+                        Outcome::Value(value) => Ok(value),
+                        outcome => Err(outcome.reason().to_string()),
+                    };
                     line.from = (row.temperature != to).then_some(row.temperature);
-                    let candidates = theorems().map(|bound| (bound.key(), Candidate::Upper(bound, to)));
-                    let candidates: Vec<_> = candidates.collect();
+                    let candidates: Vec<_> = bounds::upper_theorems()
+                        .map(|bound| (bound.key(), Candidate::Upper(bound, to)))
+                        .collect();
                     let rows: Vec<_> =
                         self.compared(row).into_iter().filter(|r| r.temperature <= to).collect();
                     line.confident = self.confident(confidence, &rows, &candidates);

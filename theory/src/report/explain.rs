@@ -4,7 +4,7 @@ use super::figure::Selection;
 use super::{Cell, Document, MeanAndDeviation, Section, Table, descriptive, mean_and_deviation};
 use crate::bounds::slack::{self, Slack};
 use crate::bounds::{self, Bound, Outcome, Standing, Step};
-use crate::losses::{Group, Groups, LossComponents};
+use crate::losses::{Column, Group, Groups, LossComponents};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -111,16 +111,11 @@ fn chosen(group: &Group<'_>, selection: Option<&Selection>) -> Vec<&'static dyn 
 
 /// The theorem with the smallest upper bound of L_sup, on average over rows.
 fn best(rows: &[&LossComponents]) -> Option<&'static dyn Bound> {
-    let value = |bound: &&'static dyn Bound| {
+    let value = |bound: &'static dyn Bound| {
         let values: Option<Vec<f64>> = rows.iter().map(|row| bound.upper_bound(row).value()).collect();
-        Some((*bound, mean_and_deviation(&values.filter(|values| !values.is_empty())?).mean))
+        Some((bound, mean_and_deviation(&values.filter(|values| !values.is_empty())?).mean))
     };
-    let theorems = bounds::all().iter().filter(|b| is_theorem(**b)).filter_map(value);
-    theorems.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(bound, _)| bound)
-}
-
-pub(super) fn is_theorem(bound: &dyn Bound) -> bool {
-    !bound.upper_needs().is_empty() && bound.standing() == Standing::Theorem
+    bounds::upper_theorems().filter_map(value).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(bound, _)| bound)
 }
 
 const COLUMNS: [&str; 6] = ["step", "nats of L_Info", "error ≤", "nats of L_sup", "error ≤", "share"];
@@ -184,7 +179,7 @@ pub fn slack_document(groups: &Groups<'_>, selection: Option<&Selection>) -> cra
     let shown = groups.differing_beside_draws();
     let section = |explanation: &Explanation<'_>| {
         let (setting, bound) = (explanation.group.setting(), explanation.bound);
-        let told: Vec<String> = descriptive(&shown, setting).iter().map(|cell| format!(", {cell}")).collect();
+        let told = told(&shown, setting);
         let several = explanation.slacks.len() > 1;
         let columns: Vec<&str> =
             COLUMNS.into_iter().filter(|name| !several || !name.starts_with("error")).collect();
@@ -209,13 +204,30 @@ pub fn slack_document(groups: &Groups<'_>, selection: Option<&Selection>) -> cra
         explanation.lines().into_iter().for_each(|line| table.push(row(line)));
         let least = explanation.over_seeds(|s| s.least_info_nce);
         table.push(ends("what is left, and L_sup", least, explanation.supervised()));
-        let title = format!("n = {}{}: {}", setting.num_draws, told.concat(), bound.name());
+        let title = format!("n = {}{told}: {}", setting.num_draws, bound.name());
         ("explain", Section { title, text: sentence(explanation), table })
     };
     let mut sections: Vec<_> = explanations.iter().map(section).collect();
     sections.push(("steps", meanings(&explanations)));
     sections.push(("summary", summary(groups)));
     Ok(Document { title: "Where the slack is".into(), sections })
+}
+
+/// What tells a setting apart beside n, for a heading: `, t = 0.5`.
+pub(super) fn told(shown: &[&Column], setting: &LossComponents) -> String {
+    let cells = shown.iter().zip(descriptive(shown, setting));
+    cells.map(|(column, cell)| format!(", {} = {cell}", column.heading)).collect()
+}
+
+/// Which settings have nothing to explain, in one line; `None`: all have.
+pub fn left_out(groups: &Groups<'_>, selection: Option<&Selection>) -> Option<String> {
+    let has_one = |group: &&Group<'_>| {
+        chosen(group, selection).iter().any(|bound| slack::of_rows(*bound, &group.rows).is_ok())
+    };
+    let without: Vec<_> = groups.iter().filter(|group| !has_one(group)).collect();
+    let first = without.first()?.setting();
+    let place = first.origin.place().map_or_else(String::new, |place| format!(", the first at {place}"));
+    Some(format!("{} of {} settings have no bound to explain{place}", without.len(), groups.len()))
 }
 
 /// Why there is no chain, of the first bound that was asked for.
@@ -278,7 +290,7 @@ pub(super) const HOW_TO_READ: &str = "Each line is one inequality between L_Info
 
 /// Which step is the largest, counted over every theorem of the registry and every setting.
 pub(super) fn summary(groups: &Groups<'_>) -> Section {
-    let theorems: Vec<&str> = bounds::all().iter().filter(|b| is_theorem(**b)).map(|b| b.key()).collect();
+    let theorems: Vec<&str> = bounds::upper_theorems().map(Bound::key).collect();
     let all =
         Selection::of(&theorems).map(|theorems| explanations(groups, Some(&theorems))).unwrap_or_default();
     let mut table = Table::new(["largest step", "theorems below ln C", "vacuous theorems"]);

@@ -1,10 +1,10 @@
 //! Where the slack is, for a report: the largest step of each bound, the waterfalls, and every step as CSV.
 
-use super::explain::{Explanation, HOW_TO_READ, explanations, is_theorem, percent, summary, table_of};
+use super::explain::{Explanation, HOW_TO_READ, explanations, percent, summary, table_of, told};
 use super::figure::{self, Fall, Waterfall, waterfalls};
 use super::{Cell, Figure, MeanAndDeviation, Section, Table, descriptive, integer};
-use crate::bounds::Step;
-use crate::losses::Groups;
+use crate::bounds::{Standing, Step};
+use crate::losses::{Column, Groups};
 
 /// Heading of the section of a report.
 pub(super) const TITLE: &str = "Where the slack is";
@@ -23,13 +23,14 @@ pub(super) fn report(groups: &Groups<'_>) -> crate::Result<Option<Explained>> {
     // The lowest of all stands for its setting.
     let Some(lowest) = explanations
         .iter()
-        .filter(|e| is_theorem(e.bound))
+        .filter(|e| e.bound.standing() == Standing::Theorem)
         .min_by(|a, b| a.upper().mean.total_cmp(&b.upper().mean))
     else {
         return Ok(None);
     };
     let shown: Vec<_> = explanations.iter().filter(|e| std::ptr::eq(e.group, lowest.group)).collect();
-    let panels: Vec<Waterfall> = shown.iter().map(|explanation| explanation.waterfall()).collect();
+    let columns = groups.differing_beside_draws();
+    let panels: Vec<Waterfall> = shown.iter().map(|explanation| explanation.waterfall(&columns)).collect();
     let of = |format| waterfalls(&panels, format);
     let n = lowest.group.setting().num_draws;
     let figure = Figure {
@@ -41,7 +42,6 @@ pub(super) fn report(groups: &Groups<'_>) -> crate::Result<Option<Explained>> {
         svg: String::from_utf8_lossy(&of(figure::Format::Svg)?).into_owned(),
         png: of(figure::Format::Png)?,
     };
-    let columns = groups.differing_beside_draws();
     let names = columns.iter().map(|column| column.heading.to_string());
     let fixed = ["n = K+1", "bound", "L_sup ≤", "L_sup", "largest step", "nats of L_sup", "share"];
     let mut largest = Table::new(names.chain(fixed.map(String::from)));
@@ -66,7 +66,7 @@ pub(super) fn report(groups: &Groups<'_>) -> crate::Result<Option<Explained>> {
 }
 
 impl Explanation<'_> {
-    fn waterfall(&self) -> Waterfall {
+    fn waterfall(&self, columns: &[&Column]) -> Waterfall {
         let fall = |(name, steps, height): (String, &[Step], MeanAndDeviation)| {
             let common = steps.iter().all(|step| COMMON.contains(step));
             Fall { name, height, common }
@@ -75,7 +75,7 @@ impl Explanation<'_> {
         falls.reverse();
         let setting = self.group.setting();
         let trivial = (setting.num_classes as f64).ln();
-        let title = format!("{}, n = {}", self.bound.name(), setting.num_draws);
+        let title = format!("{}, n = {}{}", self.bound.name(), setting.num_draws, told(columns, setting));
         Waterfall { title, base: self.supervised(), falls, top: self.upper(), trivial }
     }
 }

@@ -24,7 +24,7 @@ pub use checks::{BinomialCheck, binomial_two_sided, checks, checks_table, margin
 pub use columns::columns;
 pub use confident::{confident_columns, confident_section, lacks_image_errors};
 pub use document::Document;
-pub use explain::{slack_document, slack_table};
+pub use explain::{left_out, slack_document, slack_table};
 pub use format::Format;
 use format::markdown_prose as prose;
 pub use html::page;
