@@ -103,7 +103,8 @@ fn several_temperatures_are_measured_at_once() {
     for claim in ["L_sup ", "error, L_Info", "error, L_sup", "error, moments"] {
         assert!(table.contains(claim), "{claim}: {table}");
     }
-    assert!(table.contains("0.95 normal") && table.contains("0.95 assumption-free"), "{table}");
+    assert!(table.contains("any law"), "{table}");
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
 }
 
 #[test]

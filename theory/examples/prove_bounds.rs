@@ -14,7 +14,8 @@ use std::process::ExitCode;
 use theory::bounds::Standing;
 use theory::losses::Positives;
 use theory::{Sampling, bounds, certificates};
-use worlds::{Truth, World, attack, is_claimed, is_violated, margins, standing, two_points};
+use worlds::claims::{attack, is_claimed, is_violated, margins, standing};
+use worlds::{Truth, World, two_points};
 
 /// Strata of worlds, each with equal and unequal classes: independent draws with positives of one image and of one
 /// class, and distinct images.

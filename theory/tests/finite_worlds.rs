@@ -7,7 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use theory::losses::Quantity;
 use theory::{Sampling, bounds, certificates, collision, coverage};
-use worlds::{World, attack, is_claimed, is_violated, margins, two_points};
+use worlds::claims::{attack, is_claimed, is_violated, margins};
+use worlds::{World, two_points};
 
 #[test]
 fn no_bound_is_violated_where_it_claims_validity() {

@@ -103,18 +103,18 @@ impl Certified {
                 "considered",
                 "chosen_on",
             ],
+            // Of a claim with confidence two columns more, and what is measured one less: 100 columns.
+            false if self.confidence.is_some() => &["run", "claim", "t", "n", "at most", "by", "chance"],
             false => &["run", "claim", "t", "n", "measured", "at most", "by", "chance"],
         };
         let mut headers: Vec<String> = headers.iter().map(|&header| header.into()).collect();
-        if let Some(level) = self.confidence {
-            for kind in Kind::ALL.map(Kind::name) {
-                let names =
-                    ["upper_bound", "certificate", "reason"].map(|what| format!("{what}_{level}_{kind}"));
-                match wide {
-                    true => headers.extend(names.map(|name| name.replace('-', "_"))),
-                    false => headers.push(format!("{level} {kind}")),
-                }
-            }
+        match self.confidence {
+            Some(level) if wide => headers.extend(Kind::ALL.iter().flat_map(|kind| {
+                let kind = kind.name().replace('-', "_");
+                ["upper_bound", "certificate", "reason"].map(|what| format!("{what}_{level}_{kind}"))
+            })),
+            Some(_) => headers.extend(["normal", "any law"].map(String::from)),
+            None => {}
         }
         let mut table = Table::new(headers);
         for line in &self.lines {
@@ -147,8 +147,11 @@ impl Certified {
                     Ok(_) => line.key,
                     Err(reason) => reason,
                 };
-                cells.extend([temperature, integer(line.draws), number(line.measured), value]);
-                cells.extend([Cell::text(by), Cell::number(line.chance)]);
+                cells.extend([temperature, integer(line.draws)]);
+                if self.confidence.is_none() {
+                    cells.push(number(line.measured));
+                }
+                cells.extend([value, Cell::text(by), Cell::number(line.chance)]);
             }
             if self.confidence.is_some() {
                 line.confident
@@ -188,10 +191,10 @@ impl Certified {
         }
         if let Some(level) = self.confidence {
             notes.push(format!(
-                "the columns {level}: what holds with that probability for all images, of which the evaluated ones are \
+                "normal, any law: what holds with a confidence of {level} for all images, of which the evaluated ones are \
                  taken to be an independent sample, given the encoder and the class means in use (claims from L_Info \
-                 take these for the means of that law); normal by the errors over images, assumption-free whatever \
-                 their law; each the least of all that was compared"
+                 take these for the means of that law); normal by the errors over images, any law without an \
+                 assumption; each the least of all that was compared; *: not below chance"
             ));
         }
         if self.lines.iter().any(|line| line.considered > 1 && line.chosen_on == SAME) {
@@ -225,7 +228,7 @@ impl Line {
     fn confident_cells(&self, key: &str, outcome: &Outcome, wide: bool, cells: &mut Vec<Cell>) {
         let value = match outcome {
             Outcome::Value(value) if wide || *value < self.chance => Cell::number(*value),
-            Outcome::Value(mean) => Cell::Vacuous(MeanAndDeviation { mean: *mean, deviation: None }),
+            Outcome::Value(value) => Cell::Text(format!("{}*", Cell::number(*value))),
             _ if wide => Cell::Missing,
             _ => Cell::Note("n/a".into()),
         };
