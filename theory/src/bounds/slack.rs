@@ -15,7 +15,7 @@
 //!
 //! 1. Q_1 = E ln(1 + Σ_k e^{(z·z_k − z·f̄(x))/t}), `info_nce_mean_positive`: Jensen over the positive's view given the
 //!    anchor, its image and all negatives. Where f̄(x) is the other view itself, Q_1 is Q_0 by construction, and the
-//!    third step takes the blame: d(f) is then that of single views.
+//!    third step has its cost: d(f) is then that of single views.
 //! 2. Q_2 = E ln(1 + Σ_k e^{z·(m_k − f̄(x))/t}), `info_nce_mean_negatives`: Jensen over the negatives' images and views
 //!    given the anchor, its image and all labels. m_k is the mean of what negative k can then show: μ of its class; but
 //!    in batches of distinct images, of the anchor's own class of m images, (m μ_c − f̄(x))/(m−1), the mean of the
