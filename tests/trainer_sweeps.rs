@@ -240,6 +240,29 @@ fn what_slurm_would_get_is_printed() {
 }
 
 #[test]
+fn a_sweep_waits_for_a_baseline_that_another_process_is_at() {
+    let place = Place::new("[grid]\nbatch_size = [256]\nseed = [7]\n");
+    assert_eq!(place.sweep("out", &[]).0, 0);
+    let baselines = std::fs::read_dir(place.path("out/baselines")).unwrap();
+    let folder = baselines.map(|entry| entry.unwrap().path()).find(|path| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("pixels-"))
+    });
+    let folder = folder.unwrap();
+    std::fs::remove_file(folder.join("accuracies.json")).unwrap();
+    let lock = std::fs::File::options().write(true).create(true).truncate(false).open(folder.join("lock"));
+    let lock = lock.unwrap();
+    lock.lock().unwrap();
+    let mut sweep = trainer(&["sweep", &place.text("plan.toml"), "--out", &place.text("out"), "--quiet"]);
+    let mut sweep = sweep.stdout(std::process::Stdio::null()).spawn().unwrap();
+    // Longer than a run that is kept takes; the holder of the lock ends without having computed anything.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(sweep.try_wait().unwrap().is_none(), "the baseline does not stand yet");
+    drop(lock);
+    assert!(sweep.wait().unwrap().success());
+    assert!(folder.join("accuracies.json").exists());
+}
+
+#[test]
 fn one_bad_folder_is_not_the_end_of_a_sweep() {
     let place = Place::new(FOUR);
     assert_eq!(place.sweep("out", &["-q"]).0, 0);

@@ -245,17 +245,22 @@ impl Work<'_> {
             Err(error) => Err(format!("its process is lost: {error}")),
         };
         let said = worker.hear();
-        let run = SweepRun::read(self.sweep, &self.plan.runs()[worker.index]);
+        let planned = &self.plan.runs()[worker.index];
+        let run = SweepRun::read(self.sweep, planned);
         let warnings = said.iter().filter(|line| !line.starts_with("error: "));
         warnings.for_each(|line| self.pool.progress.line(&format!("{}: {line}", run.name)));
         let code = status.as_ref().map_or(Some(1), ExitStatus::code);
         match (code, &run.state) {
-            (Some(0), RunState::Finished { .. }) => {
+            (Some(0), RunState::Finished { .. }) if worker::is_done(self.sweep, planned).unwrap_or(false) => {
                 worker.task.finish(&worker::message(&run));
                 self.count(worker.index);
             }
-            // Somebody else is at it, or asked this one process to stop: the longer it lasts, the rarer it is tried.
-            (Some(code), _) if code == i32::from(EXIT_CODE) => {
+            // Somebody else is at it or at a baseline, or asked this one process to stop: the longer it lasts, the rarer
+            // it is tried. Whoever had a baseline may end without it, so that it counts only when it stands.
+            (Some(code), state)
+                if code == i32::from(EXIT_CODE)
+                    || (code == 0 && matches!(state, RunState::Finished { .. })) =>
+            {
                 worker.task.forget();
                 let times = self.waits.entry(worker.index).or_insert(0);
                 let pause = LOOK * 2u32.pow((*times).min(MOST_DOUBLINGS));
