@@ -61,21 +61,37 @@ impl Explanation<'_> {
             _ => None,
         };
         let line = |(place, (name, _, supervised)): (usize, (String, &[Step], MeanAndDeviation))| {
-            let error = |of: fn(&(f64, f64)) -> f64| {
-                errors.as_ref().map_or(Cell::Missing, |errors| Cell::number(of(&errors[place])))
+            let whole = [self.over_seeds(|slack| slack.info_nce), self.upper()];
+            let error = |of: fn(&(f64, f64)) -> f64, whole: MeanAndDeviation| {
+                let known = |error: f64| if error <= rounding(whole) { 0.0 } else { error };
+                errors.as_ref().map_or(Cell::Missing, |errors| Cell::number(known(of(&errors[place]))))
             };
+            let info_nce = self.over_seeds(|slack| slack.links[place].info_nce);
             let share = if total > 0.0 { percent(supervised.mean / total) } else { Cell::Missing };
             [
                 Cell::Text(name),
-                Cell::Estimate(self.over_seeds(|slack| slack.links[place].info_nce)),
-                error(|e| e.0),
-                Cell::Estimate(supervised),
-                error(|e| e.1),
+                Cell::Estimate(known(info_nce, whole[0])),
+                error(|e| e.0, whole[0]),
+                Cell::Estimate(known(supervised, whole[1])),
+                error(|e| e.1, whole[1]),
                 share,
             ]
         };
         self.links().enumerate().map(line).collect()
     }
+}
+
+/// How far rounding may move a difference of numbers as large as this one.
+fn rounding(whole: MeanAndDeviation) -> f64 {
+    4.0 * f64::EPSILON * whole.mean.abs()
+}
+
+/// A difference of numbers as large as `whole`: zero where it is less than their rounding.
+fn known(difference: MeanAndDeviation, whole: MeanAndDeviation) -> MeanAndDeviation {
+    if difference.mean.abs() > rounding(whole) {
+        return difference;
+    }
+    MeanAndDeviation { mean: 0.0, deviation: difference.deviation.map(|_| 0.0) }
 }
 
 pub(super) fn percent(share: f64) -> Cell {
