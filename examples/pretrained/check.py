@@ -1,5 +1,5 @@
-"""Checks what features.py writes for wordllama, on the invented articles of tests/pretrained; where MiniLM is installed,
-also its cosines, against those that the documentation of sentence-transformers prints.
+"""Checks what features.py writes for wordllama, on the invented articles of tests/pretrained; where MiniLM is
+installed, also its cosines, against those that the documentation of sentence-transformers prints.
 
     python3 examples/pretrained/check.py DIR      # the folder with the files of features.py
 """
@@ -31,7 +31,7 @@ def minilm():
 
 
 def main(folder):
-    # The package looks for its tokenizer in a folder `tokenizer` that its wheel calls `tokenizers`, as a cache is called.
+    # The package looks for its tokenizer in a folder `tokenizer`, which in its wheel is `tokenizers`, as in a cache.
     package = Package.load(cache_dir=encoders.folder("wordllama"), disable_download=True)
     embed = lambda texts: package.embed(list(texts), norm=True)
     # Long and short texts in one call, other alphabets, a word that no tokenizer knows whole.

