@@ -1,7 +1,9 @@
-//! The linear probe alone: `cargo run --release -p measure --example linear_probe FEATURES PREDICTED [RIDGE]
-//! [standardised]` trains it on `train` of a file of features and prints a line of JSON: ridge, loss, norm of the gradient,
-//! passes, seconds of the training alone, accuracy on `view1`; PREDICTED becomes the class of each row of `view1`, a line
-//! each. One thread. `measure/benches/against_sklearn.py` compares it with scikit-learn.
+//! The linear probe alone, on one thread.
+//!
+//! `cargo run --release -p measure --example linear_probe FEATURES PREDICTED [RIDGE] [standardised]` trains it on `train`
+//! of a file of features and prints a line of JSON: ridge, loss, norm of the gradient, passes, seconds of the training
+//! alone, accuracy on `view1`; PREDICTED becomes the class of each row of `view1`, a line each.
+//! `measure/benches/against_sklearn.py` compares it with scikit-learn.
 
 use measure::{Error, Features, LinearProbe, Result, never, pool};
 use std::process::ExitCode;

@@ -3,11 +3,13 @@
 //! Wang & Isola (2020), for unit features: alignment E‖f(x) − f(x⁺)‖² (α = 2) over the two views of a sample;
 //! uniformity ln E e^{−2‖f(x) − f(y)‖²} (t = 2) over the pairs of distinct samples i < j of view 1, as their `pdist`
 //! has it: a sample does not meet itself. Their figures average the uniformity of x and that of y, which
-//! `uniformity_both_views` does; alignment is of both views as it is. Roy & Vetterli (2007): e^H, H = −Σ_k p_k ln p_k, p the eigenvalues of the
-//! covariance of view 1 (features less their mean) over their sum: between 1 and d. RankMe (Garrido, Balestriero, Najman
-//! & LeCun 2023): e^H, H = −Σ_k p_k ln p_k, p_k = σ_k/Σσ + 1e-7, σ the singular values of view 1 as it is \[N, d\], not less
-//! its mean: its direction counts, and σ weighs small directions more than σ² does. σ are the roots of the eigenvalues of
-//! XᵀX, so that one below 1e-8 of the largest is lost: less than the 1e-7 beside it.
+//! `uniformity_both_views` does; alignment is of both views as it is.
+//!
+//! Roy & Vetterli (2007): e^H, H = −Σ_k p_k ln p_k, p the eigenvalues of the covariance of view 1 (features less their
+//! mean) over their sum: between 1 and d. RankMe (Garrido, Balestriero, Najman & LeCun 2023): the same of
+//! p_k = σ_k/Σσ + 1e-7, σ the singular values of view 1 as it is \[N, d\], not less its mean: the mean's direction
+//! counts, and σ weighs small directions more than σ² does. σ are the roots of the eigenvalues of XᵀX, so that one below
+//! 1e-8 of the largest is lost: less than the 1e-7 beside it.
 //!
 //! **Errors over images** ([`crate::image_errors`]). Alignment: SD/√N. Uniformity: with κ_i the mean over j of the
 //! exponentials of sample i, and κ̄ their mean, the U-statistic κ̄ has variance 4 Σ (κ_i − κ̄)²/(N(N−1)) to first

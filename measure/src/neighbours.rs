@@ -25,7 +25,7 @@ const TRAIN_ROWS: usize = 2048;
 /// # Examples
 /// ```
 /// use measure::{Knn, matrix::Matrix, never};
-/// // One training sample of class 0 at angle 0, two of class 1 at right angles to it; the sample is nearest to the first.
+/// // One training sample of class 0, two of class 1 at right angles to it; the sample is nearest to the first.
 /// let train = Matrix { rows: 3, cols: 2, data: vec![1.0, 0.0, 0.0, 1.0, 0.0, 1.0] };
 /// let test = Matrix { rows: 1, cols: 2, data: vec![0.6, 0.5] };
 /// let accuracy = |temperature| {

@@ -3,6 +3,7 @@
 //! Mean cross-entropy + (ridge/2)·‖W‖², the intercepts free, as scikit-learn's `LogisticRegression` has it: its C is
 //! 1/(ridge·M) for M training samples. `solve` says how it is minimised, and how near the minimum is.
 
+mod scaling;
 mod solve;
 
 pub use solve::{MOST_PASSES, PROBE_TOLERANCE};
@@ -11,6 +12,7 @@ use super::classifiers::{accuracy, argmax};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::pool::Stop;
+use scaling::Scaling;
 use solve::{Objective, Solution};
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +23,7 @@ pub enum Ridge {
     /// This one, above 0.
     Fixed(f64),
     /// The one of [`Ridge::GRID`] whose probe, trained on the other rows, is right most often on the fifth training row
-    /// of each class, the tenth and so on, in their order; of several the largest. The probe is then trained on all rows.
+    /// of each class, the tenth and so on, in their order; of several the largest. Then it is trained on all rows.
     ///
     /// Rows that are views of one image are not independent: such training rows choose too small a ridge.
     Chosen,
@@ -148,10 +150,10 @@ impl LinearProbe {
 
     /// The ridge of the grid that classifies held-out rows best.
     fn choose(&self, x: &Matrix, labels: &[usize], num_classes: usize, stop: Stop<'_>) -> Result<f64> {
-        let mut seen = vec![0; num_classes];
+        let mut seen = vec![0usize; num_classes];
         let held_out = |&i: &usize| {
             seen[labels[i]] += 1;
-            seen[labels[i]] % Ridge::HELD_OUT == 0
+            seen[labels[i]].is_multiple_of(Ridge::HELD_OUT)
         };
         let (tuning, kept): (Vec<usize>, Vec<usize>) = (0..x.rows).partition(held_out);
         if tuning.is_empty() {
@@ -212,8 +214,10 @@ fn predicted(x: &Matrix, weights: &Matrix) -> Result<Vec<usize>> {
     Ok((0..x.rows).map(|i| argmax(scores.row(i))).collect())
 }
 
-/// Accuracy of the default [`LinearProbe`]: its `fit` on the training samples, then its `accuracy`. (The paper's probe is
-/// [`linear_accuracy_sgd`](super::linear_accuracy_sgd), whose best rate depends on the scale of the features.)
+/// Accuracy of the default [`LinearProbe`]: its `fit` on the training samples, then its `accuracy`.
+///
+/// (The paper's probe is [`linear_accuracy_sgd`](super::linear_accuracy_sgd), whose best rate depends on the scale of the
+/// features.)
 ///
 /// # Errors
 /// Those of [`LinearProbe::fit`] and [`FittedProbe::accuracy`].
@@ -224,56 +228,6 @@ pub fn linear_accuracy(
     stop: Stop<'_>,
 ) -> Result<f64> {
     LinearProbe::default().fit(train.0, train.1, num_classes, stop)?.accuracy(test.0, test.1)
-}
-
-/// The mean and the scale of each feature, of the training samples.
-#[derive(Debug, Clone)]
-struct Scaling {
-    means: Vec<f64>,
-    factors: Vec<f64>,
-}
-
-impl Scaling {
-    /// One scale for all features, or each its own; a feature without deviation keeps the scale 1.
-    fn of(x: &Matrix, each: bool) -> Self {
-        let count = x.rows as f64;
-        let mut means = vec![0.0; x.cols];
-        for r in 0..x.rows {
-            means.iter_mut().zip(x.row(r)).for_each(|(mean, x)| *mean += x);
-        }
-        means.iter_mut().for_each(|mean| *mean /= count);
-        let mut squares = vec![0.0; x.cols];
-        for r in 0..x.rows {
-            for ((sum, x), mean) in squares.iter_mut().zip(x.row(r)).zip(&means) {
-                *sum += (x - mean).powi(2);
-            }
-        }
-        let factors = if each {
-            let factor = |(squares, mean): (&f64, &f64)| {
-                let deviation = (squares / count).sqrt();
-                if deviation > 1e-12 * mean.abs() { deviation.recip() } else { 1.0 }
-            };
-            squares.iter().zip(&means).map(factor).collect()
-        } else {
-            let all: f64 = squares.iter().sum::<f64>() / x.data.len() as f64;
-            vec![1.0 / all.sqrt().max(1e-12); x.cols]
-        };
-        Self { means, factors }
-    }
-
-    /// These features standardised, with a column of ones.
-    fn apply(&self, x: &Matrix) -> Matrix {
-        let mut out = Matrix::zeros(x.rows, x.cols + 1);
-        for r in 0..x.rows {
-            let row = out.row_mut(r);
-            row[x.cols] = 1.0;
-            for (((out, x), mean), factor) in row.iter_mut().zip(x.row(r)).zip(&self.means).zip(&self.factors)
-            {
-                *out = (x - mean) * factor;
-            }
-        }
-        out
-    }
 }
 
 #[cfg(test)]

@@ -364,7 +364,7 @@ quantities! {
     UniformityBothViews = "uniformity_both_views": NonPositive,
     /// e^H of the normalised eigenvalues of the features' covariance, H their entropy (Roy & Vetterli 2007).
     EffectiveRank = "effective_rank": NonNegative,
-    /// RankMe: e^H, H = −Σ p ln p, p the features' singular values (not less their mean) over their sum, plus 1e-7 (Garrido et al. 2023).
+    /// e^H, H = −Σ p ln p, p the singular values of the features as they are over their sum, plus 1e-7 (Garrido et al. 2023).
     RankMe = "rankme": NonNegative,
     /// Accuracy of the mean classifier on head features.
     MeanAccuracy = "mean_accuracy": UnitInterval,
