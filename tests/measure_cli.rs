@@ -107,6 +107,41 @@ fn several_temperatures_are_measured_at_once() {
     assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
 }
 
+/// Each option of the classifiers is what single numbers of the row follow, and the row says so.
+#[test]
+fn classifiers_have_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let features = repository().join("tests/oracle/features.npz");
+    let measure = |out: &str, more: &[&str]| {
+        let out = folder.path().join(out);
+        let fixed = ["--draws", "5", "--temperature", "0.5", "--quiet", "--out", out.to_str().unwrap()];
+        let (code, _, errors) = run(&[&[features.to_str().unwrap()], &fixed[..], more].concat());
+        assert_eq!((code, &errors[..]), (0, ""));
+        losses::read(&out.join("losses.csv")).unwrap().remove(0)
+    };
+    let plain = measure("plain", &[]);
+    assert_eq!(
+        (plain.knn_k, plain.knn_temperature, &plain.linear_probe[..]),
+        (Some(20), Some(0.1), "ridge=0.0001")
+    );
+    assert_eq!(plain.get(Quantity::LinearRidge), Some(1e-4));
+    assert!(plain.get(Quantity::LinearGradient).is_some_and(|gradient| gradient <= measure::PROBE_TOLERANCE));
+    let other = measure(
+        "other",
+        &["--knn-k", "200", "--knn-temperature", "0.5", "--linear-ridge", "chosen", "--linear-standardise"],
+    );
+    assert_eq!((other.knn_k, other.knn_temperature), (Some(200), Some(0.5)));
+    assert_eq!(other.linear_probe, "ridge=chosen standardised");
+    // As tests/oracle/expected.json has them.
+    assert_eq!(other.get(Quantity::LinearRidge), Some(1.0));
+    let accuracies = |row: &theory::LossComponents| {
+        [Quantity::LinearAccuracy, Quantity::KnnAccuracy].map(|quantity| row.get(quantity).unwrap())
+    };
+    assert_eq!(accuracies(&plain), [0.825, 0.8]);
+    assert_eq!(accuracies(&other), [0.875, 0.85]);
+    assert_eq!(plain.run.settings_id, other.run.settings_id);
+}
+
 #[test]
 fn bad_input_is_one_line_and_an_exit_code() {
     let folder = tempfile::tempdir().unwrap();
@@ -125,6 +160,15 @@ fn bad_input_is_one_line_and_an_exit_code() {
         (oracle, &draws[..], &["--temperatures", "1,0"][..], &out, 2, "--temperatures 0"),
         (oracle, &draws[..], &["--temperatures", "1,0.5,1"][..], &out, 2, "--temperatures names 1 twice"),
         (oracle, &["--draws", "5,5"][..], &temperature[..], &out, 2, "--draws names 5 twice"),
+        (oracle, &["--draws", "5", "--knn-k", "0"][..], &temperature[..], &out, 2, "--knn-k 0"),
+        (
+            oracle,
+            &["--draws", "5", "--knn-temperature", "0"][..],
+            &temperature[..],
+            &out,
+            2,
+            "--knn-temperature 0",
+        ),
         (oracle, &["--draws", "41"][..], &temperature[..], &out, 2, "40 evaluated samples"),
         (oracle, &draws[..], &temperature[..], &text, 2, "is no folder"),
         (&cut, &draws[..], &temperature[..], &out, 1, "cut.npz: not readable"),

@@ -2,7 +2,7 @@
 //! features and the same batches; `expected.json` is its committed output.
 
 use measure::features::{Features, Request};
-use measure::{Accumulator, Evaluation, Views};
+use measure::{Accumulator, Classifiers, Evaluation, Knn, LinearProbe, Ridge, Views};
 use std::path::PathBuf;
 use theory::NumDraws;
 use theory::losses::{Estimate, LossComponents, Quantity};
@@ -73,14 +73,49 @@ fn batch_columns_agree_with_numpy() {
     }
 }
 
+/// Settings other than the defaults: the optimum of numpy's Newton method, and the votes by lightly's formula.
+#[test]
+fn classifiers_of_other_settings_agree_with_numpy() {
+    let expected = expected();
+    let features = Features::read(&folder().join("features.npz")).unwrap();
+    let (train, train_labels) = features.train.as_ref().unwrap();
+    let probes = expected["linear"].as_array().unwrap();
+    for case in probes {
+        let number = |key: &str| case[key].as_f64().unwrap();
+        let ridge = match case["chosen"].as_bool().unwrap() {
+            true => Ridge::Chosen,
+            false => Ridge::Fixed(number("ridge")),
+        };
+        let probe = LinearProbe { ridge, standardise: case["standardise"].as_bool().unwrap() };
+        let fitted = probe.fit(train, train_labels, features.num_classes, &measure::never).unwrap();
+        assert!((fitted.loss - number("loss")).abs() < 1e-9, "{probe}: {} against {case}", fitted.loss);
+        assert!((fitted.ridge / number("ridge") - 1.0).abs() < 1e-12, "{probe}: {case}");
+        let accuracy = fitted.accuracy(&features.view1, &features.labels).unwrap();
+        assert!((accuracy - number("accuracy")).abs() < TOLERANCE, "{probe}: {accuracy} against {case}");
+        assert!(fitted.converged());
+    }
+    let votes = expected["knn"].as_array().unwrap();
+    for case in votes {
+        let [neighbours, temperature, accuracy] = [0, 1, 2].map(|i| case[i].as_f64().unwrap());
+        let knn = Knn { neighbours: neighbours as usize, temperature };
+        let test = (&features.view1, &features.labels[..]);
+        let found = knn.accuracy((train, train_labels), test, features.num_classes, &measure::never).unwrap();
+        assert!((found - accuracy).abs() < TOLERANCE, "{knn:?}: {found} against {accuracy}");
+    }
+    assert!(probes.len() == 8 && votes.len() == 6);
+}
+
 #[test]
 fn whole_set_columns_agree_with_numpy() {
     let expected = expected();
     let features = Features::read(&folder().join("features.npz")).unwrap();
     let draws = vec![NumDraws::new(5).unwrap()];
-    let request = Request { draws, temperature: 0.5, passes: None, seed: 7 };
+    let classifiers = Classifiers::default();
+    let request = Request { draws, temperature: 0.5, passes: None, seed: 7, classifiers };
     let rows = features.measure("oracle", &request).unwrap().rows;
-    for name in ["mean_accuracy", "knn_accuracy", "linear_accuracy", "collision_spread"] {
+    for name in
+        ["mean_accuracy", "mean_accuracy_two_views", "knn_accuracy", "linear_accuracy", "collision_spread"]
+    {
         let (found, value) = (column(&rows[0], name).mean, expected[name].as_f64().unwrap());
         assert!((found - value).abs() < TOLERANCE, "{name}: {found} against {value}");
     }

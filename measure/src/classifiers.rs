@@ -1,7 +1,29 @@
 //! The mean classifier: class means μ_c and argmax_c x·μ_c; what the classifiers on frozen features share.
 
 use crate::error::{Error, Result};
+use crate::evaluation::Views;
 use crate::matrix::Matrix;
+use crate::neighbours::Knn;
+use crate::probe::LinearProbe;
+use theory::losses::LossComponents;
+
+/// How the classifiers are made that have settings.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Classifiers {
+    /// The linear probe.
+    pub linear: LinearProbe,
+    /// The nearest neighbours.
+    pub knn: Knn,
+}
+
+impl Classifiers {
+    /// Sets the columns that say so.
+    pub fn describe(&self, row: &mut LossComponents) {
+        row.knn_k = Some(self.knn.neighbours as u64);
+        row.knn_temperature = Some(self.knn.temperature);
+        row.linear_probe = self.linear.to_string();
+    }
+}
 
 /// μ_c: the mean feature of each class \[C, d\], not normalised again.
 ///
@@ -47,6 +69,21 @@ pub fn mean_accuracy(means: &Matrix, features: &Matrix, labels: &[usize]) -> Res
     Ok(accuracy((0..features.rows).map(|i| argmax(scores.row(i))), labels))
 }
 
+/// Share of samples whose class has the largest x̄·μ_c, x̄ the mean of the two views of a sample, as in the published
+/// code of Nozawa & Sato (`bound.py`).
+///
+/// # Errors
+/// Views of different shapes; different numbers of columns.
+pub fn mean_accuracy_two_views(means: &Matrix, views: &Views, labels: &[usize]) -> Result<f64> {
+    let Views { first, second } = views;
+    if (first.rows, first.cols) != (second.rows, second.cols) {
+        let shapes = format!("[{}, {}] and [{}, {}]", first.rows, first.cols, second.rows, second.cols);
+        return Err(Error::argument(format!("two views of the same samples have one shape, not {shapes}")));
+    }
+    let data = first.data.iter().zip(&second.data).map(|(x, y)| 0.5 * (x + y)).collect();
+    mean_accuracy(means, &Matrix { rows: first.rows, cols: first.cols, data }, labels)
+}
+
 /// Features that the classifiers' tests share.
 #[cfg(test)]
 pub(super) mod testing {
@@ -77,6 +114,18 @@ mod tests {
         let (x, labels) = testing::toy();
         let means = class_means(&x, &labels, 3).unwrap();
         assert_eq!(mean_accuracy(&means, &x, &labels).unwrap(), 1.0);
+    }
+
+    #[test]
+    fn two_views_are_averaged_before_they_are_scored() {
+        // One view on the wrong side by less than the other is on the right one.
+        let means = Matrix { rows: 2, cols: 1, data: vec![1.0, -1.0] };
+        let view = |value| Matrix { rows: 1, cols: 1, data: vec![value] };
+        let views = Views { first: view(-0.2), second: view(0.9) };
+        assert_eq!(mean_accuracy(&means, &views.first, &[0]).unwrap(), 0.0);
+        assert_eq!(mean_accuracy_two_views(&means, &views, &[0]).unwrap(), 1.0);
+        let other = Views { second: Matrix::zeros(2, 1), ..views };
+        assert!(mean_accuracy_two_views(&means, &other, &[0]).is_err());
     }
 
     #[test]

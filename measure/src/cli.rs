@@ -1,14 +1,17 @@
 //! What the programs `measure` and `trainer measure` share: options, the measurement of a file, and what is printed.
 
+use crate::classifiers::Classifiers;
 use crate::conditional::variance_ratios;
 use crate::error::{Error, Result};
 use crate::features::{Features, Request};
+use crate::neighbours::Knn;
 use crate::outcome::EvaluatedRun;
 use crate::picture::Picture;
 use crate::pool::never;
+use crate::probe::{LinearProbe, PROBE_TOLERANCE, Ridge};
 use std::path::Path;
 use theory::NumDraws;
-use theory::losses::{LossComponents, group};
+use theory::losses::{LossComponents, Quantity, group};
 use theory::report::{Cell, Format, Table, bounds_by_draws, measured_table};
 
 /// How to measure, as typed.
@@ -32,6 +35,19 @@ pub struct Options {
     /// Threads; small networks gain nothing from more than one, and the result does not depend on it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub threads: Option<u64>,
+    /// Ridge of the linear probe: a number, or 'chosen' (out of 1 … 1e-6, on every fifth training row of a class)
+    /// [default: 1e-4]
+    #[arg(long, value_name = "R")]
+    pub linear_ridge: Option<Ridge>,
+    /// Divide each feature by its own deviation before the linear probe [default: all by one scale]
+    #[arg(long)]
+    pub linear_standardise: bool,
+    /// Neighbours of the kNN classifier [default: 20]
+    #[arg(long, value_name = "K")]
+    pub knn_k: Option<usize>,
+    /// Temperature of the kNN classifier's votes [default: 0.1]
+    #[arg(long, value_name = "T")]
+    pub knn_temperature: Option<f64>,
     /// Also draw the features, up to 2,000 samples, by PCA and t-SNE: picture.csv, picture.svg, picture.png
     #[arg(long)]
     pub picture: bool,
@@ -44,7 +60,7 @@ impl Options {
     /// The numbers of draws, each once, and temperatures that can be used.
     ///
     /// # Errors
-    /// A number of draws that is 0 or comes twice; a temperature that is no positive number or comes twice.
+    /// A number of draws that is 0 or comes twice; a temperature that is no positive number or comes twice; no neighbour.
     pub fn check(&self) -> Result<Option<Vec<NumDraws>>> {
         let is_bad = |t: &&f64| !(t.is_finite() && **t > 0.0);
         let list = self.temperatures.as_deref().unwrap_or_default();
@@ -52,6 +68,13 @@ impl Options {
             if let Some(t) = given.iter().find(is_bad) {
                 return Err(Error::argument(format!("{option} {t} is not a positive number")));
             }
+        }
+        let Knn { neighbours, temperature } = self.classifiers().knn;
+        if neighbours == 0 {
+            return Err(Error::argument("--knn-k 0: at least one neighbour votes"));
+        }
+        if is_bad(&&temperature) {
+            return Err(Error::argument(format!("--knn-temperature {temperature} is not a positive number")));
         }
         if let Some((_, t)) = list.iter().enumerate().find(|(i, t)| list[..*i].contains(t)) {
             return Err(Error::argument(format!("--temperatures names {t} twice")));
@@ -66,6 +89,21 @@ impl Options {
     /// The temperatures, of whichever option; empty where none is given.
     pub fn temperatures(&self) -> &[f64] {
         self.temperatures.as_deref().unwrap_or(self.temperature.as_slice())
+    }
+
+    /// The settings of the linear probe and of the nearest neighbours.
+    pub fn classifiers(&self) -> Classifiers {
+        let (linear, knn) = (LinearProbe::default(), Knn::default());
+        Classifiers {
+            linear: LinearProbe {
+                ridge: self.linear_ridge.unwrap_or(linear.ridge),
+                standardise: self.linear_standardise,
+            },
+            knn: Knn {
+                neighbours: self.knn_k.unwrap_or(knn.neighbours),
+                temperature: self.knn_temperature.unwrap_or(knn.temperature),
+            },
+        }
     }
 
     /// Threads to compute with.
@@ -84,7 +122,8 @@ impl Options {
             ));
         };
         let name = file.file_stem().map_or(String::new(), |stem| stem.to_string_lossy().into_owned());
-        let request = Request { draws, temperature, passes: self.passes, seed: self.seed.unwrap_or(7) };
+        let (passes, seed, classifiers) = (self.passes, self.seed.unwrap_or(7), self.classifiers());
+        let request = Request { draws, temperature, passes, seed, classifiers };
         let features = Features::read(file)?;
         let mut measured = features.measure_grid(&name, &request, self.temperatures(), &never)?;
         if self.picture {
@@ -107,7 +146,28 @@ pub fn text(rows: &[LossComponents]) -> Result<String> {
     };
     let [losses, bounds] = [measured_table(&groups), bounds_by_draws(&groups, theory::bounds::all())]
         .map(|table| table.to_text(Format::Table));
-    Ok(format!("{losses}\n{bounds}\n{ratios}\n"))
+    Ok(format!("{losses}\n{bounds}\n{ratios}\n{}", unsolved(rows)))
+}
+
+/// A line for each linear probe that did not converge; every row of a measurement has the same.
+fn unsolved(rows: &[LossComponents]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for row in rows {
+        for (features, quantity) in
+            [("head", Quantity::LinearGradient), ("encoder", Quantity::LinearGradientEncoder)]
+        {
+            if let Some(gradient) = row.get(quantity).filter(|gradient| *gradient > PROBE_TOLERANCE) {
+                let line = format!(
+                    "the linear probe on {features} features did not converge: {quantity} = {gradient:.1e} exceeds \
+                     {PROBE_TOLERANCE:e}\n"
+                );
+                if !lines.contains(&line) {
+                    lines.push(line);
+                }
+            }
+        }
+    }
+    lines.concat()
 }
 
 /// By how much the columns that know the chance of the batches exactly vary less than the counted ones.

@@ -1,16 +1,23 @@
-//! How features lie on the sphere: alignment, uniformity, effective rank.
+//! How features lie on the sphere: alignment, uniformity, effective rank, RankMe.
 //!
 //! Wang & Isola (2020), for unit features: alignment E‖f(x) − f(x⁺)‖² (α = 2) over the two views of a sample;
 //! uniformity ln E e^{−2‖f(x) − f(y)‖²} (t = 2) over the pairs of distinct samples i < j of view 1, as their `pdist`
-//! has it: a sample does not meet itself. Roy & Vetterli (2007): e^H, H = −Σ_k p_k ln p_k, p the eigenvalues of the
-//! covariance of view 1 (features less their mean) over their sum: between 1 and d.
+//! has it: a sample does not meet itself. Their figures average the uniformity of x and that of y, which
+//! `uniformity_both_views` does; alignment is of both views as it is.
+//!
+//! Roy & Vetterli (2007): e^H, H = −Σ_k p_k ln p_k, p the eigenvalues of the covariance of view 1 (features less their
+//! mean) over their sum: between 1 and d. RankMe (Garrido, Balestriero, Najman & LeCun 2023): the same of
+//! p_k = σ_k/Σσ + 1e-7, σ the singular values of view 1 as it is \[N, d\], not less its mean: the mean's direction
+//! counts, and σ weighs small directions more than σ² does. σ are the roots of the eigenvalues of XᵀX, so that one below
+//! 1e-8 of the largest is lost: less than the 1e-7 beside it.
 //!
 //! **Errors over images** ([`crate::image_errors`]). Alignment: SD/√N. Uniformity: with κ_i the mean over j of the
 //! exponentials of sample i, and κ̄ their mean, the U-statistic κ̄ has variance 4 Σ (κ_i − κ̄)²/(N(N−1)) to first
 //! order, and its logarithm that over κ̄². Effective rank R: to first order λ_k moves with sample i by its squared
 //! coordinate q_ik² along eigenvector k less λ_k, which moves R by r_i = −(R/Σλ) Σ_k (ln p_k + H) q_ik² (the terms in
 //! λ_k sum to 0): √(Σ r_i²/(N(N−1))). That is the scatter of R, not its bias: R of few samples in many dimensions is
-//! too low.
+//! too low. RankMe alike, where σ_k = √λ_k moves by (q_ik² − λ_k)/(2σ_k). The mean of two uniformities moves by half
+//! the sum of what moves each.
 
 use crate::error::{Error, Result};
 use crate::evaluation::Views;
@@ -25,31 +32,37 @@ const DOING: &str = "measuring the geometry of features";
 /// Rows of a block of pairs.
 const BLOCK: usize = 128;
 
-/// Alignment, uniformity and effective rank.
+/// Alignment, uniformity of view 1 and of both views, effective rank and RankMe.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Geometry {
     /// E‖f(x) − f(x⁺)‖², in \[0, 4\] for unit features.
     pub alignment: f64,
     /// ln E e^{−2‖f(x) − f(y)‖²}, at most 0.
     pub uniformity: f64,
+    /// Mean of that and of the same of view 2.
+    pub uniformity_both_views: f64,
     /// Entropy rank of the covariance; 1 where all features are one point.
     pub effective_rank: f64,
-    /// Errors over images of the three.
-    pub image_errors: [f64; 3],
+    /// Entropy rank of the features' singular values.
+    pub rankme: f64,
+    /// Errors over images of the five, in their order.
+    pub image_errors: [f64; 5],
 }
 
 impl Geometry {
     /// The columns of `losses.csv`.
-    pub fn columns(self) -> [(Quantity, f64); 3] {
+    pub fn columns(self) -> [(Quantity, f64); 5] {
         [
             (Quantity::Alignment, self.alignment),
             (Quantity::Uniformity, self.uniformity),
+            (Quantity::UniformityBothViews, self.uniformity_both_views),
             (Quantity::EffectiveRank, self.effective_rank),
+            (Quantity::RankMe, self.rankme),
         ]
     }
 
     /// The columns with their errors over images.
-    pub fn estimates(self) -> [(Quantity, Estimate); 3] {
+    pub fn estimates(self) -> [(Quantity, Estimate); 5] {
         let columns = self.columns();
         std::array::from_fn(|i| {
             let (quantity, value) = columns[i];
@@ -58,9 +71,9 @@ impl Geometry {
     }
 }
 
-/// Alignment, uniformity and effective rank of two views of the same samples.
+/// Alignment, uniformity, effective rank and RankMe of two views of the same samples.
 ///
-/// Cost: one product of all pairs and an eigenproblem of size d; the number of threads changes no bit.
+/// Cost: a product of all pairs of each view and two eigenproblems of size d; the number of threads changes no bit.
 ///
 /// # Errors
 /// Fewer than 2 samples; views of different shapes; features that are not finite; `stop` says so.
@@ -77,17 +90,22 @@ pub fn geometry(views: &Views, stop: Stop<'_>) -> Result<Geometry> {
     let alignment = pairs.map(|(x, y)| (x - y).powi(2)).sum::<f64>() / first.rows as f64;
     let distance = |i| first.row(i).iter().zip(second.row(i)).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
     let aligned = error_of_mean((0..first.rows).map(|i| distance(i) - alignment));
-    let ((uniformity, uniform), (effective_rank, ranked)) =
-        (uniformity(first, stop)?, effective_rank(first)?);
-    let image_errors = [aligned, uniform, ranked];
-    for (name, value) in
-        [("alignment", alignment), ("uniformity", uniformity), ("effective rank", effective_rank)]
-    {
-        if !value.is_finite() {
-            return Err(Error::NonFinite(format!("{name} of {} features is {value}", first.rows)));
+    let (uniformity, moved) = self::uniformity(first, stop)?;
+    let (second_view, moved_second) = self::uniformity(second, stop)?;
+    let uniformity_both_views = 0.5 * (uniformity + second_view);
+    let both = moved.iter().zip(&moved_second).map(|(x, y)| 0.5 * (x + y));
+    let (effective_rank, ranked) = effective_rank(first)?;
+    let (rankme, ranked_me) = rankme(first)?;
+    let uniform = error_of_mean(moved.iter().copied());
+    let image_errors = [aligned, uniform, error_of_mean(both), ranked, ranked_me];
+    let found =
+        Geometry { alignment, uniformity, uniformity_both_views, effective_rank, rankme, image_errors };
+    match found.columns().into_iter().find(|(_, value)| !value.is_finite()) {
+        Some((quantity, value)) => {
+            Err(Error::NonFinite(format!("{quantity} of {} features is {value}", first.rows)))
         }
+        None => Ok(found),
     }
-    Ok(Geometry { alignment, uniformity, effective_rank, image_errors })
 }
 
 /// √(Σ d²/(N(N−1))) of N deviations.
@@ -99,8 +117,8 @@ fn error_of_mean(deviations: impl ExactSizeIterator<Item = f64>) -> f64 {
 /// Blocks of pairs at a time: each holds a sum for every sample.
 const BLOCKS: usize = 32;
 
-/// ln of the mean over i < j of e^{−2‖x_i − x_j‖²}, and its error over images.
-fn uniformity(x: &Matrix, stop: Stop<'_>) -> Result<(f64, f64)> {
+/// ln of the mean over i < j of e^{−2‖x_i − x_j‖²}, and by how much each image moves it.
+fn uniformity(x: &Matrix, stop: Stop<'_>) -> Result<(f64, Vec<f64>)> {
     let squares: Vec<f64> = (0..x.rows).map(|i| dot(x.row(i), x.row(i))).collect();
     let of_block = |start: usize| -> Result<(f64, Vec<f64>)> {
         pool::check(stop, DOING)?;
@@ -136,9 +154,9 @@ fn uniformity(x: &Matrix, stop: Stop<'_>) -> Result<(f64, f64)> {
     }
     let others = (x.rows - 1) as f64;
     let mean = sum / (0.5 * x.rows as f64 * others);
-    let error = 2.0 * error_of_mean(of_sample.iter().map(|sum| sum / others / mean - 1.0));
+    of_sample.iter_mut().for_each(|sum| *sum = 2.0 * (*sum / others / mean - 1.0));
     // Rounding may leave the mean of ones above 1.
-    Ok((mean.ln().min(0.0), error))
+    Ok((mean.ln().min(0.0), of_sample))
 }
 
 /// The rows of X less their mean, and XᵀX of those.
@@ -184,6 +202,36 @@ fn effective_rank(x: &Matrix) -> Result<(f64, f64)> {
     Ok((rank, error_of_mean((0..x.rows).map(moved))))
 }
 
+/// What RankMe adds to each share.
+const RANKME_SHIFT: f64 = 1e-7;
+
+/// e^H of the normalised singular values of the features as they are, and its error over images.
+fn rankme(x: &Matrix) -> Result<(f64, f64)> {
+    let moments = x.transposed_times(x)?;
+    if moments.data.iter().any(|v| !v.is_finite()) {
+        return Ok((f64::NAN, f64::NAN));
+    }
+    let size = moments.cols;
+    let eigen = DMatrix::from_row_slice(size, size, &moments.data).symmetric_eigen();
+    let singular: Vec<f64> = eigen.eigenvalues.iter().map(|v| v.max(0.0).sqrt()).collect();
+    let total: f64 = singular.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let shares: Vec<f64> = singular.iter().map(|s| s / total + RANKME_SHIFT).collect();
+    let entropy: f64 = shares.iter().map(|p| -p * p.ln()).sum();
+    let rank = entropy.exp();
+    // As in `effective_rank`.
+    let vectors = Matrix { rows: size, cols: size, data: eigen.eigenvectors.as_slice().to_vec() };
+    let coordinates = x.times_transposed(&vectors)?;
+    let weighted: f64 = singular.iter().zip(&shares).map(|(s, p)| s / total * p.ln()).sum();
+    let moved = |i: usize| {
+        let terms = coordinates.row(i).iter().zip(singular.iter().zip(&shares));
+        let seen = terms.filter(|(_, (s, _))| **s > RANKME_SHIFT * total);
+        // σ are √N those of the mean of xxᵀ.
+        -rank * x.rows as f64 / (2.0 * total)
+            * seen.map(|(q, (s, p))| (p.ln() - weighted) * q * q / s).sum::<f64>()
+    };
+    Ok((rank, error_of_mean((0..x.rows).map(moved))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,15 +252,51 @@ mod tests {
         let mean = (4.0 * (-4f64).exp() + 2.0 * (-8f64).exp()) / 6.0;
         assert!((found.uniformity - mean.ln()).abs() < 1e-14);
         assert!((found.effective_rank - 2.0).abs() < 1e-14);
+        // The second view lies as the first; two singular values of √2.
+        assert!((found.uniformity_both_views - mean.ln()).abs() < 1e-14);
+        let entropy = -2.0 * (0.5 + RANKME_SHIFT) * (0.5 + RANKME_SHIFT).ln();
+        assert!((found.rankme - entropy.exp()).abs() < 1e-14);
         // One point: nothing is spread.
         let one = matrix(&[&[0.6, 0.8] as &[f64]; 3]);
         let found = geometry(&Views { first: one.clone(), second: one }, &never).unwrap();
         assert_eq!((found.alignment, found.uniformity, found.effective_rank), (0.0, 0.0, 1.0));
+        assert_eq!(found.uniformity_both_views, 0.0);
+        // One direction, and 1e-7 of each.
+        assert!((found.rankme - 1.0).abs() < 1e-5, "{}", found.rankme);
         let single = matrix(&[&[1.0, 0.0]]);
         assert!(geometry(&Views { first: single.clone(), second: single }, &never).is_err());
         assert!(geometry(&Views { first: first.clone(), second: Matrix::zeros(4, 3) }, &never).is_err());
         let broken = Matrix { data: vec![f64::NAN; 8], ..first.clone() };
         assert!(geometry(&Views { first: broken, second: first }, &never).is_err());
+    }
+
+    /// The errors against the jackknife's, which leaves each sample out in turn.
+    #[test]
+    fn errors_over_images_are_those_of_leaving_samples_out() {
+        let noise = |i: usize| ((i * 7919 + i * i % 1013) % 1009) as f64 / 1009.0 - 0.5;
+        let (rows, cols) = (120, 4);
+        let view = |shift: usize| {
+            let data =
+                (0..rows * cols).map(|i| (noise(i) + 0.2 * noise(i * 3 + shift)) / (1 + i % cols) as f64);
+            let mut view = Matrix { rows, cols, data: data.collect() };
+            view.normalise_rows().unwrap();
+            view
+        };
+        let (first, second) = (view(1), view(2));
+        let errors =
+            geometry(&Views { first: first.clone(), second: second.clone() }, &never).unwrap().image_errors;
+        let without = |left_out: usize| {
+            let kept: Vec<usize> = (0..rows).filter(|&i| i != left_out).collect();
+            let views = Views { first: first.gather(&kept), second: second.gather(&kept) };
+            geometry(&views, &never).unwrap().columns().map(|(_, value)| value)
+        };
+        let all: Vec<[f64; 5]> = (0..rows).map(without).collect();
+        for (place, error) in errors.into_iter().enumerate() {
+            let mean = all.iter().map(|found| found[place]).sum::<f64>() / rows as f64;
+            let squares: f64 = all.iter().map(|found| (found[place] - mean).powi(2)).sum();
+            let jackknife = (squares * (rows - 1) as f64 / rows as f64).sqrt();
+            assert!((error / jackknife - 1.0).abs() < 0.05, "{place}: {error} against {jackknife}");
+        }
     }
 
     #[test]

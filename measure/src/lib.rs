@@ -20,6 +20,7 @@
 //! `trainer measure` makes features of a network first and then calls the same functions.
 //!
 //! ```
+//! use measure::Classifiers;
 //! use measure::features::{Features, Request};
 //! use measure::matrix::Matrix;
 //! use theory::NumDraws;
@@ -28,7 +29,8 @@
 //! // Two classes of two samples, each class on an axis: its own mean.
 //! let view = Matrix { rows: 4, cols: 2, data: vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0] };
 //! let features = Features::new(view.clone(), view, vec![0, 0, 1, 1], None, None)?;
-//! let request = Request { draws: vec![NumDraws::new(2)?], temperature: 1.0, passes: None, seed: 7 };
+//! let draws = vec![NumDraws::new(2)?];
+//! let request = Request { draws, temperature: 1.0, passes: None, seed: 7, classifiers: Classifiers::default() };
 //! let row = &features.measure("axes", &request)?.rows[0];
 //! // Of the three other samples, one is of the anchor's class.
 //! let is = |quantity, value: f64| row.get(quantity).is_some_and(|found| (found - value).abs() < 1e-15);
@@ -43,11 +45,11 @@
 //!
 //! - [`components()`]: the terms of the bounds on batches of n samples, and the same without the chance of the batches
 //!   (`…_rao_blackwell`; [`variance_ratios`] says what that saves); [`Accumulator`] takes batches of one's own choice;
-//! - [`mean_accuracy`], [`linear_accuracy`], [`linear_accuracy_sgd`], [`knn_accuracy`]: simple classifiers, as shares
-//!   in \[0, 1\];
+//! - [`mean_accuracy`], [`mean_accuracy_two_views`], [`LinearProbe`], [`linear_accuracy_sgd`], [`Knn`]: simple
+//!   classifiers, as shares in \[0, 1\];
 //! - [`collision_spread`], [`collision_by_class`]: the spread of features within classes;
 //! - [`moments`]: bounds of two classifiers' errors from means and variances within classes;
-//! - [`geometry()`]: alignment, uniformity, effective rank;
+//! - [`geometry()`]: alignment, uniformity, effective rank, RankMe;
 //! - [`image_errors`]: how far a column moves with other images of the same law;
 //! - [`Picture`]: where features lie, by principal components and by t-SNE;
 //! - [`difficulty`]: which negatives are hard: of the same class, for every query, of similar classes;
@@ -93,7 +95,7 @@ mod probe;
 mod probe_sgd;
 pub mod rng;
 
-pub use classifiers::{class_means, mean_accuracy};
+pub use classifiers::{Classifiers, class_means, mean_accuracy, mean_accuracy_two_views};
 pub use collision::{
     CollisionByClass, Distribution, QUANTILES, collision_by_class, collision_figure, collision_spread,
     collision_table,
@@ -104,11 +106,11 @@ pub use error::{Error, Result};
 pub use evaluation::{Evaluation, Views, passes_for};
 pub use features::Features;
 pub use geometry::{Geometry, geometry};
-pub use neighbours::{KNN_NEIGHBOURS, KNN_TEMPERATURE, knn_accuracy};
+pub use neighbours::{KNN_NEIGHBOURS, KNN_TEMPERATURE, Knn, knn_accuracy};
 pub use outcome::EvaluatedRun;
 pub use picture::{MOST_DRAWN, Picture};
 pub use pool::{Stop, never};
-pub use probe::linear_accuracy;
+pub use probe::{FittedProbe, LinearProbe, MOST_PASSES, PROBE_TOLERANCE, Ridge, linear_accuracy};
 pub use probe_sgd::{SgdProbe, linear_accuracy_sgd};
 
 /// Samples per class.

@@ -1,17 +1,18 @@
-//! k nearest neighbours: each votes for its class with weight e^{s/0.1}, s the cosine.
+//! k nearest neighbours: each votes for its class with weight e^{s/t}, s the cosine (Wu, Xiong, Yu & Lin 2018), as
+//! lightly's `knn_predict` on unit features.
 //!
 //! Similarities are made in blocks of 128 evaluated × 2048 training samples, of which each evaluated sample keeps its
-//! 20 best: 2 MiB per thread, whatever the sizes of the sets.
+//! k best: 2 MiB per thread, whatever the sizes of the sets.
 
 use super::classifiers::{accuracy, argmax};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gemm::Threads;
 use crate::matrix::{Matrix, dot, times_transposed};
 use crate::pool::{self, Stop};
 
-/// Neighbours that vote in [`knn_accuracy`].
+/// k of [`Knn::default`].
 pub const KNN_NEIGHBOURS: usize = 20;
-/// Temperature of the votes in [`knn_accuracy`].
+/// t of [`Knn::default`].
 pub const KNN_TEMPERATURE: f64 = 0.1;
 
 /// Evaluated samples of a block.
@@ -19,51 +20,122 @@ const TEST_ROWS: usize = 128;
 /// Training samples of a block.
 const TRAIN_ROWS: usize = 2048;
 
-/// Share of samples that the weighted vote of the 20 most similar training samples classifies rightly.
+/// The classifier by weighted votes of the nearest training samples.
 ///
-/// Similarity is the cosine s; a neighbour votes with weight e^{s/0.1}. Ties go to the earlier sample or class. The
-/// same for any number of threads.
+/// # Examples
+/// ```
+/// use measure::{Knn, matrix::Matrix, never};
+/// // One training sample of class 0, two of class 1 at right angles to it; the sample is nearest to the first.
+/// let train = Matrix { rows: 3, cols: 2, data: vec![1.0, 0.0, 0.0, 1.0, 0.0, 1.0] };
+/// let test = Matrix { rows: 1, cols: 2, data: vec![0.6, 0.5] };
+/// let accuracy = |temperature| {
+///     let knn = Knn { neighbours: 3, temperature };
+///     knn.accuracy((&train, &[0, 1, 1]), (&test, &[0]), 2, &never)
+/// };
+/// // Cosines 0.768 and 0.640: e^{0.128/t} votes against two.
+/// assert_eq!(accuracy(0.1)?, 1.0);
+/// assert_eq!(accuracy(0.5)?, 0.0);
+/// # Ok::<(), measure::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Knn {
+    /// k: how many training samples vote; all where there are fewer.
+    pub neighbours: usize,
+    /// t of their votes.
+    pub temperature: f64,
+}
+
+impl Default for Knn {
+    /// k = 20, t = 0.1.
+    fn default() -> Self {
+        Self { neighbours: KNN_NEIGHBOURS, temperature: KNN_TEMPERATURE }
+    }
+}
+
+/// The accuracy of [`Knn::default`].
 ///
 /// # Errors
-/// Different numbers of columns; `stop` says so.
+/// Those of [`Knn::accuracy`].
 pub fn knn_accuracy(
     train: (&Matrix, &[usize]),
     test: (&Matrix, &[usize]),
     num_classes: usize,
     stop: Stop<'_>,
 ) -> Result<f64> {
-    let unit = |m: &Matrix| {
-        let mut m = m.clone();
-        for i in 0..m.rows {
-            let norm = dot(m.row(i), m.row(i)).sqrt();
-            m.row_mut(i).iter_mut().for_each(|x| *x /= norm.max(1e-12));
+    Knn::default().accuracy(train, test, num_classes, stop)
+}
+
+impl Knn {
+    /// # Errors
+    /// No neighbour; a temperature that is not positive.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Self { neighbours, temperature } = *self;
+        if neighbours == 0 {
+            return Err(Error::argument("the kNN classifier needs k of at least 1, not 0"));
         }
-        m
-    };
-    let (train_x, test_x) = (unit(train.0), unit(test.0));
-    let vote = |nearest: &[Neighbour]| {
-        let mut votes = vec![0.0; num_classes];
-        for &(similarity, sample) in nearest {
-            votes[train.1[sample]] += (similarity / KNN_TEMPERATURE).exp();
+        if temperature.is_finite() && temperature > 0.0 {
+            return Ok(());
         }
-        argmax(&votes)
-    };
-    let starts = (0..test_x.rows).step_by(TEST_ROWS);
-    let chunks = pool::map(starts, |start| -> Result<Vec<usize>> {
-        let nearest = nearest(&train_x, &test_x, start, stop)?;
-        Ok(nearest.iter().map(|nearest| vote(nearest)).collect())
-    });
-    let predicted = chunks.into_iter().collect::<Result<Vec<_>>>()?.concat();
-    Ok(accuracy(predicted.into_iter(), test.1))
+        Err(Error::argument(format!("the kNN classifier's t = {temperature} is not a positive number")))
+    }
+
+    /// Share of samples that the weighted vote of the k most similar training samples classifies rightly.
+    ///
+    /// Similarity is the cosine s; a neighbour votes with weight e^{s/t}. Ties go to the earlier sample or class. The
+    /// same for any number of threads.
+    ///
+    /// # Errors
+    /// No neighbour; a temperature that is not positive; different numbers of columns; `stop` says so.
+    pub fn accuracy(
+        &self,
+        train: (&Matrix, &[usize]),
+        test: (&Matrix, &[usize]),
+        num_classes: usize,
+        stop: Stop<'_>,
+    ) -> Result<f64> {
+        self.check()?;
+        let unit = |m: &Matrix| {
+            let mut m = m.clone();
+            for i in 0..m.rows {
+                let norm = dot(m.row(i), m.row(i)).sqrt();
+                m.row_mut(i).iter_mut().for_each(|x| *x /= norm.max(1e-12));
+            }
+            m
+        };
+        let (train_x, test_x) = (unit(train.0), unit(test.0));
+        let vote = |nearest: &[Neighbour]| {
+            let mut votes = vec![0.0; num_classes];
+            let largest = nearest.first().map_or(0.0, |nearest| nearest.0);
+            for &(similarity, sample) in nearest {
+                // Of t = 0.001, e^{s/t} itself is no number.
+                votes[train.1[sample]] += ((similarity - largest) / self.temperature).exp();
+            }
+            argmax(&votes)
+        };
+        let starts = (0..test_x.rows).step_by(TEST_ROWS);
+        let chunks = pool::map(starts, |start| -> Result<Vec<usize>> {
+            let nearest = nearest(&train_x, &test_x, start, self.neighbours, stop)?;
+            Ok(nearest.iter().map(|nearest| vote(nearest)).collect())
+        });
+        let predicted = chunks.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        Ok(accuracy(predicted.into_iter(), test.1))
+    }
 }
 
 /// Similarity and index of a training sample.
 type Neighbour = (f64, usize);
 
-/// The nearest training samples of each evaluated sample of the block that begins at `start`, the nearest first.
-fn nearest(train: &Matrix, test: &Matrix, start: usize, stop: Stop<'_>) -> Result<Vec<Vec<Neighbour>>> {
+/// The `most` nearest training samples of each evaluated sample of the block that begins at `start`, the nearest first.
+fn nearest(
+    train: &Matrix,
+    test: &Matrix,
+    start: usize,
+    most: usize,
+    stop: Stop<'_>,
+) -> Result<Vec<Vec<Neighbour>>> {
     let end = (start + TEST_ROWS).min(test.rows);
-    let mut nearest = vec![Vec::with_capacity(KNN_NEIGHBOURS + 1); end - start];
+    let most = most.min(train.rows);
+    let mut nearest = vec![Vec::with_capacity(most + 1); end - start];
     let mut block = vec![0.0; (end - start) * TRAIN_ROWS.min(train.rows)];
     for first in (0..train.rows).step_by(TRAIN_ROWS) {
         pool::check(stop, "looking for nearest neighbours")?;
@@ -72,7 +144,7 @@ fn nearest(train: &Matrix, test: &Matrix, start: usize, stop: Stop<'_>) -> Resul
         times_transposed(test.rows_in(start..end), train.rows_in(first..last), block, Threads::One)?;
         for (nearest, similarities) in nearest.iter_mut().zip(block.chunks_exact(last - first)) {
             for (offset, &similarity) in similarities.iter().enumerate() {
-                keep(nearest, (similarity, first + offset));
+                keep(nearest, most, (similarity, first + offset));
             }
         }
     }
@@ -80,13 +152,13 @@ fn nearest(train: &Matrix, test: &Matrix, start: usize, stop: Stop<'_>) -> Resul
 }
 
 /// Inserts a sample that comes after all kept ones in the training set, if it is near enough.
-fn keep(nearest: &mut Vec<Neighbour>, sample: Neighbour) {
-    if nearest.len() == KNN_NEIGHBOURS && sample.0.total_cmp(&nearest[KNN_NEIGHBOURS - 1].0).is_le() {
+fn keep(nearest: &mut Vec<Neighbour>, most: usize, sample: Neighbour) {
+    if nearest.len() == most && sample.0.total_cmp(&nearest[most - 1].0).is_le() {
         return;
     }
     let place = nearest.partition_point(|kept| kept.0.total_cmp(&sample.0).is_ge());
     nearest.insert(place, sample);
-    nearest.truncate(KNN_NEIGHBOURS);
+    nearest.truncate(most);
 }
 
 #[cfg(test)]
@@ -114,16 +186,31 @@ mod tests {
             data: (0..rows * 5).map(|i| ((i * 7919 + i / 3 * seed) % 7) as f64 - 3.0).collect(),
         };
         let (train, test) = (entries(TRAIN_ROWS + 77, 5), entries(TEST_ROWS + 9, 11));
-        for start in [0, TEST_ROWS] {
-            for (i, found) in nearest(&train, &test, start, &never).unwrap().iter().enumerate() {
+        for (start, most) in [(0, 20), (TEST_ROWS, 1), (TEST_ROWS, 200)] {
+            for (i, found) in nearest(&train, &test, start, most, &never).unwrap().iter().enumerate() {
                 let row: Vec<f64> = (0..train.rows).map(|j| dot(test.row(start + i), train.row(j))).collect();
                 let mut order: Vec<usize> = (0..train.rows).collect();
                 order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
-                let expected: Vec<_> = order[..KNN_NEIGHBOURS].iter().map(|&j| (row[j], j)).collect();
+                let expected: Vec<_> = order[..most].iter().map(|&j| (row[j], j)).collect();
                 assert_eq!(*found, expected);
             }
         }
         let few = entries(3, 5);
-        assert_eq!(nearest(&few, &test, 0, &never).unwrap()[0].len(), 3);
+        assert_eq!(nearest(&few, &test, 0, 20, &never).unwrap()[0].len(), 3);
+    }
+
+    #[test]
+    fn any_temperature_votes_and_none_that_is_no_number() {
+        let (x, labels) = toy();
+        let accuracy = |neighbours, temperature| {
+            Knn { neighbours, temperature }.accuracy((&x, &labels), (&x, &labels), 3, &never)
+        };
+        // At the smallest temperature the nearest alone votes, as e^{1/t} does not overflow.
+        assert_eq!(accuracy(60, 1e-4).unwrap(), 1.0);
+        // Nearly even votes of all samples, whose largest class of three alike is the first.
+        assert_eq!(accuracy(60, 1e300).unwrap(), 1.0 / 3.0);
+        for (neighbours, temperature) in [(0, 0.1), (1, 0.0), (1, f64::NAN), (1, f64::INFINITY)] {
+            assert!(accuracy(neighbours, temperature).is_err(), "{neighbours} {temperature}");
+        }
     }
 }

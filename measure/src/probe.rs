@@ -1,128 +1,233 @@
 //! The linear probe: multinomial logistic regression on frozen features, solved rather than trained.
 //!
-//! Loss: mean cross-entropy + 1e-4/2·‖W‖². Products run over chunks of 2048 rows, one thread each, and the chunks'
-//! gradients are summed in their order.
+//! Mean cross-entropy + (ridge/2)·‖W‖², the intercepts free, as scikit-learn's `LogisticRegression` has it: its C is
+//! 1/(ridge·M) for M training samples. `solve` says how it is minimised, and how near the minimum is.
+
+mod scaling;
+mod solve;
+
+pub use solve::{MOST_PASSES, PROBE_TOLERANCE};
 
 use super::classifiers::{accuracy, argmax};
-use crate::error::Result;
-use crate::gemm::Threads;
-use crate::matrix::{Matrix, dot, times_transposed, transposed_times};
-use crate::pool::{self, Stop};
+use crate::error::{Error, Result};
+use crate::matrix::Matrix;
+use crate::pool::Stop;
+use scaling::Scaling;
+use solve::{Objective, Solution};
+use std::fmt;
+use std::str::FromStr;
 
-/// Iterations of the linear probe.
-const PROBE_ITERATIONS: usize = 300;
-/// Ridge of the linear probe, on the mean loss.
-const PROBE_RIDGE: f64 = 1e-4;
-/// What an interruption gives up.
-const DOING: &str = "training a linear probe";
-/// Rows of a chunk.
-const CHUNK_ROWS: usize = 2048;
+/// The weight of ½‖W‖² in the linear probe's loss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Ridge {
+    /// This one, above 0.
+    Fixed(f64),
+    /// The one of [`Ridge::GRID`] whose probe, trained on the other rows, is right most often on the fifth training row
+    /// of each class, the tenth and so on, in their order; of several the largest. Then it is trained on all rows.
+    ///
+    /// Rows that are views of one image are not independent: such training rows choose too small a ridge.
+    Chosen,
+}
 
-/// Accuracy of multinomial logistic regression on frozen features.
+impl Ridge {
+    /// What is chosen from.
+    pub const GRID: [f64; 7] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
+    /// One row of so many is held out.
+    const HELD_OUT: usize = 5;
+}
+
+impl FromStr for Ridge {
+    type Err = Error;
+
+    /// A number above 0, or `chosen`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text.parse() {
+            Ok(ridge) if f64::is_finite(ridge) && ridge > 0.0 => Ok(Self::Fixed(ridge)),
+            _ if text == "chosen" => Ok(Self::Chosen),
+            _ => Err(Error::argument(format!("{text} is neither a positive number nor 'chosen'"))),
+        }
+    }
+}
+
+impl fmt::Display for Ridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(ridge) => ridge.fmt(f),
+            Self::Chosen => f.write_str("chosen"),
+        }
+    }
+}
+
+/// How a linear probe is trained; shown as the column `linear_probe` has it.
 ///
-/// Features are standardised by the training mean and one common scale; the loss is the mean cross-entropy plus
-/// 1e-4/2·‖W‖², minimised by 300 steps of Nesterov's accelerated gradient from zero, at the step 1/L of the loss's
-/// smoothness. Nothing is random and no rate is tuned; the number of threads changes no bit. (The paper's probe is
-/// [`linear_accuracy_sgd`](super::linear_accuracy_sgd), whose best rate depends on the scale of the features.)
+/// # Examples
+/// ```
+/// use measure::{LinearProbe, matrix::Matrix, never};
+/// // x = ±1, of either class three in four on one side: w·(1, −1), where e^{2w} = 3 but for the ridge.
+/// let x = Matrix { rows: 8, cols: 1, data: vec![1.0, 1.0, 1.0, -1.0, -1.0, -1.0, -1.0, 1.0] };
+/// let labels = [0, 0, 0, 0, 1, 1, 1, 1];
+/// let probe = LinearProbe::default().fit(&x, &labels, 2, &never)?;
+/// assert!(probe.converged());
+/// let entropy = -(0.75f64.ln() * 0.75 + 0.25f64.ln() * 0.25);
+/// assert!((probe.loss - entropy).abs() < 1e-4);
+/// assert_eq!(probe.accuracy(&x, &labels)?, 0.75);
+/// # Ok::<(), measure::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LinearProbe {
+    /// Weight of ½‖W‖².
+    pub ridge: Ridge,
+    /// Whether each feature is divided by its own deviation, in place of one scale for all.
+    pub standardise: bool,
+}
+
+impl Default for LinearProbe {
+    /// The ridge 1e-4, and one scale.
+    fn default() -> Self {
+        Self { ridge: Ridge::Fixed(1e-4), standardise: false }
+    }
+}
+
+impl fmt::Display for LinearProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ridge={}{}", self.ridge, if self.standardise { " standardised" } else { "" })
+    }
+}
+
+/// A trained linear probe.
+#[derive(Debug, Clone)]
+pub struct FittedProbe {
+    /// W, and in the last column b, of standardised features \[C, d+1\].
+    weights: Matrix,
+    scaling: Scaling,
+    /// The ridge that was given or chosen.
+    pub ridge: f64,
+    /// Mean cross-entropy of the training samples + (ridge/2)·‖W‖², in nats.
+    pub loss: f64,
+    /// Norm of the loss's gradient.
+    pub gradient: f64,
+    /// Passes over the training samples that it took, those for choosing the ridge not counted.
+    pub passes: usize,
+}
+
+impl LinearProbe {
+    /// Trains on features \[M, d\] and their classes, from zero.
+    ///
+    /// Features are less their mean, over the root mean square of all of them or each over its own; the loss is
+    /// minimised until the norm of its gradient is at most [`PROBE_TOLERANCE`], or for [`MOST_PASSES`] passes. Nothing
+    /// is random, and the number of threads changes no bit. Cost: some hundred products [M, d]·[d, C] twice; memory:
+    /// the features once more, and some d² numbers up to d = 4095.
+    ///
+    /// # Errors
+    /// Another number of labels than of features; a class of `num_classes` or more; a ridge that is not positive; no
+    /// class with five rows, where the ridge is to be chosen; features without room in the memory; `stop` says so.
+    pub fn fit(
+        &self,
+        x: &Matrix,
+        labels: &[usize],
+        num_classes: usize,
+        stop: Stop<'_>,
+    ) -> Result<FittedProbe> {
+        let bad = |message: String| Err(Error::argument(message));
+        if x.rows != labels.len() || x.rows == 0 {
+            return bad(format!("{} features have {} labels", x.rows, labels.len()));
+        }
+        if let Some(class) = labels.iter().find(|&&class| class >= num_classes) {
+            return bad(format!("class {class} is not below C = {num_classes}"));
+        }
+        let ridge = match self.ridge {
+            Ridge::Fixed(ridge) if ridge.is_finite() && ridge > 0.0 => ridge,
+            Ridge::Fixed(ridge) => return bad(format!("ridge = {ridge} is not a positive number")),
+            Ridge::Chosen => self.choose(x, labels, num_classes, stop)?,
+        };
+        let scaling = Scaling::of(x, self.standardise);
+        let x = scaling.apply(x);
+        let objective = Objective { x: &x, labels, num_classes, ridge, stop };
+        let found = objective.minimise(Matrix::zeros(num_classes, x.cols))?;
+        let Solution { weights, loss, gradient, passes } = found;
+        Ok(FittedProbe { weights, scaling, ridge, loss, gradient, passes })
+    }
+
+    /// The ridge of the grid that classifies held-out rows best.
+    fn choose(&self, x: &Matrix, labels: &[usize], num_classes: usize, stop: Stop<'_>) -> Result<f64> {
+        let mut seen = vec![0usize; num_classes];
+        let held_out = |&i: &usize| {
+            seen[labels[i]] += 1;
+            seen[labels[i]].is_multiple_of(Ridge::HELD_OUT)
+        };
+        let (tuning, kept): (Vec<usize>, Vec<usize>) = (0..x.rows).partition(held_out);
+        if tuning.is_empty() {
+            return Err(Error::argument(format!(
+                "a ridge is chosen on one training row of {} of a class: no class has so many",
+                Ridge::HELD_OUT
+            )));
+        }
+        let part = |rows: &[usize]| rows.iter().map(|&i| labels[i]).collect::<Vec<_>>();
+        let (kept_labels, tuning_labels) = (part(&kept), part(&tuning));
+        let kept = x.gather(&kept);
+        let scaling = Scaling::of(&kept, self.standardise);
+        let (kept, tuning) = (scaling.apply(&kept), scaling.apply(&x.gather(&tuning)));
+        let mut weights = Matrix::zeros(num_classes, kept.cols);
+        let mut best = (f64::NEG_INFINITY, Ridge::GRID[0]);
+        for ridge in Ridge::GRID {
+            let objective = Objective { x: &kept, labels: &kept_labels, num_classes, ridge, stop };
+            // Each from the one before it, which is near.
+            weights = objective.minimise(weights)?.weights;
+            let right = accuracy(predicted(&tuning, &weights)?.into_iter(), &tuning_labels);
+            if right > best.0 {
+                best = (right, ridge);
+            }
+        }
+        Ok(best.1)
+    }
+}
+
+impl FittedProbe {
+    /// Whether the norm of the gradient is at most [`PROBE_TOLERANCE`].
+    pub fn converged(&self) -> bool {
+        self.gradient <= PROBE_TOLERANCE
+    }
+
+    /// The class of each sample: that of the largest w_c·x + b_c, of several the first.
+    ///
+    /// # Errors
+    /// Another number of features than the probe was trained on.
+    pub fn predict(&self, x: &Matrix) -> Result<Vec<usize>> {
+        let expected = self.scaling.means.len();
+        if x.cols != expected {
+            return Err(Error::argument(format!("a probe of {expected} features is given {}", x.cols)));
+        }
+        predicted(&self.scaling.apply(x), &self.weights)
+    }
+
+    /// Share of samples whose class is predicted.
+    ///
+    /// # Errors
+    /// Those of [`predict`](Self::predict).
+    pub fn accuracy(&self, x: &Matrix, labels: &[usize]) -> Result<f64> {
+        Ok(accuracy(self.predict(x)?.into_iter(), labels))
+    }
+}
+
+fn predicted(x: &Matrix, weights: &Matrix) -> Result<Vec<usize>> {
+    let scores = x.times_transposed(weights)?;
+    Ok((0..x.rows).map(|i| argmax(scores.row(i))).collect())
+}
+
+/// Accuracy of the default [`LinearProbe`]: its `fit` on the training samples, then its `accuracy`.
+///
+/// (The paper's probe is [`linear_accuracy_sgd`](super::linear_accuracy_sgd), whose best rate depends on the scale of the
+/// features.)
 ///
 /// # Errors
-/// Different numbers of columns; `stop` says so.
+/// Those of [`LinearProbe::fit`] and [`FittedProbe::accuracy`].
 pub fn linear_accuracy(
     train: (&Matrix, &[usize]),
     test: (&Matrix, &[usize]),
     num_classes: usize,
     stop: Stop<'_>,
 ) -> Result<f64> {
-    pool::check(stop, DOING)?;
-    let (train_x, test_x) = standardise(train.0, test.0);
-    let n = train_x.rows as f64;
-    // The Hessian of the mean cross-entropy is at most λ_max(XᵀX)/(2n).
-    let smoothness = 0.5 * largest_eigenvalue(&train_x)? / n + PROBE_RIDGE;
-    let mut weights = Matrix::zeros(num_classes, train_x.cols);
-    let mut previous = weights.clone();
-    for step in 0..PROBE_ITERATIONS {
-        let momentum = step as f64 / (step as f64 + 3.0);
-        let mut ahead = weights.clone();
-        for (a, p) in ahead.data.iter_mut().zip(&previous.data) {
-            *a += momentum * (*a - p);
-        }
-        let gradient = gradient(&train_x, train.1, &ahead, stop)?;
-        previous = weights;
-        weights = ahead;
-        for (w, g) in weights.data.iter_mut().zip(&gradient) {
-            *w -= (g / n + PROBE_RIDGE * *w) / smoothness;
-        }
-    }
-    let scores = test_x.times_transposed(&weights)?;
-    Ok(accuracy((0..test_x.rows).map(|i| argmax(scores.row(i))), test.1))
-}
-
-/// Σ_i (softmax(W x_i) − e_{y_i}) x_iᵀ \[C, d\].
-fn gradient(x: &Matrix, labels: &[usize], weights: &Matrix, stop: Stop<'_>) -> Result<Vec<f64>> {
-    let of_chunk = |start: usize| -> Result<Vec<f64>> {
-        pool::check(stop, DOING)?;
-        let rows = start..(start + CHUNK_ROWS).min(x.rows);
-        let chunk = x.rows_in(rows.clone());
-        let mut residual = Matrix::zeros(rows.len(), weights.rows);
-        times_transposed(chunk, weights.all(), &mut residual.data, Threads::One)?;
-        for (i, &label) in labels[rows].iter().enumerate() {
-            softmax(residual.row_mut(i));
-            residual.row_mut(i)[label] -= 1.0;
-        }
-        let mut gradient = vec![0.0; weights.data.len()];
-        transposed_times(residual.all(), chunk, &mut gradient, Threads::One)?;
-        Ok(gradient)
-    };
-    let mut sum = vec![0.0; weights.data.len()];
-    for part in pool::map((0..x.rows).step_by(CHUNK_ROWS), of_chunk) {
-        sum.iter_mut().zip(part?).for_each(|(sum, part)| *sum += part);
-    }
-    Ok(sum)
-}
-
-/// Both sets minus the training mean, over the root mean square of the training set, with a column of ones.
-fn standardise(train: &Matrix, test: &Matrix) -> (Matrix, Matrix) {
-    let mut means = vec![0.0; train.cols];
-    for r in 0..train.rows {
-        means.iter_mut().zip(train.row(r)).for_each(|(mean, x)| *mean += x);
-    }
-    means.iter_mut().for_each(|mean| *mean /= train.rows as f64);
-    let squares: f64 = (0..train.rows)
-        .flat_map(|r| train.row(r).iter().zip(&means).map(|(x, mean)| (x - mean).powi(2)))
-        .sum();
-    let scale = 1.0 / (squares / train.data.len() as f64).sqrt().max(1e-12);
-    let apply = |m: &Matrix| {
-        let mut out = Matrix::zeros(m.rows, m.cols + 1);
-        for r in 0..m.rows {
-            let row = out.row_mut(r);
-            row[m.cols] = 1.0;
-            row.iter_mut()
-                .zip(m.row(r).iter().zip(&means))
-                .for_each(|(o, (x, mean))| *o = (x - mean) * scale);
-        }
-        out
-    };
-    (apply(train), apply(test))
-}
-
-fn softmax(row: &mut [f64]) {
-    let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    row.iter_mut().for_each(|v| *v = (*v - largest).exp());
-    let sum: f64 = row.iter().sum();
-    row.iter_mut().for_each(|v| *v /= sum);
-}
-
-/// λ_max(XᵀX) by 50 power iterations, raised by 5 % against their slight underestimate.
-fn largest_eigenvalue(x: &Matrix) -> Result<f64> {
-    let gram = x.transposed_times(x)?;
-    let mut v = Matrix { rows: 1, cols: gram.cols, data: vec![1.0; gram.cols] };
-    let mut value = 0.0;
-    for _ in 0..50 {
-        v = v.times_transposed(&gram)?;
-        value = dot(&v.data, &v.data).sqrt();
-        v.data.iter_mut().for_each(|x| *x /= value.max(1e-300));
-    }
-    Ok(1.05 * value)
+    LinearProbe::default().fit(train.0, train.1, num_classes, stop)?.accuracy(test.0, test.1)
 }
 
 #[cfg(test)]
@@ -138,34 +243,93 @@ mod tests {
     }
 
     #[test]
-    fn the_probe_converges() {
-        // Logistic regression on x = ±1 with a quarter of the labels swapped: the optimum has a finite weight and
-        // predicts the majority label of each side.
+    fn the_majority_of_each_side_is_predicted() {
+        // x = ±1 with a quarter of the labels swapped.
         let data: Vec<f64> = (0..400).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
         let labels: Vec<usize> = (0..400).map(|i| if i % 8 < 2 { 1 - i % 2 } else { i % 2 }).collect();
         let x = Matrix { rows: 400, cols: 1, data };
         assert_eq!(linear_accuracy((&x, &labels), (&x, &labels), 2, &never).unwrap(), 0.75);
     }
 
+    /// Standardised, a change of each feature's scale and place changes nothing; with one scale it does.
     #[test]
-    fn chunks_give_the_gradient_of_the_whole_on_any_number_of_threads() {
-        let rows = 2 * CHUNK_ROWS + 100;
-        let data = (0..rows * 7).map(|i| ((i * 7919) % 1009) as f64 / 1009.0 - 0.5).collect();
-        let x = Matrix { rows, cols: 7, data };
-        let labels: Vec<usize> = (0..rows).map(|i| i * 31 % 5).collect();
-        let weights = Matrix { rows: 5, cols: 7, data: (0..35).map(|i| (i * 13 % 9) as f64 - 4.0).collect() };
-        let on = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| gradient(&x, &labels, &weights, &never).unwrap())
-        };
-        let found = on(3);
-        assert_eq!(found, on(1));
-        let mut residual = x.times_transposed(&weights).unwrap();
-        for (i, &label) in labels.iter().enumerate() {
-            softmax(residual.row_mut(i));
-            residual.row_mut(i)[label] -= 1.0;
+    fn standardised_features_have_no_units() {
+        let (mut x, mut labels) = toy();
+        labels.iter_mut().step_by(7).for_each(|label| *label = (*label + 1) % 3);
+        let mut other = x.clone();
+        for i in 0..x.rows {
+            for (j, (a, b)) in [(1e3, 5.0), (1e-3, -2.0), (1.0, 0.0)].into_iter().enumerate() {
+                other.row_mut(i)[j] = a * other.row(i)[j] + b;
+            }
+            x.row_mut(i)[1] *= 0.01;
         }
-        let expected = residual.transposed_times(&x).unwrap().data;
-        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-10), "{found:?} {expected:?}");
+        let loss = |x: &Matrix, standardise| {
+            let probe = LinearProbe { standardise, ..LinearProbe::default() };
+            probe.fit(x, &labels, 3, &never).unwrap().loss
+        };
+        assert!((loss(&x, true) - loss(&other, true)).abs() < 1e-8);
+        assert!((loss(&x, false) - loss(&other, false)).abs() > 1e-3);
+        // A feature that is always the same says nothing.
+        let constant = Matrix { rows: 60, cols: 1, data: vec![0.1; 60] };
+        let shares =
+            [0, 1, 2].map(|class| labels.iter().filter(|&&label| label == class).count() as f64 / 60.0);
+        let entropy: f64 = shares.iter().map(|p| -p * p.ln()).sum();
+        assert!((loss(&constant, true) - entropy).abs() < 1e-9);
+    }
+
+    /// Where features are noise, a large ridge is right more often than a small one; where the classes lie apart in
+    /// directions of little variance, a small one.
+    #[test]
+    fn the_ridge_is_the_one_that_held_out_rows_prefer() {
+        let noise = |i: usize| ((i * 7919 + i * i % 1013) % 1009) as f64 / 1009.0 - 0.5;
+        let chosen = |x: &Matrix, labels: &[usize]| {
+            let probe = LinearProbe { ridge: Ridge::Chosen, ..LinearProbe::default() };
+            probe.fit(x, labels, 2, &never).unwrap().ridge
+        };
+        let labels: Vec<usize> = (0..200).map(|i| i % 2).collect();
+        // One telling feature among forty of noise.
+        let mut x = Matrix { rows: 200, cols: 41, data: (0..200 * 41).map(|i| noise(i * 3 + 1)).collect() };
+        for (i, &label) in labels.iter().enumerate() {
+            x.row_mut(i)[0] += 0.6 * label as f64;
+        }
+        assert!(chosen(&x, &labels) > 1e-2, "{}", chosen(&x, &labels));
+        // Forty loud features that say nothing, and a faint one that says all: the means of the loud ones mislead.
+        let mut x = Matrix { rows: 200, cols: 3, data: (0..600).map(|i| 100.0 * noise(i * 3 + 1)).collect() };
+        for (i, &label) in labels.iter().enumerate() {
+            x.row_mut(i)[0] = 0.05 * (label as f64 - 0.5);
+        }
+        assert!(chosen(&x, &labels) < 1e-3, "{}", chosen(&x, &labels));
+    }
+
+    #[test]
+    fn what_cannot_be_trained_is_said() {
+        let (x, labels) = toy();
+        let error = |probe: LinearProbe, x: &Matrix, labels: &[usize]| {
+            probe.fit(x, labels, 3, &never).unwrap_err().to_string()
+        };
+        let with = |ridge| LinearProbe { ridge, standardise: false };
+        let few = x.gather(&[0, 1, 2, 3]);
+        for (found, expected) in [
+            (error(with(Ridge::Fixed(0.0)), &x, &labels), "ridge = 0 is not"),
+            (error(with(Ridge::Fixed(f64::NAN)), &x, &labels), "ridge = NaN is not"),
+            (error(with(Ridge::Chosen), &few, &[0, 1, 2, 0]), "no class has so many"),
+            (error(with(Ridge::Chosen), &few, &[0, 1, 2, 3]), "class 3 is not below C = 3"),
+            (error(with(Ridge::Chosen), &few, &[0, 1]), "4 features have 2 labels"),
+        ] {
+            assert!(found.contains(expected), "{found}");
+        }
+        let fitted = LinearProbe::default().fit(&x, &labels, 3, &never).unwrap();
+        assert!(
+            fitted.accuracy(&Matrix::zeros(2, 4), &[0, 1]).unwrap_err().to_string().contains("3 features")
+        );
+        assert_eq!("1e-3".parse::<Ridge>().unwrap(), Ridge::Fixed(1e-3));
+        assert_eq!(
+            LinearProbe { ridge: Ridge::Chosen, standardise: true }.to_string(),
+            "ridge=chosen standardised"
+        );
+        assert_eq!(LinearProbe::default().to_string(), "ridge=0.0001");
+        for wrong in ["0", "-1", "inf", "nan", "best", ""] {
+            assert!(wrong.parse::<Ridge>().is_err(), "{wrong}");
+        }
     }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The measured columns of losses.csv from their definitions, in numpy: the oracle of `trainer`'s measurement.
+"""The measured columns of losses.csv from their definitions, in numpy: the oracle of `measure`.
 
 usage: oracle.py            writes features.npz (once; kept if it exists) and expected.json beside this script
        oracle.py --check    recomputes and compares with the committed expected.json, to 1e-12
@@ -142,12 +142,15 @@ def given_anchor(data, mu, n):
 
 
 def geometry(data):
-    """Wang & Isola's alignment and uniformity, and Roy & Vetterli's effective rank."""
+    """Wang & Isola's alignment and uniformity, Roy & Vetterli's effective rank, and RankMe of Garrido et al."""
     x, y = data["view1"], data["view2"]
-    pairs = [math.exp(-2 * float(np.sum((x[i] - x[j]) ** 2))) for i in range(len(x)) for j in range(i)]
+    uniformity = lambda x: math.log(np.mean([math.exp(-2 * float(np.sum((x[i] - x[j]) ** 2))) for i in range(len(x)) for j in range(i)]))
+    singular = np.linalg.svd(x, compute_uv=False)
+    shift = singular / singular.sum() + 1e-7
     share = np.linalg.svd(x - x.mean(0), compute_uv=False) ** 2
     share = share / share.sum()
-    return {"alignment": float(np.mean(np.sum((x - y) ** 2, 1))), "uniformity": math.log(np.mean(pairs)),
+    return {"alignment": float(np.mean(np.sum((x - y) ** 2, 1))), "uniformity": uniformity(x),
+            "uniformity_both_views": (uniformity(x) + uniformity(y)) / 2, "rankme": math.exp(-float(np.sum(shift * np.log(shift)))),
             "effective_rank": math.exp(-sum(p * math.log(p) for p in share))}
 
 
@@ -187,6 +190,7 @@ def moments(data, mu):
 
 
 def knn(data, neighbours=20, temperature=0.1):
+    """Votes e^{s/t} of the most similar training samples: the formula of lightly's knn_predict."""
     right = 0
     for z, y in zip(data["view1"], data["labels"]):
         s = data["train"] @ z
@@ -197,20 +201,48 @@ def knn(data, neighbours=20, temperature=0.1):
     return right / len(data["labels"])
 
 
-def linear(data, ridge=1e-4):
-    """Multinomial logistic regression, here by plain gradient descent until it stands still."""
-    x, mean = data["train"], data["train"].mean(0)
-    scale = 1 / math.sqrt(np.mean((x - mean) ** 2))
-    design = lambda m: np.hstack([(m - mean) * scale, np.ones((len(m), 1))])
-    a, b, target = design(x), design(data["view1"]), np.eye(4)[data["train_labels"]]
+def logistic(x, y, ridge):
+    """Multinomial logistic regression, its intercept free, by Newton's method with the whole Hessian: W, b and the loss."""
+    a, target = np.hstack([x, np.ones((len(x), 1))]), np.eye(4)[y]
+    free = np.append(np.ones(x.shape[1]), 0.0)
+    def at(w):
+        z = a @ w.T
+        top = z.max(1, keepdims=True)
+        total = np.exp(z - top).sum(1, keepdims=True)
+        loss = float(np.mean(np.log(total) + top - np.sum(z * target, 1, keepdims=True)) + ridge / 2 * np.sum((w * free) ** 2))
+        p = np.exp(z - top) / total
+        return loss, p, (p - target).T @ a / len(a) + ridge * w * free
     w = np.zeros((4, a.shape[1]))
-    for _ in range(200_000):
-        p = np.exp(a @ w.T - (a @ w.T).max(1, keepdims=True))
-        gradient = ((p / p.sum(1, keepdims=True) - target).T @ a) / len(a) + ridge * w
-        w -= 0.2 * gradient
-        if np.abs(gradient).max() < 1e-9:
-            break
-    return float(np.mean((b @ w.T).argmax(1) == data["labels"]))
+    for _ in range(200):
+        loss, p, gradient = at(w)
+        if np.abs(gradient).max() < 1e-13:
+            return w, loss
+        hessian = sum(np.kron(np.diag(q) - np.outer(q, q), np.outer(v, v)) for q, v in zip(p, a)) / len(a)
+        step = np.linalg.lstsq(hessian + np.diag(np.tile(ridge * free, 4)), gradient.ravel(), rcond=1e-13)[0].reshape(w.shape)
+        size = 1.0
+        while at(w - size * step)[0] > loss + 1e-15 and size > 1e-6:
+            size /= 2
+        w = w - size * step
+    raise RuntimeError(f"no optimum at ridge {ridge}")
+
+
+def scaler(x, each):
+    mean, deviation = x.mean(0), np.sqrt(((x - x.mean(0)) ** 2).mean(0))
+    return lambda m: (m - mean) / (deviation if each else math.sqrt(np.mean(deviation ** 2)))
+
+
+def linear(data, ridge, each):
+    """The linear probe: accuracy, loss and ridge; ridge None: the best of the grid on every fifth row of a class."""
+    x, y = data["train"], data["train_labels"]
+    right = lambda w, z, labels: float(np.mean((z @ w[:, :-1].T + w[:, -1]).argmax(1) == labels))
+    if ridge is None:
+        held = np.array([np.sum(y[:i + 1] == c) % 5 == 0 for i, c in enumerate(y)])
+        scale = scaler(x[~held], each)
+        score = lambda r: right(logistic(scale(x[~held]), y[~held], r)[0], scale(x[held]), y[held])
+        ridge = max((10.0 ** -k for k in range(7)), key=lambda r: (score(r), r))
+    scale = scaler(x, each)
+    w, loss = logistic(scale(x), y, ridge)
+    return {"ridge": ridge, "accuracy": right(w, scale(data["view1"]), data["labels"]), "loss": loss}
 
 
 def compute():
@@ -228,7 +260,12 @@ def compute():
         per_class = [float(np.mean([cross_entropy(data["view1"][i], c, mu, range(4)) for i in seen if data["labels"][i] == c])) for c in range(4)]
         result["cases"].append({"num_draws": n, "batches": batches, "columns": columns, "class_sup_loss": per_class, "exact": exact(n)})
     result["mean_accuracy"] = float(np.mean((data["view1"] @ mu.T).argmax(1) == data["labels"]))
-    result["knn_accuracy"], result["linear_accuracy"], result["collision_spread"] = knn(data), linear(data), spread(data)
+    result["mean_accuracy_two_views"] = float(np.mean((0.5 * (data["view1"] + data["view2"]) @ mu.T).argmax(1) == data["labels"]))
+    result["knn_accuracy"], result["collision_spread"] = knn(data), spread(data)
+    result["knn"] = [[k, t, knn(data, k, t)] for k, t in ((1, 0.07), (5, 0.02), (20, 0.07), (40, 0.1), (200, 0.1), (200, 0.5))]
+    result["linear"] = [{"standardise": each, "chosen": ridge is None} | linear(data, ridge, each)
+                        for ridge in (1e-4, 1e-6, 0.1, None) for each in (False, True)]
+    result["linear_accuracy"] = result["linear"][0]["accuracy"]
     result["geometry"], result["moments"] = geometry(data), moments(data, mu)
     result["spread_by_class"] = [[float(np.mean(b)), *map(float, np.quantile(b, [0.05, 0.25, 0.5, 0.75, 0.95]))] for b in (spreads(data, c) for c in range(4))]
     return result

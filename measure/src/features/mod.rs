@@ -8,6 +8,7 @@
 
 mod arrays;
 
+use crate::classifiers::Classifiers;
 use crate::evaluation::{Evaluation, Views};
 use crate::matrix::Matrix;
 use crate::moments::Moments;
@@ -16,8 +17,8 @@ use crate::pool::{self, Stop};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
 use crate::{
-    KNN_NEIGHBOURS, KNN_TEMPERATURE, class_means, collision_by_class, collision_spread, components, geometry,
-    knn_accuracy, linear_accuracy, mean_accuracy,
+    class_means, collision_by_class, collision_spread, components, geometry, mean_accuracy,
+    mean_accuracy_two_views,
 };
 use arrays::{Array, Arrays};
 use sha2::{Digest, Sha256};
@@ -53,6 +54,8 @@ pub struct Request {
     pub passes: Option<usize>,
     /// Of the order of the samples, from which batches are cut.
     pub seed: u64,
+    /// The linear probe and the nearest neighbours, which features with training samples get.
+    pub classifiers: Classifiers,
 }
 
 impl Features {
@@ -197,7 +200,8 @@ impl Features {
     /// The same bits for any number of threads of the current rayon pool.
     ///
     /// # Errors
-    /// More draws than samples; a temperature that is not positive; an exponential or a loss that overflows.
+    /// More draws than samples; a temperature that is not positive, or a setting of the classifiers out of range; an
+    /// exponential or a loss that overflows.
     ///
     /// # Examples
     /// As in the documentation of the [crate].
@@ -225,7 +229,8 @@ impl Features {
         temperatures: &[f64],
         stop: Stop<'_>,
     ) -> Result<EvaluatedRun> {
-        let &Request { ref draws, passes, seed, .. } = request;
+        let &Request { ref draws, passes, seed, classifiers, .. } = request;
+        classifiers.knn.check()?;
         let (views, means, classes) = (self.views(), self.class_means()?, self.num_classes);
         // What depends on neither draws nor temperature.
         let test = (&views.first, &self.labels[..]);
@@ -233,6 +238,7 @@ impl Features {
         let spread = collision_spread(&views, &self.labels, classes, stop)?;
         let mut fixed = vec![
             (Quantity::MeanAccuracy, share(mean_accuracy(&means, test.0, test.1)?)),
+            (Quantity::MeanAccuracyTwoViews, share(mean_accuracy_two_views(&means, &views, test.1)?)),
             (Quantity::CollisionSpread, Estimate::exact(spread)),
         ];
         fixed.extend(Moments::new(&means, test.0, test.1, stop)?.columns().map(|(quantity, value)| {
@@ -240,9 +246,12 @@ impl Features {
         }));
         fixed.extend(geometry(&views, stop)?.estimates());
         if let Some((train, labels)) = &self.train {
-            let linear = linear_accuracy((train, labels), test, classes, stop)?;
-            fixed.push((Quantity::LinearAccuracy, share(linear)));
-            fixed.push((Quantity::KnnAccuracy, share(knn_accuracy((train, labels), test, classes, stop)?)));
+            let linear = classifiers.linear.fit(train, labels, classes, stop)?;
+            fixed.push((Quantity::LinearAccuracy, share(linear.accuracy(test.0, test.1)?)));
+            fixed.push((Quantity::LinearRidge, Estimate::exact(linear.ridge)));
+            fixed.push((Quantity::LinearGradient, Estimate::exact(linear.gradient)));
+            let knn = classifiers.knn.accuracy((train, labels), test, classes, stop)?;
+            fixed.push((Quantity::KnnAccuracy, share(knn)));
         }
         let settings_id = self.settings_id(passes, seed);
         let mut rows = Vec::new();
@@ -267,8 +276,7 @@ impl Features {
                 row.set(quantity, estimate)?;
             }
             if self.train.is_some() {
-                row.knn_k = Some(KNN_NEIGHBOURS as u64);
-                row.knn_temperature = Some(KNN_TEMPERATURE);
+                classifiers.describe(&mut row);
             }
             rows.push(row);
         }

@@ -214,6 +214,8 @@ columns! {
         knn_k: Option<u64> => Identifying;
         /// Temperature of the kNN classifier's weights.
         knn_temperature: Option<f64> => Identifying;
+        /// How the linear probe was trained: its ridge, or that it was chosen, and whether each feature was standardised.
+        linear_probe: String => Identifying;
         /// Mean of l_sup per class, in nats.
         class_sup_loss: Option<Vec<f64>> => Descriptive;
     }
@@ -358,10 +360,16 @@ quantities! {
     Alignment = "alignment": NonNegative,
     /// ln E e^{−2‖f(x) − f(y)‖²} over pairs of distinct samples in view 1 (Wang & Isola 2020, t = 2).
     Uniformity = "uniformity": NonPositive,
+    /// Mean of that of view 1 and that of view 2, as the figures of Wang & Isola average them.
+    UniformityBothViews = "uniformity_both_views": NonPositive,
     /// e^H of the normalised eigenvalues of the features' covariance, H their entropy (Roy & Vetterli 2007).
     EffectiveRank = "effective_rank": NonNegative,
+    /// e^H, H = −Σ p ln p, p the singular values of the features as they are over their sum, plus 1e-7 (Garrido et al. 2023).
+    RankMe = "rankme": NonNegative,
     /// Accuracy of the mean classifier on head features.
     MeanAccuracy = "mean_accuracy": UnitInterval,
+    /// Accuracy of the mean classifier on the average of two views' head features, as the code of Nozawa & Sato has it.
+    MeanAccuracyTwoViews = "mean_accuracy_two_views": UnitInterval,
     /// Share of samples whose class mean is nearest (Euclidean), on head features; a tie is an error.
     NearestMeanAccuracy = "nearest_mean_accuracy": UnitInterval,
     /// Cantelli's bound of the mean classifier's error, from means and variances of x·(μ_i − μ_j) in each class.
@@ -374,6 +382,14 @@ quantities! {
     LinearAccuracy = "linear_accuracy": UnitInterval,
     /// Accuracy of a linear probe on encoder features.
     LinearAccuracyEncoder = "linear_accuracy_encoder": UnitInterval,
+    /// Ridge of the linear probe on head features, given or chosen.
+    LinearRidge = "linear_ridge": NonNegative,
+    /// Ridge of the linear probe on encoder features, given or chosen.
+    LinearRidgeEncoder = "linear_ridge_encoder": NonNegative,
+    /// Norm of the loss's gradient where the linear probe on head features ended: above 1e-7 it is not converged.
+    LinearGradient = "linear_gradient": NonNegative,
+    /// Norm of the loss's gradient where the linear probe on encoder features ended: above 1e-7 it is not converged.
+    LinearGradientEncoder = "linear_gradient_encoder": NonNegative,
     /// Accuracy of a linear probe trained by SGD as Nozawa & Sato do, on head features.
     LinearAccuracySgd = "linear_accuracy_sgd": UnitInterval,
     /// Accuracy of a linear probe trained by SGD as Nozawa & Sato do, on encoder features.
@@ -394,7 +410,13 @@ impl Quantity {
     pub fn needs_no_classes(self) -> bool {
         matches!(
             self,
-            Self::InfoNce | Self::NtXent | Self::Alignment | Self::Uniformity | Self::EffectiveRank
+            Self::InfoNce
+                | Self::NtXent
+                | Self::Alignment
+                | Self::Uniformity
+                | Self::UniformityBothViews
+                | Self::EffectiveRank
+                | Self::RankMe
         )
     }
 
@@ -403,6 +425,7 @@ impl Quantity {
         matches!(
             self,
             Self::MeanAccuracy
+                | Self::MeanAccuracyTwoViews
                 | Self::NearestMeanAccuracy
                 | Self::MeanAccuracyEncoder
                 | Self::LinearAccuracy

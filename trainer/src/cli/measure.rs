@@ -78,8 +78,17 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
 
 fn settings<'a>(options: &'a Options, draws: Option<&'a [NumDraws]>) -> EvaluationSettings<'a> {
     let &Options { temperature, ref temperatures, passes, seed, picture, .. } = options;
-    let temperatures = temperatures.as_deref();
-    EvaluationSettings { draws, temperature, temperatures, passes, seed, normalisation: None, picture }
+    let (temperatures, classifiers) = (temperatures.as_deref(), options.classifiers());
+    EvaluationSettings {
+        draws,
+        temperature,
+        temperatures,
+        passes,
+        seed,
+        normalisation: None,
+        classifiers,
+        picture,
+    }
 }
 
 /// What `run.json` says of a measurement in a folder of its own.
@@ -95,6 +104,14 @@ struct Settings<'a> {
     temperatures: &'a Option<Vec<f64>>,
     passes: Option<usize>,
     seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linear_ridge: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    linear_standardise: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    knn_k: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    knn_temperature: Option<f64>,
 }
 
 /// Where the files go.
@@ -112,8 +129,21 @@ impl Target {
             (Some(out), run) if run.as_ref() != Some(out) => {
                 let MeasureArgs { run, features, torch, options, .. } = args;
                 let &Options { ref draws, temperature, ref temperatures, passes, seed, .. } = options;
-                let settings =
-                    Settings { run, features, torch, draws, temperature, temperatures, passes, seed };
+                let &Options { linear_standardise, knn_k, knn_temperature, .. } = options;
+                let settings = Settings {
+                    run,
+                    features,
+                    torch,
+                    draws,
+                    temperature,
+                    temperatures,
+                    passes,
+                    seed,
+                    linear_ridge: options.linear_ridge.map(|ridge| ridge.to_string()),
+                    linear_standardise,
+                    knn_k,
+                    knn_temperature,
+                };
                 let manifest = Manifest::new("measure", &settings)?;
                 Folder::check(out, &manifest)?;
                 Ok(Self::Own(Box::new(manifest), out.clone()))

@@ -5,9 +5,7 @@ use crate::data::Split;
 use crate::error::Result;
 use measure::matrix::Matrix;
 use measure::rng::{Purpose, stream};
-use measure::{
-    SgdProbe, Stop, class_means, knn_accuracy, linear_accuracy, linear_accuracy_sgd, mean_accuracy,
-};
+use measure::{Classifiers, SgdProbe, Stop, class_means, linear_accuracy_sgd, mean_accuracy};
 use theory::losses::Quantity;
 
 /// Accuracies of three classifiers on one representation.
@@ -21,9 +19,20 @@ pub struct Accuracies {
     pub knn: f64,
 }
 
-impl Accuracies {
+/// Accuracies, and how the linear probe ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Classified {
+    pub accuracies: Accuracies,
+    /// The ridge that was given or chosen.
+    pub ridge: f64,
+    /// Norm of the loss's gradient.
+    pub gradient: f64,
+}
+
+impl Classified {
     /// Of these features of the training and evaluated samples; `means`: μ_c, or else those of `train`.
     pub(super) fn new(
+        classifiers: &Classifiers,
         train: &Matrix,
         test: &Matrix,
         means: Option<&Matrix>,
@@ -33,11 +42,14 @@ impl Accuracies {
         let classes = split.train.num_classes();
         let (train_labels, test_labels) = (split.train.labels(), split.evaluated.labels());
         let own_means = class_means(train, train_labels, classes)?;
-        Ok(Self {
+        let probe = classifiers.linear.fit(train, train_labels, classes, stop)?;
+        let knn = classifiers.knn.accuracy((train, train_labels), (test, test_labels), classes, stop)?;
+        let accuracies = Accuracies {
             mean: mean_accuracy(means.unwrap_or(&own_means), test, test_labels)?,
-            linear: linear_accuracy((train, train_labels), (test, test_labels), classes, stop)?,
-            knn: knn_accuracy((train, train_labels), (test, test_labels), classes, stop)?,
-        })
+            linear: probe.accuracy(test, test_labels)?,
+            knn,
+        };
+        Ok(Self { accuracies, ridge: probe.ridge, gradient: probe.gradient })
     }
 }
 
@@ -46,12 +58,12 @@ impl Embedded<'_> {
     ///
     /// The mean classifier uses μ_c for head features, and the means of the un-augmented training samples for encoder
     /// features.
-    pub(super) fn accuracies(&self) -> Result<[Accuracies; 2]> {
+    pub(super) fn accuracies(&self, classifiers: &Classifiers) -> Result<[Classified; 2]> {
         let (train, test) = (&self.train, &self.evaluated);
         let (split, stop) = (self.context.split, self.context.stop);
         Ok([
-            Accuracies::new(&train.head, &test.head, Some(&self.class_means), split, stop)?,
-            Accuracies::new(&train.encoder, &test.encoder, None, split, stop)?,
+            Classified::new(classifiers, &train.head, &test.head, Some(&self.class_means), split, stop)?,
+            Classified::new(classifiers, &train.encoder, &test.encoder, None, split, stop)?,
         ])
     }
 

@@ -2,9 +2,11 @@
 
 use super::super::{Config, Session};
 use super::Accuracies;
+use super::accuracies::Classified;
 use super::embed::{Embedded, EvaluationContext};
 use crate::data::{Images, Samples, Split};
 use crate::error::Result;
+use measure::Classifiers;
 use measure::matrix::Matrix;
 
 /// Numbers in the training images above which a probe on raw pixels takes too long.
@@ -20,7 +22,8 @@ pub(in crate::run) fn untrained_accuracies(
     session: &Session<'_>,
 ) -> Result<[Accuracies; 2]> {
     let network = config.network(&split.train, session.device)?;
-    Embedded::new(EvaluationContext::new(network, config, split, session)?, config.seed)?.accuracies()
+    let embedded = Embedded::new(EvaluationContext::new(network, config, split, session)?, config.seed)?;
+    Ok(embedded.accuracies(&Classifiers::default())?.map(|found| found.accuracies))
 }
 
 /// Accuracies on raw pixels; `None` for texts, and for more than 4·10⁷ pixels.
@@ -45,7 +48,8 @@ pub(in crate::run) fn pixel_accuracies(split: &Split) -> Result<Option<Accuracie
     // Unit rows, as for head features: otherwise the mean classifier would favour bright classes.
     let mut unit = [matrix(train)?, matrix(evaluated)?];
     unit.iter_mut().for_each(Matrix::normalise_nonzero_rows);
-    Ok(Some(Accuracies::new(&unit[0], &unit[1], None, split, &measure::never)?))
+    let default = Classifiers::default();
+    Ok(Some(Classified::new(&default, &unit[0], &unit[1], None, split, &measure::never)?.accuracies))
 }
 
 #[cfg(test)]

@@ -18,10 +18,3 @@ pub use embed::{Features, matrix};
 pub use normalisation::Normalisation;
 pub(super) use trained::has_classes;
 pub use trained::{EvaluationSettings, exported_features, measure_network, measure_run, two_views};
-
-use theory::losses::LossComponents;
-
-fn knn_columns(row: &mut LossComponents) {
-    row.knn_k = Some(measure::KNN_NEIGHBOURS as u64);
-    row.knn_temperature = Some(measure::KNN_TEMPERATURE);
-}

@@ -3,7 +3,7 @@
 use super::super::Config;
 use super::super::train::{Provenance, Session, load_network, run_config};
 use super::embed::{Embedded, EvaluationContext};
-use super::{Normalisation, evaluated_split, knn_columns, run_info};
+use super::{Normalisation, evaluated_split, run_info};
 use crate::data::{Samples, Split};
 use crate::error::{Error, Result};
 use crate::model::Network;
@@ -11,7 +11,10 @@ use candle_core::{Device, Tensor};
 use measure::matrix::Matrix;
 use measure::moments::Moments;
 use measure::rng::{Purpose, stream};
-use measure::{CollisionByClass, EvaluatedRun, Evaluation, Picture, collision_by_class, components};
+use measure::{
+    Classifiers, CollisionByClass, EvaluatedRun, Evaluation, Picture, collision_by_class, components,
+    mean_accuracy_two_views,
+};
 use std::path::Path;
 use theory::NumDraws;
 use theory::losses::{Estimate, Quantity};
@@ -31,6 +34,8 @@ pub struct EvaluationSettings<'a> {
     pub seed: Option<u64>,
     /// Of the pixels of random views and images alike, before the network sees them.
     pub normalisation: Option<&'a Normalisation>,
+    /// The linear probe and the nearest neighbours.
+    pub classifiers: Classifiers,
     /// Whether the head features of the evaluated samples, as they are, become a [`Picture`].
     pub picture: bool,
 }
@@ -153,7 +158,8 @@ pub fn measure_network(
     let temperatures = settings.temperatures.unwrap_or(&default);
     let grid: Vec<_> = draws.iter().flat_map(|&n| temperatures.iter().map(move |&t| (n, t))).collect();
     let mut passes = embedded.passes(grid.len() > 1);
-    let mut fixed = measure::geometry(&passes.get(0)?, session.stop)?.estimates().to_vec();
+    let views = passes.get(0)?;
+    let mut fixed = measure::geometry(&views, session.stop)?.estimates().to_vec();
     let sample_means = match has_classes {
         true => {
             // Spreads are of training samples: other evaluated images do not move them.
@@ -161,7 +167,9 @@ pub fn measure_network(
                 true => (quantity, Estimate::share(value, split.evaluated.len())),
                 false => (quantity, Estimate::exact(value)),
             };
-            fixed.extend(embedded.of_classes(&spreads)?.into_iter().map(estimate));
+            fixed.extend(embedded.of_classes(&spreads, &settings.classifiers)?.into_iter().map(estimate));
+            let both = mean_accuracy_two_views(&embedded.class_means, &views, split.evaluated.labels())?;
+            fixed.push(estimate((Quantity::MeanAccuracyTwoViews, both)));
             embedded.context.sample_means(embedded.seed)?
         }
         false => None,
@@ -184,7 +192,7 @@ pub fn measure_network(
         match has_classes {
             true => {
                 row.fbar_views = Some(config.fbar_views as u64);
-                knn_columns(&mut row);
+                settings.classifiers.describe(&mut row);
             }
             false => row.forget_classes(),
         }
@@ -207,8 +215,13 @@ impl Embedded<'_> {
     }
 
     /// The columns that compare classes and do not depend on the number of draws.
-    fn of_classes(&self, spreads: &[Vec<CollisionByClass>; 2]) -> Result<Vec<(Quantity, f64)>> {
-        let [head, encoder] = self.accuracies()?;
+    fn of_classes(
+        &self,
+        spreads: &[Vec<CollisionByClass>; 2],
+        classifiers: &Classifiers,
+    ) -> Result<Vec<(Quantity, f64)>> {
+        let found = self.accuracies(classifiers)?;
+        let [head, encoder] = found.map(|found| found.accuracies);
         let mut fixed = vec![
             (Quantity::CollisionSpread, overall(&spreads[0])),
             (Quantity::CollisionSpreadEncoder, overall(&spreads[1])),
@@ -216,6 +229,10 @@ impl Embedded<'_> {
             (Quantity::MeanAccuracyEncoder, encoder.mean),
             (Quantity::LinearAccuracy, head.linear),
             (Quantity::LinearAccuracyEncoder, encoder.linear),
+            (Quantity::LinearRidge, found[0].ridge),
+            (Quantity::LinearRidgeEncoder, found[1].ridge),
+            (Quantity::LinearGradient, found[0].gradient),
+            (Quantity::LinearGradientEncoder, found[1].gradient),
             (Quantity::KnnAccuracy, head.knn),
             (Quantity::KnnAccuracyEncoder, encoder.knn),
         ];
@@ -258,7 +275,8 @@ mod tests {
             features.encoder.data.fill(0.1);
         }
         assert!(chance(embedded.sgd_accuracies().unwrap()));
-        let [head, encoder] = embedded.accuracies().unwrap();
+        let [head, encoder] =
+            embedded.accuracies(&Classifiers::default()).unwrap().map(|found| found.accuracies);
         assert!([head, encoder].iter().all(|a| a.mean < 0.2 && a.linear < 0.2 && a.knn < 0.2));
     }
 

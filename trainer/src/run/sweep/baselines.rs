@@ -47,7 +47,8 @@ struct Found {
 impl Found {
     /// The digest of what it says.
     fn digest(&self) -> String {
-        sha256(format!("{:?} {:?}", self.samples, self.accuracies).as_bytes())
+        // The last words are the linear probe's: a file of another probe is none of these accuracies.
+        sha256(format!("{:?} {:?} linear probe at its optimum", self.samples, self.accuracies).as_bytes())
     }
 }
 
