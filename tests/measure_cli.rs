@@ -1,7 +1,10 @@
 //! `measure` as its users meet it: a file of features to tables, one clear line on bad input.
 
 use assert_cmd::Command;
+use measure::features::{Features, Request};
+use measure::matrix::Matrix;
 use std::path::{Path, PathBuf};
+use theory::NumDraws;
 use theory::losses::{self, Quantity};
 use theory::report::figure::Selection;
 use theory::report::{self, Figure};
@@ -105,6 +108,64 @@ fn several_temperatures_are_measured_at_once() {
     }
     assert!(table.contains("any law"), "{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+}
+
+/// `.npy` files, an array each, give what the same arrays give at hand.
+#[test]
+fn two_files_of_views_are_measured_with_the_arrays_beside_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let Features { view1, view2, labels, train, mean, .. } =
+        Features::read(&repository().join("tests/oracle/features.npz")).unwrap();
+    let write = |name: &str, descr: &str, shape: String, bytes: Vec<u8>| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        std::fs::write(path(name), [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &bytes].concat())
+            .unwrap();
+    };
+    let matrix = |name: &str, m: &Matrix| {
+        let bytes = m.data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        write(name, "<f8", format!("({}, {})", m.rows, m.cols), bytes);
+    };
+    let classes = |name: &str, labels: &[usize]| {
+        let bytes = labels.iter().flat_map(|&label| (label as u16).to_le_bytes()).collect();
+        write(name, "<u2", format!("({},)", labels.len()), bytes);
+    };
+    let (train, train_labels) = train.unwrap();
+    matrix("view1.npy", &view1);
+    matrix("view2.npy", &view2);
+    classes("labels.npy", &labels);
+    matrix("train.npy", &train);
+    classes("train_labels.npy", &train_labels);
+    matrix("mean.npy", mean.as_ref().unwrap());
+    let views = [path("view1.npy"), path("view2.npy")];
+    let beside = ["labels", "train", "train-labels", "mean"]
+        .map(|name| [format!("--{name}"), path(&format!("{}.npy", name.replace('-', "_")))]);
+    let fixed = ["--draws", "5", "--temperature", "0.5", "--quiet", "--out"].map(String::from);
+    let measure = |files: &[String], out: &str| {
+        let all = [files, &fixed[..], &[path(out)]].concat();
+        run(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let (code, _, errors) = measure(&[&views[..], &beside.concat()].concat(), "out");
+    assert_eq!((code, &errors[..]), (0, ""));
+    let request = Request { draws: vec![NumDraws::new(5).unwrap()], temperature: 0.5, passes: None, seed: 7 };
+    let features = Features::new(view1, view2, labels, Some((train, train_labels)), mean).unwrap();
+    let expected = features.measure("view1", &request).unwrap().rows;
+    assert_eq!(losses::read(Path::new(&path("out")).join("losses.csv").as_path()).unwrap(), expected);
+    for (files, code, words) in [
+        (views.to_vec(), 2, "two .npy files of views with --labels FILE.npy"),
+        ([&views[..1], &beside[0]].concat(), 2, "two .npy files of views with --labels"),
+        (views[..1].to_vec(), 1, "view1.npy: one .npy is one array: give two"),
+        (
+            [&[path("labels.npy"), path("view2.npy")], &beside[0][..]].concat(),
+            1,
+            "'view1' has shape [40], not",
+        ),
+    ] {
+        let (found, _, errors) = measure(&files, "other");
+        assert_eq!(found, code, "{errors}");
+        assert!(errors.contains(words) && errors.lines().count() == 1, "{errors}");
+    }
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! The mean classifier: class means μ_c and argmax_c x·μ_c; what the classifiers on frozen features share.
 
 use crate::error::{Error, Result};
-use crate::matrix::Matrix;
+use crate::gemm::Threads;
+use crate::matrix::{Matrix, Rows, times_transposed};
+use crate::rows::{FeatureRows, runs};
 
 /// μ_c: the mean feature of each class \[C, d\], not normalised again.
 ///
 /// # Errors
 /// Another number of labels than of features, a label of `num_classes` or more; classes without a sample, which have
 /// no mean (0 in its place would look like one), by name.
-pub fn class_means(features: &Matrix, labels: &[usize], num_classes: usize) -> Result<Matrix> {
-    if features.rows != labels.len() {
-        return Err(Error::argument(format!("{} features have {} labels", features.rows, labels.len())));
+pub fn class_means<F: FeatureRows>(features: &F, labels: &[usize], num_classes: usize) -> Result<Matrix> {
+    let (count, cols) = (features.count(), features.width());
+    if count != labels.len() {
+        return Err(Error::argument(format!("{count} features have {} labels", labels.len())));
     }
     if let Some(class) = labels.iter().find(|&&class| class >= num_classes) {
         return Err(Error::argument(format!("class {class} is not below C = {num_classes}")));
@@ -19,10 +22,13 @@ pub fn class_means(features: &Matrix, labels: &[usize], num_classes: usize) -> R
         return Err(Error::argument(format!("no sample is of {absent}: there is no class mean")));
     }
     let counts = crate::class_counts(labels, num_classes);
-    let mut means = Matrix::zeros(num_classes, features.cols);
-    for (i, &class) in labels.iter().enumerate() {
-        let weight = 1.0 / counts[class] as f64;
-        means.row_mut(class).iter_mut().zip(features.row(i)).for_each(|(mean, x)| *mean += x * weight);
+    let mut means = Matrix::zeros(num_classes, cols);
+    for range in runs(count, cols) {
+        let rows = features.run(range.clone())?;
+        for (row, &class) in rows.chunks_exact(cols.max(1)).zip(&labels[range]) {
+            let weight = 1.0 / counts[class] as f64;
+            means.row_mut(class).iter_mut().zip(row).for_each(|(mean, x)| *mean += x * weight);
+        }
     }
     Ok(means)
 }
@@ -42,9 +48,16 @@ pub(super) fn argmax<T: PartialOrd>(scores: &[T]) -> usize {
 ///
 /// # Errors
 /// Different numbers of columns.
-pub fn mean_accuracy(means: &Matrix, features: &Matrix, labels: &[usize]) -> Result<f64> {
-    let scores = features.times_transposed(means)?;
-    Ok(accuracy((0..features.rows).map(|i| argmax(scores.row(i))), labels))
+pub fn mean_accuracy<F: FeatureRows>(means: &Matrix, features: &F, labels: &[usize]) -> Result<f64> {
+    let (cols, classes) = (features.width(), means.rows);
+    let mut predicted = Vec::with_capacity(features.count());
+    for range in runs(features.count(), cols.max(classes)) {
+        let mut scores = Matrix::zeros(range.len(), classes);
+        let rows = features.run(range)?;
+        times_transposed(Rows { values: &rows, cols }, means.all(), &mut scores.data, Threads::Pool)?;
+        predicted.extend((0..scores.rows).map(|i| argmax(scores.row(i))));
+    }
+    Ok(accuracy(predicted.into_iter(), labels))
 }
 
 /// Features that the classifiers' tests share.

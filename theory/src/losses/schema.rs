@@ -214,6 +214,8 @@ columns! {
         knn_k: Option<u64> => Identifying;
         /// Temperature of the kNN classifier's weights.
         knn_temperature: Option<f64> => Identifying;
+        /// Samples behind alignment, uniformity and effective rank, where not all.
+        pair_samples: Option<u64> => Identifying, empty "all";
         /// Mean of l_sup per class, in nats.
         class_sup_loss: Option<Vec<f64>> => Descriptive;
     }
