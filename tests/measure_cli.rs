@@ -146,7 +146,7 @@ fn two_files_of_views_are_measured_with_the_arrays_beside_them() {
         let all = [files, &fixed[..], &[path(out)]].concat();
         run(&all.iter().map(String::as_str).collect::<Vec<_>>())
     };
-    let (code, _, errors) = measure(&[&views[..], &beside.concat()].concat(), "out");
+    let (code, _, errors) = measure(&[&views[..], &beside.concat()[..]].concat(), "out");
     assert_eq!((code, &errors[..]), (0, ""));
     let request = Request { draws: vec![NumDraws::new(5).unwrap()], temperature: 0.5, passes: None, seed: 7 };
     let features = Features::new(view1, view2, labels, Some((train, train_labels)), mean).unwrap();
@@ -154,7 +154,7 @@ fn two_files_of_views_are_measured_with_the_arrays_beside_them() {
     assert_eq!(losses::read(Path::new(&path("out")).join("losses.csv").as_path()).unwrap(), expected);
     for (files, code, words) in [
         (views.to_vec(), 2, "two .npy files of views with --labels FILE.npy"),
-        ([&views[..1], &beside[0]].concat(), 2, "two .npy files of views with --labels"),
+        ([&views[..1], &beside[0][..]].concat(), 2, "two .npy files of views with --labels"),
         (views[..1].to_vec(), 1, "view1.npy: one .npy is one array: give two"),
         (
             [&[path("labels.npy"), path("view2.npy")], &beside[0][..]].concat(),
@@ -203,6 +203,49 @@ fn bad_input_is_one_line_and_an_exit_code() {
         let (code, _, errors) = with(oracle, &kept, &[], &out);
         assert_eq!(code, 2);
         assert!(errors.contains(missing), "{errors}");
+    }
+}
+
+/// The first signal ends a measurement, wherever it stands.
+#[test]
+#[cfg(unix)]
+fn a_signal_ends_it_within_seconds() {
+    use std::time::{Duration, Instant};
+    let folder = tempfile::tempdir().unwrap();
+    // All pairs of 30,000 samples, and then their batches: many seconds.
+    let (rows, cols) = (30_000, 32);
+    let write = |name: &str, descr: &str, shape: String, bytes: Vec<u8>| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        let all = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &bytes].concat();
+        std::fs::write(folder.path().join(name), all).unwrap();
+    };
+    for (name, seed) in [("view1.npy", 7919u32), ("view2.npy", 7907)] {
+        let value = |i: u32| (i.wrapping_mul(seed) % 1009) as f32 / 1009.0 - 0.4;
+        let bytes = (0..rows * cols).flat_map(|i| value(i).to_le_bytes()).collect();
+        write(name, "<f4", format!("({rows}, {cols})"), bytes);
+    }
+    let bytes = (0..rows).map(|i| (i % 100) as u8).collect();
+    write("labels.npy", "|u1", format!("({rows},)"), bytes);
+    // Not SIGINT, which a shell has its background jobs ignore.
+    for (signal, wait) in [("TERM", 1000), ("HUP", 2500)] {
+        let mut running = std::process::Command::new(env!("CARGO_BIN_EXE_measure"))
+            .args(["view1.npy", "view2.npy", "--labels", "labels.npy"])
+            .args(["--draws", "8", "--temperature", "0.5", "--out", "out"])
+            .current_dir(folder.path())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(wait));
+        let asked = Instant::now();
+        let id = running.id().to_string();
+        assert!(
+            std::process::Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success()
+        );
+        let code = running.wait().unwrap().code();
+        let took = asked.elapsed();
+        assert!(code == Some(75) && took < Duration::from_secs(2), "{signal}: {code:?} after {took:?}");
+        assert!(!folder.path().join("out").exists());
     }
 }
 
