@@ -1,7 +1,10 @@
 //! `measure` as its users meet it: a file of features to tables, one clear line on bad input.
 
 use assert_cmd::Command;
+use measure::features::{Features, Request};
+use measure::matrix::Matrix;
 use std::path::{Path, PathBuf};
+use theory::NumDraws;
 use theory::losses::{self, Quantity};
 use theory::report::figure::Selection;
 use theory::report::{self, Figure};
@@ -142,6 +145,64 @@ fn classifiers_have_settings() {
     assert_eq!(plain.run.settings_id, other.run.settings_id);
 }
 
+/// `.npy` files, an array each, give what the same arrays give at hand.
+#[test]
+fn two_files_of_views_are_measured_with_the_arrays_beside_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let Features { view1, view2, labels, train, mean, .. } =
+        Features::read(&repository().join("tests/oracle/features.npz")).unwrap();
+    let write = |name: &str, descr: &str, shape: String, bytes: Vec<u8>| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        std::fs::write(path(name), [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &bytes].concat())
+            .unwrap();
+    };
+    let matrix = |name: &str, m: &Matrix| {
+        let bytes = m.data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        write(name, "<f8", format!("({}, {})", m.rows, m.cols), bytes);
+    };
+    let classes = |name: &str, labels: &[usize]| {
+        let bytes = labels.iter().flat_map(|&label| (label as u16).to_le_bytes()).collect();
+        write(name, "<u2", format!("({},)", labels.len()), bytes);
+    };
+    let (train, train_labels) = train.unwrap();
+    matrix("view1.npy", &view1);
+    matrix("view2.npy", &view2);
+    classes("labels.npy", &labels);
+    matrix("train.npy", &train);
+    classes("train_labels.npy", &train_labels);
+    matrix("mean.npy", mean.as_ref().unwrap());
+    let views = [path("view1.npy"), path("view2.npy")];
+    let beside = ["labels", "train", "train-labels", "mean"]
+        .map(|name| [format!("--{name}"), path(&format!("{}.npy", name.replace('-', "_")))]);
+    let fixed = ["--draws", "5", "--temperature", "0.5", "--quiet", "--out"].map(String::from);
+    let measure = |files: &[String], out: &str| {
+        let all = [files, &fixed[..], &[path(out)]].concat();
+        run(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let (code, _, errors) = measure(&[&views[..], &beside.concat()[..]].concat(), "out");
+    assert_eq!((code, &errors[..]), (0, ""));
+    let request = Request { draws: vec![NumDraws::new(5).unwrap()], temperature: 0.5, passes: None, seed: 7 };
+    let features = Features::new(view1, view2, labels, Some((train, train_labels)), mean).unwrap();
+    let expected = features.measure("view1", &request).unwrap().rows;
+    assert_eq!(losses::read(Path::new(&path("out")).join("losses.csv").as_path()).unwrap(), expected);
+    for (files, code, words) in [
+        (views.to_vec(), 2, "two .npy files of views with --labels FILE.npy"),
+        ([&views[..1], &beside[0][..]].concat(), 2, "two .npy files of views with --labels"),
+        (views[..1].to_vec(), 1, "view1.npy: one .npy is one array: give two"),
+        (
+            [&[path("labels.npy"), path("view2.npy")], &beside[0][..]].concat(),
+            1,
+            "'view1' has shape [40], not",
+        ),
+    ] {
+        let (found, _, errors) = measure(&files, "other");
+        assert_eq!(found, code, "{errors}");
+        assert!(errors.contains(words) && errors.lines().count() == 1, "{errors}");
+    }
+}
+
 #[test]
 fn bad_input_is_one_line_and_an_exit_code() {
     let folder = tempfile::tempdir().unwrap();
@@ -186,6 +247,49 @@ fn bad_input_is_one_line_and_an_exit_code() {
         let (code, _, errors) = with(oracle, &kept, &[], &out);
         assert_eq!(code, 2);
         assert!(errors.contains(missing), "{errors}");
+    }
+}
+
+/// The first signal ends a measurement, wherever it stands.
+#[test]
+#[cfg(unix)]
+fn a_signal_ends_it_within_seconds() {
+    use std::time::{Duration, Instant};
+    let folder = tempfile::tempdir().unwrap();
+    // All pairs of 30,000 samples, and then their batches: many seconds.
+    let (rows, cols) = (30_000, 32);
+    let write = |name: &str, descr: &str, shape: String, bytes: Vec<u8>| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        let all = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &bytes].concat();
+        std::fs::write(folder.path().join(name), all).unwrap();
+    };
+    for (name, seed) in [("view1.npy", 7919u32), ("view2.npy", 7907)] {
+        let value = |i: u32| (i.wrapping_mul(seed) % 1009) as f32 / 1009.0 - 0.4;
+        let bytes = (0..rows * cols).flat_map(|i| value(i).to_le_bytes()).collect();
+        write(name, "<f4", format!("({rows}, {cols})"), bytes);
+    }
+    let bytes = (0..rows).map(|i| (i % 100) as u8).collect();
+    write("labels.npy", "|u1", format!("({rows},)"), bytes);
+    // Not SIGINT, which a shell has its background jobs ignore.
+    for (signal, wait) in [("TERM", 1000), ("HUP", 2500)] {
+        let mut running = std::process::Command::new(env!("CARGO_BIN_EXE_measure"))
+            .args(["view1.npy", "view2.npy", "--labels", "labels.npy"])
+            .args(["--draws", "8", "--temperature", "0.5", "--out", "out"])
+            .current_dir(folder.path())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(wait));
+        let asked = Instant::now();
+        let id = running.id().to_string();
+        assert!(
+            std::process::Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success()
+        );
+        let code = running.wait().unwrap().code();
+        let took = asked.elapsed();
+        assert!(code == Some(75) && took < Duration::from_secs(2), "{signal}: {code:?} after {took:?}");
+        assert!(!folder.path().join("out").exists());
     }
 }
 

@@ -309,6 +309,27 @@ fn a_bad_standard_error_is_named_by_its_own_column() {
 }
 
 #[test]
+fn other_separators_and_features_that_were_not_normalised_are_named() {
+    let header = "num_classes,num_draws,temperature,sampling,gap\n";
+    let row = |gap: &str| format!("{header}10,32,0.5,with_replacement,{gap}\n");
+    for (text, words) in [
+        (
+            row("-1").replace(',', ";"),
+            "line 1: semicolons separate the 5 columns, where losses.csv has commas",
+        ),
+        (row("-1").replace(',', "\t"), "line 1: tabs separate the 5 columns"),
+        (row("-4.1"), "line 2, column gap: d(f) = -4.1 is below −2/t = -4, the least"),
+    ] {
+        let message = losses::read_from(&text, "losses.csv").unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
+    // Rounding may reach it, and one column has no separator.
+    assert!(losses::read_from(&row("-4.000001"), "losses.csv").is_ok());
+    let message = losses::read_from("info_nce\n1\n", "losses.csv").unwrap_err().to_string();
+    assert!(message.contains("column num_classes: the column is missing"), "{message}");
+}
+
+#[test]
 fn files_of_earlier_versions_are_read_as_before() {
     let text = "run_id,seed,num_classes,num_draws,temperature,sampling,info_nce,train_samples,selection,knn_k,knn_temperature,comment\n\
                 a,7,4,8,0.5,with_replacement,2.5,1347,hardest:5%,20,0.1,kept\n";

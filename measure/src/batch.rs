@@ -10,6 +10,7 @@ use crate::evaluation::{Evaluation, Views};
 use crate::gemm::Threads;
 use crate::matrix::{Matrix, Rows, dot, log_sum_exp, times_transposed};
 use crate::pool;
+use crate::rows::FeatureRows;
 use theory::losses::Quantity;
 
 /// Anchors of a chunk.
@@ -96,10 +97,10 @@ const MAY_OVERFLOW: [Quantity; 2] = [Quantity::NsclGap, Quantity::SupervisedOdds
 ///
 /// # Errors
 /// Features that are not finite; a loss that overflows.
-pub(super) fn means(
-    evaluation: &Evaluation,
+pub(super) fn means<F: FeatureRows>(
+    evaluation: &Evaluation<'_, F>,
     class_counts: &[u64],
-    views: &Views,
+    views: &Views<F>,
     samples: &[usize],
 ) -> Result<BatchMeans> {
     let batch = Batch::new(evaluation, class_counts, views, samples)?;
@@ -147,30 +148,34 @@ pub(super) fn means(
 }
 
 struct Batch<'a> {
-    evaluation: &'a Evaluation<'a>,
+    class_means: &'a Matrix,
+    temperature: f64,
     class_counts: &'a [u64],
-    samples: &'a [usize],
     classes: Vec<usize>,
     /// Samples of each class in the batch.
     occupancy: Vec<usize>,
     first: Matrix,
     second: Matrix,
+    /// f̄ of each sample, where it is not the other view.
+    means: Option<Matrix>,
 }
 
 impl<'a> Batch<'a> {
-    fn new(
-        evaluation: &'a Evaluation<'a>,
+    fn new<F: FeatureRows>(
+        evaluation: &'a Evaluation<'a, F>,
         class_counts: &'a [u64],
-        views: &Views,
-        samples: &'a [usize],
+        views: &Views<F>,
+        samples: &[usize],
     ) -> Result<Self> {
-        let (first, second) = (views.first.gather(samples), views.second.gather(samples));
+        let (first, second) = (views.first.pick(samples)?, views.second.pick(samples)?);
+        let means = evaluation.sample_means.map(|means| means.pick(samples)).transpose()?;
         check_finite(&first)?;
         check_finite(&second)?;
         let classes: Vec<usize> = samples.iter().map(|&i| evaluation.labels[i]).collect();
         let mut occupancy = vec![0; evaluation.class_means.rows];
         classes.iter().for_each(|&c| occupancy[c] += 1);
-        Ok(Self { evaluation, class_counts, samples, classes, occupancy, first, second })
+        let &Evaluation { class_means, temperature, .. } = evaluation;
+        Ok(Self { class_means, temperature, class_counts, classes, occupancy, first, second, means })
     }
 
     fn size(&self) -> usize {
@@ -184,10 +189,10 @@ impl<'a> Batch<'a> {
         let logits = |a: Rows<f64>, b: &Matrix| -> Result<Matrix> {
             let mut product = Matrix::zeros(rows.len(), b.rows);
             times_transposed(a, b.all(), &mut product.data, Threads::One)?;
-            product.data.iter_mut().for_each(|v| *v /= self.evaluation.temperature);
+            product.data.iter_mut().for_each(|v| *v /= self.temperature);
             Ok(product)
         };
-        let class_logits = logits(first, self.evaluation.class_means)?;
+        let class_logits = logits(first, self.class_means)?;
         let cross = logits(first, &self.second)?;
         let crossed = logits(second, &self.first)?;
         let within = [logits(first, &self.first)?, logits(second, &self.second)?];
@@ -228,7 +233,7 @@ impl<'a> Batch<'a> {
                 collision_upper: ln_collisions + contrast.spread,
                 logit_variance: classes.variance(),
                 anchor_error: f64::from(classes.is_wrong(class)),
-                mean_margin: classes.mean_margin(class, self.class_counts) * self.evaluation.temperature,
+                mean_margin: classes.mean_margin(class, self.class_counts) * self.temperature,
                 supervised_odds: classes.odds(class),
                 within_class_variance: square,
                 within_class_deviation: square.sqrt(),
@@ -242,13 +247,13 @@ impl<'a> Batch<'a> {
 
     /// z_i·f̄(x_i)/t.
     fn own_logit(&self, i: usize) -> f64 {
-        let mean = self.evaluation.sample_means.map_or(self.second.row(i), |m| m.row(self.samples[i]));
-        dot(self.first.row(i), mean) / self.evaluation.temperature
+        let mean = self.means.as_ref().unwrap_or(&self.second).row(i);
+        dot(self.first.row(i), mean) / self.temperature
     }
 
     /// ‖z_i − μ_{c_i}‖².
     fn squared_deviation(&self, i: usize) -> f64 {
-        let pairs = self.first.row(i).iter().zip(self.evaluation.class_means.row(self.classes[i]));
+        let pairs = self.first.row(i).iter().zip(self.class_means.row(self.classes[i]));
         pairs.map(|(z, mu)| (z - mu).powi(2)).sum()
     }
 

@@ -2,9 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::evaluation::Views;
-use crate::matrix::Matrix;
+use crate::gemm::Threads;
+use crate::matrix::{Matrix, Rows, times_transposed};
 use crate::neighbours::Knn;
 use crate::probe::LinearProbe;
+use crate::rows::{FeatureRows, runs};
+use std::borrow::Cow;
+use std::ops::Range;
 use theory::losses::LossComponents;
 
 /// How the classifiers are made that have settings.
@@ -30,9 +34,10 @@ impl Classifiers {
 /// # Errors
 /// Another number of labels than of features, a label of `num_classes` or more; classes without a sample, which have
 /// no mean (0 in its place would look like one), by name.
-pub fn class_means(features: &Matrix, labels: &[usize], num_classes: usize) -> Result<Matrix> {
-    if features.rows != labels.len() {
-        return Err(Error::argument(format!("{} features have {} labels", features.rows, labels.len())));
+pub fn class_means<F: FeatureRows>(features: &F, labels: &[usize], num_classes: usize) -> Result<Matrix> {
+    let (count, cols) = (features.count(), features.width());
+    if count != labels.len() {
+        return Err(Error::argument(format!("{count} features have {} labels", labels.len())));
     }
     if let Some(class) = labels.iter().find(|&&class| class >= num_classes) {
         return Err(Error::argument(format!("class {class} is not below C = {num_classes}")));
@@ -41,10 +46,13 @@ pub fn class_means(features: &Matrix, labels: &[usize], num_classes: usize) -> R
         return Err(Error::argument(format!("no sample is of {absent}: there is no class mean")));
     }
     let counts = crate::class_counts(labels, num_classes);
-    let mut means = Matrix::zeros(num_classes, features.cols);
-    for (i, &class) in labels.iter().enumerate() {
-        let weight = 1.0 / counts[class] as f64;
-        means.row_mut(class).iter_mut().zip(features.row(i)).for_each(|(mean, x)| *mean += x * weight);
+    let mut means = Matrix::zeros(num_classes, cols);
+    for range in runs(count, cols) {
+        let rows = features.run(range.clone())?;
+        for (row, &class) in rows.chunks_exact(cols.max(1)).zip(&labels[range]) {
+            let weight = 1.0 / counts[class] as f64;
+            means.row_mut(class).iter_mut().zip(row).for_each(|(mean, x)| *mean += x * weight);
+        }
     }
     Ok(means)
 }
@@ -64,9 +72,8 @@ pub(super) fn argmax<T: PartialOrd>(scores: &[T]) -> usize {
 ///
 /// # Errors
 /// Different numbers of columns.
-pub fn mean_accuracy(means: &Matrix, features: &Matrix, labels: &[usize]) -> Result<f64> {
-    let scores = features.times_transposed(means)?;
-    Ok(accuracy((0..features.rows).map(|i| argmax(scores.row(i))), labels))
+pub fn mean_accuracy<F: FeatureRows>(means: &Matrix, features: &F, labels: &[usize]) -> Result<f64> {
+    accuracy_of_runs(means, (features.count(), features.width()), labels, |range| features.run(range))
 }
 
 /// Share of samples whose class has the largest x̄·μ_c, x̄ the mean of the two views of a sample, as in the published
@@ -74,14 +81,38 @@ pub fn mean_accuracy(means: &Matrix, features: &Matrix, labels: &[usize]) -> Res
 ///
 /// # Errors
 /// Views of different shapes; different numbers of columns.
-pub fn mean_accuracy_two_views(means: &Matrix, views: &Views, labels: &[usize]) -> Result<f64> {
-    let Views { first, second } = views;
-    if (first.rows, first.cols) != (second.rows, second.cols) {
-        let shapes = format!("[{}, {}] and [{}, {}]", first.rows, first.cols, second.rows, second.cols);
+pub fn mean_accuracy_two_views<F: FeatureRows>(
+    means: &Matrix,
+    views: &Views<F>,
+    labels: &[usize],
+) -> Result<f64> {
+    let [first, second] = [&views.first, &views.second].map(|view| (view.count(), view.width()));
+    if first != second {
+        let shapes = format!("[{}, {}] and [{}, {}]", first.0, first.1, second.0, second.1);
         return Err(Error::argument(format!("two views of the same samples have one shape, not {shapes}")));
     }
-    let data = first.data.iter().zip(&second.data).map(|(x, y)| 0.5 * (x + y)).collect();
-    mean_accuracy(means, &Matrix { rows: first.rows, cols: first.cols, data }, labels)
+    accuracy_of_runs(means, first, labels, |range| {
+        let second = views.second.run(range.clone())?;
+        Ok(views.first.run(range)?.iter().zip(&*second).map(|(x, y)| 0.5 * (x + y)).collect())
+    })
+}
+
+/// Share of samples whose class has the largest product with its mean; the features come in runs of rows.
+fn accuracy_of_runs<'a>(
+    means: &Matrix,
+    (count, cols): (usize, usize),
+    labels: &[usize],
+    run: impl Fn(Range<usize>) -> Result<Cow<'a, [f64]>>,
+) -> Result<f64> {
+    let classes = means.rows;
+    let mut predicted = Vec::with_capacity(count);
+    for range in runs(count, cols.max(classes)) {
+        let mut scores = Matrix::zeros(range.len(), classes);
+        let rows = run(range)?;
+        times_transposed(Rows { values: &rows, cols }, means.all(), &mut scores.data, Threads::Pool)?;
+        predicted.extend((0..scores.rows).map(|i| argmax(scores.row(i))));
+    }
+    Ok(accuracy(predicted.into_iter(), labels))
 }
 
 /// Features that the classifiers' tests share.

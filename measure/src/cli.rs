@@ -3,13 +3,13 @@
 use crate::classifiers::Classifiers;
 use crate::conditional::variance_ratios;
 use crate::error::{Error, Result};
-use crate::features::{Features, Request};
+use crate::features::{Features, MOST_PAIRED, Request, Store, most_of_class};
 use crate::neighbours::Knn;
 use crate::outcome::EvaluatedRun;
 use crate::picture::Picture;
 use crate::pool::never;
 use crate::probe::{LinearProbe, PROBE_TOLERANCE, Ridge};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use theory::NumDraws;
 use theory::losses::{LossComponents, Quantity, group};
 use theory::report::{Cell, Format, Table, bounds_by_draws, measured_table};
@@ -51,9 +51,53 @@ pub struct Options {
     /// Also draw the features, up to 2,000 samples, by PCA and t-SNE: picture.csv, picture.svg, picture.png
     #[arg(long)]
     pub picture: bool,
+    /// Take all pairs of samples for alignment, uniformity, effective rank and the spread within classes; above 30,000
+    /// samples these are of a random part of them otherwise, by --seed
+    #[arg(long)]
+    pub all_pairs: bool,
     /// Say nothing
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Arrays beside two views that are each a `.npy` file.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ArrayFiles {
+    /// Classes of the samples, beside two .npy files of views
+    #[arg(long, value_name = "FILE.npy")]
+    pub labels: Option<PathBuf>,
+    /// Training features, beside two .npy files of views
+    #[arg(long, value_name = "FILE.npy", requires = "train_labels")]
+    pub train: Option<PathBuf>,
+    /// Classes of the training features
+    #[arg(long, value_name = "FILE.npy", requires = "train")]
+    pub train_labels: Option<PathBuf>,
+    /// Mean of the features of further views, beside two .npy files of views
+    #[arg(long, value_name = "FILE.npy")]
+    pub mean: Option<PathBuf>,
+}
+
+impl ArrayFiles {
+    /// Features of one file with all arrays, or of two files of views with these beside them.
+    ///
+    /// # Errors
+    /// As [`Features::open`]; two files without labels, one with any array beside it, or another number of files.
+    pub fn open(&self, features: &[PathBuf]) -> Result<Features<Store>> {
+        let Self { labels, train, train_labels, mean } = self;
+        let beside = [("labels", labels), ("train", train), ("train_labels", train_labels), ("mean", mean)];
+        let beside: Vec<(&str, &Path)> =
+            beside.into_iter().filter_map(|(name, file)| Some((name, file.as_deref()?))).collect();
+        match features {
+            [file] if beside.is_empty() => Features::open(file),
+            [view1, view2] if labels.is_some() => {
+                let views: [(&str, &Path); 2] = [("view1", view1), ("view2", view2)];
+                Features::open_arrays(&[&views[..], &beside[..]].concat())
+            }
+            _ => Err(Error::argument(
+                "features are one .npz or .safetensors file, or two .npy files of views with --labels FILE.npy",
+            )),
+        }
+    }
 }
 
 impl Options {
@@ -114,8 +158,20 @@ impl Options {
     /// Reads a file of features and measures it on the current pool; the rows have the file's name.
     ///
     /// # Errors
-    /// As [`check`](Self::check), [`Features::read`] and [`Features::measure`]; no draws or no temperature.
+    /// As [`check`](Self::check), [`Features::open`] and [`Features::measure`]; no draws or no temperature.
     pub fn measure(&self, file: &Path) -> Result<EvaluatedRun> {
+        self.measure_as(file, || Features::open(file))
+    }
+
+    /// [`measure`](Self::measure) of features from anywhere; the rows have the name of `file`.
+    ///
+    /// # Errors
+    /// As [`measure`](Self::measure), and those of `open`.
+    pub fn measure_as(
+        &self,
+        file: &Path,
+        open: impl FnOnce() -> Result<Features<Store>>,
+    ) -> Result<EvaluatedRun> {
         let (Some(draws), Some(&temperature)) = (self.check()?, self.temperatures().first()) else {
             return Err(Error::argument(
                 "features need --draws LIST and --temperature T or --temperatures LIST",
@@ -124,8 +180,10 @@ impl Options {
         let name = file.file_stem().map_or(String::new(), |stem| stem.to_string_lossy().into_owned());
         let (passes, seed, classifiers) = (self.passes, self.seed.unwrap_or(7), self.classifiers());
         let request = Request { draws, temperature, passes, seed, classifiers };
-        let features = Features::read(file)?;
-        let mut measured = features.measure_grid(&name, &request, self.temperatures(), &never)?;
+        let most_paired = (!self.all_pairs).then_some(MOST_PAIRED);
+        let features = open()?;
+        let mut measured =
+            features.measure_pairs(&name, &request, self.temperatures(), most_paired, &never)?;
         if self.picture {
             let Features { view1, labels, num_classes, .. } = &features;
             measured.picture = Some(Picture::new(view1, labels, *num_classes, &never)?);
@@ -146,7 +204,7 @@ pub fn text(rows: &[LossComponents]) -> Result<String> {
     };
     let [losses, bounds] = [measured_table(&groups), bounds_by_draws(&groups, theory::bounds::all())]
         .map(|table| table.to_text(Format::Table));
-    Ok(format!("{losses}\n{bounds}\n{ratios}\n{}", unsolved(rows)))
+    Ok(format!("{losses}\n{bounds}\n{ratios}\n{}{}", pairs_note(rows), unsolved(rows)))
 }
 
 /// A line for each linear probe that did not converge; every row of a measurement has the same.
@@ -168,6 +226,18 @@ fn unsolved(rows: &[LossComponents]) -> String {
         }
     }
     lines.concat()
+}
+
+/// Which columns are of a part of the samples, where any is.
+fn pairs_note(rows: &[LossComponents]) -> String {
+    let Some((paired, row)) = rows.iter().find_map(|row| Some((row.pair_samples?, row))) else {
+        return String::new();
+    };
+    let of_class = most_of_class(paired as usize, row.num_classes as usize);
+    format!(
+        "alignment, uniformity, effective rank: of {paired} samples drawn at random; the spread within classes: of at \
+         most {of_class} of a class where all would be more than {paired}² pairs. --all-pairs takes all.\n\n"
+    )
 }
 
 /// By how much the columns that know the chance of the batches exactly vary less than the counted ones.

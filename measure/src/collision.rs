@@ -9,12 +9,15 @@
 use crate::error::Result;
 use crate::evaluation::Views;
 use crate::gemm::Threads;
-use crate::matrix::times_transposed;
+use crate::matrix::{Matrix, times_transposed};
 use crate::pool::{self, Stop};
+use crate::rows::FeatureRows;
 use theory::report::{Cell, Table, figure};
 
 /// Columns j of a block.
 const BLOCK: usize = 64;
+/// Blocks at a time: each holds a histogram.
+const BLOCKS: usize = 32;
 /// Bins of the histogram of similarities.
 const BINS: usize = 1 << 16;
 /// The shares at which quantiles are taken.
@@ -51,11 +54,18 @@ pub struct CollisionByClass {
 ///
 /// # Errors
 /// Views of different numbers of columns; `stop` says so.
-pub fn collision_spread(views: &Views, labels: &[usize], num_classes: usize, stop: Stop<'_>) -> Result<f64> {
+pub fn collision_spread<F: FeatureRows>(
+    views: &Views<F>,
+    labels: &[usize],
+    num_classes: usize,
+    stop: Stop<'_>,
+) -> Result<f64> {
     let (mut sum, mut count) = (0.0, 0usize);
     for members in members(labels, num_classes).iter().filter(|members| members.len() > 1) {
-        let blocks = of_class(views, members, stop, |_, _| ())?;
-        sum += blocks.iter().flat_map(|(spreads, ())| spreads).sum::<f64>();
+        let (first, second) = (views.first.pick(members)?, views.second.pick(members)?);
+        let mut spreads = Vec::with_capacity(members.len());
+        of_class(&first, &second, stop, |_, _| (), |of_block, ()| spreads.extend(of_block))?;
+        sum += spreads.iter().sum::<f64>();
         count += members.len();
     }
     Ok(if count == 0 { 0.0 } else { sum / count as f64 })
@@ -67,30 +77,45 @@ pub fn collision_spread(views: &Views, labels: &[usize], num_classes: usize, sto
 ///
 /// # Errors
 /// Views of different numbers of columns; `stop` says so.
-pub fn collision_by_class(
-    views: &Views,
+pub fn collision_by_class<F: FeatureRows>(
+    views: &Views<F>,
     labels: &[usize],
     num_classes: usize,
     stop: Stop<'_>,
 ) -> Result<Vec<CollisionByClass>> {
+    Ok(of_members(views, &members(labels, num_classes), stop)?.1)
+}
+
+/// [`collision_spread`] and [`collision_by_class`] of these samples of each class.
+///
+/// # Errors
+/// As both.
+pub(crate) fn of_members<F: FeatureRows>(
+    views: &Views<F>,
+    members: &[Vec<usize>],
+    stop: Stop<'_>,
+) -> Result<(f64, Vec<CollisionByClass>)> {
+    let (mut sum, mut count) = (0.0, 0usize);
     let mut rows = Vec::new();
-    for (class, members) in members(labels, num_classes).iter().enumerate() {
+    for (class, members) in members.iter().enumerate() {
         if members.len() < 2 {
             continue;
         }
-        let norm = |m: &crate::matrix::Matrix| {
-            members.iter().map(|&i| m.row(i).iter().map(|x| x * x).sum::<f64>()).fold(0.0, f64::max).sqrt()
+        let (first, second) = (views.first.pick(members)?, views.second.pick(members)?);
+        let norm = |m: &Matrix| {
+            let squares = (0..m.rows).map(|i| m.row(i).iter().map(|x| x * x).sum::<f64>());
+            squares.fold(0.0, f64::max).sqrt()
         };
-        let radius = (norm(&views.first) * norm(&views.second)).max(f64::MIN_POSITIVE);
-        let blocks = of_class(views, members, stop, |start, block| {
-            Histogram::of(radius, start, block, members.len())
-        })?;
+        let radius = (norm(&first) * norm(&second)).max(f64::MIN_POSITIVE);
         let mut spreads = Vec::with_capacity(members.len());
         let mut similarities = Histogram::empty(radius);
-        for (of_block, histogram) in blocks {
+        let visit = |start, block: &[f64]| Histogram::of(radius, start, block, members.len());
+        of_class(&first, &second, stop, visit, |of_block, histogram| {
             spreads.extend(of_block);
             similarities.add(&histogram);
-        }
+        })?;
+        sum += spreads.iter().sum::<f64>();
+        count += members.len();
         rows.push(CollisionByClass {
             class,
             samples: members.len(),
@@ -98,7 +123,7 @@ pub fn collision_by_class(
             similarity: similarities.distribution(),
         });
     }
-    Ok(rows)
+    Ok((if count == 0 { 0.0 } else { sum / count as f64 }, rows))
 }
 
 /// The rows as a table: `spread_mean`, `spread_q05`, …, `similarity_q95`.
@@ -151,15 +176,15 @@ fn members(labels: &[usize], num_classes: usize) -> Vec<Vec<usize>> {
     members
 }
 
-/// For each block of columns j, in their order: β̂_j, and what `visit(first j, similarities [j, i])` says.
+/// Gives `take` each block of columns j, in their order: β̂_j, and what `visit(first j, similarities [j, i])` says.
 fn of_class<T: Send>(
-    views: &Views,
-    members: &[usize],
+    first: &Matrix,
+    second: &Matrix,
     stop: Stop<'_>,
     visit: impl Fn(usize, &[f64]) -> T + Sync + Send,
-) -> Result<Vec<(Vec<f64>, T)>> {
-    let (first, second) = (views.first.gather(members), views.second.gather(members));
-    let count = members.len();
+    mut take: impl FnMut(Vec<f64>, T),
+) -> Result<()> {
+    let count = first.rows;
     let of_block = |start: usize| -> Result<(Vec<f64>, T)> {
         pool::check(stop, "measuring the spread within classes")?;
         let end = (start + BLOCK).min(count);
@@ -172,7 +197,14 @@ fn of_class<T: Send>(
         let spreads = block.chunks_exact(count).zip(start..end).map(spread).collect();
         Ok((spreads, visit(start, &block)))
     };
-    pool::map((0..count).step_by(BLOCK), of_block).into_iter().collect()
+    let starts: Vec<usize> = (0..count).step_by(BLOCK).collect();
+    for starts in starts.chunks(BLOCKS) {
+        for part in pool::map(starts.iter().copied(), &of_block) {
+            let (spreads, visited) = part?;
+            take(spreads, visited);
+        }
+    }
+    Ok(())
 }
 
 /// Mean and quantiles of values that are all at hand.
@@ -239,7 +271,7 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::{Matrix, dot};
+    use crate::matrix::dot;
     use crate::pool::never;
     use crate::rng::{Purpose, normal, stream};
 

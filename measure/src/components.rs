@@ -12,9 +12,12 @@ use crate::conditional::Conditional;
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Views, passes_for};
 use crate::image_errors::Passes;
+use crate::matrix::Matrix;
 use crate::pool::{self, Stop};
 use crate::rng::permutation;
+use crate::rows::FeatureRows;
 use rand_chacha::ChaCha8Rng;
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use theory::losses::{Estimate, LossComponents, Quantity};
 use theory::{ClassPrior, Sampling, bounds, collision, coverage};
@@ -29,11 +32,11 @@ pub(crate) const DOING: &str = "measuring the losses";
 ///
 /// # Errors
 /// More draws than samples; a class without sample; features that are not finite; `stop` says so; what `views` returns.
-pub fn components<E: From<Error>>(
-    evaluation: &Evaluation<'_>,
+pub fn components<E: From<Error>, F: FeatureRows, V: Borrow<Views<F>>>(
+    evaluation: &Evaluation<'_, F>,
     rng: &mut ChaCha8Rng,
     stop: Stop<'_>,
-    mut views: impl FnMut(usize) -> std::result::Result<Views, E>,
+    mut views: impl FnMut(usize) -> std::result::Result<V, E>,
 ) -> std::result::Result<LossComponents, E> {
     let num_samples = evaluation.labels.len();
     let least = passes_for(num_samples, evaluation.num_draws)?;
@@ -44,16 +47,17 @@ pub fn components<E: From<Error>>(
     let mut sums = Accumulator::new(evaluation)?;
     for pass in 0..passes {
         let views = views(pass)?;
-        sums.conditional.add(evaluation, &views, stop)?;
+        let views: &Views<F> = views.borrow();
+        sums.conditional.add(evaluation, views, stop)?;
         let order = permutation(num_samples, rng);
-        sums.add_batches(&views, order, stop)?;
+        sums.add_batches(views, order, stop)?;
     }
     Ok(sums.finish()?)
 }
 
 /// The means over batches that are added one by one.
-pub struct Accumulator<'a> {
-    evaluation: &'a Evaluation<'a>,
+pub struct Accumulator<'a, F = Matrix> {
+    evaluation: &'a Evaluation<'a, F>,
     class_counts: Vec<u64>,
     prior: ClassPrior,
     batches: Batches,
@@ -65,12 +69,12 @@ pub struct Accumulator<'a> {
     passes: Passes,
 }
 
-impl<'a> Accumulator<'a> {
+impl<'a, F: FeatureRows> Accumulator<'a, F> {
     /// No batches yet.
     ///
     /// # Errors
     /// A class without sample; more draws than samples.
-    pub fn new(evaluation: &'a Evaluation<'a>) -> Result<Self> {
+    pub fn new(evaluation: &'a Evaluation<'a, F>) -> Result<Self> {
         let classes = evaluation.class_means.rows;
         let class_counts = crate::class_counts(evaluation.labels, classes);
         let prior = ClassPrior::from_counts(class_counts.clone())?;
@@ -89,7 +93,7 @@ impl<'a> Accumulator<'a> {
     ///
     /// # Errors
     /// Features that are not finite; a loss that overflows.
-    pub fn add(&mut self, views: &Views, samples: &[usize]) -> Result<()> {
+    pub fn add(&mut self, views: &Views<F>, samples: &[usize]) -> Result<()> {
         self.push(samples, &batch::means(self.evaluation, &self.class_counts, views, samples)?);
         Ok(())
     }
@@ -98,7 +102,7 @@ impl<'a> Accumulator<'a> {
     ///
     /// # Errors
     /// Features that are not finite; a loss that overflows; `stop` says so.
-    pub fn add_batches(&mut self, views: &Views, order: Vec<usize>, stop: Stop<'_>) -> Result<()> {
+    pub fn add_batches(&mut self, views: &Views<F>, order: Vec<usize>, stop: Stop<'_>) -> Result<()> {
         let batches = order.chunks_exact(self.evaluation.num_draws.get() as usize);
         let means = pool::map(batches.clone(), |samples| {
             pool::check(stop, DOING)?;
@@ -117,7 +121,7 @@ impl<'a> Accumulator<'a> {
     ///
     /// # Errors
     /// Views of another number of samples; features that are not finite.
-    pub fn add_pass(&mut self, views: &Views) -> Result<()> {
+    pub fn add_pass(&mut self, views: &Views<F>) -> Result<()> {
         self.conditional.add(self.evaluation, views, &pool::never)
     }
 

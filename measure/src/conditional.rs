@@ -28,8 +28,9 @@ use crate::components::DOING;
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Views};
 use crate::gemm::Threads;
-use crate::matrix::{Matrix, times_transposed};
+use crate::matrix::{Matrix, Rows, times_transposed};
 use crate::pool::{self, Stop};
+use crate::rows::FeatureRows;
 use theory::collision::{BatchLaw, ExpectedLogs};
 use theory::losses::{Estimate, LossComponents, Quantity};
 use theory::{ClassPrior, Sampling, coverage};
@@ -93,7 +94,7 @@ pub(super) struct Conditional {
 impl Conditional {
     /// # Errors
     /// More draws than samples.
-    pub fn new(evaluation: &Evaluation, prior: &ClassPrior) -> Result<Self> {
+    pub fn new<F>(evaluation: &Evaluation<'_, F>, prior: &ClassPrior) -> Result<Self> {
         let (n, sampling) = (evaluation.num_draws, Sampling::WithoutReplacement);
         let cover = coverage::given_anchor(prior, sampling, n)?;
         let alone = coverage::given_anchor_alone(prior, sampling, n)?;
@@ -112,17 +113,18 @@ impl Conditional {
     ///
     /// # Errors
     /// Views of other shapes than the evaluation; features that are not finite.
-    pub fn add(&mut self, evaluation: &Evaluation, views: &Views, stop: Stop<'_>) -> Result<()> {
+    pub fn add<F: FeatureRows>(
+        &mut self,
+        evaluation: &Evaluation<'_, F>,
+        views: &Views<F>,
+        stop: Stop<'_>,
+    ) -> Result<()> {
         let first = &views.first;
-        if first.rows != evaluation.labels.len() {
-            let message = format!("{} views for {} samples", first.rows, evaluation.labels.len());
+        if first.count() != evaluation.labels.len() {
+            let message = format!("{} views for {} samples", first.count(), evaluation.labels.len());
             return Err(Error::argument(message));
         }
-        if let Some(i) = first.data.iter().position(|v| !v.is_finite()) {
-            let (row, column) = (i / first.cols, i % first.cols);
-            return Err(Error::NonFinite(format!("feature {column} of sample {row} is {}", first.data[i])));
-        }
-        let starts = || (0..first.rows).step_by(CHUNK);
+        let starts = || (0..first.count()).step_by(CHUNK);
         let chunks = pool::map(starts(), |start| {
             pool::check(stop, DOING)?;
             self.losses(evaluation, first, start)
@@ -152,7 +154,12 @@ impl Conditional {
     }
 
     /// The columns of the samples of a chunk, in the order of [`PAIRS`], the last three by their cheap parts.
-    fn losses(&self, evaluation: &Evaluation, first: &Matrix, start: usize) -> Result<Vec<[f64; 6]>> {
+    fn losses<F: FeatureRows>(
+        &self,
+        evaluation: &Evaluation<'_, F>,
+        first: &F,
+        start: usize,
+    ) -> Result<Vec<[f64; 6]>> {
         let logits = class_logits(evaluation, first, start)?;
         let mut weights = Vec::with_capacity(logits.cols);
         let of_sample = |i: usize| {
@@ -181,10 +188,10 @@ impl Conditional {
 }
 
 /// What the cheap parts of `joint_sub_loss`, `curl_joint` and `master_term` lack.
-fn lacking(
+fn lacking<F: FeatureRows>(
     (law, surely): (&BatchLaw, &[bool]),
-    evaluation: &Evaluation,
-    first: &Matrix,
+    evaluation: &Evaluation<'_, F>,
+    first: &F,
     start: usize,
 ) -> Result<Vec<[f64; 3]>> {
     let logits = class_logits(evaluation, first, start)?;
@@ -210,11 +217,19 @@ fn relative<'a>(weights: &'a mut Vec<f64>, logits: &[f64], class: usize) -> Opti
 }
 
 /// z_i·μ_c/t of the samples of a chunk.
-fn class_logits(evaluation: &Evaluation, first: &Matrix, start: usize) -> Result<Matrix> {
-    let rows = start..(start + CHUNK).min(first.rows);
-    let means = evaluation.class_means;
+///
+/// # Errors
+/// Features that are not finite.
+fn class_logits<F: FeatureRows>(evaluation: &Evaluation<'_, F>, first: &F, start: usize) -> Result<Matrix> {
+    let rows = start..(start + CHUNK).min(first.count());
+    let (means, cols) = (evaluation.class_means, first.width());
     let mut logits = Matrix::zeros(rows.len(), means.rows);
-    times_transposed(first.rows_in(rows), means.all(), &mut logits.data, Threads::One)?;
+    let values = first.run(rows)?;
+    if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+        let (row, column) = (start + i / cols.max(1), i % cols.max(1));
+        return Err(Error::NonFinite(format!("feature {column} of sample {row} is {}", values[i])));
+    }
+    times_transposed(Rows { values: &values, cols }, means.all(), &mut logits.data, Threads::One)?;
     logits.data.iter_mut().for_each(|v| *v /= evaluation.temperature);
     Ok(logits)
 }

@@ -7,24 +7,24 @@ use theory::NumDraws;
 /// Batches below which the number of passes is raised.
 const LEAST_BATCHES: usize = 100;
 
-/// Two views of every sample, \[N, d\] each, unit rows.
+/// Two views of every sample, \[N, d\] each, unit rows, kept as `F` ([`crate::FeatureRows`]).
 #[derive(Debug, Clone)]
-pub struct Views {
+pub struct Views<F = Matrix> {
     /// Anchors.
-    pub first: Matrix,
+    pub first: F,
     /// Candidates.
-    pub second: Matrix,
+    pub second: F,
 }
 
 /// What is fixed during a measurement.
 #[derive(Debug, Clone)]
-pub struct Evaluation<'a> {
+pub struct Evaluation<'a, F = Matrix> {
     /// Class of each of the N samples, below C.
     pub labels: &'a [usize],
     /// μ_c \[C, d\], not normalised.
     pub class_means: &'a Matrix,
     /// f̄(x) \[N, d\], not normalised; `None`: the other view alone.
-    pub sample_means: Option<&'a Matrix>,
+    pub sample_means: Option<&'a F>,
     /// t > 0.
     pub temperature: f64,
     /// n = K+1.

@@ -65,7 +65,8 @@
 //! evaluated images; errors over images are those of [`image_errors`].
 //!
 //! Everything runs on the current rayon pool in chunks whose bounds depend on shapes alone: 50,000 training and 10,000
-//! evaluated samples need little memory beside their features, and the number of threads changes no bit. What takes long
+//! evaluated samples need little memory beside their features, and the number of threads changes no bit. A file of a
+//! million features is read in its own type, by runs of rows ([`FeatureRows`], [`features::Store`]). What takes long
 //! takes a [`Stop`], which is asked between the chunks; who never stops passes [`&never`](never()).
 
 // It panics where standard error is closed or full; `theory::terminal::say` does not.
@@ -94,6 +95,7 @@ pub mod pool;
 mod probe;
 mod probe_sgd;
 pub mod rng;
+mod rows;
 
 pub use classifiers::{Classifiers, class_means, mean_accuracy, mean_accuracy_two_views};
 pub use collision::{
@@ -112,6 +114,7 @@ pub use picture::{MOST_DRAWN, Picture};
 pub use pool::{Stop, never};
 pub use probe::{FittedProbe, LinearProbe, MOST_PASSES, PROBE_TOLERANCE, Ridge, linear_accuracy};
 pub use probe_sgd::{SgdProbe, linear_accuracy_sgd};
+pub use rows::FeatureRows;
 
 /// Samples per class.
 pub fn class_counts(labels: &[usize], num_classes: usize) -> Vec<u64> {

@@ -4,7 +4,7 @@
 #![warn(clippy::print_stderr)]
 
 use clap::{CommandFactory, Parser};
-use measure::cli::{self, Options};
+use measure::cli::{self, ArrayFiles, Options};
 use measure::{Error, Result, pool};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -21,9 +21,12 @@ use theory::{terminal, usage};
     after_help = "Example: measure features.npz --draws 32,64 --temperature 0.5 --out measured"
 )]
 struct Cli {
-    /// Arrays view1, view2, labels, and optionally train, train_labels, mean: .npz or .safetensors
-    #[arg(value_name = "FEATURES")]
-    features: PathBuf,
+    /// Arrays view1, view2, labels, and optionally train, train_labels, mean: .npz or .safetensors; or two .npy files,
+    /// VIEW1.npy VIEW2.npy, with --labels
+    #[arg(value_name = "FEATURES", required = true, num_args = 1..=2)]
+    features: Vec<PathBuf>,
+    #[command(flatten)]
+    arrays: ArrayFiles,
     #[command(flatten)]
     options: Options,
     /// New folder for losses.csv and collision.csv
@@ -42,10 +45,12 @@ fn parse() -> std::result::Result<Cli, ExitCode> {
     usage::parse_as(command)
 }
 
-fn run(Cli { features, options, out }: &Cli) -> Result<()> {
+fn run(Cli { features, arrays, options, out }: &Cli) -> Result<()> {
     options.check()?;
     check_new(out)?;
-    let measured = pool::with_threads(options.threads(), || options.measure(features))?;
+    let named = features.first().map_or(Path::new(""), PathBuf::as_path);
+    let measured =
+        pool::with_threads(options.threads(), || options.measure_as(named, || arrays.open(features)))?;
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
     measured.write(out)?;
     if options.quiet {

@@ -88,11 +88,7 @@ impl Matrix {
     /// Scales every row that is not zero to unit length.
     pub fn normalise_nonzero_rows(&mut self) {
         for index in 0..self.rows {
-            let row = self.row_mut(index);
-            let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
-            if norm > 0.0 {
-                row.iter_mut().for_each(|x| *x /= norm);
-            }
+            normalise(self.row_mut(index));
         }
     }
 
@@ -101,16 +97,32 @@ impl Matrix {
     /// # Errors
     /// A row is zero.
     pub fn normalise_rows(&mut self) -> std::result::Result<(), usize> {
-        for index in 0..self.rows {
-            let row = self.row_mut(index);
-            let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
-            if norm == 0.0 {
-                return Err(index);
-            }
-            row.iter_mut().for_each(|x| *x /= norm);
+        match (0..self.rows).find(|&index| !normalise(self.row_mut(index))) {
+            Some(zero) => Err(zero),
+            None => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// Below it a sum of squares has lost digits to numbers too small for a double.
+const LEAST_SQUARES: f64 = 1e-280;
+
+/// Scales a row to unit length; `false` where it is zero. Numbers whose squares overflow or vanish (10^±200) are scaled
+/// by the largest of them first.
+pub(crate) fn normalise(row: &mut [f64]) -> bool {
+    let squares = |row: &[f64]| row.iter().map(|x| x * x).sum::<f64>();
+    let mut sum = squares(row);
+    if sum < LEAST_SQUARES || sum == f64::INFINITY {
+        let largest = row.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        if largest == 0.0 {
+            return false;
+        }
+        row.iter_mut().for_each(|x| *x /= largest);
+        sum = squares(row);
+    }
+    let norm = sum.sqrt();
+    row.iter_mut().for_each(|x| *x /= norm);
+    true
 }
 
 /// Whole rows of a row-major matrix.
@@ -200,6 +212,22 @@ mod tests {
         let wide = Matrix::zeros(0, 1 << 40);
         let error = wide.transposed_times(&wide).unwrap_err().to_string();
         assert_eq!(error, "a product of shape [1099511627776, 1099511627776] has no room in the memory");
+    }
+
+    #[test]
+    fn rows_of_any_scale_get_unit_length() {
+        for scale in [1e-320, 1e-200, 1e-154, 1.0, 1e153, 1e160, 1e300, 4e307] {
+            let mut m = Matrix { rows: 1, cols: 3, data: vec![-3.0 * scale, 0.0, 4.0 * scale] };
+            m.normalise_rows().unwrap();
+            // Numbers near the smallest of all have three digits left.
+            let digits = if scale < 1e-300 { 1e-3 } else { 1e-15 };
+            let distance: f64 = m.data.iter().zip([-0.6, 0.0, 0.8]).map(|(x, y)| (x - y).abs()).sum();
+            assert!(distance < digits, "{scale}: {:?}", m.data);
+        }
+        let mut m = Matrix { rows: 2, cols: 2, data: vec![1.0, 0.0, 0.0, -0.0] };
+        assert_eq!(m.normalise_rows(), Err(1));
+        m.normalise_nonzero_rows();
+        assert_eq!(m.data, [1.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]

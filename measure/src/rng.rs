@@ -36,6 +36,8 @@ pub enum Purpose {
     Monitor = 13,
     /// Where t-SNE begins.
     Picture = 14,
+    /// The samples of which all pairs are taken, where there are too many.
+    Pairs = 15,
 }
 
 /// The stream of a seed, a purpose and an index (an epoch, a pass; below 2⁴⁸).

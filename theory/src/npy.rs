@@ -19,20 +19,35 @@ pub struct Npy<'a> {
     pub values: &'a [u8],
 }
 
-impl<'a> Npy<'a> {
-    /// Reads the header.
+/// What the header of an array says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// As [`Npy::descr`].
+    pub descr: &'a str,
+    /// Whether the first axis runs fastest.
+    pub fortran_order: bool,
+    /// Length along each axis.
+    pub shape: Vec<usize>,
+    /// Bytes before the first value.
+    pub start: usize,
+}
+
+impl<'a> Header<'a> {
+    /// Reads the header from the beginning of a file; whether the values follow is not asked.
     ///
     /// # Errors
-    /// One line: no `.npy`, a damaged header, Fortran order, big-endian values.
+    /// One line: no `.npy`, a damaged or cut header, big-endian values.
     ///
     /// # Examples
     /// ```
-    /// use theory::npy::Npy;
-    /// let header = "{'descr': '<i2', 'fortran_order': False, 'shape': (3,), }";
+    /// use theory::npy::Header;
+    /// let text = "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 4), }";
     /// let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    /// file.extend((header.len() as u16).to_le_bytes());
-    /// file.extend(header.bytes().chain([7, 0, 1, 0, 7, 0]));
-    /// assert_eq!(Npy::parse(&file)?.integers()?, [7, 1, 7]);
+    /// file.extend((text.len() as u16).to_le_bytes());
+    /// file.extend(text.bytes());
+    /// let header = Header::parse(&file)?;
+    /// assert_eq!((header.descr, header.fortran_order, &header.shape[..]), ("f4", true, &[3, 4][..]));
+    /// assert_eq!(header.start, file.len());
     /// # Ok::<(), String>(())
     /// ```
     pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
@@ -52,9 +67,6 @@ impl<'a> Npy<'a> {
         let (header, values) = rest.split_at_checked(length).ok_or_else(damaged)?;
         let header = std::str::from_utf8(header).map_err(|_| damaged())?;
         let field = |key: &str| field(header, key).ok_or_else(|| format!("its header has no '{key}'"));
-        if field("fortran_order")? != "False" {
-            return Err("it is in Fortran order: save numpy.ascontiguousarray(…)".into());
-        }
         let descr = field("descr")?;
         if descr.starts_with('>') {
             return Err(format!("its type {descr} is big-endian: save a.astype(a.dtype.newbyteorder('<'))"));
@@ -66,7 +78,55 @@ impl<'a> Npy<'a> {
         if shape.len() > MOST_DIMENSIONS {
             return Err(format!("its shape has {} lengths", shape.len()));
         }
-        Ok(Self { descr: descr.trim_start_matches(['<', '=', '|']), shape, values })
+        Ok(Self {
+            descr: descr.trim_start_matches(['<', '=', '|']),
+            fortran_order: field("fortran_order")? != "False",
+            shape,
+            start: bytes.len() - values.len(),
+        })
+    }
+
+    /// Checks that `length` bytes of values are what the shape has, of `size` bytes each.
+    ///
+    /// # Errors
+    /// More or fewer, in one line.
+    pub fn check_size(&self, size: usize, length: usize) -> Result<(), String> {
+        check_size(&self.shape, size, length)
+    }
+}
+
+fn check_size(shape: &[usize], size: usize, length: usize) -> Result<(), String> {
+    match shape.iter().try_fold(size, |product, &length| product.checked_mul(length)) {
+        Some(promised) if promised == length => Ok(()),
+        Some(promised) if promised < length => {
+            Err(format!("{length} bytes are more than its shape {shape:?} has"))
+        }
+        _ => Err(format!("{length} bytes are fewer than its shape {shape:?} has")),
+    }
+}
+
+impl<'a> Npy<'a> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// One line: no `.npy`, a damaged header, Fortran order, big-endian values.
+    ///
+    /// # Examples
+    /// ```
+    /// use theory::npy::Npy;
+    /// let header = "{'descr': '<i2', 'fortran_order': False, 'shape': (3,), }";
+    /// let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    /// file.extend((header.len() as u16).to_le_bytes());
+    /// file.extend(header.bytes().chain([7, 0, 1, 0, 7, 0]));
+    /// assert_eq!(Npy::parse(&file)?.integers()?, [7, 1, 7]);
+    /// # Ok::<(), String>(())
+    /// ```
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+        let Header { descr, fortran_order, shape, start } = Header::parse(bytes)?;
+        if fortran_order {
+            return Err("it is in Fortran order: save numpy.ascontiguousarray(…)".into());
+        }
+        Ok(Self { descr, shape, values: &bytes[start..] })
     }
 
     /// Checks that there are as many bytes as the shape has values of `size` bytes.
@@ -74,14 +134,7 @@ impl<'a> Npy<'a> {
     /// # Errors
     /// More or fewer, in one line.
     pub fn check_size(&self, size: usize) -> Result<(), String> {
-        let Self { shape, values, .. } = self;
-        match shape.iter().try_fold(size, |product, &length| product.checked_mul(length)) {
-            Some(promised) if promised == values.len() => Ok(()),
-            Some(promised) if promised < values.len() => {
-                Err(format!("{} bytes are more than its shape {shape:?} has", values.len()))
-            }
-            _ => Err(format!("{} bytes are fewer than its shape {shape:?} has", values.len())),
-        }
+        check_size(&self.shape, size, self.values.len())
     }
 
     /// The values, where they are integers of 8 to 64 bits.

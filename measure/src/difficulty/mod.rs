@@ -29,6 +29,7 @@ use super::Views;
 use crate::error::{Error, Result};
 use crate::pool::Stop;
 use crate::rng::{Purpose, permutation, stream};
+use crate::rows::FeatureRows;
 use tally::{BinTally, Tally, Task};
 
 /// What is asked.
@@ -122,20 +123,19 @@ pub struct Difficulty {
 /// Views of different shapes, or labels of another number; more queries than bank items or more of these than samples;
 /// fewer than 2 queries or 3 bank items; a bin that holds no negative; a hierarchy of other classes; features that are
 /// not finite.
-pub fn difficulty(
-    views: &Views,
+pub fn difficulty<F: FeatureRows>(
+    views: &Views<F>,
     (labels, num_classes): (&[usize], usize),
     request: &Request,
     stop: Stop<'_>,
 ) -> Result<Difficulty> {
     let (first, second) = (&views.first, &views.second);
-    if (first.rows, first.cols) != (second.rows, second.cols) || first.rows != labels.len() {
+    let shape = |rows: &F| [rows.count(), rows.width()];
+    if shape(first) != shape(second) || first.count() != labels.len() {
         return Err(Error::argument(format!(
-            "views of shapes [{}, {}] and [{}, {}] with {} labels are no two views of the same samples",
-            first.rows,
-            first.cols,
-            second.rows,
-            second.cols,
+            "views of shapes {:?} and {:?} with {} labels are no two views of the same samples",
+            shape(first),
+            shape(second),
             labels.len()
         )));
     }
@@ -148,7 +148,7 @@ pub fn difficulty(
     let Chosen { bank, own } = choose(labels.len(), request)?;
     let bins = bins::usable(request.bins.as_deref(), bank.len() - 1)?;
     let queries: Vec<usize> = own.iter().map(|&place| bank[place]).collect();
-    let chosen = Views { first: first.gather(&queries), second: second.gather(&bank) };
+    let chosen = Views { first: first.pick(&queries)?, second: second.pick(&bank)? };
     let bank_labels: Vec<usize> = bank.iter().map(|&index| labels[index]).collect();
     let pairs = request.hierarchy.is_some();
     let task = Task { views: &chosen, own: &own, labels: &bank_labels, num_classes, bins: &bins, pairs };
@@ -166,7 +166,7 @@ pub fn difficulty(
         seed: request.seed,
         bins: bins.iter().zip(&tally.bins).map(|(bin, tally)| law.row(*bin, tally)).collect(),
         mass: law.mass(&tally),
-        consistency: consistency::consistency(&tally, &items, &own, first.cols)?,
+        consistency: consistency::consistency(&tally, &items, &own, first.width())?,
         semantics: request.hierarchy.as_ref().map(semantics).transpose()?,
     })
 }

@@ -1,12 +1,20 @@
 //! Features that any program made, and everything that is measured from them.
 //!
-//! A file is `.npz` (as `numpy.savez` and `numpy.savez_compressed` write it) or safetensors; `docs/features.md` shows
-//! how to make one. Arrays: `view1` \[N, d\], `view2` \[N, d\], `labels` \[N\]; optional `train` \[M, d\] with
+//! A file is `.npz` (as `numpy.savez` and `numpy.savez_compressed` write it) or safetensors, or each array is a `.npy`;
+//! `docs/features.md` shows how to make one. Arrays: `view1` \[N, d\], `view2` \[N, d\], `labels` \[N\]; optional `train` \[M, d\] with
 //! `train_labels` \[M\] (class means; else both views), `mean` \[N, d\] (f̄ of each sample over more views; else the
 //! other view alone, which makes d(f) conservative). Rows of views and `train` are normalised on reading; class means
 //! and f̄ are not normalised again.
+//!
+//! Features at hand are matrices of f64 ([`Features::new`], [`Features::read`]); those that a program measures stay in
+//! their file or in its type ([`Features::open`], [`Store`]), so that a million of them need little memory beside it.
+//! Both give the same bits.
 
 mod arrays;
+mod bytes;
+mod decode;
+mod pairs;
+mod store;
 
 use crate::classifiers::Classifiers;
 use crate::evaluation::{Evaluation, Views};
@@ -15,30 +23,35 @@ use crate::moments::Moments;
 use crate::outcome::EvaluatedRun;
 use crate::pool::{self, Stop};
 use crate::rng::{Purpose, stream};
+use crate::rows::{FeatureRows, runs};
 use crate::{Error, Result};
 use crate::{
-    class_means, collision_by_class, collision_spread, components, geometry, mean_accuracy,
-    mean_accuracy_two_views,
+    class_means, collision, components, geometry, mean_accuracy, mean_accuracy_two_views,
 };
 use arrays::{Array, Arrays};
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use store::{Checked, FEW, Role};
 use theory::NumDraws;
 use theory::losses::{Estimate, Quantity};
 
-/// Features of N samples in two views.
+pub use pairs::MOST_PAIRED;
+pub(crate) use pairs::most_of_class;
+pub use store::Store;
+
+/// Features of N samples in two views, kept as `F`.
 #[derive(Debug, Clone)]
-pub struct Features {
+pub struct Features<F = Matrix> {
     /// View 1 \[N, d\], unit rows: the anchors.
-    pub view1: Matrix,
+    pub view1: F,
     /// View 2 \[N, d\], unit rows: positives and negatives.
-    pub view2: Matrix,
+    pub view2: F,
     /// Class of each sample, from 0.
     pub labels: Vec<usize>,
     /// Training features \[M, d\] (unit rows) and their classes.
-    pub train: Option<(Matrix, Vec<usize>)>,
+    pub train: Option<(F, Vec<usize>)>,
     /// f̄ of each sample \[N, d\], as given.
-    pub mean: Option<Matrix>,
+    pub mean: Option<F>,
     /// C: one more than the largest label.
     pub num_classes: usize,
 }
@@ -72,15 +85,23 @@ impl Features {
         train: Option<(Matrix, Vec<usize>)>,
         mean: Option<Matrix>,
     ) -> Result<Self> {
-        Self::checked([view1, view2], labels, train, mean).map_err(Error::Argument)
+        let unit = |name: &str, m: Matrix| Store::of_matrix(name, m, Role::Unit);
+        let stored = || {
+            let views = [unit("view1", view1)?, unit("view2", view2)?];
+            let train = match train {
+                Some((train, labels)) => Some((unit("train", train)?, labels)),
+                None => None,
+            };
+            let mean = mean.map(|mean| Store::of_matrix("mean", mean, Role::Mean)).transpose()?;
+            Features::checked(views, labels, train, mean)
+        };
+        stored().map_err(Error::Argument)?.into_matrices()
     }
 
-    /// Reads a file: floats of 16, 32 or 64 bits (bfloat16 in safetensors), labels as any integers, arrays in C order.
+    /// Reads a file into matrices of f64: [`open`](Features::open), for callers who want the numbers.
     ///
     /// # Errors
-    /// An unreadable file, one that is no regular file, or one shorter or longer than its header says; a damaged or
-    /// doubled array; a missing array, labels that are no class, and those of [`new`](Self::new). The message names the
-    /// file.
+    /// Those of [`open`](Features::open).
     ///
     /// # Examples
     /// ```no_run
@@ -89,70 +110,129 @@ impl Features {
     /// # Ok::<(), measure::Error>(())
     /// ```
     pub fn read(path: &Path) -> Result<Self> {
-        let mut arrays = Arrays::open(path)?;
-        let bad = |message: String| Error::data(path, message);
-        let missing = |name: &str| bad(format!("there is no array '{name}'"));
-        let mut get = |name: &str| arrays.get(name)?.ok_or_else(|| missing(name));
-        let views = [matrix(get("view1")?).map_err(bad)?, matrix(get("view2")?).map_err(bad)?];
-        let labels = classes(&get("labels")?).map_err(bad)?;
-        let train = match arrays.get("train")? {
-            Some(train) => {
-                let labels = arrays.get("train_labels")?.ok_or_else(|| missing("train_labels"))?;
-                Some((matrix(train).map_err(bad)?, classes(&labels).map_err(bad)?))
-            }
-            None => None,
+        Features::open(path)?.into_matrices()
+    }
+
+    /// What identifies a measurement of these features beside its temperature and draws: the first 16 hexadecimal digits
+    /// of SHA-256 over name, shape and values (f64, little-endian) of every array, the number of passes, and the seed,
+    /// which here is that of the batches: two measurements of one encoder are no two seeds of a training. With more
+    /// than [`MOST_PAIRED`] samples, that number as well.
+    pub fn settings_id(&self, passes: Option<usize>, seed: u64) -> String {
+        let paired = Some(MOST_PAIRED).filter(|&most| self.labels.len() > most);
+        // Matrices at hand can always be read.
+        self.identity(passes, seed, paired, &pool::never).unwrap_or_default()
+    }
+}
+
+/// Bytes of an array that stays in its file, where it is stored as it is.
+const LARGE: u64 = 1 << 26;
+
+impl Features<Store> {
+    /// Of a `.npz` or safetensors file: floats of 16, 32 or 64 bits (bfloat16 in safetensors), labels as any integers,
+    /// arrays in C or Fortran order. Of large arrays everything is looked at once, and kept nowhere but in the file or
+    /// in its type.
+    ///
+    /// # Errors
+    /// An unreadable file, one that is no regular file, or one shorter or longer than its header says; a damaged or
+    /// doubled array; a missing array, labels that are no class, a row of `mean` longer than 1, and those of
+    /// [`new`](Features::new). The message names the file.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::of_arrays(Arrays::open(path, LARGE)?, FEW)
+    }
+
+    /// Of `.npy` files, each with the name of its array: `view1`, `view2`, `labels`, and so on.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_arrays(files: &[(&str, &Path)]) -> Result<Self> {
+        let owned = |(name, path): &(&str, &Path)| (name.to_string(), PathBuf::from(path));
+        Self::of_arrays(Arrays::of_files(files.iter().map(owned).collect(), LARGE), FEW)
+    }
+
+    /// At most `few` values are made f64 at once.
+    fn of_arrays(mut arrays: Arrays, few: usize) -> Result<Self> {
+        let mut get = |name: &str| Ok::<_, Error>((arrays.get(name)?, arrays.path(name).to_path_buf()));
+        let needed = |(array, path): (Option<Array>, PathBuf), name: &str| match array {
+            Some(array) => Ok((array, path)),
+            None => Err(Error::data(&path, format!("there is no array '{name}'"))),
         };
-        let mean = arrays.get("mean")?.map(matrix).transpose().map_err(bad)?;
-        Self::checked(views, labels, train, mean).map_err(bad)
+        let rows = |(array, path): (Array, PathBuf), role| {
+            Store::of(array, role, few).map_err(|message| Error::data(&path, message))
+        };
+        let classes =
+            |(array, path): (Array, PathBuf)| classes(&array).map_err(|message| Error::data(&path, message));
+        let views = ["view1", "view2"].map(|name| rows(needed(get(name)?, name)?, Role::Unit));
+        let [view1, view2] = views;
+        let views = [view1?, view2?];
+        let labels = classes(needed(get("labels")?, "labels")?)?;
+        let train = match get("train")? {
+            (Some(train), path) => {
+                let name = "train_labels";
+                let labels = classes(needed(get(name)?, name)?)?;
+                Some((rows((train, path), Role::Unit)?, labels))
+            }
+            (None, _) => None,
+        };
+        let mean = match get("mean")? {
+            (Some(mean), path) => Some(rows((mean, path), Role::Mean)?),
+            (None, _) => None,
+        };
+        let path = arrays.path("view1").to_path_buf();
+        Self::checked(views, labels, train, mean).map_err(|message| Error::data(&path, message))
     }
 
     fn checked(
-        [view1, view2]: [Matrix; 2],
+        [view1, view2]: [Store; 2],
         labels: Vec<usize>,
-        train: Option<(Matrix, Vec<usize>)>,
-        mean: Option<Matrix>,
+        train: Option<(Store, Vec<usize>)>,
+        mean: Option<Store>,
     ) -> Checked<Self> {
-        let (view1, view2) = (unit("view1", view1)?, unit("view2", view2)?);
-        let same_shape = |name: &str, m: &Matrix| {
-            let (expected, found) = ([view1.rows, view1.cols], [m.rows, m.cols]);
-            if found == expected {
-                return Ok(());
-            }
-            Err(format!("'{name}' has shape {found:?}, 'view1' has {expected:?}"))
+        let shape = |rows: &Store| [rows.count(), rows.width()];
+        let same_shape = |name: &str, rows: &Store| match (shape(&view1), shape(rows)) {
+            (expected, found) if found == expected => Ok(()),
+            (expected, found) => Err(format!("'{name}' has shape {found:?}, 'view1' has {expected:?}")),
         };
         same_shape("view2", &view2)?;
         if let Some(i) = labels.iter().position(|&label| label >= MOST_CLASSES) {
             return Err(format!("'labels' entry {i} is {}, not a class 0, 1, …", labels[i]));
         }
         let num_classes = labels.iter().max().map_or(0, |m| m + 1);
-        check_classes("labels", &labels, view1.rows, num_classes)?;
-        let train = match train {
-            Some((train, labels)) => {
-                let train = unit("train", train)?;
-                if train.cols != view1.cols {
-                    return Err(format!("'train' has {} columns, 'view1' {}", train.cols, view1.cols));
-                }
-                check_classes("train_labels", &labels, train.rows, num_classes)?;
-                Some((train, labels))
+        check_classes("labels", &labels, view1.count(), num_classes)?;
+        if let Some((train, labels)) = &train {
+            if train.width() != view1.width() {
+                return Err(format!("'train' has {} columns, 'view1' {}", train.width(), view1.width()));
             }
-            None => None,
-        };
+            check_classes("train_labels", labels, train.count(), num_classes)?;
+        }
         if let Some(mean) = &mean {
-            check_finite("mean", mean)?;
             same_shape("mean", mean)?;
         }
         Ok(Self { view1, view2, labels, train, mean, num_classes })
     }
 
+    fn into_matrices(self) -> Result<Features> {
+        let Self { view1, view2, labels, train, mean, num_classes } = self;
+        let train = match train {
+            Some((train, labels)) => Some((train.into_matrix()?, labels)),
+            None => None,
+        };
+        let mean = mean.map(Store::into_matrix).transpose()?;
+        let (view1, view2) = (view1.into_matrix()?, view2.into_matrix()?);
+        Ok(Features { view1, view2, labels, train, mean, num_classes })
+    }
+}
+
+impl<F: FeatureRows + Clone> Features<F> {
     /// Both views, as the components take them.
-    pub fn views(&self) -> Views {
+    pub fn views(&self) -> Views<F> {
         Views { first: self.view1.clone(), second: self.view2.clone() }
     }
 
     /// μ_c \[C, d\]: of the training features, else the mean over both views.
     ///
     /// # Errors
-    /// A class without sample, which [`new`](Self::new) and [`read`](Self::read) refuse.
+    /// A class without sample, which [`new`](Features::new) and [`open`](Features::open) refuse; a file that can no longer
+    /// be read.
     pub fn class_means(&self) -> Result<Matrix> {
         if let Some((train, labels)) = &self.train {
             return class_means(train, labels, self.num_classes);
@@ -163,35 +243,48 @@ impl Features {
         Ok(means)
     }
 
-    /// What identifies a measurement of these features beside its temperature and draws: the first 16 hexadecimal digits
-    /// of SHA-256 over name, shape and values (f64, little-endian) of every array, the number of passes, and the seed,
-    /// which here is that of the batches: two measurements of one encoder are no two seeds of a training.
-    pub fn settings_id(&self, passes: Option<usize>, seed: u64) -> String {
+    /// [`settings_id`](Features::settings_id).
+    ///
+    /// # Errors
+    /// A file that can no longer be read; `stop` says so.
+    fn identity(
+        &self,
+        passes: Option<usize>,
+        seed: u64,
+        paired: Option<usize>,
+        stop: Stop<'_>,
+    ) -> Result<String> {
         let mut hash = Sha256::new();
-        let mut add = |name: &str, rows: usize, cols: usize, values: &mut dyn Iterator<Item = f64>| {
-            hash.update(format!("{name} [{rows}, {cols}]\n"));
-            values.for_each(|value| hash.update(value.to_le_bytes()));
-        };
-        let labels = |labels: &[usize]| labels.iter().map(|&label| label as f64).collect::<Vec<f64>>();
         let matrices = [
             Some(("view1", &self.view1)),
             Some(("view2", &self.view2)),
             self.train.as_ref().map(|(train, _)| ("train", train)),
             self.mean.as_ref().map(|mean| ("mean", mean)),
         ];
-        for (name, m) in matrices.into_iter().flatten() {
-            add(name, m.rows, m.cols, &mut m.data.iter().copied());
+        let mut bytes = Vec::new();
+        for (name, rows) in matrices.into_iter().flatten() {
+            hash.update(format!("{name} [{}, {}]\n", rows.count(), rows.width()));
+            for range in runs(rows.count(), rows.width() << 4) {
+                pool::check(stop, "reading features")?;
+                bytes.clear();
+                bytes.extend(rows.run(range)?.iter().flat_map(|value| value.to_le_bytes()));
+                hash.update(&bytes);
+            }
         }
-        add("labels", self.labels.len(), 1, &mut labels(&self.labels).into_iter());
-        if let Some((_, train_labels)) = &self.train {
-            add("train_labels", train_labels.len(), 1, &mut labels(train_labels).into_iter());
+        let train_labels = self.train.as_ref().map(|(_, labels)| ("train_labels", labels));
+        for (name, labels) in [("labels", &self.labels)].into_iter().chain(train_labels) {
+            hash.update(format!("{name} [{}, 1]\n", labels.len()));
+            labels.iter().for_each(|&label| hash.update((label as f64).to_le_bytes()));
         }
         match passes {
             Some(passes) => hash.update(format!("passes {passes}\n")),
             None => hash.update("passes for 100 batches\n"),
         }
         hash.update(format!("seed {seed}\n"));
-        hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        if let Some(paired) = paired {
+            hash.update(format!("pairs of {paired} samples\n"));
+        }
+        Ok(hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Everything that the bounds need, at each number of draws, as rows called `name`, with the spread within each
@@ -229,31 +322,53 @@ impl Features {
         temperatures: &[f64],
         stop: Stop<'_>,
     ) -> Result<EvaluatedRun> {
+        self.measure_pairs(name, request, temperatures, Some(MOST_PAIRED), stop)
+    }
+
+    /// [`measure_grid`](Self::measure_grid), where of more than `most_paired` samples a random part of so many stands for
+    /// all in the columns over all pairs: alignment, uniformity, effective rank, and the spread within classes (there
+    /// where Σ n_c² is above its square, ⌊`most_paired`/√C⌋ of a class); `None`: however many there are.
+    ///
+    /// # Errors
+    /// Those of [`measure_grid`](Self::measure_grid).
+    pub fn measure_pairs(
+        &self,
+        name: &str,
+        request: &Request,
+        temperatures: &[f64],
+        most_paired: Option<usize>,
+        stop: Stop<'_>,
+    ) -> Result<EvaluatedRun> {
         let &Request { ref draws, passes, seed, classifiers, .. } = request;
         classifiers.knn.check()?;
         let (views, means, classes) = (self.views(), self.class_means()?, self.num_classes);
         // What depends on neither draws nor temperature.
-        let test = (&views.first, &self.labels[..]);
         let share = |share| Estimate::share(share, self.labels.len());
-        let spread = collision_spread(&views, &self.labels, classes, stop)?;
+        let members = pairs::of_classes(&self.labels, classes, most_paired, seed);
+        let (spread, by_class) = collision::of_members(&views, &members, stop)?;
         let mut fixed = vec![
-            (Quantity::MeanAccuracy, share(mean_accuracy(&means, test.0, test.1)?)),
-            (Quantity::MeanAccuracyTwoViews, share(mean_accuracy_two_views(&means, &views, test.1)?)),
+            (Quantity::MeanAccuracy, share(mean_accuracy(&means, &self.view1, &self.labels)?)),
+            (Quantity::MeanAccuracyTwoViews, share(mean_accuracy_two_views(&means, &views, &self.labels)?)),
             (Quantity::CollisionSpread, Estimate::exact(spread)),
         ];
-        fixed.extend(Moments::new(&means, test.0, test.1, stop)?.columns().map(|(quantity, value)| {
-            (quantity, if quantity.is_accuracy() { share(value) } else { Estimate::exact(value) })
-        }));
-        fixed.extend(geometry(&views, stop)?.estimates());
+        fixed.extend(Moments::new(&means, &self.view1, &self.labels, stop)?.columns().map(
+            |(quantity, value)| {
+                (quantity, if quantity.is_accuracy() { share(value) } else { Estimate::exact(value) })
+            },
+        ));
+        let paired = pairs::of_all(self.labels.len(), most_paired, seed);
+        fixed.extend(self.paired_views(paired.as_deref(), |views| geometry(views, stop))?.estimates());
         if let Some((train, labels)) = &self.train {
-            let linear = classifiers.linear.fit(train, labels, classes, stop)?;
-            fixed.push((Quantity::LinearAccuracy, share(linear.accuracy(test.0, test.1)?)));
+            let (train, test) = (train.whole()?, self.view1.whole()?);
+            let linear = classifiers.linear.fit(&train, labels, classes, stop)?;
+            fixed.push((Quantity::LinearAccuracy, share(linear.accuracy(&test, &self.labels)?)));
             fixed.push((Quantity::LinearRidge, Estimate::exact(linear.ridge)));
             fixed.push((Quantity::LinearGradient, Estimate::exact(linear.gradient)));
-            let knn = classifiers.knn.accuracy((train, labels), test, classes, stop)?;
-            fixed.push((Quantity::KnnAccuracy, share(knn)));
+            let (train, test) = ((&*train, &labels[..]), (&*test, &self.labels[..]));
+            fixed.push((Quantity::KnnAccuracy, share(classifiers.knn.accuracy(train, test, classes, stop)?)));
         }
-        let settings_id = self.settings_id(passes, seed);
+        let paired = paired.map(|paired| paired.len());
+        let settings_id = self.identity(passes, seed, paired, stop)?;
         let mut rows = Vec::new();
         for (&num_draws, &temperature) in draws.iter().flat_map(|n| temperatures.iter().map(move |t| (n, t)))
         {
@@ -266,12 +381,13 @@ impl Features {
                 passes,
             };
             let mut order = stream(seed, Purpose::Evaluation, num_draws.get());
-            let mut row = components(&evaluation, &mut order, stop, |_| Ok::<_, Error>(views.clone()))?;
+            let mut row = components(&evaluation, &mut order, stop, |_| Ok::<_, Error>(&views))?;
             row.run.run_id = name.into();
             row.run.seed = Some(seed);
             row.run.settings_id = settings_id.clone();
             // How many views a given mean averages, the file does not say.
             row.fbar_views = self.mean.is_none().then_some(1);
+            row.pair_samples = paired.map(|paired| paired as u64);
             for &(quantity, estimate) in &fixed {
                 row.set(quantity, estimate)?;
             }
@@ -280,29 +396,38 @@ impl Features {
             }
             rows.push(row);
         }
-        Ok(EvaluatedRun {
-            rows,
-            spreads: [collision_by_class(&views, &self.labels, classes, stop)?, Vec::new()],
-            picture: None,
-        })
+        Ok(EvaluatedRun { rows, spreads: [by_class, Vec::new()], picture: None })
+    }
+
+    /// What `of` says of both views as matrices: of these samples, or of all.
+    fn paired_views<T>(&self, samples: Option<&[usize]>, of: impl FnOnce(&Views) -> Result<T>) -> Result<T> {
+        let matrix = |rows: &F| match samples {
+            Some(samples) => rows.pick(samples),
+            None => Ok(rows.whole()?.into_owned()),
+        };
+        of(&Views { first: matrix(&self.view1)?, second: matrix(&self.view2)? })
     }
 }
 
 /// Classes that a file may have: a label beyond is taken for a mistake.
 const MOST_CLASSES: usize = 10_000_000;
 
-type Checked<T> = std::result::Result<T, String>;
-
-/// An array \[rows, d\].
-fn matrix(Array { name, shape, values }: Array) -> Checked<Matrix> {
-    match shape[..] {
-        [rows, cols] => Ok(Matrix { rows, cols, data: values }),
-        _ => Err(format!("'{name}' has shape {shape:?}, not [rows, d]")),
-    }
-}
-
 /// Classes: whole numbers of any type, in a row or in a column.
-fn classes(Array { name, values, .. }: &Array) -> Checked<Vec<usize>> {
+fn classes(Array { name, shape, dtype, bytes, .. }: &Array) -> Checked<Vec<usize>> {
+    if let &[rows, cols] = &shape[..]
+        && cols > 1
+        && rows > 1
+    {
+        return Err(format!(
+            "'{name}' has shape {shape:?}, not [N]: of one-hot rows or scores save {name}.argmax(axis=1)"
+        ));
+    }
+    let mut buffer = Vec::new();
+    let refused = |message: String| format!("'{name}' is not readable: {message}");
+    let size = (dtype.bitsize() / 8).max(1);
+    let mut values = vec![0.0; bytes.length() / size];
+    let bytes = bytes.get(0..bytes.length(), &mut buffer).map_err(|e| refused(e.to_string()))?;
+    decode::decode(*dtype, bytes, &mut values).map_err(refused)?;
     let class = |(i, &v): (usize, &f64)| match v >= 0.0 && v.fract() == 0.0 && v < MOST_CLASSES as f64 {
         true => Ok(v as usize),
         false => Err(format!("'{name}' entry {i} is {v}, not a class 0, 1, …")),
@@ -310,34 +435,20 @@ fn classes(Array { name, values, .. }: &Array) -> Checked<Vec<usize>> {
     values.iter().enumerate().map(class).collect()
 }
 
-fn check_finite(name: &str, m: &Matrix) -> Checked<()> {
-    if m.rows.checked_mul(m.cols) != Some(m.data.len()) {
-        return Err(format!("'{name}' has {} values, not {} × {}", m.data.len(), m.rows, m.cols));
-    }
-    if m.data.is_empty() {
-        return Err(format!("'{name}' has shape [{}, {}]: there is nothing to measure", m.rows, m.cols));
-    }
-    match m.data.iter().position(|v| !v.is_finite()) {
-        Some(i) => Err(format!("'{name}' row {}, column {} is {}", i / m.cols, i % m.cols, m.data[i])),
-        None => Ok(()),
-    }
-}
-
-fn unit(name: &str, mut m: Matrix) -> Checked<Matrix> {
-    check_finite(name, &m)?;
-    m.normalise_rows().map_err(|row| format!("'{name}' row {row} is zero: it has no direction"))?;
-    Ok(m)
-}
+/// What to do where classes are missing among the evaluated samples.
+const CLASSES_ANEW: &str = "every class needs an evaluated sample and a training sample: \
+    names, labels = numpy.unique(labels, return_inverse=True), and of train those of keep = \
+    numpy.isin(train_labels, names), with numpy.searchsorted(names, train_labels[keep])";
 
 fn check_classes(name: &str, labels: &[usize], rows: usize, num_classes: usize) -> Checked<()> {
     if labels.len() != rows {
         return Err(format!("'{name}' has {} entries for {rows} rows", labels.len()));
     }
     if let Some(&label) = labels.iter().find(|&&label| label >= num_classes) {
-        return Err(format!("'{name}' has class {label}, 'labels' only 0..{num_classes}"));
+        return Err(format!("'{name}' has class {label}, 'labels' only 0..{num_classes}; {CLASSES_ANEW}"));
     }
     match crate::absent_classes(labels, num_classes) {
-        Some(absent) => Err(format!("'{name}' has no sample of {absent}")),
+        Some(absent) => Err(format!("'{name}' has no sample of {absent}; {CLASSES_ANEW}")),
         None => Ok(()),
     }
 }

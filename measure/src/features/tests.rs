@@ -1,4 +1,5 @@
 use super::*;
+use crate::pool::never;
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
@@ -32,16 +33,22 @@ fn npz(path: &Path, entries: &[Entry], method: CompressionMethod) {
 const VALUES: [f32; 8] = [3.0, 4.0, -4.0, 3.0, 0.5, 0.0, 0.0, -2.0];
 /// The same at unit length.
 const UNIT: [f64; 8] = [0.6, 0.8, -0.8, 0.6, 1.0, 0.0, 0.0, -1.0];
+/// Means of unit rows.
+const MEANS: [f32; 8] = [0.5, 0.5, -0.75, 0.25, 1.0, 0.0, 0.0, -1.0];
 const LABELS: [u8; 4] = [0, 1, 1, 0];
 
 fn floats(descr: &str) -> Vec<u8> {
+    floats_of(&VALUES, descr)
+}
+
+fn floats_of(values: &[f32], descr: &str) -> Vec<u8> {
     let bytes = |v: &f32| match descr {
         "<f2" => f16::from_f32(*v).to_le_bytes().to_vec(),
         "bf16" => bf16::from_f32(*v).to_le_bytes().to_vec(),
         "<f4" => v.to_le_bytes().to_vec(),
         _ => f64::from(*v).to_le_bytes().to_vec(),
     };
-    VALUES.iter().flat_map(bytes).collect()
+    values.iter().flat_map(bytes).collect()
 }
 
 /// Labels as integers of any width, or as floats.
@@ -66,7 +73,7 @@ fn every_type_gives_the_same_features() {
                     ("view1", float, "(4, 2)", floats(float)),
                     ("view2", float, "(4,2)", floats(float)),
                     ("labels", label, "(4,)", labels(label)),
-                    ("mean", "<f4", "(4, 2)", floats("<f4")),
+                    ("mean", "<f4", "(4, 2)", floats_of(&MEANS, "<f4")),
                 ];
                 npz(&path, &entries, method);
                 let found = Features::read(&path).unwrap();
@@ -74,7 +81,7 @@ fn every_type_gives_the_same_features() {
                 assert_eq!(found.labels, LABELS.map(usize::from), "{float} {label} {method:?}");
                 assert_eq!((found.num_classes, found.view2.cols), (2, 2));
                 // f̄ stays as it is.
-                assert_eq!(found.mean.as_ref().unwrap().data, VALUES.map(f64::from));
+                assert_eq!(found.mean.as_ref().unwrap().data, MEANS.map(f64::from));
                 ids.push(found.settings_id(None, 7));
             }
         }
@@ -98,11 +105,10 @@ fn every_type_gives_the_same_features() {
         );
     }
     // Eight bits: 1.5·2¹, −2⁻⁶/8, 448, and what is no number.
-    let path = folder.path().join("eight.safetensors");
     let read = |bytes: &[u8]| {
-        let view = TensorView::new(Dtype::F8_E4M3, vec![1, bytes.len()], bytes).unwrap();
-        serialize_to_file([("mean", view)], None, &path).unwrap();
-        Arrays::open(&path).unwrap().get("mean").unwrap().unwrap().values
+        let mut values = vec![0.0; bytes.len()];
+        decode::decode(Dtype::F8_E4M3, bytes, &mut values).unwrap();
+        values
     };
     assert_eq!(read(&[0x44, 0x81, 0x7e, 0x38]), [3.0, -1.0 / 512.0, 448.0, 1.0]);
     assert!(read(&[0x7f])[0].is_nan());
@@ -146,7 +152,12 @@ fn what_a_file_is_not_is_one_line_that_names_the_place() {
         assert!(found.contains("'view2' is not readable") && found.contains(words), "{found}");
     }
     assert_eq!(error(&|entries| entries[2].0 = "classes"), "there is no array 'labels'");
-    assert_eq!(error(&|entries| entries[2].3[1] = 7), "'labels' has no sample of classes 2, 3, 4, 5, 6");
+    let found = error(&|entries| entries[2].3[1] = 7);
+    assert!(
+        found.starts_with("'labels' has no sample of classes 2, 3, 4, 5, 6; every class needs"),
+        "{found}"
+    );
+    assert!(found.contains("numpy.unique(labels, return_inverse=True)"), "{found}");
     assert_eq!(error(&|entries| entries[1].3[..8].fill(0)), "'view2' row 0 is zero: it has no direction");
     assert_eq!(
         error(&|entries| entries[0].3[4..8].copy_from_slice(&f32::NAN.to_le_bytes())),
@@ -249,11 +260,17 @@ fn an_archive_does_not_promise_more_than_its_bytes_can_hold() {
 #[test]
 fn arrays_at_hand_are_checked_like_those_of_a_file() {
     let m = |rows: usize| Matrix { rows, cols: 2, data: [3.0, 4.0].repeat(rows) };
-    let features = Features::new(m(2), m(2), vec![0, 1], Some((m(3), vec![1, 0, 1])), Some(m(2))).unwrap();
+    let mean = |rows: usize| Matrix { rows, cols: 2, data: [0.3, 0.4].repeat(rows) };
+    let train = Some((m(3), vec![1, 0, 1]));
+    let features = Features::new(m(2), m(2), vec![0, 1], train, Some(mean(2))).unwrap();
     assert_eq!(
         (features.view1.data, features.mean.unwrap().data[..2].to_vec()),
-        ([0.6, 0.8].repeat(2), vec![3.0, 4.0])
+        ([0.6, 0.8].repeat(2), vec![0.3, 0.4])
     );
+    // What is longer than any mean of unit rows is none.
+    let long = Matrix { rows: 2, cols: 2, data: vec![0.6, 0.8, 0.6, 0.800_002] };
+    let error = Features::new(m(2), m(2), vec![0, 1], None, Some(long)).unwrap_err().to_string();
+    assert!(error.starts_with("'mean' row 1 has norm 1.000002, above 1: f̄ is the mean of"), "{error}");
     let error = |views: [Matrix; 2], labels: Vec<usize>, train, mean| {
         let [view1, view2] = views;
         let error = Features::new(view1, view2, labels, train, mean).unwrap_err();
@@ -267,16 +284,22 @@ fn arrays_at_hand_are_checked_like_those_of_a_file() {
         error(views(), vec![0, usize::MAX], None, None),
         format!("'labels' entry 1 is {}, not a class 0, 1, …", usize::MAX)
     );
-    assert_eq!(error(views(), vec![0, 4], None, None), "'labels' has no sample of classes 1, 2, 3");
+    let found = error(views(), vec![0, 4], None, None);
+    assert!(found.starts_with("'labels' has no sample of classes 1, 2, 3; every class needs"), "{found}");
     let train = |class| Some((m(1), vec![class]));
-    assert_eq!(error(views(), vec![0, 1], train(2), None), "'train_labels' has class 2, 'labels' only 0..2");
-    assert_eq!(error(views(), vec![0, 1], None, Some(m(3))), "'mean' has shape [3, 2], 'view1' has [2, 2]");
+    let found = error(views(), vec![0, 1], train(2), None);
+    assert!(
+        found.starts_with("'train_labels' has class 2, 'labels' only 0..2; every class needs"),
+        "{found}"
+    );
+    assert_eq!(
+        error(views(), vec![0, 1], None, Some(mean(3))),
+        "'mean' has shape [3, 2], 'view1' has [2, 2]"
+    );
     let short = Matrix { rows: 2, cols: 2, data: vec![1.0; 3] };
     assert_eq!(error([short, m(2)], vec![0, 1], None, None), "'view1' has 3 values, not 2 × 2");
-    assert_eq!(
-        error(views(), vec![0, 1], Some((m(1), vec![1])), None),
-        "'train_labels' has no sample of class 0"
-    );
+    let found = error(views(), vec![0, 1], Some((m(1), vec![1])), None);
+    assert!(found.starts_with("'train_labels' has no sample of class 0; every class needs"), "{found}");
     // Shapes whose product is beyond what a number of the machine holds.
     for side in [1usize << 32, 1 << 62] {
         let lie = Matrix { rows: side, cols: side, data: Vec::new() };
@@ -363,5 +386,167 @@ fn an_interruption_ends_every_part() {
     ];
     for (place, error) in interrupted.into_iter().enumerate() {
         assert!(matches!(error, Some(Error::Interrupted(_))), "{place}");
+    }
+}
+
+/// The bytes of an array \[rows, cols\] of numbers of `size` bytes, the first axis fastest.
+fn turned(bytes: &[u8], rows: usize, cols: usize, size: usize) -> Vec<u8> {
+    let place = |i: usize| (i % rows * cols + i / rows) * size;
+    (0..rows * cols).flat_map(|i| bytes[place(i)..place(i) + size].to_vec()).collect()
+}
+
+/// Features in a file's own type, in the file or at hand, give the bits of the matrix in every measured column.
+#[test]
+fn features_that_stay_as_they_are_give_the_same_bits() {
+    const ROWS: usize = 70;
+    let folder = tempfile::tempdir().unwrap();
+    let values = |seed: usize| -> Vec<f32> {
+        (0..ROWS * 3).map(|i| f32::from(f16::from_f32(((i * seed) % 1009) as f32 / 500.0 - 0.9))).collect()
+    };
+    let (first, second) = (values(7919), values(7907));
+    let means: Vec<f32> = first.iter().map(|v| v / 8.0).collect();
+    let labels: Vec<u8> = (0..ROWS).map(|i| (i * 5 % 3) as u8).collect();
+    let mut measured = Vec::new();
+    let request =
+        Request { draws: vec![NumDraws::new(8).unwrap()], temperature: 0.5, passes: Some(2), seed: 3 };
+    for descr in ["<f2", "<f4", "<f8"] {
+        let size = descr[2..].parse::<usize>().unwrap();
+        let arrays = [("view1", &first), ("view2", &second), ("mean", &means), ("train", &second)];
+        let arrays = arrays.map(|(name, values)| (name, floats_of(values, descr)));
+        for fortran in [false, true] {
+            let file = |bytes: &[u8]| {
+                let bytes = if fortran { turned(bytes, ROWS, 3, size) } else { bytes.to_vec() };
+                let mut file = npy(&("", descr, "(70, 3)", bytes));
+                if fortran {
+                    let place = file.windows(5).position(|window| window == b"False").unwrap();
+                    file[place..place + 5].copy_from_slice(b"True ");
+                }
+                file
+            };
+            let classes = npy(&("", "|u1", "(70,)", labels.clone()));
+            let entries = arrays.iter().map(|(name, bytes)| (*name, file(bytes)));
+            let mut entries: Vec<(&str, Vec<u8>)> = entries.collect();
+            entries.extend([("labels", classes.clone()), ("train_labels", classes)]);
+            for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+                let path = folder.path().join("features.npz");
+                let mut archive = ZipWriter::new(std::fs::File::create(&path).unwrap());
+                for (name, bytes) in &entries {
+                    let options = SimpleFileOptions::default().compression_method(method);
+                    archive.start_file(format!("{name}.npy"), options).unwrap();
+                    archive.write_all(bytes).unwrap();
+                }
+                archive.finish().unwrap();
+                measured.push(Features::read(&path).unwrap().measure("f", &request).unwrap());
+                // Nothing is held that could stay in the file, and nothing is made a matrix.
+                let packed = Features::of_arrays(Arrays::open(&path, 0).unwrap(), 0).unwrap();
+                measured.push(packed.measure("f", &request).unwrap());
+            }
+            let files: Vec<(&str, PathBuf)> =
+                entries.iter().map(|(name, _)| (*name, folder.path().join(format!("{name}.npy")))).collect();
+            for ((_, bytes), (_, path)) in entries.iter().zip(&files) {
+                std::fs::write(path, bytes).unwrap();
+            }
+            let files: Vec<(&str, &Path)> = files.iter().map(|(name, path)| (*name, &**path)).collect();
+            measured.push(Features::open_arrays(&files).unwrap().measure("f", &request).unwrap());
+        }
+        let dtype = [(2, Dtype::F16), (4, Dtype::F32), (8, Dtype::F64)];
+        let dtype = dtype.into_iter().find(|(of, _)| *of == size).unwrap().1;
+        let mut tensors: Vec<(&str, TensorView<'_>)> = arrays
+            .iter()
+            .map(|(name, bytes)| (*name, TensorView::new(dtype, vec![ROWS, 3], bytes).unwrap()))
+            .collect();
+        let classes = TensorView::new(Dtype::U8, vec![ROWS], &labels).unwrap();
+        tensors.extend([("labels", classes.clone()), ("train_labels", classes)]);
+        let path = folder.path().join("features.safetensors");
+        serialize_to_file(tensors, None, &path).unwrap();
+        let packed = Features::of_arrays(Arrays::open(&path, 0).unwrap(), 0).unwrap();
+        measured.push(packed.measure("f", &request).unwrap());
+    }
+    assert_eq!(measured.len(), 3 * (2 * 5 + 1));
+    for found in &measured {
+        assert_eq!((&found.rows, &found.spreads), (&measured[0].rows, &measured[0].spreads));
+    }
+    assert_eq!(measured[0].rows[0].pair_samples, None);
+}
+
+#[test]
+fn what_nobody_asks_for_may_be_anything_and_labels_get_advice() {
+    let view = || npy(&("", "<f4", "(4, 2)", floats("<f4")));
+    let file = |labels: Entry<'static>, more: Entry<'static>| {
+        let entries = [
+            ("view1.npy", view()),
+            ("view2.npy", view()),
+            ("labels.npy", npy(&labels)),
+            ("names.npy", npy(&more)),
+        ];
+        read_archive(&entries, |_| {})
+    };
+    let names = || ("", "<U1", "(1,)", vec![b'a', 0, 0, 0]);
+    let labels = |descr, shape, bytes| ("", descr, shape, bytes);
+    assert_eq!(file(labels("|u1", "(4,)", LABELS.to_vec()), names()), "read");
+    assert_eq!(file(labels("|i1", "(4, 1)", LABELS.to_vec()), ("", "|O", "(1,)", vec![1, 2])), "read");
+    assert_eq!(
+        file(labels("|b1", "(4, 2)", vec![1, 0, 0, 1, 0, 1, 1, 0]), names()),
+        "'labels' has shape [4, 2], not [N]: of one-hot rows or scores save labels.argmax(axis=1)"
+    );
+    let found = file(labels("<U3", "(4,)", vec![0; 48]), names());
+    assert!(found.contains("its type U3 is no integer") && found.contains("numpy.unique(labels"), "{found}");
+    // An eight-bit type without numbers here is refused, and at once.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("eight.safetensors");
+    let tensor = TensorView::new(Dtype::F8_E5M2, vec![2, 2], &[0; 4]).unwrap();
+    serialize_to_file([("view1", tensor.clone()), ("view2", tensor)], None, &path).unwrap();
+    let error = Features::open(&path).unwrap_err().to_string();
+    assert!(
+        error.ends_with("'view1' is not readable: its type F8_E5M2 holds no numbers that are read"),
+        "{error}"
+    );
+}
+
+/// Rows of norm 1e200 have the direction of those of norm 1.
+#[test]
+fn rows_of_any_norm_are_scaled_rightly() {
+    let matrix =
+        |scale: f64| Matrix { rows: 4, cols: 2, data: VALUES.map(|v| f64::from(v) * scale).to_vec() };
+    let measure = |scale: f64| {
+        let classes = LABELS.map(usize::from).to_vec();
+        let features = Features::new(matrix(scale), matrix(1.0), classes, None, None).unwrap();
+        let draws = vec![NumDraws::new(2).unwrap()];
+        let request = Request { draws, temperature: 0.5, passes: Some(1), seed: 3 };
+        let rows = features.measure("f", &request).unwrap().rows;
+        rows[0].get(Quantity::InfoNce).unwrap()
+    };
+    for scale in [1e200, 1e300, 1e-200] {
+        assert!((measure(scale) - measure(1.0)).abs() < 1e-14, "{scale}");
+    }
+}
+
+/// What is measured of a part of the samples says so, and is near what all of them give.
+#[test]
+fn many_samples_are_measured_by_a_part_of_their_pairs() {
+    let rows = 1000;
+    let matrix = |seed: usize| {
+        let data = (0..2 * rows).map(|i| ((i * seed) % 10_007) as f64 / 10_007.0 - 0.3).collect();
+        Matrix { rows, cols: 2, data }
+    };
+    let labels: Vec<usize> = (0..rows).map(|i| i % 40).collect();
+    let features = Features::new(matrix(7919), matrix(7907), labels, None, None).unwrap();
+    let draws = vec![NumDraws::new(4).unwrap()];
+    let request = Request { draws, temperature: 0.5, passes: Some(1), seed: 3 };
+    let of = |most| features.measure_pairs("f", &request, &[0.5], most, &never).unwrap().rows.remove(0);
+    let (part, all) = (of(Some(400)), of(None));
+    assert_eq!((part.pair_samples, all.pair_samples), (Some(400), None));
+    assert_ne!(part.run.settings_id, all.run.settings_id);
+    assert_eq!(all.run.settings_id, features.settings_id(Some(1), 3));
+    for (quantity, estimate) in &all.measures {
+        let found = part.measures[quantity];
+        match quantity {
+            Quantity::Alignment | Quantity::Uniformity | Quantity::EffectiveRank => {
+                let error = found.image_error.unwrap();
+                assert!((found.mean - estimate.mean).abs() < 2.0 * error, "{quantity}: {found:?}");
+                assert_ne!(found.mean, estimate.mean);
+            }
+            _ => assert_eq!(found, *estimate, "{quantity}"),
+        }
     }
 }

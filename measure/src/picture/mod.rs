@@ -5,8 +5,8 @@ mod pca;
 mod tsne;
 
 use crate::error::{Error, Result};
-use crate::matrix::Matrix;
 use crate::pool::Stop;
+use crate::rows::FeatureRows;
 use std::fmt::Write;
 use std::path::Path;
 use theory::report::figure::{Format, Panel, Scatter, scatter};
@@ -54,8 +54,13 @@ impl Picture {
     /// assert!(picture.shares[0] > 0.9);
     /// # Ok::<(), measure::Error>(())
     /// ```
-    pub fn new(features: &Matrix, labels: &[usize], num_classes: usize, stop: Stop<'_>) -> Result<Self> {
-        let given = features.rows;
+    pub fn new<F: FeatureRows>(
+        features: &F,
+        labels: &[usize],
+        num_classes: usize,
+        stop: Stop<'_>,
+    ) -> Result<Self> {
+        let given = features.count();
         if labels.len() != given || labels.iter().any(|class| *class >= num_classes) {
             let count = labels.len();
             return Err(Error::argument(format!("{count} labels below {num_classes} for {given} features")));
@@ -64,7 +69,7 @@ impl Picture {
             return Err(Error::argument(format!("a picture needs {} samples, not {given}", tsne::FEWEST)));
         }
         let samples = shares(labels);
-        let features = features.gather(&samples);
+        let features = features.pick(&samples)?;
         let principal = pca::principal(&features)?;
         let tsne = tsne::tsne(&features, &principal, stop)?;
         let classes = samples.iter().map(|&sample| labels[sample]).collect();

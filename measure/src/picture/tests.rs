@@ -1,4 +1,5 @@
 use super::*;
+use crate::matrix::Matrix;
 use crate::pool::{never, with_threads};
 use crate::rng::{Purpose, normal, stream};
 

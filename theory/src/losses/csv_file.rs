@@ -41,6 +41,14 @@ pub fn read_from(text: &str, name: &str) -> Result<Vec<LossComponents>> {
         at(line, None, e.to_string())
     };
     let headers = reader.headers().map_err(csv_error)?.clone();
+    if let Some((separator, name)) = [(';', "semicolons"), ('\t', "tabs")]
+        .into_iter()
+        .find(|(separator, _)| headers.len() == 1 && headers[0].contains(*separator))
+    {
+        let fields = headers[0].split(separator).count();
+        let message = format!("{name} separate the {fields} columns, where losses.csv has commas");
+        return Err(at(1, None, message));
+    }
     let layout = Layout::of(&headers).map_err(|(column, e)| at(1, Some(&column), e.to_string()))?;
     let (mut rows, mut record, file) = (Vec::new(), csv::StringRecord::new(), Arc::from(name));
     while reader.read_record(&mut record).map_err(csv_error)? {
@@ -168,6 +176,7 @@ impl Layout {
                 }
             }
         }
+        row.check_gap().map_err(|e| (Quantity::Gap.name().to_string(), e))?;
         Ok(row)
     }
 }

@@ -88,8 +88,8 @@ pub fn read_official(path: &Path, settings: &OfficialSettings) -> Result<LossCom
 pub fn read_official_from(text: &str, name: &str, settings: &OfficialSettings) -> Result<LossComponents> {
     let place =
         |line, column: Option<&str>| Place { file: name.into(), line, column: column.map(Into::into) };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let Unrepeated(value) = serde_json::from_str(text)
+    let text = python_numbers(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let Unrepeated(value) = serde_json::from_str(&text)
         .map_err(|e| Error::data(place(Some(e.line() as u64), None), format!("no JSON: {e}")))?;
     let object = object(&value).ok_or_else(|| Error::data(place(None, None), "no JSON object of numbers"))?;
     let prior = &settings.prior;
@@ -110,7 +110,7 @@ pub fn read_official_from(text: &str, name: &str, settings: &OfficialSettings) -
         }
         let (measured, unit) =
             quantity(key).ok_or_else(|| bad("no key of the published bound.py's results".into()))?;
-        let value = value.as_f64().ok_or_else(|| bad(format!("{value} is not a number")))? / unit;
+        let value = value.as_f64().ok_or_else(|| bad(format!("{value} is not a finite number")))? / unit;
         let rounded = if (1.0..1.0 + ROUNDING).contains(&value) && measured.check(value).is_err() {
             1.0
         } else {
@@ -122,7 +122,40 @@ pub fn read_official_from(text: &str, name: &str, settings: &OfficialSettings) -
         let message = "there is no 'SimCLR_loss': not a result of the published bound.py";
         return Err(Error::data(place(None, None), message));
     }
+    row.check_gap().map_err(|e| Error::data(place(None, Some("assumption_value")), e.to_string()))?;
     Ok(row)
+}
+
+/// The text with `NaN`, `Infinity` and `-Infinity`, which Python's `json` writes and JSON has not, as strings: a key that
+/// nobody asks for may have one.
+fn python_numbers(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(place) = rest.find(['"', 'N', 'I', '-']) {
+        let (before, from) = rest.split_at(place);
+        out.push_str(before);
+        let word = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| from.starts_with(word));
+        let length = match word {
+            Some(word) => {
+                out.push_str(&format!("\"{word}\""));
+                rest = &from[word.len()..];
+                continue;
+            }
+            None if from.starts_with('"') => {
+                // To the end of the string, past what is escaped.
+                let mut escaped = false;
+                let end = from[1..].find(|c| {
+                    let ends = c == '"' && !escaped;
+                    escaped = c == '\\' && !escaped;
+                    ends
+                });
+                end.map_or(from.len(), |end| end + 2)
+            }
+            None => 1,
+        };
+        out.push_str(&from[..length]);
+        rest = &from[length..];
+    }
+    out + rest
 }
 
 fn object(value: &Value) -> Option<&Map<String, Value>> {
@@ -234,10 +267,12 @@ mod tests {
     fn what_is_no_result_is_refused_with_its_key() {
         for (text, words) in [
             (r#"{"SimCLR_loss": 2.0, "info_nce": 2.0}"#, "column info_nce: no key of the published"),
-            (r#"{"SimCLR_loss": "2"}"#, "column SimCLR_loss: \"2\" is not a number"),
+            (r#"{"SimCLR_loss": "2"}"#, "column SimCLR_loss: \"2\" is not a finite number"),
+            (r#"{"SimCLR_loss": 2.0, "assumption_value": -4.1}"#, "d(f) = -4.1 is below −2/t = -4"),
             (r#"{"sup_loss": 2.0}"#, "there is no 'SimCLR_loss'"),
             (r#"{"SimCLR_loss": 2.0, "assumption_value": 0.5}"#, "gap = 0.5 is not a number of at most 0"),
-            ("{\"SimCLR_loss\": 2.0,\n\"sup_loss\": NaN}", "bounds.json, line 2: no JSON"),
+            ("{\"SimCLR_loss\": 2.0,\n\"sup_loss\": nan}", "bounds.json, line 2: no JSON"),
+            (r#"{"SimCLR_loss": 2, "sup_loss": NaN}"#, "column sup_loss: \"NaN\" is not a finite number"),
             ("[1]", "no JSON object"),
             (
                 "{\"SimCLR_loss\": 2.0,\n\"SimCLR_loss\": 3.0}",
@@ -253,6 +288,18 @@ mod tests {
         }
         let few = settings(ClassPrior::from_counts(vec![3; 10]).unwrap());
         assert!(read_official_from(PRINTED, "bounds.json", &few).is_err(), "32 of 30 samples");
+    }
+
+    #[test]
+    fn what_python_writes_for_no_number_may_stand_where_nobody_looks() {
+        let text = r#"{"SimCLR_loss": 2.0, "bound": Infinity, "curl_bound":-Infinity, "sup_loss": 1e-3}"#;
+        let row = read(text).unwrap();
+        assert_eq!((row.get(Quantity::InfoNce), row.get(Quantity::JointSupLoss)), (Some(2.0), Some(1e-3)));
+        // Not within a string, escaped quotes or not.
+        let strings = r#"{"a \" NaN": "Infinity", "b\\": [NaN, "-Infinity"]}"#;
+        let expected = r#"{"a \" NaN": "Infinity", "b\\": ["NaN", "-Infinity"]}"#;
+        assert_eq!(python_numbers(strings), expected);
+        assert_eq!(python_numbers("\"never ends NaN"), "\"never ends NaN");
     }
 
     #[test]

@@ -54,6 +54,9 @@ impl Estimate {
     }
 }
 
+/// By how much rounding may have lengthened unit rows.
+const LENGTHENED: f64 = 1e-6;
+
 /// What a positive pair is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Positives {
@@ -166,6 +169,21 @@ impl LossComponents {
         }
         self.measures.insert(quantity, estimate);
         Ok(())
+    }
+
+    /// Whether d(f) is one of unit features: z·(μ_c − f̄)/t, of unit z and means μ_c, f̄ of unit rows, is at least −2/t.
+    ///
+    /// # Errors
+    /// Below it: f̄ or the class means are of rows that were not normalised, which no bound allows.
+    pub(super) fn check_gap(&self) -> Result<()> {
+        let least = -2.0 / self.temperature;
+        match self.get(Quantity::Gap) {
+            Some(gap) if gap < least * (1.0 + LENGTHENED) => Err(Error::argument(format!(
+                "d(f) = {gap} is below −2/t = {least}, the least that unit features have: the rows behind f̄ or the \
+                 class means were not normalised"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Leaves only what samples without classes have, where all were measured as being of one.

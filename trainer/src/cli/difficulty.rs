@@ -5,6 +5,7 @@ use super::session::threads;
 use anyhow::Result;
 use clap::Args;
 use measure::difficulty::{Bin, Difficulty, Hierarchy, Request, difficulty};
+use measure::features::{MOST_PAIRED, Store};
 use measure::{Features, Views};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -24,9 +25,12 @@ pub(super) struct DifficultyArgs {
     /// Number of queries, drawn from the bank [default: all of it]
     #[arg(long, value_name = "N")]
     queries: Option<usize>,
-    /// Number of samples whose second views are the negatives [default: all evaluated samples]
+    /// Number of samples whose second views are the negatives [default: all evaluated samples, or 30,000 of more]
     #[arg(long, value_name = "N")]
     bank: Option<usize>,
+    /// All evaluated samples are the bank, however many
+    #[arg(long, conflicts_with = "bank")]
+    all_pairs: bool,
     /// Intervals of difficulty in percent, the hardest first, such as 0-0.1,0-5,5-100
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     bins: Option<Vec<Bin>>,
@@ -59,7 +63,7 @@ pub(super) struct DifficultyArgs {
 
 /// Two views with their classes, and where these stand.
 struct Found {
-    views: Views,
+    views: Views<Store>,
     labels: Vec<usize>,
     num_classes: usize,
     seed: u64,
@@ -73,6 +77,8 @@ struct Settings<'a> {
     features: &'a Option<PathBuf>,
     queries: Option<usize>,
     bank: Option<usize>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    all_pairs: bool,
     bins: Option<Vec<String>>,
     hierarchy: &'a Option<PathBuf>,
     seed: Option<u64>,
@@ -87,6 +93,7 @@ pub(super) fn rank(args: &DifficultyArgs) -> Result<()> {
             features: &args.features,
             queries: args.queries,
             bank: args.bank,
+            all_pairs: args.all_pairs,
             bins: args.bins.as_ref().map(|bins| bins.iter().map(ToString::to_string).collect()),
             hierarchy: &args.hierarchy,
             seed: args.seed,
@@ -97,9 +104,10 @@ pub(super) fn rank(args: &DifficultyArgs) -> Result<()> {
     let session = Session { device: &device, ..Session::CPU };
     let ranked = run::with_threads(threads(args.threads), || {
         let found = found(args, hierarchy, &session)?;
+        let many = found.labels.len() > MOST_PAIRED && !args.all_pairs;
         let request = Request {
             queries: args.queries,
-            bank: args.bank,
+            bank: args.bank.or(many.then_some(MOST_PAIRED)),
             bins: args.bins.clone(),
             hierarchy: found.hierarchy,
             seed: found.seed,
@@ -128,8 +136,9 @@ fn found(
             let folder = args.data.clone().or(manifest.data);
             let split = data::load(&config.data(folder.as_deref()))?;
             let known = || data::registry::find(&config.dataset)?.hierarchy();
+            let views = run::two_views(path, &split, args.seed, session)?;
             Ok(Found {
-                views: run::two_views(path, &split, args.seed, session)?,
+                views: Views { first: views.first.into(), second: views.second.into() },
                 labels: split.evaluated.labels().to_vec(),
                 num_classes: split.evaluated.num_classes(),
                 seed: args.seed.unwrap_or(config.seed),
@@ -137,7 +146,7 @@ fn found(
             })
         }
         (None, Some(file)) => {
-            let features = Features::read(file)?;
+            let features = Features::open(file)?;
             Ok(Found {
                 views: Views { first: features.view1, second: features.view2 },
                 labels: features.labels,

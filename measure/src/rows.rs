@@ -1,0 +1,97 @@
+//! Features row by row, however they are kept: a [`Matrix`] of f64, or a file's own type
+//! ([`Store`](crate::features::Store)).
+//!
+//! What is measured of features asks for runs of rows or for some rows, as f64, and never for all of them where there
+//! are many. Runs are as long as 2²⁴ values (128 MiB) allow, by their shape alone: features of fewer values are one
+//! run, and whatever is summed over them is summed as if they were never cut.
+
+use crate::error::Result;
+use crate::matrix::Matrix;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Values of a run of rows, at most: 128 MiB.
+pub(crate) const RUN: usize = 1 << 24;
+
+/// Features \[N, d\] that are read by rows.
+///
+/// # Examples
+/// ```
+/// use measure::{FeatureRows, matrix::Matrix};
+/// let features = Matrix { rows: 3, cols: 2, data: vec![1.0, 0.0, 0.0, 1.0, 0.6, 0.8] };
+/// assert_eq!((features.count(), features.width()), (3, 2));
+/// assert_eq!(features.run(1..3)?[..], [0.0, 1.0, 0.6, 0.8]);
+/// assert_eq!(features.pick(&[2, 0])?.data, [0.6, 0.8, 1.0, 0.0]);
+/// # Ok::<(), measure::Error>(())
+/// ```
+pub trait FeatureRows: Sync {
+    /// N.
+    fn count(&self) -> usize;
+
+    /// d.
+    fn width(&self) -> usize;
+
+    /// The rows of this range, one after the other; borrowed where they are f64 at hand.
+    ///
+    /// # Errors
+    /// A file that can no longer be read.
+    fn run(&self, rows: Range<usize>) -> Result<Cow<'_, [f64]>>;
+
+    /// These rows, in this order.
+    ///
+    /// # Errors
+    /// A file that can no longer be read.
+    fn pick(&self, rows: &[usize]) -> Result<Matrix>;
+
+    /// All rows, at 8 bytes a value; borrowed where they are a matrix already.
+    ///
+    /// # Errors
+    /// A file that can no longer be read.
+    fn whole(&self) -> Result<Cow<'_, Matrix>> {
+        let data = self.run(0..self.count())?.into_owned();
+        Ok(Cow::Owned(Matrix { rows: self.count(), cols: self.width(), data }))
+    }
+}
+
+impl FeatureRows for Matrix {
+    fn count(&self) -> usize {
+        self.rows
+    }
+
+    fn width(&self) -> usize {
+        self.cols
+    }
+
+    fn run(&self, rows: Range<usize>) -> Result<Cow<'_, [f64]>> {
+        Ok(Cow::Borrowed(self.rows_in(rows).values))
+    }
+
+    fn pick(&self, rows: &[usize]) -> Result<Matrix> {
+        Ok(self.gather(rows))
+    }
+
+    fn whole(&self) -> Result<Cow<'_, Matrix>> {
+        Ok(Cow::Borrowed(self))
+    }
+}
+
+/// The runs of `count` rows of `width` values.
+pub(crate) fn runs(count: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
+    let length = (RUN / width.max(1)).max(1);
+    (0..count).step_by(length).map(move |start| start..(start + length).min(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_cover_every_row_once_and_few_rows_are_one() {
+        assert_eq!(runs(10_000, 1000).collect::<Vec<_>>(), [0..10_000]);
+        let cut: Vec<_> = runs(3 * RUN / 8 + 5, 8).collect();
+        assert_eq!(cut.iter().map(ExactSizeIterator::len).sum::<usize>(), 3 * RUN / 8 + 5);
+        assert!(cut.windows(2).all(|pair| pair[0].end == pair[1].start) && cut.len() == 4);
+        assert_eq!(runs(3, 2 * RUN).collect::<Vec<_>>(), [0..1, 1..2, 2..3]);
+        assert_eq!(runs(0, 3).count(), 0);
+    }
+}
