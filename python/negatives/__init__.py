@@ -5,7 +5,11 @@ K is the number of negatives, n = K + 1 the number of draws with the anchor: eve
 """
 
 from . import errors
+from ._collector import Bounded, CouponCollector
 from ._negatives import __version__
+from ._plot import plot_bounds
+from ._table import Table
+from ._theory import bounds, certify, collision, collision_law, explain, optimum, registry, simulate
 from .errors import (
     ArgumentError,
     DataError,
@@ -17,11 +21,23 @@ from .errors import (
 
 __all__ = [
     "ArgumentError",
+    "Bounded",
+    "CouponCollector",
     "DataError",
     "FileError",
     "InternalError",
     "NegativesError",
     "NotFiniteError",
+    "Table",
     "__version__",
+    "bounds",
+    "certify",
+    "collision",
+    "collision_law",
     "errors",
+    "explain",
+    "optimum",
+    "plot_bounds",
+    "registry",
+    "simulate",
 ]

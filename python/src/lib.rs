@@ -3,8 +3,15 @@
 //! Each subject is a module with a function `register` that adds its functions and classes. Two things stand in one
 //! place each: how work runs (threads, Ctrl-C, panics: [`run`]) and how errors become Python exceptions ([`errors`]).
 
+mod bounds;
+mod classes;
+mod collision;
+mod coverage;
 mod errors;
+mod optimum;
 mod run;
+mod simulate;
+mod table;
 
 use pyo3::prelude::*;
 
@@ -12,5 +19,11 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _negatives(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    run::register(module)
+    run::register(module)?;
+    classes::register(module)?;
+    coverage::register(module)?;
+    collision::register(module)?;
+    simulate::register(module)?;
+    optimum::register(module)?;
+    bounds::register(module)
 }
