@@ -232,7 +232,11 @@ fn time_of_coverage(py: Python<'_>, classes: &Classes, n: u64, repeats: u32) -> 
     short(py, || {
         let (draws, start) = (NumDraws::new(n)?, std::time::Instant::now());
         for _ in 0..repeats {
-            std::hint::black_box(coverage::probability(&law.prior, law.sampling, std::hint::black_box(draws))?);
+            std::hint::black_box(coverage::probability(
+                &law.prior,
+                law.sampling,
+                std::hint::black_box(draws),
+            )?);
         }
         Ok(start.elapsed().as_secs_f64() / f64::from(repeats.max(1)))
     })

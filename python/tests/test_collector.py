@@ -1,6 +1,8 @@
 """The law of T against exact fractions, mpmath and scipy's conventions."""
 
+import copy
 import math
+import pickle
 from fractions import Fraction
 
 import mpmath
@@ -127,6 +129,15 @@ def test_random_values_have_the_law():
     assert isinstance(CouponCollector(3).rvs(), int)
     assert CouponCollector(3).rvs(0, rng=1).shape == (0,)
     assert CouponCollector(3).rvs(5, rng=np.random.RandomState(1)).shape == (5,)
+
+
+def test_copies_are_equal():
+    counts = np.array([3, 2, 1])
+    law = CouponCollector(counts=counts, replace=False)
+    counts[:] = 1
+    for copied in [pickle.loads(pickle.dumps(law)), copy.deepcopy(law)]:
+        assert repr(copied) == repr(law) == "<CouponCollector: counts of 3 classes, replace=False>"
+        assert copied.cdf([3, 4]).tolist() == law.cdf([3, 4]).tolist()
 
 
 def test_bounds_come_where_asked():

@@ -98,12 +98,20 @@ def test_any_law(num_classes, counts, probs, replace):
             assert law.num_classes >= 1 and law.cdf(0) == 0.0
 
 
+sizes = strategies.one_of(
+    strategies.integers(-3, 50),
+    strategies.floats(),
+    strategies.none(),
+    strategies.text(max_size=2),
+    strategies.tuples(strategies.integers(-1, 5), strategies.integers(0, 5)),
+)
+
+
 @quick
-@given(anything, strategies.sampled_from(LAWS))
-def test_any_level_size_and_seed(value, law):
+@given(anything, sizes, strategies.sampled_from(LAWS))
+def test_any_level_size_and_seed(value, size, law):
     allowed(lambda: law.ppf(value))
-    if not isinstance(value, int) or value < 10**4:
-        allowed(lambda: law.rvs(value if np.size(value) < 3 else 3, rng=1))
+    allowed(lambda: law.rvs(size, rng=1))
     allowed(lambda: law.rvs(2, rng=value))
     if not isinstance(value, int) or abs(value) < 10**4:
         allowed(lambda: law.exact(value))
