@@ -25,5 +25,7 @@ fn _negatives(module: &Bound<'_, PyModule>) -> PyResult<()> {
     collision::register(module)?;
     simulate::register(module)?;
     optimum::register(module)?;
-    bounds::register(module)
+    bounds::register(module)?;
+    // PyO3 keeps a list of names, which no stub could repeat without going stale.
+    module.delattr("__all__")
 }
