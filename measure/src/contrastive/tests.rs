@@ -225,16 +225,11 @@ fn lists_are_the_second_view_and_threads_change_no_bit() {
     let n = 1100;
     let [first, second] = views(5, n, 3);
     let list: Vec<usize> = (0..n).flat_map(|i| (0..n).filter(move |&j| j != i)).collect();
-    let batch = |negatives| Batch {
-        views: [&first, &second],
-        negatives,
-        classes: None,
-        temperature: 0.2,
-        normalise: true,
-    };
     let on = |threads: usize, negatives: Negatives<'_>| {
+        let views = [&first, &second];
+        let batch = Batch { views, negatives, classes: None, temperature: 0.2, normalise: true };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| batch(negatives).value_and_gradient(Formula::InfoNce, &never).unwrap())
+        pool.install(|| batch.value_and_gradient(Formula::InfoNce, &never).unwrap())
     };
     let (value, gradient) = on(1, Negatives::SecondView);
     assert_eq!((value, &gradient), (on(3, Negatives::SecondView).0, &on(3, Negatives::SecondView).1));
