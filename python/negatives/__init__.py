@@ -4,8 +4,10 @@ K is the number of negatives, n = K + 1 the number of draws with the anchor: eve
 (``num_negatives`` or ``num_draws``). Logarithms are natural, losses are in nats.
 """
 
-from . import errors
+from . import contrastive, errors
+from ._measure import Difficulty, difficulty, measure, report
 from ._negatives import __version__
+from .contrastive import dcl, dclw, debiased, eq_co, flat_nce, hard, info_nce, nscl, nt_xent, spectral
 from .errors import (
     ArgumentError,
     DataError,
@@ -18,10 +20,25 @@ from .errors import (
 __all__ = [
     "ArgumentError",
     "DataError",
+    "Difficulty",
     "FileError",
     "InternalError",
     "NegativesError",
     "NotFiniteError",
     "__version__",
+    "contrastive",
+    "dcl",
+    "dclw",
+    "debiased",
+    "difficulty",
+    "eq_co",
     "errors",
+    "flat_nce",
+    "hard",
+    "info_nce",
+    "measure",
+    "nscl",
+    "nt_xent",
+    "report",
+    "spectral",
 ]

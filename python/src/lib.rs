@@ -3,7 +3,10 @@
 //! Each subject is a module with a function `register` that adds its functions and classes. Two things stand in one
 //! place each: how work runs (threads, Ctrl-C, panics: [`run`]) and how errors become Python exceptions ([`errors`]).
 
+mod arrays;
+mod contrastive;
 mod errors;
+mod measuring;
 mod run;
 
 use pyo3::prelude::*;
@@ -12,5 +15,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _negatives(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    contrastive::register(module)?;
+    measuring::register(module)?;
     run::register(module)
 }

@@ -48,9 +48,9 @@ pub(crate) fn long<T: Send>(
     let (outcome, signal) = py.detach(|| {
         std::thread::scope(|scope| {
             let stop = &stop;
-            let worker = Builder::new()
-                .name("negatives".into())
-                .spawn_scoped(scope, move || pooled(threads, &done, || work(&|| stop.load(Ordering::Relaxed))));
+            let worker = Builder::new().name("negatives".into()).spawn_scoped(scope, move || {
+                pooled(threads, &done, || work(&|| stop.load(Ordering::Relaxed)))
+            });
             let worker = match worker {
                 Ok(worker) => worker,
                 Err(e) => return (Err(no_thread(&e)), None),
