@@ -5,8 +5,12 @@ K is the number of negatives, n = K + 1 the number of draws with the anchor: eve
 """
 
 from . import contrastive, errors
+from ._collector import Bounded, CouponCollector
 from ._measure import Difficulty, difficulty, measure, report
 from ._negatives import __version__
+from ._plot import plot_bounds
+from ._table import Table
+from ._theory import bounds, certify, collision, collision_law, explain, optimum, registry, simulate
 from .contrastive import dcl, dclw, debiased, eq_co, flat_nce, hard, info_nce, nscl, nt_xent, spectral
 from .errors import (
     ArgumentError,
@@ -19,13 +23,20 @@ from .errors import (
 
 __all__ = [
     "ArgumentError",
+    "Bounded",
+    "CouponCollector",
     "DataError",
     "Difficulty",
     "FileError",
     "InternalError",
     "NegativesError",
     "NotFiniteError",
+    "Table",
     "__version__",
+    "bounds",
+    "certify",
+    "collision",
+    "collision_law",
     "contrastive",
     "dcl",
     "dclw",
@@ -33,12 +44,17 @@ __all__ = [
     "difficulty",
     "eq_co",
     "errors",
+    "explain",
     "flat_nce",
     "hard",
     "info_nce",
     "measure",
     "nscl",
     "nt_xent",
+    "optimum",
+    "plot_bounds",
+    "registry",
     "report",
+    "simulate",
     "spectral",
 ]

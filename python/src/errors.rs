@@ -17,6 +17,15 @@ pub(crate) enum Failure {
         /// What is wrong there.
         message: String,
     },
+    /// Content of a table that stood in for a file: `DataError` with a row.
+    Table {
+        /// The whole message.
+        message: String,
+        /// The row, counted from 0.
+        row: Option<u64>,
+        /// Table and column.
+        place: Place,
+    },
     /// The operating system refused to read or write: `FileError`.
     File(String),
     /// Features or losses that are not finite: `NotFiniteError`.
@@ -85,6 +94,10 @@ fn exception(py: Python<'_>, failure: Failure) -> PyResult<PyErr> {
             let class = DATA.import(py, "negatives.errors", "DataError")?;
             let arguments = (format!("{place}: {message}"), place.file, place.line, place.column);
             Ok(PyErr::from_type(class.clone(), arguments))
+        }
+        Failure::Table { message, row, place } => {
+            let class = DATA.import(py, "negatives.errors", "DataError")?;
+            Ok(PyErr::from_type(class.clone(), (message, place.file, row, place.column)))
         }
         Failure::File(message) => make(&FILE, "FileError", message),
         Failure::NotFinite(message) => make(&NOT_FINITE, "NotFiniteError", message),

@@ -4,10 +4,17 @@
 //! place each: how work runs (threads, Ctrl-C, panics: [`run`]) and how errors become Python exceptions ([`errors`]).
 
 mod arrays;
+mod bounds;
+mod classes;
+mod collision;
 mod contrastive;
+mod coverage;
 mod errors;
 mod measuring;
+mod optimum;
 mod run;
+mod simulate;
+mod table;
 
 use pyo3::prelude::*;
 
@@ -15,7 +22,13 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _negatives(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    contrastive::register(module)?;
+    run::register(module)?;
+    classes::register(module)?;
+    coverage::register(module)?;
+    collision::register(module)?;
+    simulate::register(module)?;
+    optimum::register(module)?;
+    bounds::register(module)?;
     measuring::register(module)?;
-    run::register(module)
+    contrastive::register(module)
 }

@@ -45,7 +45,7 @@ pub(crate) fn long<T: Send>(
 ) -> PyResult<T> {
     let stop = AtomicBool::new(false);
     let (done, finished) = channel();
-    let (outcome, signal) = py.detach(|| {
+    let (outcome, signal) = py.detach(move || {
         std::thread::scope(|scope| {
             let stop = &stop;
             let worker = Builder::new().name("negatives".into()).spawn_scoped(scope, move || {
@@ -79,7 +79,7 @@ pub(crate) fn owned<T: Send + 'static>(
     let (done, finished) = channel();
     let own = Arc::clone(&stop);
     let worker = move || pooled(threads, &done, || work(&|| own.load(Ordering::Relaxed)));
-    let (outcome, signal) = py.detach(|| match Builder::new().name("negatives".into()).spawn(worker) {
+    let (outcome, signal) = py.detach(move || match Builder::new().name("negatives".into()).spawn(worker) {
         Err(e) => (Err(no_thread(&e)), None),
         Ok(worker) => match wait(&finished, &stop, Some(PATIENCE)) {
             None => (worker.join().unwrap_or_else(|panic| Err(message_of(&*panic))), None),

@@ -1,7 +1,7 @@
 //! `explain`: where the slack of each bound is.
 
 use super::OutputArgs;
-use super::results::{measured_file, note};
+use super::results::note;
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<()> {
 fn load(args: &ExplainArgs) -> Result<Vec<LossComponents>> {
     let mut rows = Vec::new();
     for path in &args.files {
-        let file = measured_file(path)?;
+        let file = losses::measured_file(path)?;
         if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
             let message =
                 format!("{}: bounds.json has no L_sup to start from: give losses.csv", file.display());

@@ -198,7 +198,7 @@ pub(super) fn curve(args: &CurveArgs, interrupt: &Interrupt) -> Result<()> {
         "method",
     ];
     let draws = &args.draws.values;
-    let mut upsilons = Upsilons::new(&prior, sampling, draws)?;
+    let mut upsilons = coverage::Upsilons::new(&prior, sampling, draws)?;
     let rows = Rows {
         kind: "curve",
         request: shard::request(&prior, sampling, [("draws", draws.clone().into())]),
@@ -259,37 +259,6 @@ fn curves(prior: &ClassPrior, sampling: Sampling, points: [Vec<(f64, f64)>; 3]) 
             .map(|(index, (name, points))| Series { name: name.into(), points, right: index == 2 })
             .collect(),
         ..Lines::default()
-    }
-}
-
-/// υ at the n of a curve. Equal classes: one pass over all of it where they are dense, each by itself where they are not;
-/// the whole curve decides, so that its shards print the same digits. Other classes: neighbouring n share a contour.
-enum Upsilons {
-    /// The first n, and every point from there on.
-    Pass(u64, Vec<coverage::CurvePoint>),
-    Shared(Box<coverage::SharedContours>),
-}
-
-impl Upsilons {
-    fn new(prior: &ClassPrior, sampling: Sampling, draws: &[u64]) -> theory::Result<Self> {
-        let first = draws.iter().copied().min().unwrap_or(1);
-        let last = draws.iter().copied().max().unwrap_or(1);
-        let dense = (last - first) / 4 <= draws.len() as u64 && last - first < coverage::MAX_POINTS;
-        Ok(if dense && prior.is_uniform() {
-            Self::Pass(first, coverage::curve(prior, sampling, first..=last)?)
-        } else {
-            Self::Shared(Box::new(coverage::SharedContours::new(prior, sampling)?))
-        })
-    }
-
-    fn at(&mut self, num_draws: NumDraws) -> theory::Result<(Probability, coverage::Method)> {
-        match self {
-            Self::Pass(first, points) => {
-                let point = &points[(num_draws.get() - *first) as usize];
-                Ok((point.probability, point.method))
-            }
-            Self::Shared(contours) => contours.at(num_draws),
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use theory::losses::{self, Groups, LossComponents, OfficialSettings};
 use theory::report::figure::Selection;
 use theory::report::{self, Document, Figure, Format, Section};
-use theory::{NumDraws, bounds, files};
+use theory::{NumDraws, bounds};
 
 /// Measurements, of one file or several.
 #[derive(Args)]
@@ -68,7 +68,7 @@ impl MeasuredArgs {
         let mut rows = Vec::new();
         let mut official = false;
         for path in &self.files {
-            let file = measured_file(path)?;
+            let file = losses::measured_file(path)?;
             if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
                 official = true;
                 rows.push(losses::read_official(&file, &self.official.settings(&file)?)?);
@@ -82,16 +82,6 @@ impl MeasuredArgs {
         }
         Ok(rows)
     }
-}
-
-/// The file itself, or what the folder of a run holds.
-pub(super) fn measured_file(path: &Path) -> theory::Result<PathBuf> {
-    if !std::fs::metadata(path).map_err(|e| theory::Error::io(path, e))?.is_dir() {
-        return Ok(path.to_path_buf());
-    }
-    let official = path.join("bounds.json");
-    let ours = path.join("losses.csv");
-    Ok(if files::exists(&official)? && !files::exists(&ours)? { official } else { ours })
 }
 
 #[derive(Args)]
@@ -188,7 +178,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         args.bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
     let rows = args.measured.load()?;
     let picture = match &args.measured.files[..] {
-        [file] => Figure::beside(&measured_file(file)?)?,
+        [file] => Figure::beside(&losses::measured_file(file)?)?,
         // Of several measurements each has its own.
         _ => None,
     };

@@ -7,17 +7,13 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use theory::interrupt::Interrupt;
-use theory::probability::decimal_from_ln;
-use theory::report::{Cell, Table};
+use theory::report::{self, Table};
 use theory::shard::{Header, Shard};
-use theory::simulate::{self, Estimate, Estimator, Mean, Part, Plan, Proportion, Simulation, Totals};
-use theory::{ClassPrior, NumDraws, Sampling, coverage};
+use theory::simulate::{self, Estimator, Part, Plan, Simulation, Totals};
+use theory::{ClassPrior, NumDraws, Sampling};
 
 /// What the file of a shard says of its command.
 pub(super) const KIND: &str = "simulate";
-
-/// Digits of a value known through its logarithm.
-const LOG_DIGITS: usize = 12;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Method {
@@ -53,44 +49,6 @@ pub(super) struct SimulateArgs {
     shard: ShardArgs,
     #[command(flatten)]
     output: OutputArgs,
-}
-
-/// One quantity: estimate, both ends of the interval, relative standard error, method.
-struct Found {
-    quantity: &'static str,
-    estimate: String,
-    interval: [String; 2],
-    relative_standard_error: f64,
-    method: &'static str,
-}
-
-impl Found {
-    fn proportion(quantity: &'static str, found: Proportion, level: f64) -> theory::Result<Self> {
-        let (low, high) = found.interval(level)?;
-        let estimate = found.estimate();
-        // What never or always occurred says nothing about its error.
-        let sure = estimate == 0.0 || estimate == 1.0;
-        let error = if sure { f64::NAN } else { found.standard_error() };
-        let method = "plain, Clopper-Pearson";
-        Ok(Self::plain(quantity, estimate, (low, high), error, method))
-    }
-
-    fn mean(quantity: &'static str, found: Mean, level: f64) -> theory::Result<Self> {
-        let (estimate, error) = (found.estimate(), found.standard_error());
-        Ok(Self::plain(quantity, estimate, found.interval(level)?, error, "plain, Student"))
-    }
-
-    fn plain(
-        quantity: &'static str,
-        estimate: f64,
-        (low, high): (f64, f64),
-        error: f64,
-        method: &'static str,
-    ) -> Self {
-        let interval = [low, high].map(|end| format!("{end:?}"));
-        let relative_standard_error = error / estimate;
-        Self { quantity, estimate: format!("{estimate:?}"), interval, relative_standard_error, method }
-    }
 }
 
 /// What is asked for, in numbers that a file can hold.
@@ -172,41 +130,13 @@ impl Request {
     }
 
     fn table(&self, totals: &Totals) -> theory::Result<Table> {
-        let headers = [
-            "quantity",
-            "draws",
-            "classes",
-            "samples",
-            "seed",
-            "estimate",
-            "interval",
-            "level",
-            "relative_standard_error",
-            "method",
-        ];
-        let mut table = Table::new(headers).single(self.single);
-        for (num_draws, estimate) in totals.estimates()? {
-            for found in found(estimate, self.level)? {
-                table.push(self.row(num_draws, found));
-            }
-        }
-        Ok(table)
-    }
-
-    fn row(&self, num_draws: NumDraws, found: Found) -> Vec<Cell> {
-        let error = found.relative_standard_error;
-        vec![
-            Cell::text(found.quantity),
-            Cell::Integer(num_draws.get() as i64),
-            Cell::Integer(self.classes as i64),
-            Cell::Integer(self.samples as i64),
-            Cell::Decimal(self.seed.to_string()),
-            Cell::Decimal(found.estimate),
-            Cell::List(found.interval.to_vec()),
-            Cell::Decimal(format!("{:?}", self.level)),
-            if error.is_finite() { Cell::Decimal(format!("{error:.2e}")) } else { Cell::Missing },
-            Cell::text(found.method),
-        ]
+        let said = report::Simulated {
+            classes: self.classes,
+            samples: self.samples,
+            seed: self.seed,
+            level: self.level,
+        };
+        Ok(report::simulation_table(said, totals)?.single(self.single))
     }
 }
 
@@ -214,53 +144,6 @@ impl Request {
 struct Classes<'a> {
     prior: &'a ClassPrior,
     sampling: Sampling,
-}
-
-/// The quantities of one estimate.
-fn found(estimate: Estimate, level: f64) -> theory::Result<Vec<Found>> {
-    match estimate {
-        Estimate::Batches(found) => Ok(vec![
-            Found::proportion("upsilon", found.coverage, level)?,
-            Found::proportion("tau", found.collision, level)?,
-            Found::mean("expected_log1p_collisions", found.ln1p_collisions, level)?,
-        ]),
-        Estimate::Coverage(found) => Ok(vec![Found::proportion("upsilon", found, level)?]),
-        Estimate::Rare(found) => {
-            let (low, high) = found.ln_interval(level)?;
-            Ok(vec![Found {
-                quantity: "upsilon",
-                estimate: decimal_from_ln(found.ln(), LOG_DIGITS),
-                interval: [low, high].map(|ln| decimal_from_ln(ln, LOG_DIGITS)),
-                relative_standard_error: found.relative_standard_error(),
-                method: if found.is_certain() { "certain, not simulated" } else { "tilted counts, Student" },
-            }])
-        }
-    }
-}
-
-/// Refuses rare coverage that is not rare: an estimate beyond 1 is cut there, so that estimates are too small on average.
-///
-/// One sample has a relative variance of at most ½, so that the estimate is beyond 1 once in some 3,000 runs here.
-fn refuse_near_one(
-    prior: &ClassPrior,
-    sampling: Sampling,
-    num_draws: &[NumDraws],
-    samples: u64,
-) -> Result<()> {
-    // Below one half nothing is cut with the fewest samples that are accepted.
-    let least = (3.4 * (0.5 / samples as f64).sqrt()).min(0.5);
-    for &n in num_draws {
-        let covered = coverage::probability(prior, sampling, n)?;
-        let missing = covered.complement();
-        if covered.ln_complement() > f64::NEG_INFINITY && missing < least {
-            return Err(theory::Error::argument(format!(
-                "--method rare: υ is too near 1 at {n} draws for {samples} samples (1 − υ = {missing:.1e}): take --method \
-                 plain there"
-            ))
-            .into());
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn simulate(args: &SimulateArgs, interrupt: &Interrupt) -> Result<()> {
@@ -271,7 +154,8 @@ pub(super) fn simulate(args: &SimulateArgs, interrupt: &Interrupt) -> Result<()>
     let shard = args.shard.shard.unwrap_or(Shard::WHOLE);
     simulation.check(shard)?;
     if args.method == Method::Rare {
-        refuse_near_one(&prior, sampling, &num_draws, request.samples)?;
+        simulate::check_rare(&prior, sampling, &num_draws, request.samples)
+            .map_err(|e| theory::Error::argument(format!("--method rare: {e}: take --method plain there")))?;
     }
     if args.shard.shard.is_some() {
         let header = request.header(&simulation, shard, &Classes { prior: &prior, sampling })?;

@@ -22,6 +22,7 @@ mod contour;
 mod curve;
 pub mod exact;
 mod factorial;
+mod many;
 mod moments;
 mod series;
 mod shared;
@@ -34,6 +35,7 @@ pub use completion::completion_probability;
 pub use conditional::{given_anchor, given_anchor_alone, least_given_anchor};
 pub use curve::{CurvePoint, MAX_POINTS, curve};
 pub(crate) use factorial::{ln_factorial, ln_none_of, stirling};
+pub use many::Upsilons;
 pub use moments::{expected_draws, quantile, standard_deviation};
 pub use shared::SharedContours;
 

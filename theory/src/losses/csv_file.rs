@@ -8,7 +8,7 @@ use super::{
 use crate::error::{Error, Place, Result};
 use crate::files;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What ends the names of the columns of errors.
@@ -16,6 +16,18 @@ const ERRORS: [&str; 2] = [SE_SUFFIX, IMAGE_SE_SUFFIX];
 
 /// The largest `losses.csv` that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
+
+/// The file itself; of the folder of a run its `losses.csv`, or the `bounds.json` that lies there alone.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn measured_file(path: &Path) -> Result<PathBuf> {
+    if !std::fs::metadata(path).map_err(|e| Error::io(path, e))?.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let [official, ours] = ["bounds.json", "losses.csv"].map(|name| path.join(name));
+    Ok(if files::exists(&official)? && !files::exists(&ours)? { official } else { ours })
+}
 
 /// Reads a `losses.csv`.
 ///

@@ -11,7 +11,7 @@ mod row;
 mod schema;
 mod value;
 
-pub use csv_file::{read, read_from, write, write_to};
+pub use csv_file::{measured_file, read, read_from, write, write_to};
 pub use group::{Group, Groups, group};
 pub use official::{OfficialSettings, read_official, read_official_from};
 pub use row::{Estimate, Origin, Positives};

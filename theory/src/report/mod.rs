@@ -15,6 +15,8 @@ mod explain_page;
 pub mod figure;
 mod format;
 mod html;
+mod optimum;
+mod simulation;
 mod table;
 
 pub use aggregate::{Interval, MeanAndDeviation, mean_and_deviation, mean_interval, ratio_interval};
@@ -28,6 +30,8 @@ pub use explain::{left_out, slack_document, slack_table};
 pub use format::Format;
 use format::markdown_prose as prose;
 pub use html::page;
+pub use optimum::optimum_table;
+pub use simulation::{Simulated, simulation_table};
 pub use table::{Cell, Table};
 
 use crate::bounds as registry;

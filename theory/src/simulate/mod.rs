@@ -51,6 +51,6 @@ pub use interval::{Mean, Proportion, check_level};
 pub use plain::{Batches, batches, coverage};
 pub use plan::Plan;
 pub use rare::{RareEstimate, rare_coverage};
-pub use request::{Estimator, check_request};
+pub use request::{Estimator, check_rare, check_request};
 pub use simulation::Simulation;
 pub use tally::{Estimate, Part, Totals};

@@ -225,6 +225,32 @@ fn cost_of_rare(prior: &ClassPrior, sampling: Sampling, num_draws: NumDraws, pla
     })
 }
 
+/// Refuses rare coverage that is not rare: an estimate beyond 1 is cut there, so that estimates are too small on average.
+///
+/// One sample has a relative variance of at most ½, so that the estimate is beyond 1 once in some 3,000 runs here.
+///
+/// # Errors
+/// υ is too near 1 at some of these n for so few samples; draws that `sampling` cannot make.
+pub fn check_rare(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    num_draws: &[NumDraws],
+    samples: u64,
+) -> Result<()> {
+    // Below one half nothing is cut with the fewest samples that are accepted.
+    let least = (3.4 * (0.5 / samples as f64).sqrt()).min(0.5);
+    for &n in num_draws {
+        let covered = coverage::probability(prior, sampling, n)?;
+        let missing = covered.complement();
+        if covered.ln_complement() > f64::NEG_INFINITY && missing < least {
+            return Err(Error::argument(format!(
+                "υ is too near 1 at {n} draws for {samples} samples (1 − υ = {missing:.1e})"
+            )));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
