@@ -104,7 +104,8 @@ fn write_report(
 ) -> PyResult<()> {
     let rows = Arc::clone(&losses.rows);
     owned(py, Some(1), move |_| {
-        let selection = bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
+        let selection =
+            bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
         report::check_folder(&out)?;
         let sections = report::standard_sections(&group(&rows)?);
         Ok(report::write(&out, &title, &rows, &sections, &selection, None)?)
