@@ -26,7 +26,8 @@ def _array(name: str, values: Any) -> NDArray[Any]:
     except (TypeError, RuntimeError, ValueError, BufferError) as error:
         if "BFloat16" in str(error) and hasattr(values, "float"):
             return np.asarray(values.float())  # exact: numpy has no bfloat16
-        raise TypeError(f"{name} is no array in the memory of the CPU: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise TypeError(f"{name} is no array of numbers in the memory of the CPU: {reason}") from None
 
 
 def _ordered(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
