@@ -35,7 +35,7 @@ def classes(
 
 def _vector(name: str, values: Any) -> NDArray[np.float64]:
     """One-dimensional numbers as float64."""
-    array = _array(name, values)
+    array = array_of(name, values)
     if array.ndim != 1:
         raise ArgumentError(f"{name} must have one axis, with an entry for every class; got shape {array.shape}")
     return array.astype(np.float64)
@@ -43,7 +43,7 @@ def _vector(name: str, values: Any) -> NDArray[np.float64]:
 
 def _counts(values: Any) -> list[int]:
     """Items per class."""
-    array = _array("counts", values)
+    array = array_of("counts", values)
     if array.ndim != 1:
         raise ArgumentError(f"counts must have one axis, with an entry for every class; got shape {array.shape}")
     if array.dtype.kind == "f":
@@ -53,10 +53,10 @@ def _counts(values: Any) -> list[int]:
     wrong = np.flatnonzero((array < 0) | (array > _LIMIT))
     if wrong.size:
         raise ArgumentError(f"counts[{wrong[0]}] = {array[wrong[0]]} is outside 0..{_LIMIT}")
-    return array.astype(np.uint64).tolist()
+    return [int(count) for count in array]
 
 
-def _array(name: str, values: Any) -> NDArray[Any]:
+def array_of(name: str, values: Any) -> NDArray[Any]:
     """Real numbers as an array: integers or floats, no booleans, texts or complex numbers."""
     try:
         array = np.asarray(values)
@@ -67,7 +67,7 @@ def _array(name: str, values: Any) -> NDArray[Any]:
     if array.size == 0 and array.dtype.kind == "f":
         return array
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must be whole numbers, got values of type {array.dtype}")
+        raise TypeError(f"{name} must be numbers, got values of type {array.dtype}")
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
@@ -75,7 +75,7 @@ def _of_objects(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Python integers that no numpy integer holds end here: they are beyond every limit."""
     for value in array.flat:
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-            raise TypeError(f"{name} must be whole numbers, got {type(value).__name__} {_short(value)}")
+            raise TypeError(f"{name} must be numbers, got {type(value).__name__} {_short(value)}")
         if isinstance(value, int) and abs(value) > _LIMIT:
             raise ArgumentError(f"{name} = {_short(value)} exceeds the limit of {_LIMIT}")
     return array.astype(np.float64)
@@ -109,7 +109,7 @@ def whole(name: str, value: Any, least: int = 1) -> int:
 
 def numbers(name: str, values: Any) -> list[int]:
     """Whole numbers of at least one, as a list."""
-    array = _array(name, values)
+    array = array_of(name, values)
     return [whole(name, value.item(), 0) for value in array.reshape(-1)]
 
 
@@ -120,7 +120,7 @@ def threads(value: Any) -> int | None:
 
 def floored(name: str, values: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
     """Numbers of any sign rounded down to integers, where they are infinite, and where they are not numbers."""
-    array = _array(name, values)
+    array = array_of(name, values)
     if array.dtype.kind != "f":
         beyond = array > _LIMIT
         if np.any(beyond):

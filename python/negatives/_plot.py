@@ -11,6 +11,7 @@ from .errors import ArgumentError
 
 __all__ = ["plot_bounds"]
 
+_DRAWS = "n = K+1"
 _KEYS = ("curl", "nozawa_sato", "submodular", "specht")
 
 
@@ -34,6 +35,18 @@ def plot_bounds(losses: Any, ax: Any = None, *, bounds: Sequence[str] = _KEYS) -
     ------
     ArgumentError
         No bound of these keys, or several settings at one n.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> losses = {
+    ...     "num_classes": [10, 10], "class_counts": [[100] * 10] * 2, "num_draws": [16, 32], "temperature": [1.0, 1.0],
+    ...     "sampling": ["with_replacement"] * 2, "info_nce": [1.8, 2.4], "gap": [-0.1, -0.1],
+    ... }
+    >>> from negatives import plot_bounds
+    >>> plot_bounds(losses, bounds=["specht"]).get_xlabel()
+    'number of draws n = K + 1'
     """
     if ax is None:
         try:
@@ -41,22 +54,22 @@ def plot_bounds(losses: Any, ax: Any = None, *, bounds: Sequence[str] = _KEYS) -
         except ImportError as error:
             raise ImportError("plot_bounds needs matplotlib: pip install 'negatives[plot]'") from error
         ax = pyplot.subplots()[1]
-    table = _theory.bounds(_losses.read(losses))
-    draws = table["num_draws"]
+    rows = _losses.read(losses)
+    table = _theory.bounds(rows)
+    draws = table[_DRAWS]
     if len(set(draws)) < len(draws):
         twice = next(n for n in draws if draws.count(n) > 1)
-        raise ArgumentError(f"several settings have num_draws = {twice}: give one of them")
+        raise ArgumentError(f"several settings have n = {twice}: give the rows of one of them")
     order = sorted(range(len(draws)), key=draws.__getitem__)
-    if "full_sup_loss" in table:
-        _line(ax, table, order, "full_sup_loss", label="measured L_sup", color="black", linewidth=2)
+    _line(ax, table, order, "L_sup", label="measured L_sup", color="black", linewidth=2)
     for key in bounds:
-        name = f"{key}_upper"
-        if name not in table:
+        # A bound that is no theorem says so before the relation.
+        name = next((name for name in table if name.endswith(f"L_sup ≤ ({key})")), None)
+        if name is None:
             raise ArgumentError(f"{key!r} is no upper bound of L_sup; registry() names all")
         _line(ax, table, order, name, label=key, marker="o", markersize=3)
-    classes = set(table["num_classes"])
-    if len(classes) == 1:
-        trivial = math.log(classes.pop())
+    if rows.num_classes is not None:
+        trivial = math.log(rows.num_classes)
         ax.axhline(trivial, color="grey", linestyle=":", label=f"ln C = {trivial:.2f}")
     ax.set_xscale("log", base=2)
     ax.set_xlabel("number of draws n = K + 1")
@@ -67,7 +80,7 @@ def plot_bounds(losses: Any, ax: Any = None, *, bounds: Sequence[str] = _KEYS) -
 
 def _line(ax: Any, table: Any, order: list[int], name: str, **style: Any) -> None:
     """The values that there are; a bound has none where it is not applicable."""
-    points = [(table["num_draws"][index], table[name][index]) for index in order]
+    points = [(table[_DRAWS][index], table[name][index]) for index in order]
     points = [(n, value) for n, value in points if isinstance(value, float) and math.isfinite(value)]
     if points:
         ax.plot(*zip(*points), **style)

@@ -235,7 +235,9 @@ def bounds(losses: Any, *, confidence: float | None = None, threads: int | None 
     Returns
     -------
     Table
-        One row for each setting, as ``theory bounds --format csv`` prints them. Losses are in nats.
+        One row for each setting, with the columns that ``theory bounds --format csv`` prints: ``n = K+1``, ``L_Info``,
+        ``L_sup``, ``L_sup ≤ (key)`` for the bound of this key, and where there are several seeds ``… sd``, the standard
+        deviation. Losses are in nats.
 
     Raises
     ------
@@ -250,8 +252,8 @@ def bounds(losses: Any, *, confidence: float | None = None, threads: int | None 
     ...     "sampling": ["without_replacement"], "info_nce": [4.66], "gap": [-0.97],
     ... }
     >>> table = bounds(losses)
-    >>> table["num_draws"]
-    [512]
+    >>> table["n = K+1"], round(table["L_sup ≤ (specht)"][0], 3)
+    ([512], 2.952)
     """
     level = None if confidence is None else _arguments.real("confidence", confidence)
     parts, notes = _negatives.bounds_table(_losses.read(losses), level, _arguments.threads(threads))

@@ -58,6 +58,13 @@ impl Losses {
     fn __len__(&self) -> usize {
         self.rows.len()
     }
+
+    /// C, where all rows agree.
+    #[getter]
+    fn num_classes(&self) -> Option<u64> {
+        let first = self.rows.first()?.num_classes;
+        self.rows.iter().all(|row| row.num_classes == first).then_some(first)
+    }
 }
 
 /// The error with a row in place of a line.

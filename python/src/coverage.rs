@@ -225,11 +225,29 @@ fn exact_coverage(
     owned(py, threads, work)
 }
 
+/// Seconds that the crate itself takes for υ_n, the mean of so many calls: what a call from Python is measured against.
+#[pyfunction]
+fn time_of_coverage(py: Python<'_>, classes: &Classes, n: u64, repeats: u32) -> PyResult<f64> {
+    let law = &classes.law;
+    short(py, || {
+        let (draws, start) = (NumDraws::new(n)?, std::time::Instant::now());
+        for _ in 0..repeats {
+            std::hint::black_box(coverage::probability(
+                &law.prior,
+                law.sampling,
+                std::hint::black_box(draws),
+            )?);
+        }
+        Ok(start.elapsed().as_secs_f64() / f64::from(repeats.max(1)))
+    })
+}
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(law_at, module)?)?;
     module.add_function(wrap_pyfunction!(law_at_all, module)?)?;
     module.add_function(wrap_pyfunction!(collector_time, module)?)?;
     module.add_function(wrap_pyfunction!(quantiles, module)?)?;
     module.add_function(wrap_pyfunction!(sample, module)?)?;
-    module.add_function(wrap_pyfunction!(exact_coverage, module)?)
+    module.add_function(wrap_pyfunction!(exact_coverage, module)?)?;
+    module.add_function(wrap_pyfunction!(time_of_coverage, module)?)
 }
