@@ -16,8 +16,11 @@ from hypothesis.extra import numpy as hnp
 
 import negatives
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-FEATURES = ROOT / "tests/oracle/features.npz"
+FEATURES = next(
+    path
+    for folder in pathlib.Path(__file__).resolve().parents
+    if (path := folder / "tests/oracle/features.npz").is_file()
+)
 
 
 def oracle():
@@ -37,20 +40,18 @@ def cells(rows):
     return shown
 
 
-def program():
-    """The program `measure`: of this checkout, or that of NEGATIVES_MEASURE."""
-    name = os.environ.get("NEGATIVES_MEASURE")
-    built = [ROOT / "target" / profile / "measure" for profile in ("debug", "release")]
-    found = [pathlib.Path(name)] if name else [path for path in built if path.is_file()]
+def program(name):
+    """The program that the environment variable names."""
+    found = os.environ.get(name)
     if not found:
-        pytest.skip("the program `measure` is not built: cargo build -p measure")
-    return max(found, key=lambda path: path.stat().st_mtime)
+        pytest.skip(f"{name} does not name the program")
+    return found
 
 
 def test_rows_are_those_of_the_program_to_the_last_bit(tmp_path):
     out = tmp_path / "measured"
     arguments = ["--draws", "5,12", "--temperatures", "0.2,1", "--out", str(out), "--quiet"]
-    subprocess.run([program(), FEATURES, *arguments], check=True)
+    subprocess.run([program("MEASURE"), FEATURES, *arguments], check=True)
     with open(out / "losses.csv", newline="") as file:
         expected = list(csv.DictReader(file))
     rows = measured(temperature=[0.2, 1.0], name="features")
@@ -177,11 +178,9 @@ def test_rows_go_on_to_the_theory(tmp_path):
 
 
 def test_the_report_is_that_of_the_program(tmp_path):
-    theory = program().with_name("theory")
-    if not theory.is_file():
-        pytest.skip("the program `theory` is not built: cargo build -p theory")
+    measure, theory = program("MEASURE"), program("THEORY")
     out = tmp_path / "measured"
-    subprocess.run([program(), FEATURES, "--draws", "5", "--temperature", "0.5", "--out", out, "--quiet"], check=True)
+    subprocess.run([measure, FEATURES, "--draws", "5", "--temperature", "0.5", "--out", out, "--quiet"], check=True)
     subprocess.run([theory, "report", out / "losses.csv", "--out", tmp_path / "theirs", "--quiet"], check=True)
     negatives.report(measured(draws=5, name="features"), tmp_path / "ours")
     names = sorted(path.name for path in (tmp_path / "theirs").iterdir())
