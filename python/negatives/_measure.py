@@ -18,7 +18,7 @@ from ._table import Table
 from .errors import ArgumentError
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame as _DataFrame
 
 __all__ = ["Difficulty", "difficulty", "measure", "report"]
 
@@ -37,7 +37,7 @@ def measure(
     seed: int = 7,
     threads: int | None = None,
     name: str = "features",
-) -> DataFrame | Table:
+) -> _DataFrame | Table:
     """Measure what the bounds need, from two views of the features of any encoder.
 
     Batches of n = K + 1 samples are drawn without replacement; in each, view 1 of a sample is the anchor, view 2 of the
@@ -93,7 +93,7 @@ def measure(
     >>> import negatives
     >>> view = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
     >>> rows = negatives.measure(view, view, [0, 0, 1, 1], draws=2, temperature=1.0)
-    >>> round(rows["collision_exact"][0], 12), rows["mean_accuracy"][0]
+    >>> round(float(rows["collision_exact"][0]), 12), float(rows["mean_accuracy"][0])
     (0.333333333333, 1.0)
     """
     given = (train is not None, train_labels is not None)
@@ -209,7 +209,7 @@ class Difficulty:
         return f"{summary._repr_html_()}{self.bins._repr_html_()}"
 
 
-def _frame(text: str, kinds: Mapping[str, str] | None = None) -> DataFrame | Table:
+def _frame(text: str, kinds: Mapping[str, str] | None = None) -> _DataFrame | Table:
     """A CSV text as a DataFrame, or as a table where there is no pandas."""
     names, *records = csv.reader(io.StringIO(text))
     columns = [_typed([record[i] for record in records], (kinds or {}).get(name)) for i, name in enumerate(names)]
