@@ -11,6 +11,10 @@ use theory::report::{Simulated, simulation_table};
 use theory::shard::Shard;
 use theory::simulate::{Estimator, Plan, Simulation, Totals, check_level, check_rare};
 
+/// How often a long simulation asks whether to stop, and the fewest parts between, which keep all threads at work.
+const WINDOWS: u64 = 64;
+const LEAST_WINDOW: u64 = 64;
+
 /// `theory simulate`.
 #[pyfunction]
 #[pyo3(signature = (classes, draws, samples, seed, rare, collisions, level, threads))]
@@ -47,17 +51,25 @@ fn simulation<'py>(
                 .map_err(|e| Failure::argument(format!("method 'rare': {e}: take method 'plain' there")))?;
         }
         let (mut totals, mut added) = (Totals::new(estimator, &draws, plan), Ok(()));
-        // Each n is asked about once before it is drawn.
-        let skip = |_| stop();
-        simulation.run(Shard::WHOLE, skip, |_, part| {
-            if added.is_ok() {
-                added = totals.add(&part);
+        // By windows of parts, so that work that is left behind ends soon.
+        let parts = simulation.parts();
+        let window = (parts / WINDOWS).max(LEAST_WINDOW);
+        for first in (0..parts).step_by(window as usize) {
+            if stop() {
+                return Err(Failure::Interrupted);
             }
-        });
-        added?;
-        if stop() {
-            return Err(Failure::Interrupted);
+            let own = first..first + window;
+            simulation.run(
+                Shard::WHOLE,
+                |part| !own.contains(&part),
+                |_, part| {
+                    if added.is_ok() {
+                        added = totals.add(&part);
+                    }
+                },
+            );
         }
+        added?;
         let said = Simulated { classes: law.prior.num_classes(), samples, seed, level };
         Ok(simulation_table(said, &totals)?)
     })?;
