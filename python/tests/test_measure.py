@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -175,6 +176,15 @@ def test_rows_go_on_to_the_theory(tmp_path):
         (tmp_path / "other").mkdir()
         (tmp_path / "other" / "mine.txt").write_text("")
         negatives.report(rows, tmp_path / "other")
+
+
+def test_without_pandas_there_is_a_table(monkeypatch):
+    frame = measured()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    table = measured()
+    assert isinstance(table, negatives.Table) and not isinstance(frame, negatives.Table)
+    assert cells(table) == cells(frame)
+    assert repr(negatives.bounds(table)) == repr(negatives.bounds(frame))
 
 
 def test_the_report_is_that_of_the_program(tmp_path):
