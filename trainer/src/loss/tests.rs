@@ -279,7 +279,7 @@ fn every_loss_over_a_batch_has_the_gradient_of_its_reference() {
             let batch = Batch {
                 views: [&first, &second],
                 negatives: Negatives::BothViews,
-                classes: kind.knows_classes().then_some(&classes),
+                classes: kind.knows_classes().then_some(&classes[..]),
                 temperature,
                 normalise: true,
             };
