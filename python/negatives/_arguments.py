@@ -64,8 +64,6 @@ def array_of(name: str, values: Any) -> NDArray[Any]:
         raise ArgumentError(f"{name} is not an array of numbers: {error}") from None
     if array.dtype.kind == "O":
         array = _of_objects(name, array)
-    if array.size == 0 and array.dtype.kind == "f":
-        return array
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be numbers, got values of type {array.dtype}")
     return array.astype(np.float64) if array.dtype.kind == "f" else array

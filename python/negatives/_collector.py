@@ -299,7 +299,7 @@ class CouponCollector:
         Examples
         --------
         >>> times = CouponCollector(10).rvs(1000, rng=7)
-        >>> 28 < times.mean() < 31
+        >>> 28 < float(times.mean()) < 31
         True
         """
         if not isinstance(rng, (np.random.Generator, np.random.RandomState)):
@@ -326,7 +326,7 @@ class CouponCollector:
         Raises
         ------
         ArgumentError
-            The law has ``probs``, which have no exact fraction; the computation is too expensive, and how much.
+            The law has unequal ``probs``, which have no exact fraction; the computation is too expensive, and how much.
 
         Examples
         --------

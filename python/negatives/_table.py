@@ -26,8 +26,8 @@ class Table(Mapping[str, list[Any]]):
     --------
     >>> from negatives import optimum
     >>> table = optimum([1, 3], 2, temperature=1.0)
-    >>> len(table), table.num_rows, table["negatives"]
-    (14, 2, [1, 3])
+    >>> table.num_rows, table["negatives"], list(table)[:3]
+    (2, [1, 3], ['negatives', 'draws', 'classes'])
     >>> round(table.row(0)["optimal_loss"], 6)
     0.410038
     """

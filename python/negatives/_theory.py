@@ -253,7 +253,7 @@ def bounds(losses: Any, *, confidence: float | None = None, threads: int | None 
     ... }
     >>> table = bounds(losses)
     >>> table["n = K+1"], round(table["L_sup ≤ (specht)"][0], 3)
-    ([512], 2.952)
+    ([512], 4.021)
     """
     level = None if confidence is None else _arguments.real("confidence", confidence)
     parts, notes = _negatives.bounds_table(_losses.read(losses), level, _arguments.threads(threads))

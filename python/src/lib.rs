@@ -30,5 +30,7 @@ fn _negatives(module: &Bound<'_, PyModule>) -> PyResult<()> {
     optimum::register(module)?;
     bounds::register(module)?;
     measuring::register(module)?;
-    contrastive::register(module)
+    contrastive::register(module)?;
+    // PyO3 keeps a list of names, which no stub could repeat without going stale.
+    module.delattr("__all__")
 }

@@ -1,5 +1,6 @@
 """How work runs: Ctrl-C, panics, the exceptions."""
 
+import multiprocessing
 import signal
 import threading
 import time
@@ -44,3 +45,23 @@ def test_exceptions_are_value_errors():
     assert issubclass(negatives.FileError, OSError)
     error = negatives.DataError("text", "file", 3, "column")
     assert (str(error), error.file, error.line, error.column) == ("text", "file", 3, "column")
+
+
+def test_a_long_simulation_is_interrupted():
+    main = threading.main_thread().ident
+    threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        negatives.simulate(7709, 1000, num_samples=2_000_000, threads=1)
+    assert time.perf_counter() - start < 1.3
+
+
+def simulated(samples):
+    return negatives.simulate(50, 20, num_samples=samples, collisions=True).rows()
+
+
+def test_a_forked_process_computes():
+    """The threads of the parent are not those of the child."""
+    here = simulated(5000)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(simulated, (5000,)).get(timeout=60) == here
