@@ -168,6 +168,14 @@ def report(
         Rows that cannot be accepted.
     FileError
         The operating system refuses.
+
+    Examples
+    --------
+    >>> import negatives, tempfile
+    >>> view = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
+    >>> rows = negatives.measure(view, view, [0, 0, 1, 1], draws=[2, 4], temperature=1.0)
+    >>> negatives.report(rows, tempfile.mkdtemp()).name
+    'report.html'
     """
     chosen = None if keys is None else [keys] if isinstance(keys, str) else [str(key) for key in keys]
     folder = pathlib.Path(out)

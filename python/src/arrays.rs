@@ -19,11 +19,18 @@ pub(crate) enum Floats<'py> {
 impl Floats<'_> {
     /// The one copy: rows are normalised in it.
     pub(crate) fn matrix(&self) -> Outcome<Matrix> {
-        let (shape, values) = match self {
-            Self::Double(array) => (array.shape(), slice(array)?.to_vec()),
-            Self::Single(array) => (array.shape(), slice(array)?.iter().map(|&x| f64::from(x)).collect()),
+        let shape = match self {
+            Self::Double(array) => array.shape(),
+            Self::Single(array) => array.shape(),
         };
-        Ok(Matrix { rows: shape[0], cols: shape[1], data: values })
+        let (rows, cols, mut data) = (shape[0], shape[1], Vec::new());
+        data.try_reserve_exact(rows * cols)
+            .map_err(|_| Failure::argument(format!("[{rows}, {cols}] numbers have no room in the memory")))?;
+        match self {
+            Self::Double(array) => data.extend_from_slice(slice(array)?),
+            Self::Single(array) => data.extend(slice(array)?.iter().map(|&x| f64::from(x))),
+        }
+        Ok(Matrix { rows, cols, data })
     }
 }
 

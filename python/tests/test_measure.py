@@ -278,6 +278,13 @@ def test_huge_shapes_of_small_arrays_are_refused_or_measured():
     assert rows["info_nce"][0] == pytest.approx(np.log(2))
 
 
+def test_more_than_the_memory_is_an_exception():
+    huge = np.broadcast_to(np.float32(1), (1 << 22, 1 << 22))
+    for call in (lambda: measured(view1=huge, view2=huge), lambda: negatives.nt_xent(huge, huge, 0.5)):
+        with pytest.raises((MemoryError, ValueError)):
+            call()
+
+
 @pytest.mark.parametrize("name", ["measure", "difficulty"])
 def test_control_c_is_heard_within_a_second(name):
     view1, view2 = np.random.default_rng(4).normal(size=(2, 12000, 64))
