@@ -52,6 +52,7 @@
 //! - [`geometry()`]: alignment, uniformity, effective rank, RankMe;
 //! - [`image_errors`]: how far a column moves with other images of the same law;
 //! - [`Picture`]: where features lie, by principal components and by t-SNE;
+//! - [`contrastive`]: InfoNCE and its relatives with gradients, as references for a training loop;
 //! - [`difficulty`]: which negatives are hard: of the same class, for every query, of similar classes;
 //! - [`input`]: files of other people, opened with care;
 //! - [`matrix`], [`mod@gemm`], [`pool`], [`rng`]: row-major matrices, the one place that multiplies, chunks on threads,
@@ -78,6 +79,7 @@ pub mod cli;
 mod collision;
 mod components;
 mod conditional;
+pub mod contrastive;
 pub mod difficulty;
 pub mod error;
 mod evaluation;

@@ -14,6 +14,8 @@
 //! | [NSCL](LossKind::Nscl) | negatives | are left out: it knows the classes, so there is none over a queue |
 //! | [`spectral`] | none: mean square of the negatives' cosines | count |
 //! | [`eq_co`] | positive and negatives, these weighted as α of them | count |
+//!
+//! All compute in f32; [`measure::contrastive`] has the same losses in f64, as references.
 
 mod candidates;
 mod classes;

@@ -1,5 +1,5 @@
-//! What every loss must satisfy, over every source of negatives and with every selection: its formula as a double loop
-//! of f64, finite differences, constants; and over the batch: symmetries, extremes, special cases.
+//! What every loss must satisfy, over every source of negatives and with every selection: the value of its reference in
+//! f64, finite differences, constants; and over the batch: the reference's gradient, symmetries, extremes, special cases.
 
 use super::candidates::Source;
 use super::same_class::UNKNOWN;
@@ -8,6 +8,8 @@ use crate::ops::normalise;
 use crate::ops::select::cpu::Work;
 use crate::ops::testing::{assert_close, assert_same_bits, finite_differences, flat, flat64, random};
 use candle_core::{D, DType, Device, Var};
+use measure::contrastive::{Batch, Formula, Negatives};
+use measure::matrix::Matrix;
 use measure::rng::philox::View;
 
 const DEBIASED: LossKind = LossKind::Debiased { class_probability: 0.1 };
@@ -181,47 +183,22 @@ impl Pairs {
     }
 
     fn value(&self, kind: LossKind, z: &[f64], t: f64) -> f64 {
-        let cosines = self.cosines(z);
-        let mean = |of: &dyn Fn(f64, &[f64]) -> f64| {
-            cosines.iter().map(|(s, negatives)| of(*s, negatives)).sum::<f64>() / cosines.len() as f64
-        };
-        let sum = |negatives: &[f64]| negatives.iter().map(|s| (s / t).exp()).sum::<f64>();
-        // −ln[ e^{s⁺/t} / (e^{s⁺/t} + g) ], of the quotient and not of its inverse, as published; ln_1p where the
-        // quotient is 1 to the last digits.
-        let info_nce = |s: f64, g: f64| (g / (s / t).exp()).ln_1p();
-        match kind {
-            LossKind::NtXent {} | LossKind::FlatNce {} | NSCL_WITH_POSITIVE => {
-                mean(&|s, negatives| info_nce(s, sum(negatives)))
-            }
-            LossKind::Debiased { class_probability } => mean(&|s, negatives| {
-                info_nce(s, corrected(t, class_probability, s, sum(negatives), negatives.len()))
-            }),
-            LossKind::Hard { class_probability, beta } => mean(&|s, negatives| {
-                let weights: Vec<f64> = negatives.iter().map(|s| (beta * s / t).exp()).collect();
-                let average = weights.iter().sum::<f64>() / weights.len() as f64;
-                let sum = negatives.iter().zip(&weights).map(|(s, w)| w / average * (s / t).exp()).sum();
-                info_nce(s, corrected(t, class_probability, s, sum, negatives.len()))
-            }),
-            LossKind::Dcl {} | NSCL => mean(&|s, negatives| -s / t + sum(negatives).ln()),
-            LossKind::Dclw { sigma } => {
-                let average = mean(&|s, _| (s / sigma).exp());
-                mean(&|s, negatives| -(2.0 - (s / sigma).exp() / average) * s / t + sum(negatives).ln())
-            }
-            LossKind::Spectral { scale } => mean(&|s, negatives| {
-                let squares = negatives.iter().map(|s| (scale * s).powi(2)).sum::<f64>();
-                -2.0 * scale * s + squares / negatives.len() as f64
-            }),
-            LossKind::EqCo { virtual_negatives } => {
-                mean(&|s, negatives| info_nce(s, virtual_negatives / negatives.len() as f64 * sum(negatives)))
-            }
-        }
+        formula(kind).of_cosines(&self.cosines(z), t)
     }
 }
 
-fn corrected(t: f64, probability: f64, s: f64, sum: f64, count: usize) -> f64 {
-    let count = count as f64;
-    let rest = (sum - count * probability * (s / t).exp()) / (1.0 - probability);
-    rest.max(count * (-1.0 / t).exp())
+/// The reference in f64; the classes that NSCL leaves out are left out of the pairs.
+fn formula(kind: LossKind) -> Formula {
+    match kind {
+        LossKind::NtXent {} | NSCL_WITH_POSITIVE => Formula::InfoNce,
+        LossKind::Debiased { class_probability } => Formula::Debiased { class_probability },
+        LossKind::Hard { class_probability, beta } => Formula::Hard { class_probability, beta },
+        LossKind::Dcl {} | NSCL => Formula::Dcl,
+        LossKind::Dclw { sigma } => Formula::Dclw { sigma },
+        LossKind::FlatNce {} => Formula::FlatNce,
+        LossKind::Spectral { scale } => Formula::Spectral { scale },
+        LossKind::EqCo { virtual_negatives } => Formula::EqCo { virtual_negatives },
+    }
 }
 
 /// The function that a loss's gradient is of: for FlatNCE not its value's.
@@ -246,7 +223,7 @@ fn features(seed: u64) -> Tensor {
 }
 
 #[test]
-fn every_loss_over_every_source_with_every_selection_is_the_double_loop() {
+fn every_loss_over_every_source_with_every_selection_is_its_reference() {
     for from in SOURCES {
         for (selection, kind) in SELECTIONS.iter().flat_map(|s| KINDS.map(|kind| (*s, kind))) {
             if from == From::Queue && kind.knows_classes() {
@@ -290,14 +267,44 @@ fn every_loss_over_every_source_with_every_selection_is_the_double_loop() {
 }
 
 #[test]
+fn every_loss_over_a_batch_has_the_gradient_of_its_reference() {
+    for seed in 0..3 {
+        let z = features(seed);
+        let [first, second] = [0, N].map(|start| {
+            let data = flat64(&z.narrow(0, start, N).unwrap());
+            Matrix { rows: N, cols: WIDTH, data }
+        });
+        let classes = CLASSES.map(|class| class as usize);
+        for (kind, temperature) in KINDS.iter().flat_map(|kind| TEMPERATURES.map(|t| (*kind, t))) {
+            let batch = Batch {
+                views: [&first, &second],
+                negatives: Negatives::BothViews,
+                classes: kind.knows_classes().then_some(&classes[..]),
+                temperature,
+                normalise: true,
+            };
+            let (expected, gradient) = batch.value_and_gradient(formula(kind), &measure::never).unwrap();
+            let found = kind.evaluate(&z, &CLASSES, temperature).unwrap();
+            let what = format!("{kind:?}, t = {temperature}, seed {seed}");
+            let tolerance = 1e-6 * (1.0 + expected.abs()) + 4e-7 / temperature;
+            let difference = (value(&found) - expected).abs();
+            assert!(difference < tolerance, "{what}: {} {expected}", value(&found));
+            let slope = gradient.map(|gradient| gradient.data).concat();
+            assert_close(&flat(&found.gradient), &slope, 2e-6 + 1e-6 / temperature, &what);
+        }
+    }
+}
+
+#[test]
 fn both_branches_of_the_maximum_are_tested() {
     let (mut floor, mut above) = (0, 0);
     for seed in 0..3 {
         let inputs = Inputs::new(From::Batch, seed);
         for (s, negatives) in Pairs::all(&inputs, false).cosines(&flat64(&inputs.features)) {
-            let sum = negatives.iter().map(|s| (s / 0.5).exp()).sum();
-            let at_floor = corrected(0.5, 0.5, s, sum, 10) == 10.0 * (-1f64 / 0.5).exp();
-            *if at_floor { &mut floor } else { &mut above } += 1;
+            // At the floor g is 10 e^{−1/t}, whatever the negatives.
+            let at_floor = (10.0 * (-(1.0 + s) / 0.5).exp()).ln_1p();
+            let value = formula(HALF).of_cosines(&[(s, negatives)], 0.5);
+            *if value - at_floor < 1e-12 { &mut floor } else { &mut above } += 1;
         }
     }
     assert!(floor >= 5 && above >= 5, "{floor} at the floor, {above} above");

@@ -1,0 +1,126 @@
+//! Features to rows of losses, and which negatives are hard: the crate `measure`.
+
+use crate::arrays::{Floats, indices};
+use crate::bounds::Losses;
+use crate::run::owned;
+use measure::Views;
+use measure::difficulty::{self, Bin, Hierarchy};
+use measure::features::{Features, Request};
+use numpy::PyReadonlyArray1;
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+use theory::NumDraws;
+use theory::losses::{self, group};
+use theory::report::figure::Selection;
+use theory::report::{self, Format, Table};
+
+type Labelled<'py> = (Floats<'py>, PyReadonlyArray1<'py, i64>);
+
+/// The text of `losses.csv`, as the program `measure` writes it.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)] // One call from one place in Python.
+fn measure_features<'py>(
+    py: Python<'py>,
+    name: String,
+    views: (Floats<'py>, Floats<'py>),
+    labels: PyReadonlyArray1<'py, i64>,
+    train: Option<Labelled<'py>>,
+    mean: Option<Floats<'py>>,
+    draws: Vec<u64>,
+    temperatures: Vec<f64>,
+    passes: Option<usize>,
+    seed: u64,
+    threads: Option<usize>,
+) -> PyResult<String> {
+    let (first, second, labels) = (views.0.matrix()?, views.1.matrix()?, indices(&labels)?);
+    let train = match train {
+        Some((features, labels)) => Some((features.matrix()?, indices(&labels)?)),
+        None => None,
+    };
+    let mean = mean.map(|mean| mean.matrix()).transpose()?;
+    owned(py, threads, move |stop| {
+        let features = Features::new(first, second, labels, train, mean)?;
+        let draws = draws.into_iter().map(NumDraws::new).collect::<theory::Result<Vec<_>>>()?;
+        let temperature = temperatures.first().copied().unwrap_or(f64::NAN);
+        let request = Request { draws, temperature, passes, seed };
+        let measured = features.measure_grid(&name, &request, &temperatures, stop)?;
+        Ok(losses::write_to(&measured.rows))
+    })
+}
+
+/// Tables of an analysis as texts of CSV.
+#[derive(IntoPyObject)]
+struct Tables {
+    summary: String,
+    bins: String,
+    items: String,
+    extremes: String,
+    semantics: Option<String>,
+}
+
+/// Which negatives are hard.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)] // One call from one place in Python.
+fn difficulty_of<'py>(
+    py: Python<'py>,
+    views: (Floats<'py>, Floats<'py>),
+    labels: PyReadonlyArray1<'py, i64>,
+    queries: Option<usize>,
+    bank: Option<usize>,
+    bins: Option<Vec<String>>,
+    hierarchy: Option<PathBuf>,
+    seed: u64,
+    threads: Option<usize>,
+) -> PyResult<Tables> {
+    let (first, second, labels) = (views.0.matrix()?, views.1.matrix()?, indices(&labels)?);
+    owned(py, threads, move |stop| {
+        let bins = bins.map(|bins| bins.iter().map(|bin| bin.parse::<Bin>()).collect()).transpose()?;
+        let hierarchy = hierarchy.map(|file| Hierarchy::read(&file)).transpose()?;
+        let Features { view1, view2, labels, num_classes, .. } =
+            Features::new(first, second, labels, None, None)?;
+        let views = Views { first: view1, second: view2 };
+        let request = difficulty::Request { queries, bank, bins, hierarchy, seed };
+        let found = difficulty::difficulty(&views, (&labels, num_classes), &request, stop)?;
+        let text = |table: Table| table.to_text(Format::Csv);
+        Ok(Tables {
+            summary: text(found.summary()),
+            bins: text(found.table()),
+            items: text(found.items()),
+            extremes: text(found.extremes()),
+            semantics: found.semantics_table().map(text),
+        })
+    })
+}
+
+/// Writes what `theory report` writes into a folder.
+#[pyfunction]
+fn write_report(
+    py: Python<'_>,
+    losses: &Losses,
+    out: PathBuf,
+    title: String,
+    bounds: Option<Vec<String>>,
+) -> PyResult<()> {
+    let rows = Arc::clone(&losses.rows);
+    owned(py, Some(1), move |_| {
+        let selection =
+            bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
+        report::check_folder(&out)?;
+        let sections = report::standard_sections(&group(&rows)?);
+        Ok(report::write(&out, &title, &rows, &sections, &selection, None)?)
+    })
+}
+
+/// The descriptive columns of `losses.csv` with the values that each can have.
+#[pyfunction]
+fn column_kinds() -> Vec<(&'static str, &'static str)> {
+    losses::COLUMNS.iter().map(|column| (column.name, column.kind)).collect()
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(measure_features, module)?)?;
+    module.add_function(wrap_pyfunction!(difficulty_of, module)?)?;
+    module.add_function(wrap_pyfunction!(write_report, module)?)?;
+    module.add_function(wrap_pyfunction!(column_kinds, module)?)
+}
