@@ -5,9 +5,10 @@ Reads lines `PEER [ARGUMENTS]` from standard input and answers each with one JSO
 {"cpu_ms": ..., "wall_ms": ..., "value": ...}: per evaluation, in CPU time of this process and its threads.
 needs: numpy scipy mpmath gmpy2 python-flint (requirements.txt). `peers.py COUNTS` gives the file of class counts.
 """
-import json, sys, time
+import json, platform, sys, time
 import flint, gmpy2, mpmath
 import numpy as np
+import scipy
 from scipy.integrate import quad
 from scipy.special import gammaln
 from scipy.stats import binom
@@ -100,10 +101,16 @@ def quad_expectation():
     return float(quad(missing, 0, np.inf, limit=500)[0])
 
 
+def versions():
+    modules = ", ".join(f"{module.__name__} {module.__version__}" for module in (np, scipy, mpmath))
+    return f"Python {platform.python_version()}, {modules}, gmpy2 {gmpy2.version()}, python-flint {flint.__version__}"
+
+
 PEERS = {
     "numpy_sum": numpy_sum, "mpmath_sum": mpmath_sum, "arb_sum": arb_sum, "arb_series": arb_series,
     "stirling_flint": stirling_flint, "surjections_gmpy2": surjections_gmpy2, "occupancy": occupancy,
     "bincount": bincount, "multinomial": multinomial, "pmf_sum": pmf_sum, "quad_expectation": quad_expectation,
+    "versions": versions,
 }
 
 for line in sys.stdin:

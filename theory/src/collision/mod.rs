@@ -216,7 +216,7 @@ pub fn expected_ln1p(prior: &ClassPrior, sampling: Sampling, num_negatives: NumN
         let expected = if many {
             many::expected_ln1p(negatives, group.probability, group.others)
         } else {
-            expectation_of_class(prior, group, sampling, num_negatives, |m| (m as f64).ln_1p())
+            expectation_of_class(prior, group, sampling, num_negatives, |m| ((m + 1) as f64).ln())
         };
         group.probability * group.multiplicity as f64 * expected
     };

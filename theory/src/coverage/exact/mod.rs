@@ -14,6 +14,7 @@ mod moduli;
 mod multiply;
 mod power;
 mod residues;
+mod rows;
 mod series;
 mod short;
 mod stirling;

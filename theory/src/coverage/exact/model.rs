@@ -12,6 +12,9 @@ const PRODUCT: f64 = 1.1e-9;
 /// Seconds of a pair of moduli in the weights of the remainder theorem.
 const PAIR: f64 = 1.0e-9;
 
+/// Seconds of a product of two words within a product of rows.
+const ROW: f64 = 9e-10;
+
 /// Seconds of a product of two integers of so many words each.
 pub(super) fn multiplication(words: f64) -> f64 {
     1e-9 * words.min(32.0) * words + 1.1e-8 * words.powf(1.465)
@@ -28,11 +31,13 @@ pub(super) fn seconds_of_uniform_residues(num_draws: u64, num_classes: u64) -> f
     seconds_of_residues(bits(num_draws, num_classes), work(num_draws, num_classes))
 }
 
-/// Seconds of C! S(n, C) by grouping: about one full-size product per prime up to C.
+/// Seconds of C! S(n, C) by grouping: the binomial coefficients, C sums of a power times one of them, and about one
+/// full-size product per prime up to C, by rows where it is short.
 pub(super) fn seconds_of_grouping(num_draws: u64, num_classes: u64) -> f64 {
     let c = num_classes as f64;
     let words = num_draws as f64 * c.log2() / 64.0;
-    1e-6 + 2e-7 * c + 1.3 * c / c.ln().max(1.0) * multiplication(words / 2.0)
+    let product = multiplication(words / 2.0).min(ROW * (words / 2.0).powi(2));
+    5e-7 + 8e-8 * c + 0.4 * ROW * c * (c / 64.0 + 1.0) * words + 1.2 * c / c.ln().max(1.0) * product
 }
 
 /// log₂ of Cⁿ/C!, an upper bound of S(n, C), and at most a bit more.

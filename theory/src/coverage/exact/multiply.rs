@@ -1,7 +1,7 @@
 //! Products, powers and factorials of large integers.
 
 use super::moduli::primes;
-use super::short::{is_short, push_power};
+use super::short::{Powers, is_short};
 use super::transform;
 use super::words::from_words;
 use num_bigint::BigUint;
@@ -21,7 +21,7 @@ pub(super) fn power(base: u64, exponent: u64) -> BigUint {
     let mut value = BigUint::from(1u32);
     if odd > 1 && exponent > 0 && is_short(odd, exponent) {
         let mut words = Vec::new();
-        push_power(odd, exponent, &mut words);
+        Powers::new(odd, exponent).push(odd, &mut words);
         value = from_words(&words);
     } else if odd > 1 {
         // The leading bits of the exponent as far as their power fits a word: no squares of small integers.

@@ -1,11 +1,10 @@
 //! Stirling numbers of the second kind: S(n, C) = Σ_j (−1)^{C−j} jⁿ / (j! (C−j)!), the partitions of n draws into C
 //! non-empty classes.
 //!
-//! Four routes. *Closed forms* for C ≤ 2 and n ≤ C + 1. *Short integers*, see [`super::short`], for few classes.
-//! *Grouping*, see [`super::grouping`], for few or small integers. *Residues*: the sum modulo as many coprime numbers
-//! below 2⁶² as the result needs, in parallel, and the Chinese remainder theorem; there, too, only primes j need a power,
-//! and a prime's terms share one product. Which of the last two is quicker follows from the model of the costs: residues
-//! from about n log₂ C = 6000 on for C = 100.
+//! Three routes. *Closed forms* for C ≤ 2 and n ≤ C + 1. *Grouping*, see [`super::grouping`], for few or small integers.
+//! *Residues*: the sum modulo as many coprime numbers below 2⁶² as the result needs, in parallel, and the Chinese
+//! remainder theorem; there, too, only primes j need a power, and a prime's terms share one product. Which of the last
+//! two is quicker follows from the model of the costs: residues from about n log₂ C = 17,000 on for C = 100.
 
 use super::grouping::surjections_by_grouping;
 use super::lift::integer;
@@ -14,7 +13,7 @@ use super::moduli::primes;
 use super::multiply::{factorial, multiply};
 use super::power::Power;
 use super::residues::{Accumulator, LANES, Moduli, Residues};
-use super::short;
+use super::short::divide_by_factorial;
 use super::words::from_words;
 use num_bigint::BigUint;
 use num_traits::{One, Zero};
@@ -36,12 +35,10 @@ pub fn stirling_second(num_draws: u64, num_classes: u64) -> BigUint {
     if let Some(value) = closed_form(num_draws, num_classes) {
         return value;
     }
-    if is_short(num_draws, num_classes) {
-        let mut words = short::surjections(num_draws, num_classes);
-        short::divide_exactly(&mut words, (1..=num_classes).product());
+    if is_small(num_draws, num_classes) {
+        let mut words = surjections_by_grouping(num_draws, num_classes);
+        divide_by_factorial(&mut words, num_classes);
         from_words(&words)
-    } else if is_small(num_draws, num_classes) {
-        surjections_by_grouping(num_draws as u32, num_classes) / factorial(num_classes)
     } else {
         by_residues(num_draws, num_classes)
     }
@@ -56,8 +53,9 @@ pub(super) fn surjections(num_draws: u64, num_classes: u64) -> BigUint {
     }
     match closed_form(num_draws, num_classes) {
         Some(value) => value * factorial(num_classes),
-        None if is_short(num_draws, num_classes) => from_words(&short::surjections(num_draws, num_classes)),
-        None if is_small(num_draws, num_classes) => surjections_by_grouping(num_draws as u32, num_classes),
+        None if is_small(num_draws, num_classes) => {
+            from_words(&surjections_by_grouping(num_draws, num_classes))
+        }
         None => multiply(&by_residues(num_draws, num_classes), &factorial(num_classes)),
     }
 }
@@ -83,15 +81,14 @@ fn closed_form(num_draws: u64, num_classes: u64) -> Option<BigUint> {
     }
 }
 
-/// Whether classes are few and integers short.
-fn is_short(num_draws: u64, num_classes: u64) -> bool {
-    num_classes <= short::MAX_CLASSES && short::is_short(num_classes, num_draws)
-}
+/// Up to so many classes grouping is the quicker one for any number of draws.
+const MAX_GROUPED: u64 = 30;
 
 /// Whether grouping is quicker than residues, by the model of the costs.
 fn is_small(num_draws: u64, num_classes: u64) -> bool {
-    model::seconds_of_grouping(num_draws, num_classes)
-        < model::seconds_of_uniform_residues(num_draws, num_classes)
+    num_classes <= MAX_GROUPED
+        || model::seconds_of_grouping(num_draws, num_classes)
+            < model::seconds_of_uniform_residues(num_draws, num_classes)
 }
 
 /// The integers 2..=C by their largest prime factor.
@@ -223,7 +220,7 @@ mod tests {
             let reference = surjections_term_by_term(n as u32, c);
             let factorial: BigUint = (1..=c).map(BigUint::from).product();
             assert_eq!(by_residues(n, c) * &factorial, reference, "{n} {c}");
-            assert_eq!(surjections_by_grouping(n as u32, c), reference, "{n} {c}");
+            assert_eq!(from_words(&surjections_by_grouping(n, c)), reference, "{n} {c}");
             assert_eq!(surjections(n, c), reference, "{n} {c}");
             assert_eq!(stirling_second(n, c) * factorial, reference, "{n} {c}");
         }

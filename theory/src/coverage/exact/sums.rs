@@ -5,7 +5,6 @@
 //! a_t = (−1)^{C−j} binom(C, j); few groups of r_g classes leave at most ∏ (r_g + 1). The a_t are integers of a fixed
 //! width, found once; the sum is taken modulo coprime numbers below 2⁶².
 
-use super::grouping::largest_factors;
 use super::lift::integer;
 use super::moduli::primes;
 use super::power::Power;
@@ -234,4 +233,13 @@ fn factorial_tables(
         table[place] = moduli.mul(table[place], rest);
     }
     moduli.mul(moduli.mul(value, own), [1; LANES])
+}
+
+/// The largest prime factor of every k ≤ `limit`; 1 of 1.
+fn largest_factors(limit: u64) -> Vec<u32> {
+    let mut largest = vec![1; limit as usize + 1];
+    for p in primes(limit) {
+        largest[p as usize..].iter_mut().step_by(p as usize).for_each(|l| *l = p as u32);
+    }
+    largest
 }

@@ -13,5 +13,7 @@ pub(super) fn both<A: Send, B: Send>(
 
 /// An integer from its 64-bit words, the lowest first.
 pub(super) fn from_words(words: &[u64]) -> BigUint {
-    BigUint::new(words.iter().flat_map(|&word| [word as u32, (word >> 32) as u32]).collect())
+    let mut halves = Vec::with_capacity(2 * words.len());
+    words.iter().for_each(|&word| halves.extend([word as u32, (word >> 32) as u32]));
+    BigUint::new(halves)
 }
