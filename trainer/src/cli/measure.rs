@@ -95,6 +95,8 @@ struct Settings<'a> {
     temperatures: &'a Option<Vec<f64>>,
     passes: Option<usize>,
     seed: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    all_pairs: bool,
 }
 
 /// Where the files go.
@@ -111,9 +113,19 @@ impl Target {
         match (&args.out, &args.run) {
             (Some(out), run) if run.as_ref() != Some(out) => {
                 let MeasureArgs { run, features, torch, options, .. } = args;
-                let &Options { ref draws, temperature, ref temperatures, passes, seed, .. } = options;
-                let settings =
-                    Settings { run, features, torch, draws, temperature, temperatures, passes, seed };
+                let &Options { ref draws, temperature, ref temperatures, passes, seed, all_pairs, .. } =
+                    options;
+                let settings = Settings {
+                    run,
+                    features,
+                    torch,
+                    draws,
+                    temperature,
+                    temperatures,
+                    passes,
+                    seed,
+                    all_pairs,
+                };
                 let manifest = Manifest::new("measure", &settings)?;
                 Folder::check(out, &manifest)?;
                 Ok(Self::Own(Box::new(manifest), out.clone()))
