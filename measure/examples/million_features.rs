@@ -32,7 +32,7 @@ fn write(
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
     files::write_with(path, |file| {
         let mut file = std::io::BufWriter::new(file);
-        let mut all = || {
+        let all = || {
             file.write_all(b"\x93NUMPY\x01\x00")?;
             file.write_all(&(header.len() as u16).to_le_bytes())?;
             file.write_all(header.as_bytes())?;

@@ -199,7 +199,7 @@ fn of_class<T: Send>(
     };
     let starts: Vec<usize> = (0..count).step_by(BLOCK).collect();
     for starts in starts.chunks(BLOCKS) {
-        for part in pool::map(starts.iter().copied(), &of_block) {
+        for part in pool::map(starts.iter().copied(), of_block) {
             let (spreads, visited) = part?;
             take(spreads, visited);
         }

@@ -112,6 +112,8 @@ struct Settings<'a> {
     knn_k: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     knn_temperature: Option<f64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    all_pairs: bool,
 }
 
 /// Where the files go.
@@ -129,7 +131,7 @@ impl Target {
             (Some(out), run) if run.as_ref() != Some(out) => {
                 let MeasureArgs { run, features, torch, options, .. } = args;
                 let &Options { ref draws, temperature, ref temperatures, passes, seed, .. } = options;
-                let &Options { linear_standardise, knn_k, knn_temperature, .. } = options;
+                let &Options { linear_standardise, knn_k, knn_temperature, all_pairs, .. } = options;
                 let settings = Settings {
                     run,
                     features,
@@ -143,6 +145,7 @@ impl Target {
                     linear_standardise,
                     knn_k,
                     knn_temperature,
+                    all_pairs,
                 };
                 let manifest = Manifest::new("measure", &settings)?;
                 Folder::check(out, &manifest)?;
