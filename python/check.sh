@@ -26,5 +26,5 @@ cd "$work"
 package=$("$bin/python" -c 'import negatives, os; print(os.path.dirname(negatives.__file__))')
 "$bin/python" -m pytest -q -p no:cacheprovider --doctest-modules "$package"
 "$bin/python" -m mypy.stubtest negatives --concise --mypy-config-file "$here/pyproject.toml"
-"$bin/python" -m mypy --config-file "$here/pyproject.toml" "$package"
+"$bin/python" -m mypy --config-file "$here/pyproject.toml" "$here/negatives"
 "$bin/abi3audit" --strict "$wheel"

@@ -90,12 +90,14 @@ class CouponCollector:
     ) -> None:
         self._classes = _arguments.classes(num_classes, counts, probs, replace)
         own = [None if given is None else np.array(given) for given in (counts, probs)]
-        self._given: dict[str, Any] = {"num_classes": num_classes, "counts": own[0], "probs": own[1], "replace": replace}
+        names = ("num_classes", "counts", "probs", "replace")
+        self._given: dict[str, Any] = dict(zip(names, (num_classes, *own, replace)))
         self._time: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
         kind = next((f"{name} of " for name in ("counts", "probs") if self._given[name] is not None), "")
-        return f"<CouponCollector: {kind}{self.num_classes} classes{'' if self._given['replace'] else ', replace=False'}>"
+        how = "" if self._given["replace"] else ", replace=False"
+        return f"<CouponCollector: {kind}{self.num_classes} classes{how}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(CouponCollector, **self._given), ()

@@ -31,7 +31,7 @@ pub(crate) fn short<T: Send>(py: Python<'_>, work: impl FnOnce() -> Outcome<T> +
     Ok(py.detach(|| caught(work))?)
 }
 
-/// Runs work on a pool of its own of `threads` threads (all processors if `None`), while this thread listens for Ctrl-C.
+/// Runs work on a pool of `threads` threads (all processors if `None`), while this thread listens for Ctrl-C.
 ///
 /// The work may borrow; it must ask the function that it is given every few tenths of a second, and end once that says
 /// true: the call returns only then.

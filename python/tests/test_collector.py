@@ -100,7 +100,8 @@ def test_a_published_value():
 
 
 def test_conventions_are_those_of_scipy():
-    ours, theirs = CouponCollector(2), scipy.stats.geom(0.5, loc=1)  # T − 1 is geometric; scipy rounds ln(1 − 1e-18) to 0
+    # T − 1 is geometric; scipy rounds ln(1 − 1e-18) to 0.
+    ours, theirs = CouponCollector(2), scipy.stats.geom(0.5, loc=1)
     n = np.array([[-3.0, 0.0, 1.0], [2.0, 2.5, 3.999], [60.0, np.nan, np.inf]])
     for name in ["cdf", "sf", "logcdf", "logsf", "pmf"]:
         found = getattr(ours, name)(n)
@@ -116,7 +117,8 @@ def test_conventions_are_those_of_scipy():
 
 
 def test_quantiles_invert():
-    for law in [CouponCollector(50), CouponCollector(counts=range(1, 20)), CouponCollector(counts=[9] * 9, replace=False)]:
+    laws = [CouponCollector(50), CouponCollector(counts=range(1, 20)), CouponCollector(counts=[9] * 9, replace=False)]
+    for law in laws:
         q = np.linspace(0.01, 0.99, 23)
         n = law.ppf(q)
         assert np.all(law.cdf(n) >= q * (1 - 1e-12)) and np.all(law.cdf(n - 1) < q)

@@ -15,6 +15,7 @@ LAWS = [
     CouponCollector(counts=[3, 3, 2], replace=False),
     CouponCollector(probs=[0.9, 0.1]),
 ]
+COLUMNS = ["num_classes", "num_draws", "temperature", "sampling", "info_nce", "loss", "class_counts"]
 NAMES = ["cdf", "sf", "logcdf", "logsf", "pmf", "logpmf"]
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -126,7 +127,8 @@ def test_any_argument_of_the_functions(value):
     allowed(lambda: negatives.optimum(3, 5, temperature=value))
     allowed(lambda: negatives.simulate(5, 3, num_samples=10, seed=value))
     allowed(lambda: negatives.simulate(5, 3, num_samples=10, level=value))
-    allowed(lambda: negatives.simulate(5, 3, num_samples=10, threads=value if not isinstance(value, int) or value < 9 else 1))
+    threads = value if not isinstance(value, int) or value < 9 else 1
+    allowed(lambda: negatives.simulate(5, 3, num_samples=10, threads=threads))
     allowed(lambda: negatives.simulate(5, 3, num_samples=10, method=value))
     if not isinstance(value, int) or abs(value) < 10**4:
         allowed(lambda: negatives.simulate(value, 3, num_samples=10))
@@ -134,7 +136,7 @@ def test_any_argument_of_the_functions(value):
 
 
 @quick
-@given(anything, anything, strategies.sampled_from(["num_classes", "num_draws", "temperature", "sampling", "info_nce", "loss", "class_counts"]))
+@given(anything, anything, strategies.sampled_from(COLUMNS))
 def test_any_losses(value, cell, column):
     if not isinstance(value, (str, bytes)):
         allowed(lambda: negatives.bounds(value))

@@ -36,12 +36,15 @@ def assert_same(table, rows):
 
 
 def rounded(value, text):
-    """The value with as many digits as the text has: the command line prints no digit that the bound does not support."""
+    """The value with as many digits as the text has, which are those that the error bound supports."""
     mantissa = text.split("e")[0].replace(".", "").lstrip("0")
     return float(f"{value:.{max(len(mantissa), 1) - 1}e}")
 
 
-@pytest.mark.parametrize("arguments", [["--classes", 100], ["--classes", 10, "--per-class", 20, "--without-replacement"]])
+FINITE = ["--classes", 10, "--per-class", 20, "--without-replacement"]
+
+
+@pytest.mark.parametrize("arguments", [["--classes", 100], FINITE])
 @pytest.mark.parametrize("draws", [10, 150, 128])
 def test_coverage_is_the_command_lines(theory, arguments, draws):
     law = CouponCollector(100) if len(arguments) == 2 else CouponCollector(counts=[20] * 10, replace=False)

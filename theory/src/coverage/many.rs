@@ -1,7 +1,7 @@
 //! υ at many n that are known beforehand.
 //!
-//! Equal classes: one pass over all of them where they are dense, each by itself where they are not; all of them together
-//! decide, so that parts of a request give the same digits. Other classes: neighbouring n share a contour.
+//! Equal classes: one pass over all of them where they are dense, each by itself where they are not; all of them
+//! together decide, so that parts of a request give the same digits. Other classes: neighbouring n share a contour.
 
 use super::{CurvePoint, MAX_POINTS, Method, SharedContours, curve};
 use crate::error::{Error, Result};

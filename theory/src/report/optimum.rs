@@ -74,7 +74,7 @@ pub fn optimum_table(
         }
     }
     if !components.is_empty() {
-        // A form without verified constants is no bound to compare with; nor is, for unequal classes, what is not proved.
+        // A form without verified constants is no bound to compare with; nor is what is not proved for unequal classes.
         let compared = |bound: &&&dyn Bound| match bound.standing() {
             Standing::Theorem => true,
             Standing::FormOnly(_) => false,
