@@ -11,6 +11,15 @@ import negatives
 from negatives import _negatives
 
 
+@pytest.fixture
+def control_c():
+    """The handler of an interactive Python, also where the tests run in the background, which ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("control_c")
 @pytest.mark.parametrize("deaf", [False, True])
 def test_control_c_is_heard_within_a_second(deaf):
     main = threading.main_thread().ident
@@ -47,6 +56,7 @@ def test_exceptions_are_value_errors():
     assert (str(error), error.file, error.line, error.column) == ("text", "file", 3, "column")
 
 
+@pytest.mark.usefixtures("control_c")
 def test_a_long_simulation_is_interrupted():
     main = threading.main_thread().ident
     threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
