@@ -285,6 +285,7 @@ def test_more_than_the_memory_is_an_exception():
             call()
 
 
+@pytest.mark.usefixtures("control_c")
 @pytest.mark.parametrize("name", ["measure", "difficulty"])
 def test_control_c_is_heard_within_a_second(name):
     view1, view2 = np.random.default_rng(4).normal(size=(2, 12000, 64))
