@@ -1,8 +1,9 @@
-"""Where measured losses and the program ``theory`` are."""
+"""Where measured losses and the program ``theory`` are, and how Ctrl-C is handled."""
 
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -30,3 +31,11 @@ def theory():
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     return run
+
+
+@pytest.fixture
+def control_c():
+    """The handler of an interactive Python, also where the tests run in the background, which ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

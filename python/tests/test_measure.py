@@ -285,6 +285,7 @@ def test_more_than_the_memory_is_an_exception():
             call()
 
 
+@pytest.mark.usefixtures("control_c")
 @pytest.mark.parametrize("name", ["measure", "difficulty"])
 def test_control_c_is_heard_within_a_second(name):
     view1, view2 = np.random.default_rng(4).normal(size=(2, 12000, 64))
@@ -315,13 +316,12 @@ def test_other_threads_run_meanwhile():
     assert count[0] > 5
 
 
-def draw_features(data, shape):
-    """An array of any type, order and strides; half of the floats are tame."""
+def draw_features(data, shape, tame):
+    """An array of any order and strides; of any type and with any numbers unless it is to be tame."""
     kinds = [np.float16, np.float32, np.float64, ">f8", np.int8, np.uint64, bool, complex, "U2", object]
-    dtype = np.dtype(data.draw(st.sampled_from(kinds[:4]) | st.sampled_from(kinds)))
+    dtype = np.dtype(data.draw(st.sampled_from(kinds[:4] if tame else kinds)))
     if dtype == object:
         return np.full(shape, None)
-    tame = dtype.kind == "f" and data.draw(st.booleans())
     array = data.draw(hnp.arrays(dtype, shape, elements=st.floats(0.5, 4, width=16) if tame else None))
     order = data.draw(st.sampled_from(["C", "F", "T", "step"]))
     if order == "step" and array.ndim:
@@ -338,25 +338,29 @@ def test_any_arrays_give_rows_or_an_exception():
     @settings(max_examples=300, deadline=None)
     @given(data=st.data())
     def run(data):
-        rectangle = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=6)
-        shape = data.draw(rectangle | hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=6))
-        view1 = draw_features(data, shape)
-        view2 = draw_features(data, data.draw(st.just(shape) | rectangle))
+        tame = data.draw(st.booleans())
+        rectangle = hnp.array_shapes(min_dims=2, max_dims=2, min_side=2 * tame, max_side=6)
+        shape = data.draw(rectangle if tame else hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=6))
+        view1 = draw_features(data, shape, tame)
+        view2 = draw_features(data, shape if tame else data.draw(st.just(shape) | rectangle), tame)
         rows = shape[0] if shape else 1
-        labels = data.draw(st.just(np.arange(rows) % 2) | hnp.arrays(np.int64, rows) | hnp.arrays(np.uint8, rows))
+        labels = np.arange(rows) % 2
+        if not tame:
+            labels = data.draw(st.just(labels) | hnp.arrays(np.int64, rows) | hnp.arrays(np.uint8, rows))
         arguments = {
-            "draws": data.draw(st.integers(1, 4) | st.integers(-1, 7)),
-            "temperature": data.draw(st.floats(0.1, 10) | st.floats()),
-            "passes": data.draw(st.none() | st.integers(0, 3)),
+            "draws": data.draw(st.integers(1, 2) if tame else st.integers(-1, 7)),
+            "temperature": data.draw(st.floats(0.1, 10) if tame else st.floats()),
+            "passes": data.draw(st.none() | st.integers(int(tame), 3)),
         }
         try:
             found = negatives.measure(view1, view2, labels, threads=1, **arguments)
         except (negatives.NegativesError, TypeError) as error:
             assert not isinstance(error, negatives.InternalError)
+            assert not tame
             outcomes.append(False)
         else:
             assert np.isfinite(found["info_nce"][0])
             outcomes.append(True)
 
     run()
-    assert 10 < sum(outcomes) < len(outcomes) - 10
+    assert any(outcomes) and not all(outcomes)

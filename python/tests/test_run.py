@@ -11,14 +11,6 @@ import negatives
 from negatives import _negatives
 
 
-@pytest.fixture
-def control_c():
-    """The handler of an interactive Python, also where the tests run in the background, which ignores SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("control_c")
 @pytest.mark.parametrize("deaf", [False, True])
 def test_control_c_is_heard_within_a_second(deaf):

@@ -246,7 +246,8 @@ fn lists_are_the_second_view_and_threads_change_no_bit() {
 #[test]
 fn the_measured_columns_are_losses_of_a_batch() {
     let [mut first, mut second] = views(6, N, D);
-    (first.normalise_nonzero_rows(), second.normalise_nonzero_rows());
+    first.normalise_nonzero_rows();
+    second.normalise_nonzero_rows();
     let means = crate::class_means(&first, &CLASSES, 3).unwrap();
     let evaluation = Evaluation {
         labels: &CLASSES,
