@@ -184,7 +184,13 @@ fn two_files_of_views_are_measured_with_the_arrays_beside_them() {
     };
     let (code, _, errors) = measure(&[&views[..], &beside.concat()[..]].concat(), "out");
     assert_eq!((code, &errors[..]), (0, ""));
-    let request = Request { draws: vec![NumDraws::new(5).unwrap()], temperature: 0.5, passes: None, seed: 7, classifiers: Classifiers::default() };
+    let request = Request {
+        draws: vec![NumDraws::new(5).unwrap()],
+        temperature: 0.5,
+        passes: None,
+        seed: 7,
+        classifiers: Classifiers::default(),
+    };
     let features = Features::new(view1, view2, labels, Some((train, train_labels)), mean).unwrap();
     let expected = features.measure("view1", &request).unwrap().rows;
     assert_eq!(losses::read(Path::new(&path("out")).join("losses.csv").as_path()).unwrap(), expected);

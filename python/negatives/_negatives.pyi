@@ -89,6 +89,9 @@ def measure_features(
     temperatures: Sequence[float],
     passes: int | None,
     seed: int,
+    linear: tuple[str, bool],
+    knn: tuple[int, float],
+    all_pairs: bool,
     threads: int | None,
 ) -> str: ...
 def difficulty_of(

@@ -3,9 +3,9 @@
 use crate::arrays::{Floats, indices};
 use crate::bounds::Losses;
 use crate::run::owned;
-use measure::Views;
 use measure::difficulty::{self, Bin, Hierarchy};
-use measure::features::{Features, Request};
+use measure::features::{Features, MOST_PAIRED, Request};
+use measure::{Classifiers, Knn, LinearProbe, Views};
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 use std::path::PathBuf;
@@ -31,6 +31,9 @@ fn measure_features<'py>(
     temperatures: Vec<f64>,
     passes: Option<usize>,
     seed: u64,
+    linear: (String, bool),
+    knn: (usize, f64),
+    all_pairs: bool,
     threads: Option<usize>,
 ) -> PyResult<String> {
     let (first, second, labels) = (views.0.matrix()?, views.1.matrix()?, indices(&labels)?);
@@ -43,8 +46,14 @@ fn measure_features<'py>(
         let features = Features::new(first, second, labels, train, mean)?;
         let draws = draws.into_iter().map(NumDraws::new).collect::<theory::Result<Vec<_>>>()?;
         let temperature = temperatures.first().copied().unwrap_or(f64::NAN);
-        let request = Request { draws, temperature, passes, seed };
-        let measured = features.measure_grid(&name, &request, &temperatures, stop)?;
+        let (ridge, standardise) = (linear.0.parse()?, linear.1);
+        let classifiers = Classifiers {
+            linear: LinearProbe { ridge, standardise },
+            knn: Knn { neighbours: knn.0, temperature: knn.1 },
+        };
+        let request = Request { draws, temperature, passes, seed, classifiers };
+        let most_paired = (!all_pairs).then_some(MOST_PAIRED);
+        let measured = features.measure_pairs(&name, &request, &temperatures, most_paired, stop)?;
         Ok(losses::write_to(&measured.rows))
     })
 }

@@ -25,9 +25,7 @@ use crate::pool::{self, Stop};
 use crate::rng::{Purpose, stream};
 use crate::rows::{FeatureRows, runs};
 use crate::{Error, Result};
-use crate::{
-    class_means, collision, components, geometry, mean_accuracy, mean_accuracy_two_views,
-};
+use crate::{class_means, collision, components, geometry, mean_accuracy, mean_accuracy_two_views};
 use arrays::{Array, Arrays};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};

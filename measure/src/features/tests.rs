@@ -407,8 +407,13 @@ fn features_that_stay_as_they_are_give_the_same_bits() {
     let means: Vec<f32> = first.iter().map(|v| v / 8.0).collect();
     let labels: Vec<u8> = (0..ROWS).map(|i| (i * 5 % 3) as u8).collect();
     let mut measured = Vec::new();
-    let request =
-        Request { draws: vec![NumDraws::new(8).unwrap()], temperature: 0.5, passes: Some(2), seed: 3, classifiers: Classifiers::default() };
+    let request = Request {
+        draws: vec![NumDraws::new(8).unwrap()],
+        temperature: 0.5,
+        passes: Some(2),
+        seed: 3,
+        classifiers: Classifiers::default(),
+    };
     for descr in ["<f2", "<f4", "<f8"] {
         let size = descr[2..].parse::<usize>().unwrap();
         let arrays = [("view1", &first), ("view2", &second), ("mean", &means), ("train", &second)];
@@ -512,7 +517,13 @@ fn rows_of_any_norm_are_scaled_rightly() {
         let classes = LABELS.map(usize::from).to_vec();
         let features = Features::new(matrix(scale), matrix(1.0), classes, None, None).unwrap();
         let draws = vec![NumDraws::new(2).unwrap()];
-        let request = Request { draws, temperature: 0.5, passes: Some(1), seed: 3, classifiers: Classifiers::default() };
+        let request = Request {
+            draws,
+            temperature: 0.5,
+            passes: Some(1),
+            seed: 3,
+            classifiers: Classifiers::default(),
+        };
         let rows = features.measure("f", &request).unwrap().rows;
         rows[0].get(Quantity::InfoNce).unwrap()
     };
@@ -532,7 +543,8 @@ fn many_samples_are_measured_by_a_part_of_their_pairs() {
     let labels: Vec<usize> = (0..rows).map(|i| i % 40).collect();
     let features = Features::new(matrix(7919), matrix(7907), labels, None, None).unwrap();
     let draws = vec![NumDraws::new(4).unwrap()];
-    let request = Request { draws, temperature: 0.5, passes: Some(1), seed: 3, classifiers: Classifiers::default() };
+    let request =
+        Request { draws, temperature: 0.5, passes: Some(1), seed: 3, classifiers: Classifiers::default() };
     let of = |most| features.measure_pairs("f", &request, &[0.5], most, &never).unwrap().rows.remove(0);
     let (part, all) = (of(Some(400)), of(None));
     assert_eq!((part.pair_samples, all.pair_samples), (Some(400), None));
