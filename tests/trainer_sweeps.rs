@@ -262,6 +262,41 @@ fn a_sweep_waits_for_a_baseline_that_another_process_is_at() {
     assert!(folder.join("accuracies.json").exists());
 }
 
+/// `done.json` with the digests of these `losses.csv`, as the program writes them.
+fn done_with(folder: &Path, losses: &str) {
+    use theory::files::sha256;
+    std::fs::write(folder.join("losses.csv"), losses).unwrap();
+    let path = folder.join("done.json");
+    let mut done: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    done["losses"] = sha256(losses.as_bytes()).into();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_string();
+    let (id, loss, evaluated) = (text(&done["id"]), done["loss"].as_f64(), &done["evaluated"]);
+    let (count, checksum) = (&evaluated["count"], text(&evaluated["checksum"]));
+    let said = format!("{id} {loss:?} {count} {checksum} {}", text(&done["losses"]));
+    done["sha256"] = sha256(said.as_bytes()).into();
+    std::fs::write(path, done.to_string()).unwrap();
+}
+
+#[test]
+fn rows_of_an_earlier_probe_are_measured_again_without_training() {
+    let place = Place::new("[grid]\nbatch_size = [256]\nseed = [7]\n");
+    assert_eq!(place.sweep("out", &[]).0, 0);
+    let folder = place.path("out/runs").join(&place.names("out")[0]);
+    let losses = std::fs::read_to_string(folder.join("losses.csv")).unwrap();
+    let model = std::fs::read(folder.join("model.safetensors")).unwrap();
+    // The digest is right, so that nothing but the missing word about the probe speaks against the rows.
+    done_with(&folder, &losses);
+    let (_, _, kept) = place.sweep("out", &[]);
+    assert!(kept.contains("kept from before"), "{kept}");
+    let earlier = losses.replace("ridge=0.0001", "");
+    assert_ne!(earlier, losses);
+    done_with(&folder, &earlier);
+    let (code, _, stderr) = place.sweep("out", &[]);
+    assert!(code == 0 && !stderr.contains("kept from before"), "{stderr}");
+    assert_eq!(std::fs::read_to_string(folder.join("losses.csv")).unwrap(), losses);
+    assert_eq!(std::fs::read(folder.join("model.safetensors")).unwrap(), model);
+}
+
 #[test]
 fn one_bad_folder_is_not_the_end_of_a_sweep() {
     let place = Place::new(FOUR);

@@ -140,7 +140,7 @@ pub(super) fn means<F: FeatureRows>(
         |(quantity, value): &&(Quantity, f64)| !value.is_finite() && !MAY_OVERFLOW.contains(quantity);
     if let Some((quantity, value)) = columns.iter().find(infinite) {
         let t = evaluation.temperature;
-        return Err(Error::NonFinite(format!("{quantity} is {value} at temperature {t}")));
+        return Err(Error::NonFinite(format!("{quantity} is {value} at temperature {t:?}")));
     }
     let sup_losses = batch.classes.iter().zip(&anchors).map(|(&class, anchor)| (class, anchor.full_sup_loss));
     let own = anchors.iter().map(Anchor::own).collect();

@@ -51,8 +51,8 @@ pub struct Options {
     /// Also draw the features, up to 2,000 samples, by PCA and t-SNE: picture.csv, picture.svg, picture.png
     #[arg(long)]
     pub picture: bool,
-    /// Take all pairs of samples for alignment, uniformity, effective rank and the spread within classes; above 30,000
-    /// samples these are of a random part of them otherwise, by --seed
+    /// Take all pairs of samples for both uniformities and the spread within classes; above 30,000 samples these are of a
+    /// random part of them otherwise, by --seed
     #[arg(long)]
     pub all_pairs: bool,
     /// Say nothing
@@ -235,8 +235,9 @@ fn pairs_note(rows: &[LossComponents]) -> String {
     };
     let of_class = most_of_class(paired as usize, row.num_classes as usize);
     format!(
-        "alignment, uniformity, effective rank: of {paired} samples drawn at random; the spread within classes: of at \
-         most {of_class} of a class where all would be more than {paired}² pairs. --all-pairs takes all.\n\n"
+        "uniformity, uniformity of both views: of {paired} samples drawn at random; the spread within classes: of at most \
+         {of_class} of a class where all would be more than {paired}² pairs, each class counted with all its samples. \
+         --all-pairs takes all.\n\n"
     )
 }
 

@@ -11,7 +11,7 @@ use crate::evaluation::Views;
 use crate::gemm::Threads;
 use crate::matrix::{Matrix, times_transposed};
 use crate::pool::{self, Stop};
-use crate::rows::FeatureRows;
+use crate::rows::{FeatureRows, by_class};
 use theory::report::{Cell, Table, figure};
 
 /// Columns j of a block.
@@ -37,7 +37,8 @@ pub struct Distribution {
 pub struct CollisionByClass {
     /// The class.
     pub class: usize,
-    /// n_c.
+    /// The samples of the class that were taken: n_c, or how many of them were drawn where they are too many
+    /// ([`crate::features::MOST_PAIRED`]).
     pub samples: usize,
     /// β̂_j over j. Quantiles interpolate linearly between order statistics.
     pub spread: Distribution,
@@ -60,15 +61,7 @@ pub fn collision_spread<F: FeatureRows>(
     num_classes: usize,
     stop: Stop<'_>,
 ) -> Result<f64> {
-    let (mut sum, mut count) = (0.0, 0usize);
-    for members in members(labels, num_classes).iter().filter(|members| members.len() > 1) {
-        let (first, second) = (views.first.pick(members)?, views.second.pick(members)?);
-        let mut spreads = Vec::with_capacity(members.len());
-        of_class(&first, &second, stop, |_, _| (), |of_block, ()| spreads.extend(of_block))?;
-        sum += spreads.iter().sum::<f64>();
-        count += members.len();
-    }
-    Ok(if count == 0 { 0.0 } else { sum / count as f64 })
+    Ok(of_members(views, &by_class(labels, num_classes), labels, stop)?.0)
 }
 
 /// The distributions of β̂_j and of same-class similarities, for every class of at least two samples.
@@ -83,20 +76,24 @@ pub fn collision_by_class<F: FeatureRows>(
     num_classes: usize,
     stop: Stop<'_>,
 ) -> Result<Vec<CollisionByClass>> {
-    Ok(of_members(views, &members(labels, num_classes), stop)?.1)
+    Ok(of_members(views, &by_class(labels, num_classes), labels, stop)?.1)
 }
 
-/// [`collision_spread`] and [`collision_by_class`] of these samples of each class.
+/// [`collision_spread`] and [`collision_by_class`] of these samples of each class, all or some of those that `labels`
+/// say: the first is Σ n_c b_c / Σ n_c over the classes of at least two samples, n_c all samples of the class and b_c
+/// the mean of β̂_j over those that are given.
 ///
 /// # Errors
 /// As both.
 pub(crate) fn of_members<F: FeatureRows>(
     views: &Views<F>,
     members: &[Vec<usize>],
+    labels: &[usize],
     stop: Stop<'_>,
 ) -> Result<(f64, Vec<CollisionByClass>)> {
     let (mut sum, mut count) = (0.0, 0usize);
     let mut rows = Vec::new();
+    let counts = crate::class_counts(labels, members.len());
     for (class, members) in members.iter().enumerate() {
         if members.len() < 2 {
             continue;
@@ -114,8 +111,11 @@ pub(crate) fn of_members<F: FeatureRows>(
             spreads.extend(of_block);
             similarities.add(&histogram);
         })?;
-        sum += spreads.iter().sum::<f64>();
-        count += members.len();
+        let (of_class, all) = (spreads.iter().sum::<f64>(), counts[class] as usize);
+        // A class that is whole is added as it is, to the last bit.
+        let cut = members.len() < all;
+        sum += if cut { of_class / members.len() as f64 * all as f64 } else { of_class };
+        count += all;
         rows.push(CollisionByClass {
             class,
             samples: members.len(),
@@ -167,13 +167,6 @@ pub fn collision_figure(series: &[(&str, &[CollisionByClass])], format: figure::
         series: series.iter().map(of_series).collect(),
     };
     Ok(figure::quantiles(&figure, format)?)
-}
-
-/// The samples of each class.
-fn members(labels: &[usize], num_classes: usize) -> Vec<Vec<usize>> {
-    let mut members = vec![Vec::new(); num_classes];
-    labels.iter().enumerate().for_each(|(i, &class)| members[class].push(i));
-    members
 }
 
 /// Gives `take` each block of columns j, in their order: β̂_j, and what `visit(first j, similarities [j, i])` says.
@@ -320,6 +313,22 @@ mod tests {
         }
         let spread = collision_spread(&views, &labels, 4, &never).unwrap();
         assert!((spread - total / count as f64).abs() < 1e-12);
+    }
+
+    /// Of a class of which half is taken, the spread counts for all of its samples.
+    #[test]
+    fn a_class_that_is_cut_weighs_what_it_weighs_whole() {
+        let (views, labels) = views(200);
+        let all = by_class(&labels, 4);
+        let mut some = all.clone();
+        some[0].truncate(20);
+        let (spread, rows) = of_members(&views, &some, &labels, &never).unwrap();
+        assert_eq!((rows[0].samples, rows[1].samples), (20, all[1].len()));
+        let sizes = [all[0].len() as f64, all[1].len() as f64];
+        let sum: f64 = sizes.iter().zip(&rows).map(|(size, row)| size * row.spread.mean).sum();
+        assert!((spread - sum / sizes.iter().sum::<f64>()).abs() < 1e-14);
+        let drawn: f64 = rows.iter().map(|row| row.samples as f64 * row.spread.mean).sum();
+        assert!((spread - drawn / (20.0 + sizes[1])).abs() > 1e-4);
     }
 
     #[test]

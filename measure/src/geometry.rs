@@ -7,9 +7,9 @@
 //!
 //! Roy & Vetterli (2007): e^H, H = −Σ_k p_k ln p_k, p the eigenvalues of the covariance of view 1 (features less their
 //! mean) over their sum: between 1 and d. RankMe (Garrido, Balestriero, Najman & LeCun 2023): the same of
-//! p_k = σ_k/Σσ + 1e-7, σ the singular values of view 1 as it is \[N, d\], not less its mean: the mean's direction
-//! counts, and σ weighs small directions more than σ² does. σ are the roots of the eigenvalues of XᵀX, so that one below
-//! 1e-8 of the largest is lost: less than the 1e-7 beside it.
+//! p_k = σ_k/Σσ + 1e-7, σ the min(N, d) singular values of view 1 as it is \[N, d\], not less its mean: the mean's
+//! direction counts, and σ weighs small directions more than σ² does. σ are the roots of the eigenvalues of XᵀX, so
+//! that one below 1e-8 of the largest is lost: less than the 1e-7 beside it.
 //!
 //! **Errors over images** ([`crate::image_errors`]). Alignment: SD/√N. Uniformity: with κ_i the mean over j of the
 //! exponentials of sample i, and κ̄ their mean, the U-statistic κ̄ has variance 4 Σ (κ_i − κ̄)²/(N(N−1)) to first
@@ -24,7 +24,9 @@ use crate::evaluation::Views;
 use crate::gemm::Threads;
 use crate::matrix::{Matrix, dot, times_transposed};
 use crate::pool::{self, Stop};
+use crate::rows::{FeatureRows, runs};
 use nalgebra::DMatrix;
+use std::ops::Range;
 use theory::losses::{Estimate, Quantity};
 
 /// What an interruption gives up.
@@ -78,31 +80,60 @@ impl Geometry {
 /// # Errors
 /// Fewer than 2 samples; views of different shapes; features that are not finite; `stop` says so.
 pub fn geometry(views: &Views, stop: Stop<'_>) -> Result<Geometry> {
+    of_rows(views, None, stop)
+}
+
+/// [`geometry`], both uniformities over the pairs of these samples (`None`: of all), all else over all samples, some
+/// rows at a time.
+///
+/// # Errors
+/// Those of [`geometry`]; a file that can no longer be read.
+pub(crate) fn of_rows<F: FeatureRows>(
+    views: &Views<F>,
+    paired: Option<&[usize]>,
+    stop: Stop<'_>,
+) -> Result<Geometry> {
     pool::check(stop, DOING)?;
     let (first, second) = (&views.first, &views.second);
-    if (first.rows, first.cols) != (second.rows, second.cols) || first.rows < 2 {
-        let shapes = format!("[{}, {}] and [{}, {}]", first.rows, first.cols, second.rows, second.cols);
+    let (count, cols) = (first.count(), first.width());
+    if (count, cols) != (second.count(), second.width()) || count < 2 {
+        let shapes = format!("[{count}, {cols}] and [{}, {}]", second.count(), second.width());
         return Err(Error::argument(format!(
             "alignment and uniformity need two views of 2 samples, not {shapes}"
         )));
     }
-    let pairs = first.data.iter().zip(&second.data);
-    let alignment = pairs.map(|(x, y)| (x - y).powi(2)).sum::<f64>() / first.rows as f64;
-    let distance = |i| first.row(i).iter().zip(second.row(i)).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
-    let aligned = error_of_mean((0..first.rows).map(|i| distance(i) - alignment));
-    let (uniformity, moved) = self::uniformity(first, stop)?;
-    let (second_view, moved_second) = self::uniformity(second, stop)?;
+    let (mut sum, mut distances) = (0.0, Vec::with_capacity(count));
+    for range in runs(count, cols) {
+        pool::check(stop, DOING)?;
+        let (x, y) = (first.run(range.clone())?, second.run(range)?);
+        for (x, y) in x.chunks_exact(cols.max(1)).zip(y.chunks_exact(cols.max(1))) {
+            let squares = x.iter().zip(y).map(|(x, y)| (x - y).powi(2));
+            squares.clone().for_each(|square| sum += square);
+            distances.push(squares.sum::<f64>());
+        }
+    }
+    let alignment = sum / count as f64;
+    let aligned = error_of_mean(distances.iter().map(|distance| distance - alignment));
+    let uniform = |view: &F| match paired {
+        Some(samples) => uniformity(&view.pick(samples)?, stop),
+        None => {
+            let whole = view.whole()?;
+            uniformity(&whole, stop)
+        }
+    };
+    let (uniformity, moved) = uniform(first)?;
+    let (second_view, moved_second) = uniform(second)?;
     let uniformity_both_views = 0.5 * (uniformity + second_view);
     let both = moved.iter().zip(&moved_second).map(|(x, y)| 0.5 * (x + y));
-    let (effective_rank, ranked) = effective_rank(first)?;
-    let (rankme, ranked_me) = rankme(first)?;
+    let (effective_rank, ranked) = effective_rank(first, stop)?;
+    let (rankme, ranked_me) = rankme(first, stop)?;
     let uniform = error_of_mean(moved.iter().copied());
     let image_errors = [aligned, uniform, error_of_mean(both), ranked, ranked_me];
     let found =
         Geometry { alignment, uniformity, uniformity_both_views, effective_rank, rankme, image_errors };
     match found.columns().into_iter().find(|(_, value)| !value.is_finite()) {
         Some((quantity, value)) => {
-            Err(Error::NonFinite(format!("{quantity} of {} features is {value}", first.rows)))
+            Err(Error::NonFinite(format!("{quantity} of {count} features is {value}")))
         }
         None => Ok(found),
     }
@@ -159,77 +190,122 @@ fn uniformity(x: &Matrix, stop: Stop<'_>) -> Result<(f64, Vec<f64>)> {
     Ok((mean.ln().min(0.0), of_sample))
 }
 
+/// The mean of the rows.
+fn mean_row<F: FeatureRows>(x: &F) -> Result<Vec<f64>> {
+    let mut mean = vec![0.0; x.width()];
+    for range in runs(x.count(), x.width()) {
+        for row in x.run(range)?.chunks_exact(x.width().max(1)) {
+            mean.iter_mut().zip(row).for_each(|(m, v)| *m += v / x.count() as f64);
+        }
+    }
+    Ok(mean)
+}
+
+/// These rows of X, less `centre` each.
+fn rows_less<F: FeatureRows>(x: &F, rows: Range<usize>, centre: &[f64]) -> Result<Matrix> {
+    let count = rows.len();
+    let mut data = x.run(rows)?.into_owned();
+    data.chunks_exact_mut(centre.len().max(1))
+        .for_each(|row| row.iter_mut().zip(centre).for_each(|(v, m)| *v -= m));
+    Ok(Matrix { rows: count, cols: centre.len(), data })
+}
+
 /// The rows of X less their mean, and XᵀX of those.
 ///
 /// # Errors
 /// The product is too large.
 pub(crate) fn centred(x: &Matrix) -> Result<(Matrix, Matrix)> {
-    let mut centred = x.clone();
-    let mut mean = vec![0.0; x.cols];
-    for i in 0..x.rows {
-        mean.iter_mut().zip(x.row(i)).for_each(|(m, v)| *m += v / x.rows as f64);
-    }
-    for i in 0..x.rows {
-        centred.row_mut(i).iter_mut().zip(&mean).for_each(|(v, m)| *v -= m);
-    }
+    let centred = rows_less(x, 0..x.rows, &mean_row(x)?)?;
     let covariance = centred.transposed_times(&centred)?;
     Ok((centred, covariance))
 }
 
-/// e^H of the normalised eigenvalues of the covariance, and its error over images.
-fn effective_rank(x: &Matrix) -> Result<(f64, f64)> {
-    let (centred, covariance) = centred(x)?;
-    if covariance.data.iter().any(|v| !v.is_finite()) {
-        return Ok((f64::NAN, f64::NAN));
+/// Eigenvalues of XᵀX, X less `centre` in each row, and the eigenvectors as rows; `None` where X is not finite.
+fn spectrum<F: FeatureRows>(x: &F, centre: &[f64], stop: Stop<'_>) -> Result<Option<(Vec<f64>, Matrix)>> {
+    let mut moments: Option<Matrix> = None;
+    for range in runs(x.count(), x.width()) {
+        pool::check(stop, DOING)?;
+        let rows = rows_less(x, range, centre)?;
+        let product = rows.transposed_times(&rows)?;
+        match &mut moments {
+            Some(sum) => sum.data.iter_mut().zip(&product.data).for_each(|(sum, part)| *sum += part),
+            None => moments = Some(product),
+        }
     }
-    let size = covariance.cols;
-    let eigen = DMatrix::from_row_slice(size, size, &covariance.data).symmetric_eigen();
-    let total: f64 = eigen.eigenvalues.iter().map(|v| v.max(0.0)).sum();
+    let Some(moments) = moments.filter(|moments| moments.data.iter().all(|v| v.is_finite())) else {
+        return Ok(None);
+    };
+    let size = moments.cols;
+    let eigen = DMatrix::from_row_slice(size, size, &moments.data).symmetric_eigen();
+    // nalgebra's columns are eigenvectors, and its memory runs along them: rows here.
+    let vectors = Matrix { rows: size, cols: size, data: eigen.eigenvectors.as_slice().to_vec() };
+    Ok(Some((eigen.eigenvalues.iter().copied().collect(), vectors)))
+}
+
+/// The error over images of what each moves by `moved(its coordinates along these vectors)`.
+fn error_of_moves<F: FeatureRows>(
+    x: &F,
+    centre: &[f64],
+    vectors: &Matrix,
+    stop: Stop<'_>,
+    moved: impl Fn(&[f64]) -> f64,
+) -> Result<f64> {
+    let mut moves = Vec::with_capacity(x.count());
+    for range in runs(x.count(), x.width()) {
+        pool::check(stop, DOING)?;
+        let coordinates = rows_less(x, range, centre)?.times_transposed(vectors)?;
+        moves.extend((0..coordinates.rows).map(|i| moved(coordinates.row(i))));
+    }
+    Ok(error_of_mean(moves.into_iter()))
+}
+
+/// e^H of the normalised eigenvalues of the covariance, and its error over images.
+fn effective_rank<F: FeatureRows>(x: &F, stop: Stop<'_>) -> Result<(f64, f64)> {
+    let mean = mean_row(x)?;
+    let Some((eigenvalues, vectors)) = spectrum(x, &mean, stop)? else { return Ok((f64::NAN, f64::NAN)) };
+    let total: f64 = eigenvalues.iter().map(|v| v.max(0.0)).sum();
     if total <= 0.0 {
         return Ok((1.0, 0.0));
     }
-    let shares: Vec<f64> = eigen.eigenvalues.iter().map(|v| v.max(0.0) / total).collect();
+    let shares: Vec<f64> = eigenvalues.iter().map(|v| v.max(0.0) / total).collect();
     let entropy: f64 = shares.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum();
     let rank = entropy.exp();
-    // nalgebra's columns are eigenvectors, and its memory runs along them: rows here.
-    let vectors = Matrix { rows: size, cols: size, data: eigen.eigenvectors.as_slice().to_vec() };
-    let coordinates = centred.times_transposed(&vectors)?;
-    let moved = |i: usize| {
-        let terms = coordinates.row(i).iter().zip(&shares).filter(|(_, p)| **p > 0.0);
+    let moved = |coordinates: &[f64]| {
+        let terms = coordinates.iter().zip(&shares).filter(|(_, p)| **p > 0.0);
         // Σλ is N times the covariance's.
-        -rank * x.rows as f64 / total * terms.map(|(q, p)| (p.ln() + entropy) * q * q).sum::<f64>()
+        -rank * x.count() as f64 / total * terms.map(|(q, p)| (p.ln() + entropy) * q * q).sum::<f64>()
     };
-    Ok((rank, error_of_mean((0..x.rows).map(moved))))
+    Ok((rank, error_of_moves(x, &mean, &vectors, stop, moved)?))
 }
 
 /// What RankMe adds to each share.
 const RANKME_SHIFT: f64 = 1e-7;
 
-/// e^H of the normalised singular values of the features as they are, and its error over images.
-fn rankme(x: &Matrix) -> Result<(f64, f64)> {
-    let moments = x.transposed_times(x)?;
-    if moments.data.iter().any(|v| !v.is_finite()) {
-        return Ok((f64::NAN, f64::NAN));
+/// e^H of the min(N, d) normalised singular values of the features as they are, and its error over images.
+fn rankme<F: FeatureRows>(x: &F, stop: Stop<'_>) -> Result<(f64, f64)> {
+    let origin = vec![0.0; x.width()];
+    let Some((eigenvalues, vectors)) = spectrum(x, &origin, stop)? else { return Ok((f64::NAN, f64::NAN)) };
+    let mut kept: Vec<usize> = (0..eigenvalues.len()).collect();
+    if x.count() < kept.len() {
+        // The others are zero, but for rounding, and no singular values of X.
+        kept.sort_by(|&a, &b| eigenvalues[b].total_cmp(&eigenvalues[a]));
+        kept.truncate(x.count());
     }
-    let size = moments.cols;
-    let eigen = DMatrix::from_row_slice(size, size, &moments.data).symmetric_eigen();
-    let singular: Vec<f64> = eigen.eigenvalues.iter().map(|v| v.max(0.0).sqrt()).collect();
+    let vectors = vectors.gather(&kept);
+    let singular: Vec<f64> = kept.iter().map(|&k| eigenvalues[k].max(0.0).sqrt()).collect();
     let total: f64 = singular.iter().sum::<f64>().max(f64::MIN_POSITIVE);
     let shares: Vec<f64> = singular.iter().map(|s| s / total + RANKME_SHIFT).collect();
     let entropy: f64 = shares.iter().map(|p| -p * p.ln()).sum();
     let rank = entropy.exp();
-    // As in `effective_rank`.
-    let vectors = Matrix { rows: size, cols: size, data: eigen.eigenvectors.as_slice().to_vec() };
-    let coordinates = x.times_transposed(&vectors)?;
     let weighted: f64 = singular.iter().zip(&shares).map(|(s, p)| s / total * p.ln()).sum();
-    let moved = |i: usize| {
-        let terms = coordinates.row(i).iter().zip(singular.iter().zip(&shares));
+    let moved = |coordinates: &[f64]| {
+        let terms = coordinates.iter().zip(singular.iter().zip(&shares));
         let seen = terms.filter(|(_, (s, _))| **s > RANKME_SHIFT * total);
         // σ are √N those of the mean of xxᵀ.
-        -rank * x.rows as f64 / (2.0 * total)
+        -rank * x.count() as f64 / (2.0 * total)
             * seen.map(|(q, (s, p))| (p.ln() - weighted) * q * q / s).sum::<f64>()
     };
-    Ok((rank, error_of_mean((0..x.rows).map(moved))))
+    Ok((rank, error_of_moves(x, &origin, &vectors, stop, moved)?))
 }
 
 #[cfg(test)]
@@ -299,6 +375,22 @@ mod tests {
         }
     }
 
+    /// Fewer samples than dimensions: RankMe is of the N singular values that an SVD finds.
+    #[test]
+    fn rankme_of_few_samples_is_of_their_singular_values() {
+        let (rows, cols) = (20, 300);
+        let data =
+            (0..rows * cols).map(|i| ((i * 7919 + i * i % 1013) % 1009) as f64 / 1009.0 - 0.5).collect();
+        let mut x = Matrix { rows, cols, data };
+        x.normalise_rows().unwrap();
+        let singular = DMatrix::from_row_slice(rows, cols, &x.data).singular_values();
+        assert_eq!(singular.len(), rows);
+        let shares = singular.iter().map(|s| s / singular.sum() + RANKME_SHIFT);
+        let expected = shares.map(|p| -p * p.ln()).sum::<f64>().exp();
+        let found = rankme(&x, &never).unwrap().0;
+        assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+    }
+
     #[test]
     fn blocks_are_the_sum_over_pairs() {
         let rows = 2 * BLOCK + 31;
@@ -324,6 +416,6 @@ mod tests {
             &[0.0, 0.0, -(2f64.sqrt())],
         ]);
         let entropy = 0.5 * 4f64.ln() + 0.5 * 2f64.ln();
-        assert!((effective_rank(&axes).unwrap().0 - entropy.exp()).abs() < 1e-13);
+        assert!((effective_rank(&axes, &never).unwrap().0 - entropy.exp()).abs() < 1e-13);
     }
 }

@@ -189,7 +189,8 @@ pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
 pub(crate) fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
     if largest == f64::NEG_INFINITY {
-        return largest;
+        // No term, or e^{−∞} alone: but `max` passes over what is no number.
+        return if values.clone().any(f64::is_nan) { f64::NAN } else { largest };
     }
     largest + values.map(|v| (v - largest).exp()).sum::<f64>().ln()
 }

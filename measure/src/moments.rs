@@ -27,7 +27,7 @@
 use crate::error::{Error, Result};
 use crate::matrix::{Matrix, dot};
 use crate::pool::{self, Stop};
-use crate::rows::{FeatureRows, RUN};
+use crate::rows::{FeatureRows, RUN, by_class};
 use std::ops::Range;
 use theory::losses::Quantity;
 
@@ -71,6 +71,18 @@ impl Moments {
         labels: &[usize],
         stop: Stop<'_>,
     ) -> Result<Self> {
+        let most = (RUN / features.width().max(means.rows)).max(1);
+        Self::of_runs(means, features, labels, most, stop)
+    }
+
+    /// Of at most so many samples at once.
+    fn of_runs<F: FeatureRows>(
+        means: &Matrix,
+        features: &F,
+        labels: &[usize],
+        most: usize,
+        stop: Stop<'_>,
+    ) -> Result<Self> {
         let (classes, count) = (means.rows, features.count());
         if count != labels.len() || labels.is_empty() {
             return Err(Error::argument(format!("{count} features have {} labels", labels.len())));
@@ -78,22 +90,35 @@ impl Moments {
         if let Some(class) = labels.iter().find(|&&class| class >= classes) {
             return Err(Error::argument(format!("class {class} is not below C = {classes}")));
         }
-        let mut members = vec![Vec::new(); classes];
-        labels.iter().enumerate().for_each(|(sample, &class)| members[class].push(sample));
+        let members = by_class(labels, classes);
         let mut parts = Vec::with_capacity(classes);
-        let most = (RUN / features.width().max(classes)).max(1);
+        let scores = |samples: &[usize]| features.pick(samples)?.times_transposed(means);
         for together in together(&members, most) {
             pool::check(stop, DOING)?;
             // Their samples in order, so that few features are multiplied as they are.
             let mut samples = members[together.clone()].concat();
             samples.sort_unstable();
-            let scores = features.pick(&samples)?.times_transposed(means)?;
-            let places = |class: usize| -> Vec<usize> {
-                members[class].iter().filter_map(|sample| samples.binary_search(sample).ok()).collect()
-            };
+            // More are one class, whose scores are made twice, some at a time.
+            let all = if samples.len() > most { None } else { Some(scores(&samples)?) };
             let found = pool::map(together, |class| -> Result<OfClass> {
                 pool::check(stop, DOING)?;
-                Ok(of_class(means, &scores, class, &places(class)))
+                let own = &members[class];
+                let Some(all) = &all else {
+                    return of_class(means, class, own.len(), |visit| {
+                        own.chunks(most).try_for_each(|part| {
+                            pool::check(stop, DOING)?;
+                            let scores = scores(part)?;
+                            (0..scores.rows).for_each(|i| visit(scores.row(i)));
+                            Ok(())
+                        })
+                    });
+                };
+                let places: Vec<usize> =
+                    own.iter().filter_map(|sample| samples.binary_search(sample).ok()).collect();
+                of_class(means, class, own.len(), |visit| {
+                    places.iter().for_each(|&place| visit(all.row(place)));
+                    Ok(())
+                })
             });
             for part in found {
                 parts.push(part?);
@@ -122,7 +147,7 @@ impl Moments {
     }
 }
 
-/// Runs of classes of at most so many samples together, or of one class.
+/// Runs of classes of at most so many samples together, or of one class that has more.
 fn together(members: &[Vec<usize>], most: usize) -> Vec<Range<usize>> {
     let (mut runs, mut start, mut count) = (Vec::new(), 0, 0);
     for (class, own) in members.iter().enumerate() {
@@ -143,27 +168,31 @@ struct OfClass {
     wrong: usize,
 }
 
-fn of_class(means: &Matrix, scores: &Matrix, class: usize, members: &[usize]) -> OfClass {
+/// Of a class of `samples`, whose products with all means `scores` shows one sample after another, each time anew.
+fn of_class(
+    means: &Matrix,
+    class: usize,
+    samples: usize,
+    scores: impl Fn(&mut dyn FnMut(&[f64])) -> Result<()>,
+) -> Result<OfClass> {
     let products: Vec<f64> = (0..means.rows).map(|j| dot(means.row(class), means.row(j))).collect();
     let square = |j: usize| dot(means.row(j), means.row(j));
     let squares: Vec<f64> = (0..means.rows).map(square).collect();
-    let count = members.len().max(1) as f64;
+    let count = samples.max(1) as f64;
     // Each D_ij relative to what it is at the class mean: D − μ_i·(μ_i − μ_j).
     let mut first = vec![0.0; means.rows];
     let deviation = |row: &[f64], j: usize| (row[class] - row[j]) - (squares[class] - products[j]);
     let mut wrong = 0;
-    for &sample in members {
-        let row = scores.row(sample);
+    scores(&mut |row| {
         first.iter_mut().enumerate().for_each(|(j, sum)| *sum += deviation(row, j) / count);
         let half = |j: usize| row[j] - 0.5 * squares[j];
         wrong += usize::from((0..means.rows).any(|j| j != class && half(j) >= half(class)));
-    }
+    })?;
     let mut variance = vec![0.0; means.rows];
-    for &sample in members {
-        let row = scores.row(sample);
+    scores(&mut |row| {
         let of = |(j, sum): (usize, &mut f64)| *sum += (deviation(row, j) - first[j]).powi(2) / count;
         variance.iter_mut().enumerate().for_each(of);
-    }
+    })?;
     let (mut cantelli, mut directional) = (0.0, 0.0);
     for j in (0..means.rows).filter(|&j| j != class) {
         let margin = first[j] + (squares[class] - products[j]);
@@ -173,7 +202,7 @@ fn of_class(means: &Matrix, scores: &Matrix, class: usize, members: &[usize]) ->
         let second = variance[j] + first[j] * first[j];
         directional += if distance > 0.0 { 4.0 * second / (distance * distance) } else { 1.0 };
     }
-    OfClass { cantelli: cantelli.min(1.0), directional: directional.min(1.0), wrong }
+    Ok(OfClass { cantelli: cantelli.min(1.0), directional: directional.min(1.0), wrong })
 }
 
 #[cfg(test)]
@@ -182,6 +211,7 @@ mod tests {
     use crate::pool::never;
     use crate::rng::{Purpose, normal, stream};
     use crate::{class_means, mean_accuracy};
+    use std::borrow::Cow;
 
     /// Random features of random shape, about centres that are far apart or not, with means of the same samples or of
     /// others: the bounds are never below the error.
@@ -215,6 +245,47 @@ mod tests {
             }
         }
         assert!(informative > 50, "{informative} bounds say something");
+    }
+
+    /// Features that lend only so many rows at once.
+    struct Sparing(Matrix, usize);
+
+    impl FeatureRows for Sparing {
+        fn count(&self) -> usize {
+            self.0.rows
+        }
+
+        fn width(&self) -> usize {
+            self.0.cols
+        }
+
+        fn run(&self, rows: Range<usize>) -> Result<Cow<'_, [f64]>> {
+            assert!(rows.len() <= self.1);
+            self.0.run(rows)
+        }
+
+        fn pick(&self, rows: &[usize]) -> Result<Matrix> {
+            assert!(rows.len() <= self.1, "{} rows", rows.len());
+            self.0.pick(rows)
+        }
+    }
+
+    #[test]
+    fn a_class_beyond_a_run_is_cut() {
+        let mut rng = stream(3, Purpose::Evaluation, 0);
+        let data = (0..100 * 3).map(|_| f64::from(normal(&mut rng))).collect();
+        let x = Matrix { rows: 100, cols: 3, data };
+        // 80, 5, 10 and 5 samples.
+        let labels: Vec<usize> = (0..100).map(|i| if i < 80 { 0 } else { 1 + i % 4 / 2 + i % 2 }).collect();
+        let means = class_means(&x, &labels, 4).unwrap();
+        let whole = Moments::new(&means, &x, &labels, &never).unwrap();
+        for most in [30, 40, 79] {
+            let cut = Moments::of_runs(&means, &Sparing(x.clone(), most), &labels, most, &never).unwrap();
+            assert_eq!(cut.nearest_mean_accuracy, whole.nearest_mean_accuracy);
+            for ((quantity, a), (_, b)) in cut.columns().into_iter().zip(whole.columns()) {
+                assert!((a - b).abs() < 1e-12, "{quantity}: {a} {b}");
+            }
+        }
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! k nearest neighbours: each votes for its class with weight e^{s/t}, s the cosine (Wu, Xiong, Yu & Lin 2018), as
 //! lightly's `knn_predict` on unit features.
 //!
-//! Similarities are made in blocks of 128 evaluated × 2048 training samples, of which each evaluated sample keeps its
-//! k best: 2 MiB per thread, whatever the sizes of the sets.
+//! Similarities are made in blocks of 128 evaluated × 2048 training samples, of which each evaluated sample keeps the
+//! best, at most 2k of them: 2 MiB and 128·min(2k, M)·16 bytes per thread (80 KiB for k = 20), whatever the number of
+//! evaluated samples, in a time that does not grow with k but for the sorting of the last k.
 
 use super::classifiers::{accuracy, argmax};
 use crate::error::{Error, Result};
 use crate::gemm::Threads;
 use crate::matrix::{Matrix, dot, times_transposed};
 use crate::pool::{self, Stop};
+use std::cmp::Ordering;
 
 /// k of [`Knn::default`].
 pub const KNN_NEIGHBOURS: usize = 20;
@@ -79,13 +81,10 @@ impl Knn {
         Err(Error::argument(format!("the kNN classifier's t = {temperature} is not a positive number")))
     }
 
-    /// Share of samples that the weighted vote of the k most similar training samples classifies rightly.
-    ///
-    /// Similarity is the cosine s; a neighbour votes with weight e^{s/t}. Ties go to the earlier sample or class. The
-    /// same for any number of threads.
+    /// Share of samples whose class is [predicted](Self::predict).
     ///
     /// # Errors
-    /// No neighbour; a temperature that is not positive; different numbers of columns; `stop` says so.
+    /// Those of [`predict`](Self::predict).
     pub fn accuracy(
         &self,
         train: (&Matrix, &[usize]),
@@ -93,6 +92,23 @@ impl Knn {
         num_classes: usize,
         stop: Stop<'_>,
     ) -> Result<f64> {
+        Ok(accuracy(self.predict(train, test.0, num_classes, stop)?.into_iter(), test.1))
+    }
+
+    /// The class of each sample by the weighted vote of the k most similar training samples.
+    ///
+    /// Similarity is the cosine s; a neighbour votes with weight e^{s/t}. Ties go to the earlier sample or class. The
+    /// same for any number of threads. Memory: unit copies of both matrices, and what the module says of a thread.
+    ///
+    /// # Errors
+    /// No neighbour; a temperature that is not positive; different numbers of columns; `stop` says so.
+    pub fn predict(
+        &self,
+        train: (&Matrix, &[usize]),
+        test: &Matrix,
+        num_classes: usize,
+        stop: Stop<'_>,
+    ) -> Result<Vec<usize>> {
         self.check()?;
         let unit = |m: &Matrix| {
             let mut m = m.clone();
@@ -102,7 +118,7 @@ impl Knn {
             }
             m
         };
-        let (train_x, test_x) = (unit(train.0), unit(test.0));
+        let (train_x, test_x) = (unit(train.0), unit(test));
         let vote = |nearest: &[Neighbour]| {
             let mut votes = vec![0.0; num_classes];
             let largest = nearest.first().map_or(0.0, |nearest| nearest.0);
@@ -117,8 +133,7 @@ impl Knn {
             let nearest = nearest(&train_x, &test_x, start, self.neighbours, stop)?;
             Ok(nearest.iter().map(|nearest| vote(nearest)).collect())
         });
-        let predicted = chunks.into_iter().collect::<Result<Vec<_>>>()?.concat();
-        Ok(accuracy(predicted.into_iter(), test.1))
+        Ok(chunks.into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
 }
 
@@ -135,7 +150,7 @@ fn nearest(
 ) -> Result<Vec<Vec<Neighbour>>> {
     let end = (start + TEST_ROWS).min(test.rows);
     let most = most.min(train.rows);
-    let mut nearest = vec![Vec::with_capacity(most + 1); end - start];
+    let mut nearest = (start..end).map(|_| Nearest::of(most, train.rows)).collect::<Vec<_>>();
     let mut block = vec![0.0; (end - start) * TRAIN_ROWS.min(train.rows)];
     for first in (0..train.rows).step_by(TRAIN_ROWS) {
         pool::check(stop, "looking for nearest neighbours")?;
@@ -144,21 +159,57 @@ fn nearest(
         times_transposed(test.rows_in(start..end), train.rows_in(first..last), block, Threads::One)?;
         for (nearest, similarities) in nearest.iter_mut().zip(block.chunks_exact(last - first)) {
             for (offset, &similarity) in similarities.iter().enumerate() {
-                keep(nearest, most, (similarity, first + offset));
+                nearest.add((similarity, first + offset));
             }
         }
     }
-    Ok(nearest)
+    Ok(nearest.into_iter().map(Nearest::sorted).collect())
 }
 
-/// Inserts a sample that comes after all kept ones in the training set, if it is near enough.
-fn keep(nearest: &mut Vec<Neighbour>, most: usize, sample: Neighbour) {
-    if nearest.len() == most && sample.0.total_cmp(&nearest[most - 1].0).is_le() {
-        return;
+/// The nearest of the samples so far, and up to as many that are no longer among them.
+struct Nearest {
+    kept: Vec<Neighbour>,
+    most: usize,
+    /// A sample that is not more similar than this one is none of the nearest.
+    least: Option<f64>,
+}
+
+impl Nearest {
+    /// Room for the `most` nearest of `count` samples, `most` at most `count`.
+    fn of(most: usize, count: usize) -> Self {
+        Self { kept: Vec::with_capacity(count.min(2 * most)), most, least: None }
     }
-    let place = nearest.partition_point(|kept| kept.0.total_cmp(&sample.0).is_ge());
-    nearest.insert(place, sample);
-    nearest.truncate(most);
+
+    /// A sample that comes after all others in the training set.
+    fn add(&mut self, sample: Neighbour) {
+        if self.least.is_some_and(|least| sample.0.total_cmp(&least).is_le()) {
+            return;
+        }
+        self.kept.push(sample);
+        if self.kept.len() == 2 * self.most {
+            self.cut();
+        }
+    }
+
+    /// Leaves the nearest.
+    fn cut(&mut self) {
+        if self.kept.len() > self.most {
+            let (_, &mut (least, _), _) = self.kept.select_nth_unstable_by(self.most - 1, nearer);
+            self.least = Some(least);
+            self.kept.truncate(self.most);
+        }
+    }
+
+    fn sorted(mut self) -> Vec<Neighbour> {
+        self.cut();
+        self.kept.sort_unstable_by(nearer);
+        self.kept
+    }
+}
+
+/// The more similar first, of equals the earlier: no two samples are equal.
+fn nearer(a: &Neighbour, b: &Neighbour) -> Ordering {
+    b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
 }
 
 #[cfg(test)]
@@ -186,7 +237,7 @@ mod tests {
             data: (0..rows * 5).map(|i| ((i * 7919 + i / 3 * seed) % 7) as f64 - 3.0).collect(),
         };
         let (train, test) = (entries(TRAIN_ROWS + 77, 5), entries(TEST_ROWS + 9, 11));
-        for (start, most) in [(0, 20), (TEST_ROWS, 1), (TEST_ROWS, 200)] {
+        for (start, most) in [(0, 20), (TEST_ROWS, 1), (TEST_ROWS, 200), (0, 1500), (0, TRAIN_ROWS + 77)] {
             for (i, found) in nearest(&train, &test, start, most, &never).unwrap().iter().enumerate() {
                 let row: Vec<f64> = (0..train.rows).map(|j| dot(test.row(start + i), train.row(j))).collect();
                 let mut order: Vec<usize> = (0..train.rows).collect();
@@ -197,6 +248,27 @@ mod tests {
         }
         let few = entries(3, 5);
         assert_eq!(nearest(&few, &test, 0, 20, &never).unwrap()[0].len(), 3);
+        assert!(nearest(&entries(0, 5), &test, 0, 20, &never).unwrap()[0].is_empty());
+    }
+
+    /// Each sample is nearer than all before it: the work of a sample does not grow with k, nor the room with M.
+    #[test]
+    fn any_number_of_neighbours_is_kept_in_little_time_and_room() {
+        let (count, most) = (2_000_000, 500_000);
+        let mut nearest = Nearest::of(most, count);
+        (0..count).for_each(|i| nearest.add((i as f64, i)));
+        assert!(nearest.kept.capacity() < 2 * most + most / 2, "{}", nearest.kept.capacity());
+        let sorted = nearest.sorted();
+        assert!(sorted.iter().map(|n| n.1).eq((count - most..count).rev()));
+    }
+
+    #[test]
+    fn rows_in_runs_have_the_same_classes() {
+        let (x, labels) = toy();
+        let predict =
+            |x: &Matrix, test: &Matrix| Knn::default().predict((x, &labels), test, 3, &never).unwrap();
+        let runs = [0..25, 25..60].map(|run| predict(&x, &x.gather(&run.collect::<Vec<_>>())));
+        assert_eq!(runs.concat(), predict(&x, &x));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::str::FromStr;
 /// The weight of ½‖W‖² in the linear probe's loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Ridge {
-    /// This one, above 0.
+    /// This one, at least [`Ridge::LEAST`].
     Fixed(f64),
     /// The one of [`Ridge::GRID`] whose probe, trained on the other rows, is right most often on the fifth training row
     /// of each class, the tenth and so on, in their order; of several the largest. Then it is trained on all rows.
@@ -32,19 +32,32 @@ pub enum Ridge {
 impl Ridge {
     /// What is chosen from.
     pub const GRID: [f64; 7] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
+    /// The smallest ridge: below it a gradient of [`PROBE_TOLERANCE`] does not say that the loss is near its minimum.
+    pub const LEAST: f64 = 1e-6;
     /// One row of so many is held out.
     const HELD_OUT: usize = 5;
+
+    /// Whether a probe can be trained with this ridge.
+    fn allows(ridge: f64) -> bool {
+        ridge.is_finite() && ridge >= Self::LEAST
+    }
 }
 
 impl FromStr for Ridge {
     type Err = Error;
 
-    /// A number above 0, or `chosen`.
+    /// A number of at least [`Ridge::LEAST`], or `chosen`.
+    ///
+    /// # Errors
+    /// Anything else.
     fn from_str(text: &str) -> Result<Self> {
         match text.parse() {
-            Ok(ridge) if f64::is_finite(ridge) && ridge > 0.0 => Ok(Self::Fixed(ridge)),
+            Ok(ridge) if Self::allows(ridge) => Ok(Self::Fixed(ridge)),
             _ if text == "chosen" => Ok(Self::Chosen),
-            _ => Err(Error::argument(format!("{text} is neither a positive number nor 'chosen'"))),
+            _ => {
+                let least = Self::LEAST;
+                Err(Error::argument(format!("{text} is neither a number of at least {least:e} nor 'chosen'")))
+            }
         }
     }
 }
@@ -115,12 +128,14 @@ impl LinearProbe {
     ///
     /// Features are less their mean, over the root mean square of all of them or each over its own; the loss is
     /// minimised until the norm of its gradient is at most [`PROBE_TOLERANCE`], or for [`MOST_PASSES`] passes. Nothing
-    /// is random, and the number of threads changes no bit. Cost: some hundred products [M, d]·[d, C] twice; memory:
-    /// the features once more, and some d² numbers up to d = 4095.
+    /// is random, and the number of threads changes no bit. Cost: some hundred products [M, d]·[d, C] twice.
+    /// Memory: the features once more, twice while a ridge is chosen; some d² numbers up to d = 4095; about eight times
+    /// C(d+1) numbers; up to 256 MiB for earlier steps, or six times C(d+1) numbers if that is more; and up to 512 MiB
+    /// for gradients of parts of the rows, or twice C(d+1) numbers if that is more.
     ///
     /// # Errors
-    /// Another number of labels than of features; a class of `num_classes` or more; a ridge that is not positive; no
-    /// class with five rows, where the ridge is to be chosen; features without room in the memory; `stop` says so.
+    /// Another number of labels than of features; a class of `num_classes` or more; a ridge below [`Ridge::LEAST`]
+    /// or infinite; no class with five rows, where the ridge is to be chosen; `stop` says so.
     pub fn fit(
         &self,
         x: &Matrix,
@@ -136,8 +151,10 @@ impl LinearProbe {
             return bad(format!("class {class} is not below C = {num_classes}"));
         }
         let ridge = match self.ridge {
-            Ridge::Fixed(ridge) if ridge.is_finite() && ridge > 0.0 => ridge,
-            Ridge::Fixed(ridge) => return bad(format!("ridge = {ridge} is not a positive number")),
+            Ridge::Fixed(ridge) if Ridge::allows(ridge) => ridge,
+            Ridge::Fixed(ridge) => {
+                return bad(format!("ridge = {ridge:?} is not a number of at least {:e}", Ridge::LEAST));
+            }
             Ridge::Chosen => self.choose(x, labels, num_classes, stop)?,
         };
         let scaling = Scaling::of(x, self.standardise);
@@ -164,9 +181,11 @@ impl LinearProbe {
         }
         let part = |rows: &[usize]| rows.iter().map(|&i| labels[i]).collect::<Vec<_>>();
         let (kept_labels, tuning_labels) = (part(&kept), part(&tuning));
-        let kept = x.gather(&kept);
-        let scaling = Scaling::of(&kept, self.standardise);
-        let (kept, tuning) = (scaling.apply(&kept), scaling.apply(&x.gather(&tuning)));
+        let (kept, tuning) = {
+            let kept = x.gather(&kept);
+            let scaling = Scaling::of(&kept, self.standardise);
+            (scaling.apply(&kept), scaling.apply(&x.gather(&tuning)))
+        };
         let mut weights = Matrix::zeros(num_classes, kept.cols);
         let mut best = (f64::NEG_INFINITY, Ridge::GRID[0]);
         for ridge in Ridge::GRID {
@@ -216,8 +235,8 @@ fn predicted(x: &Matrix, weights: &Matrix) -> Result<Vec<usize>> {
 
 /// Accuracy of the default [`LinearProbe`]: its `fit` on the training samples, then its `accuracy`.
 ///
-/// (The paper's probe is [`linear_accuracy_sgd`](super::linear_accuracy_sgd), whose best rate depends on the scale of the
-/// features.)
+/// (The paper's probe is [`linear_accuracy_sgd`](super::linear_accuracy_sgd), whose best rate depends on the scale of
+/// the features.)
 ///
 /// # Errors
 /// Those of [`LinearProbe::fit`] and [`FittedProbe::accuracy`].
@@ -310,7 +329,9 @@ mod tests {
         let with = |ridge| LinearProbe { ridge, standardise: false };
         let few = x.gather(&[0, 1, 2, 3]);
         for (found, expected) in [
-            (error(with(Ridge::Fixed(0.0)), &x, &labels), "ridge = 0 is not"),
+            (error(with(Ridge::Fixed(0.0)), &x, &labels), "ridge = 0.0 is not a number of at least 1e-6"),
+            (error(with(Ridge::Fixed(1e-9)), &x, &labels), "ridge = 1e-9 is not a number of at least 1e-6"),
+            (error(with(Ridge::Fixed(f64::INFINITY)), &x, &labels), "ridge = inf is not"),
             (error(with(Ridge::Fixed(f64::NAN)), &x, &labels), "ridge = NaN is not"),
             (error(with(Ridge::Chosen), &few, &[0, 1, 2, 0]), "no class has so many"),
             (error(with(Ridge::Chosen), &few, &[0, 1, 2, 3]), "class 3 is not below C = 3"),
@@ -328,7 +349,11 @@ mod tests {
             "ridge=chosen standardised"
         );
         assert_eq!(LinearProbe::default().to_string(), "ridge=0.0001");
-        for wrong in ["0", "-1", "inf", "nan", "best", ""] {
+        assert_eq!("1e-6".parse::<Ridge>().unwrap(), Ridge::Fixed(Ridge::LEAST));
+        assert!(with(Ridge::Fixed(Ridge::LEAST)).fit(&x, &labels, 3, &never).unwrap().converged());
+        let small = "1e-9".parse::<Ridge>().unwrap_err().to_string();
+        assert_eq!(small, "1e-9 is neither a number of at least 1e-6 nor 'chosen'");
+        for wrong in ["0", "-1", "9.9e-7", "inf", "nan", "best", ""] {
             assert!(wrong.parse::<Ridge>().is_err(), "{wrong}");
         }
     }

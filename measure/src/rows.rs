@@ -75,6 +75,13 @@ impl FeatureRows for Matrix {
     }
 }
 
+/// The samples of each class, in their order.
+pub(crate) fn by_class(labels: &[usize], num_classes: usize) -> Vec<Vec<usize>> {
+    let mut members = vec![Vec::new(); num_classes];
+    labels.iter().enumerate().for_each(|(sample, &class)| members[class].push(sample));
+    members
+}
+
 /// The runs of `count` rows of `width` values.
 pub(crate) fn runs(count: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
     let length = (RUN / width.max(1)).max(1);

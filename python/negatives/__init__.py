@@ -1,7 +1,7 @@
 """How many negative samples, and which? Coverage, collision, bounds and measurements of contrastive learning.
 
 K is the number of negatives, n = K + 1 the number of draws with the anchor: every argument says which of the two it is
-(``num_negatives`` or ``num_draws``). Logarithms are natural, losses are in nats.
+(``negatives`` or ``num_negatives``; ``draws`` or ``num_draws``). Logarithms are natural, losses are in nats.
 """
 
 from . import contrastive, errors

@@ -58,6 +58,8 @@ def _counts(values: Any) -> list[int]:
 
 def array_of(name: str, values: Any) -> NDArray[Any]:
     """Real numbers as an array: integers or floats, no booleans, texts or complex numbers."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise ArgumentError(f"{name} is a masked array: fill its gaps or leave them out")
     try:
         array = np.asarray(values)
     except (ValueError, OverflowError) as error:

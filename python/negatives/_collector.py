@@ -34,8 +34,9 @@ class CouponCollector:
     """Law of T, the number of draws until every class was seen.
 
     Its distribution function is the coverage probability υ of the bounds: ``cdf(n)`` is the probability that
-    n = K + 1 draws, the anchor and its K negatives, show every class. The methods are those of a frozen
-    distribution of ``scipy.stats``; they take n, never K.
+    n = K + 1 draws, the anchor and its K negatives, show every class. The methods have the names and rules of a frozen
+    distribution of ``scipy.stats`` (``cdf``, ``sf``, their logarithms, ``pmf``, ``ppf``, ``rvs``, moments, ``support``); they
+    take n, never K.
 
     Parameters
     ----------
@@ -189,6 +190,9 @@ class CouponCollector:
     def _of(
         self, name: str, num_draws: Any, full_output: bool, at_infinity: float, between: float | None = None
     ) -> Any:
+        # One whole number, by the shortest way; numpy's own and a float that is whole are none of the slower arrays.
+        if isinstance(num_draws, np.integer) or (isinstance(num_draws, float) and num_draws.is_integer()):
+            num_draws = int(num_draws)
         if type(num_draws) is int and num_draws < 1 << 53:
             found = _negatives.law_at(self._classes, name, max(num_draws, -1))
             return Bounded(*found) if full_output else found[0]
@@ -305,7 +309,10 @@ class CouponCollector:
         True
         """
         if not isinstance(rng, (np.random.Generator, np.random.RandomState)):
-            rng = np.random.default_rng(rng)
+            try:
+                rng = np.random.default_rng(rng)
+            except ValueError as error:
+                raise ArgumentError(f"rng = {rng!r}: {error}") from None
         try:
             uniforms = np.asarray(rng.random(size))
         except ValueError as error:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import _losses, _negatives
+from ._arguments import real as _real
 from ._arguments import threads as _threads
 from ._arguments import whole as _whole
 from ._features import features as _features
@@ -71,7 +72,7 @@ def measure(
     seed : int, default 7
         Of the batches.
     linear_ridge : float or "chosen", default 1e-4
-        Weight of ½‖W‖² in the linear probe's loss (the mean cross-entropy); "chosen": the one of 1, 0.1, …, 1e-6 that is
+        Weight of ½‖W‖² in the linear probe's loss (the mean cross-entropy), at least 1e-6; "chosen": the one of 1, 0.1, …, 1e-6 that is
         right most often on a held-out fifth of the training rows.
     linear_standardise : bool, default False
         Whether each feature is divided by its own deviation for the probe, rather than all by one scale.
@@ -132,7 +133,7 @@ def measure(
 
 
 def _temperature(value: Any, name: str = "temperature") -> float:
-    t = float(value)
+    t = _real(name, value)
     if not 0 < t < float("inf"):
         raise ArgumentError(f"{name} = {t} is not a positive finite number")
     return t
@@ -140,7 +141,7 @@ def _temperature(value: Any, name: str = "temperature") -> float:
 
 def _each(name: str, values: Any, read: Any) -> list[Any]:
     """One value or several, each once."""
-    several = isinstance(values, Iterable) and getattr(values, "ndim", 1) != 0
+    several = isinstance(values, Iterable) and not isinstance(values, (str, bytes)) and getattr(values, "ndim", 1) != 0
     found = [read(value) for value in values] if several else [read(values)]
     if not found:
         raise ArgumentError(f"{name} is empty")

@@ -273,8 +273,8 @@ def explain(
     ----------
     losses : DataFrame, mapping of columns, or path
         As for :func:`bounds`.
-    bounds : sequence of str, optional
-        Keys of upper bounds of L_sup, or ``["all"]``; the best theorem and four published ones if not given.
+    bounds : str or sequence of str, optional
+        Keys of upper bounds of L_sup, or ``"all"``; the best theorem and four published ones if not given.
     num_draws : int or array_like of int, optional
         Only these n = K + 1.
     threads : int, optional
@@ -285,10 +285,8 @@ def explain(
     Table
         One row for each inequality, as ``theory explain --format csv`` prints them, in nats.
     """
-    if isinstance(bounds, str):
-        raise TypeError("bounds must be a sequence of keys, not one text")
     draws = None if num_draws is None else _arguments.numbers("num_draws", num_draws)
-    keys = None if bounds is None else [str(key) for key in bounds]
+    keys = None if bounds is None else [bounds] if isinstance(bounds, str) else [str(key) for key in bounds]
     parts, notes = _negatives.explain_table(_losses.read(losses), keys, draws, _arguments.threads(threads))
     return Table(*parts, notes=notes)
 

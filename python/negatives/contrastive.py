@@ -78,11 +78,11 @@ def _loss(
         views = tuple(_ordered(view, np.float64) for view in views)
     value, gradients = _negatives.contrastive_loss(
         name,
-        [float(parameter) for parameter in parameters],
+        [_real("a parameter of the loss", parameter) for parameter in parameters],
         views,
         _chosen(negatives, views[0].shape[0]),
         None if labels is None else _labels("labels", labels),
-        float(temperature),
+        _real("temperature", temperature),
         bool(normalise),
         bool(gradient),
         _threads(threads),

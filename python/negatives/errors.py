@@ -47,7 +47,7 @@ class FileError(NegativesError, OSError):
 
 
 class NotFiniteError(NegativesError):
-    """Features or losses hold something that is not a finite number."""
+    """A loss or a gradient exceeds the range of floats, as at a temperature that is too low."""
 
 
 class InternalError(NegativesError):

@@ -219,7 +219,11 @@ fn exact_coverage(
     let work = move |_: Stop<'_>| {
         let draws = NumDraws::new(n)?;
         let of = if at_any_cost { exact::probability_at_any_cost } else { exact::probability };
-        let found = of(&law.prior, law.sampling, draws)?;
+        let found = of(&law.prior, law.sampling, draws);
+        let found = found.map_err(|e| match at_any_cost {
+            true => e.into(),
+            false => Failure::argument(format!("{e}; at_any_cost=True computes it all the same")),
+        })?;
         Ok((found.numerator, found.denominator))
     };
     owned(py, threads, work)

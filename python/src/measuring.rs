@@ -2,6 +2,7 @@
 
 use crate::arrays::{Floats, indices};
 use crate::bounds::Losses;
+use crate::errors::Failure;
 use crate::run::owned;
 use measure::difficulty::{self, Bin, Hierarchy};
 use measure::features::{Features, MOST_PAIRED, Request};
@@ -46,7 +47,8 @@ fn measure_features<'py>(
         let features = Features::new(first, second, labels, train, mean)?;
         let draws = draws.into_iter().map(NumDraws::new).collect::<theory::Result<Vec<_>>>()?;
         let temperature = temperatures.first().copied().unwrap_or(f64::NAN);
-        let (ridge, standardise) = (linear.0.parse()?, linear.1);
+        let (ridge, standardise) =
+            (linear.0.parse().map_err(|e| Failure::argument(format!("linear_ridge: {e}")))?, linear.1);
         let classifiers = Classifiers {
             linear: LinearProbe { ridge, standardise },
             knn: Knn { neighbours: knn.0, temperature: knn.1 },

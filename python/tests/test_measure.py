@@ -72,6 +72,16 @@ def test_rows_are_those_of_the_program_to_the_last_bit(tmp_path):
     assert repr(ours) == repr(theirs)
 
 
+def test_classifiers_and_pairs_have_settings(tmp_path):
+    rows = measured(linear_ridge="chosen", linear_standardise=True, knn_k=7, knn_temperature=0.07, all_pairs=True)
+    assert list(rows["linear_probe"]) == ["ridge=chosen standardised"] * 2
+    assert (list(rows["knn_k"])[0], list(rows["knn_temperature"])[0]) == (7, 0.07)
+    assert list(measured()["linear_ridge"])[0] == 1e-4
+    for bad in ({"linear_ridge": -1.0}, {"linear_ridge": "any"}, {"knn_k": 0}, {"knn_temperature": 0.0}):
+        with pytest.raises(ValueError, match="-1|any|knn_k|knn_temperature"):
+            measured(**bad)
+
+
 FORMS = {
     "float64": lambda a: a.astype(np.float64),
     "fortran": np.asfortranarray,
@@ -257,7 +267,7 @@ GOOD = {"view1": np.eye(4), "view2": np.eye(4), "labels": [0, 0, 1, 1], "draws":
         ({"draws": 2**70}, ValueError, "draws"),
         ({"temperature": 0}, ValueError, "temperature = 0"),
         ({"temperature": [0.5, 0.5]}, ValueError, "temperature names 0.5 twice"),
-        ({"temperature": 1e-310}, ValueError, "at temperature 0.00"),
+        ({"temperature": 1e-310}, ValueError, "at temperature 1e-310"),
         ({"train": np.eye(4)}, ValueError, "train and train_labels go together"),
         ({"passes": 0}, ValueError, "passes = 0"),
         ({"seed": -1}, ValueError, "seed = -1"),

@@ -125,7 +125,7 @@ impl Batch<'_> {
     /// Three times the time of [`value`](Self::value), and room for the gradients.
     ///
     /// # Errors
-    /// As [`value`](Self::value).
+    /// As [`value`](Self::value); a gradient that overflows, as that of a row of length 1e-310 does.
     pub fn value_and_gradient(&self, formula: Formula, stop: Stop<'_>) -> Result<(f64, [Matrix; 2])> {
         let (value, mut gradient) = self.evaluate(formula, true, stop)?;
         let (rows, cols) = (self.views[0].rows, self.views[0].cols);
@@ -138,7 +138,7 @@ impl Batch<'_> {
         formula.check()?;
         let t = self.temperature;
         if !(t > 0.0 && t.is_finite()) {
-            return Err(Error::argument(format!("temperature = {t} is not a positive finite number")));
+            return Err(Error::argument(format!("temperature = {t:?} is not a positive finite number")));
         }
         let (n, d) = self.check_shapes()?;
         let name = |i: usize| format!("row {} of view {}", i % n, i / n + 1);
@@ -153,15 +153,16 @@ impl Batch<'_> {
         };
         let task = Task { batch: self, formula, n, both: &both.rows, constant: constant.as_ref() };
         let (value, mut found) = task.run(gradient, stop)?;
-        if !value.is_finite() || found.iter().any(|g| !g.is_finite()) {
-            return Err(Error::NonFinite(format!("at temperature {t:e} the loss or its gradient overflows")));
-        }
         if let (Some(lengths), true) = (&both.lengths, gradient) {
             for (i, (row, length)) in found.chunks_exact_mut(d).zip(lengths).enumerate() {
                 let unit = both.rows.row(i);
                 let along = dot(row, unit);
                 row.iter_mut().zip(unit).for_each(|(g, u)| *g = (*g - along * u) / length);
             }
+        }
+        // The gradient of a row of length 1e-310 may overflow only now.
+        if !value.is_finite() || found.iter().any(|g| !g.is_finite()) {
+            return Err(Error::NonFinite(format!("at temperature {t:e} the loss or its gradient overflows")));
         }
         Ok((value, found))
     }

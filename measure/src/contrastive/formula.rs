@@ -180,7 +180,11 @@ fn corrected(
     let floor = num_negatives.ln() - (1.0 + positive) / t;
     // N τ⁺/R: 1 or more where nothing is left.
     let expected = ((num_negatives * class_probability).ln() - sum).exp();
-    let rest = if expected < 1.0 { (-expected).ln_1p() + sum - scale } else { f64::NEG_INFINITY };
+    let rest = if expected >= 1.0 { f64::NEG_INFINITY } else { (-expected).ln_1p() + sum - scale };
+    if rest.is_nan() || floor.is_nan() {
+        by_sum.fill(f64::NAN);
+        return (f64::NAN, f64::NAN);
+    }
     let loss = softplus(rest.max(floor));
     if rest > floor {
         let factor = (sum - loss - scale).exp();
@@ -194,5 +198,5 @@ fn corrected(
 
 /// ln(1 + e^x).
 fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
+    if x.is_nan() { x } else { x.max(0.0) + (-x.abs()).exp().ln_1p() }
 }

@@ -274,6 +274,38 @@ fn the_measured_columns_are_losses_of_a_batch() {
     }
 }
 
+/// Products beyond the range of doubles are refused: no maximum passes over what is no number.
+#[test]
+fn what_overflows_is_refused_and_not_left_out() {
+    let first = Matrix { rows: 2, cols: 2, data: vec![1e200, 1.0, 1e200, 0.0] };
+    let second = Matrix { rows: 2, cols: 2, data: vec![1e200, 0.0, 2e200, 0.0] };
+    for formula in FORMULAS {
+        let batch = Batch {
+            views: [&first, &second],
+            negatives: Negatives::SecondView,
+            classes: None,
+            temperature: 1.0,
+            normalise: false,
+        };
+        assert!(batch.value(formula, &never).is_err(), "{formula:?}");
+        assert!(batch.value_and_gradient(formula, &never).is_err(), "{formula:?}");
+    }
+    let (anchor, away) = ([1.0, 0.0, 1.0, 0.0], [-1.0, 0.0, -1.0, 0.0]);
+    let [anchor, away] = [anchor, away].map(|data| Matrix { rows: 2, cols: 2, data: data.to_vec() });
+    for formula in
+        [Formula::Hard { class_probability: 0.1, beta: 1.0 }, Formula::Debiased { class_probability: 0.1 }]
+    {
+        let batch = Batch {
+            views: [&anchor, &away],
+            negatives: Negatives::SecondView,
+            classes: None,
+            temperature: 1e-320,
+            normalise: false,
+        };
+        assert!(batch.value(formula, &never).is_err(), "{formula:?}");
+    }
+}
+
 #[test]
 fn extremes_keep_their_digits() {
     // The positive at the anchor, the negatives at right angles: ln(1 + 2e^{−1/t}), e^{−100} = 4e-44.
@@ -294,6 +326,19 @@ fn extremes_keep_their_digits() {
     assert!((value - (1e4 + 2f64.ln())).abs() < 1e-9, "{value}");
     let error = Batch { temperature: 1e-320, ..away }.value(Formula::InfoNce, &never).unwrap_err();
     assert!(error.to_string().contains("overflows"), "{error}");
+    // The gradient by a row is as large as that row is short, and at most 1/t for one of length 1.
+    for (length, fits) in [(1e-300, true), (1e-310, false)] {
+        let short = Matrix { rows: 3, cols: 2, data: vec![length, 0.0, 0.0, 1.0, 1.0, 1.0] };
+        let other = Matrix { rows: 3, cols: 2, data: vec![1.0, 1.0, 0.0, 1.0, 1.0, 0.0] };
+        let batch = Batch { views: [&short, &other], ..batch(0.5) };
+        assert!(batch.value(Formula::InfoNce, &never).unwrap().is_finite());
+        match batch.value_and_gradient(Formula::InfoNce, &never) {
+            Ok((_, gradient)) => {
+                assert!(fits && gradient.iter().flat_map(|g| &g.data).all(|g| g.is_finite()), "{length:e}");
+            }
+            Err(error) => assert!(!fits && error.to_string().contains("overflows"), "{length:e}: {error}"),
+        }
+    }
 }
 
 #[test]
@@ -316,8 +361,9 @@ fn what_does_not_fit_is_refused_with_the_reason() {
         (Batch { views: [&first, &narrow], ..good }, "[5, 4], view 2 has [5, 3]"),
         (Batch { views: [&first, &broken], ..good }, "row 1 of view 2, column 2, is NaN"),
         (Batch { views: [&zero, &first], ..good }, "row 0 of view 1 is zero"),
-        (Batch { temperature: 0.0, ..good }, "temperature = 0 is not a positive"),
+        (Batch { temperature: 0.0, ..good }, "temperature = 0.0 is not a positive"),
         (Batch { temperature: f64::NAN, ..good }, "temperature = NaN"),
+        (Batch { temperature: -1e-310, ..good }, "temperature = -1e-310 is not"),
         (Batch { classes: Some(&one[..2]), ..good }, "2 classes for 5 samples"),
         (Batch { classes: Some(&one), ..good }, "all candidates are of its class 0"),
         (Batch { classes: Some(&CLASSES), ..given(Negatives::Shared(&rows)) }, "have no classes"),

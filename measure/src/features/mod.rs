@@ -85,6 +85,9 @@ impl Features {
     ) -> Result<Self> {
         let unit = |name: &str, m: Matrix| Store::of_matrix(name, m, Role::Unit);
         let stored = || {
+            let shape = |m: &Matrix| vec![m.rows, m.cols];
+            let others = [("view2", Some(&view2)), ("mean", mean.as_ref())];
+            check_shapes(&shape(&view1), others.map(|(name, m)| (name, m.map(shape))))?;
             let views = [unit("view1", view1)?, unit("view2", view2)?];
             let train = match train {
                 Some((train, labels)) => Some((unit("train", train)?, labels)),
@@ -157,40 +160,39 @@ impl Features<Store> {
         let rows = |(array, path): (Array, PathBuf), role| {
             Store::of(array, role, few).map_err(|message| Error::data(&path, message))
         };
-        let classes =
-            |(array, path): (Array, PathBuf)| classes(&array).map_err(|message| Error::data(&path, message));
-        let views = ["view1", "view2"].map(|name| rows(needed(get(name)?, name)?, Role::Unit));
-        let [view1, view2] = views;
-        let views = [view1?, view2?];
-        let labels = classes(needed(get("labels")?, "labels")?)?;
+        let classes = |(array, path): (Array, PathBuf), rows: usize| {
+            classes(&array, rows).map_err(|message| Error::data(&path, message))
+        };
+        let [view1, view2] = ["view1", "view2"].map(|name| needed(get(name)?, name));
+        let (view1, view2, mean) = (view1?, view2?, get("mean")?);
+        let path = view1.1.clone();
+        let others = [("view2", Some(&view2.0)), ("mean", mean.0.as_ref())];
+        let others = others.map(|(name, array)| (name, array.map(|array| array.shape.clone())));
+        check_shapes(&view1.0.shape, others).map_err(|message| Error::data(&path, message))?;
+        let views = [rows(view1, Role::Unit)?, rows(view2, Role::Unit)?];
+        let labels = classes(needed(get("labels")?, "labels")?, views[0].count())?;
         let train = match get("train")? {
             (Some(train), path) => {
-                let name = "train_labels";
-                let labels = classes(needed(get(name)?, name)?)?;
-                Some((rows((train, path), Role::Unit)?, labels))
+                let (name, train) = ("train_labels", rows((train, path), Role::Unit)?);
+                let labels = classes(needed(get(name)?, name)?, train.count())?;
+                Some((train, labels))
             }
             (None, _) => None,
         };
-        let mean = match get("mean")? {
+        let mean = match mean {
             (Some(mean), path) => Some(rows((mean, path), Role::Mean)?),
             (None, _) => None,
         };
-        let path = arrays.path("view1").to_path_buf();
         Self::checked(views, labels, train, mean).map_err(|message| Error::data(&path, message))
     }
 
+    /// Of views and f̄ of one shape.
     fn checked(
         [view1, view2]: [Store; 2],
         labels: Vec<usize>,
         train: Option<(Store, Vec<usize>)>,
         mean: Option<Store>,
     ) -> Checked<Self> {
-        let shape = |rows: &Store| [rows.count(), rows.width()];
-        let same_shape = |name: &str, rows: &Store| match (shape(&view1), shape(rows)) {
-            (expected, found) if found == expected => Ok(()),
-            (expected, found) => Err(format!("'{name}' has shape {found:?}, 'view1' has {expected:?}")),
-        };
-        same_shape("view2", &view2)?;
         if let Some(i) = labels.iter().position(|&label| label >= MOST_CLASSES) {
             return Err(format!("'labels' entry {i} is {}, not a class 0, 1, …", labels[i]));
         }
@@ -201,9 +203,6 @@ impl Features<Store> {
                 return Err(format!("'train' has {} columns, 'view1' {}", train.width(), view1.width()));
             }
             check_classes("train_labels", labels, train.count(), num_classes)?;
-        }
-        if let Some(mean) = &mean {
-            same_shape("mean", mean)?;
         }
         Ok(Self { view1, view2, labels, train, mean, num_classes })
     }
@@ -324,8 +323,9 @@ impl<F: FeatureRows + Clone> Features<F> {
     }
 
     /// [`measure_grid`](Self::measure_grid), where of more than `most_paired` samples a random part of so many stands for
-    /// all in the columns over all pairs: alignment, uniformity, effective rank, and the spread within classes (there
-    /// where Σ n_c² is above its square, ⌊`most_paired`/√C⌋ of a class); `None`: however many there are.
+    /// all in the columns over all pairs: both uniformities, and the spread within classes (there where Σ n_c² is above
+    /// its square, ⌊`most_paired`/√C⌋ of a class, each class with its share of all samples); `None`: however many there
+    /// are. No error is stated of what drawing adds to the spread.
     ///
     /// # Errors
     /// Those of [`measure_grid`](Self::measure_grid).
@@ -343,7 +343,7 @@ impl<F: FeatureRows + Clone> Features<F> {
         // What depends on neither draws nor temperature.
         let share = |share| Estimate::share(share, self.labels.len());
         let members = pairs::of_classes(&self.labels, classes, most_paired, seed);
-        let (spread, by_class) = collision::of_members(&views, &members, stop)?;
+        let (spread, by_class) = collision::of_members(&views, &members, &self.labels, stop)?;
         let mut fixed = vec![
             (Quantity::MeanAccuracy, share(mean_accuracy(&means, &self.view1, &self.labels)?)),
             (Quantity::MeanAccuracyTwoViews, share(mean_accuracy_two_views(&means, &views, &self.labels)?)),
@@ -355,15 +355,17 @@ impl<F: FeatureRows + Clone> Features<F> {
             },
         ));
         let paired = pairs::of_all(self.labels.len(), most_paired, seed);
-        fixed.extend(self.paired_views(paired.as_deref(), |views| geometry(views, stop))?.estimates());
+        fixed.extend(geometry::of_rows(&views, paired.as_deref(), stop)?.estimates());
         if let Some((train, labels)) = &self.train {
-            let (train, test) = (train.whole()?, self.view1.whole()?);
+            let train = train.whole()?;
             let linear = classifiers.linear.fit(&train, labels, classes, stop)?;
-            fixed.push((Quantity::LinearAccuracy, share(linear.accuracy(&test, &self.labels)?)));
+            let scored = self.share_right(|x, labels| linear.accuracy(x, labels), stop)?;
+            fixed.push((Quantity::LinearAccuracy, share(scored)));
             fixed.push((Quantity::LinearRidge, Estimate::exact(linear.ridge)));
             fixed.push((Quantity::LinearGradient, Estimate::exact(linear.gradient)));
-            let (train, test) = ((&*train, &labels[..]), (&*test, &self.labels[..]));
-            fixed.push((Quantity::KnnAccuracy, share(classifiers.knn.accuracy(train, test, classes, stop)?)));
+            let train = (&*train, &labels[..]);
+            let vote = |x: &Matrix, own: &[usize]| classifiers.knn.accuracy(train, (x, own), classes, stop);
+            fixed.push((Quantity::KnnAccuracy, share(self.share_right(vote, stop)?)));
         }
         let paired = paired.map(|paired| paired.len());
         let settings_id = self.identity(passes, seed, paired, stop)?;
@@ -397,29 +399,48 @@ impl<F: FeatureRows + Clone> Features<F> {
         Ok(EvaluatedRun { rows, spreads: [by_class, Vec::new()], picture: None })
     }
 
-    /// What `of` says of both views as matrices: of these samples, or of all.
-    fn paired_views<T>(&self, samples: Option<&[usize]>, of: impl FnOnce(&Views) -> Result<T>) -> Result<T> {
-        let matrix = |rows: &F| match samples {
-            Some(samples) => rows.pick(samples),
-            None => Ok(rows.whole()?.into_owned()),
-        };
-        of(&Views { first: matrix(&self.view1)?, second: matrix(&self.view2)? })
+    /// The share of view 1 that is right, from `accuracy(rows, their labels)` of some rows at a time.
+    fn share_right(
+        &self,
+        accuracy: impl Fn(&Matrix, &[usize]) -> Result<f64>,
+        stop: Stop<'_>,
+    ) -> Result<f64> {
+        let (count, cols) = (self.view1.count(), self.view1.width());
+        let mut right = 0.0;
+        for range in runs(count, cols.max(self.num_classes)) {
+            pool::check(stop, "scoring the classifiers")?;
+            let data = self.view1.run(range.clone())?.into_owned();
+            let labels = &self.labels[range];
+            // A share of so many rows is a whole number of them.
+            let share = accuracy(&Matrix { rows: labels.len(), cols, data }, labels)?;
+            right += (share * labels.len() as f64).round();
+        }
+        Ok(right / count as f64)
     }
 }
 
 /// Classes that a file may have: a label beyond is taken for a mistake.
 const MOST_CLASSES: usize = 10_000_000;
 
-/// Classes: whole numbers of any type, in a row or in a column.
-fn classes(Array { name, shape, dtype, bytes, .. }: &Array) -> Checked<Vec<usize>> {
-    if let &[rows, cols] = &shape[..]
-        && cols > 1
-        && rows > 1
-    {
-        return Err(format!(
-            "'{name}' has shape {shape:?}, not [N]: of one-hot rows or scores save {name}.argmax(axis=1)"
-        ));
+/// Arrays have the shape of 'view1'; one that is no matrix is refused where it is read.
+fn check_shapes(expected: &[usize], others: [(&str, Option<Vec<usize>>); 2]) -> Checked<()> {
+    let wrong = |found: &[usize]| found.len() == 2 && expected.len() == 2 && found != expected;
+    match others.iter().find_map(|(name, found)| Some((name, found.as_ref().filter(|f| wrong(f))?))) {
+        Some((name, found)) => Err(format!("'{name}' has shape {found:?}, 'view1' has {expected:?}")),
+        None => Ok(()),
     }
+}
+
+/// Classes of so many rows: whole numbers of any type, along one axis; others have length 1.
+fn classes(Array { name, shape, dtype, bytes, .. }: &Array, rows: usize) -> Checked<Vec<usize>> {
+    if shape.iter().filter(|&&length| length > 1).count() > 1 {
+        let advice = match shape.len() {
+            2 => format!(": of one-hot rows or scores save {name}.argmax(axis=1)"),
+            _ => String::new(),
+        };
+        return Err(format!("'{name}' has shape {shape:?}, not [N]{advice}"));
+    }
+    check_entries(name, shape.iter().product(), rows)?;
     let mut buffer = Vec::new();
     let refused = |message: String| format!("'{name}' is not readable: {message}");
     let size = (dtype.bitsize() / 8).max(1);
@@ -438,10 +459,15 @@ const CLASSES_ANEW: &str = "every class needs an evaluated sample and a training
     names, labels = numpy.unique(labels, return_inverse=True), and of train those of keep = \
     numpy.isin(train_labels, names), with numpy.searchsorted(names, train_labels[keep])";
 
-fn check_classes(name: &str, labels: &[usize], rows: usize, num_classes: usize) -> Checked<()> {
-    if labels.len() != rows {
-        return Err(format!("'{name}' has {} entries for {rows} rows", labels.len()));
+fn check_entries(name: &str, entries: usize, rows: usize) -> Checked<()> {
+    match entries == rows {
+        true => Ok(()),
+        false => Err(format!("'{name}' has {entries} entries for {rows} rows")),
     }
+}
+
+fn check_classes(name: &str, labels: &[usize], rows: usize, num_classes: usize) -> Checked<()> {
+    check_entries(name, labels.len(), rows)?;
     if let Some(&label) = labels.iter().find(|&&label| label >= num_classes) {
         return Err(format!("'{name}' has class {label}, 'labels' only 0..{num_classes}; {CLASSES_ANEW}"));
     }

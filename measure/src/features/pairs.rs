@@ -1,11 +1,11 @@
 //! Which samples the columns over all pairs are of.
 //!
-//! With m the most samples to be paired, alignment, uniformity, effective rank and the like are of all N samples while
-//! N ≤ m, else of m of them; the spread within classes of all n_c samples of each class while Σ n_c² ≤ m², else of at
-//! most ⌊m/√C⌋ of each. Samples are drawn at random without replacement, by the seed of the batches, on streams of
-//! their own.
+//! With m the most samples to be paired, both uniformities are of all N samples while N ≤ m, else of m of them; the
+//! spread within classes of all n_c samples of each class while Σ n_c² ≤ m², else of at most ⌊m/√C⌋ of each. Samples
+//! are drawn at random without replacement, by the seed of the batches, on streams of their own.
 
 use crate::rng::{Purpose, permutation, stream};
+use crate::rows::by_class;
 
 /// Samples of which all pairs are taken, unless somebody asks for more: 4.5·10⁸ pairs, some seconds of a core.
 pub const MOST_PAIRED: usize = 30_000;
@@ -23,8 +23,7 @@ pub(super) fn of_classes(
     most: Option<usize>,
     seed: u64,
 ) -> Vec<Vec<usize>> {
-    let mut members = vec![Vec::new(); num_classes];
-    labels.iter().enumerate().for_each(|(sample, &class)| members[class].push(sample));
+    let members = by_class(labels, num_classes);
     let pairs: u128 = members.iter().map(|own| (own.len() as u128).pow(2)).sum();
     let Some(most) = most.filter(|&most| pairs > (most as u128).pow(2)) else { return members };
     let most = most_of_class(most, num_classes);

@@ -494,6 +494,15 @@ fn what_nobody_asks_for_may_be_anything_and_labels_get_advice() {
         file(labels("|b1", "(4, 2)", vec![1, 0, 0, 1, 0, 1, 1, 0]), names()),
         "'labels' has shape [4, 2], not [N]: of one-hot rows or scores save labels.argmax(axis=1)"
     );
+    // Two axes longer than 1 have no order of their own.
+    assert_eq!(
+        file(labels("|u1", "(2, 2, 1)", LABELS.to_vec()), names()),
+        "'labels' has shape [2, 2, 1], not [N]"
+    );
+    assert_eq!(file(labels("|u1", "(1, 4, 1)", LABELS.to_vec()), names()), "read");
+    // Their number is compared before they are looked at.
+    let found = file(labels("|u1", "(5,)", vec![0, 1, 1, 0, 255]), names());
+    assert_eq!(found, "'labels' has 5 entries for 4 rows");
     let found = file(labels("<U3", "(4,)", vec![0; 48]), names());
     assert!(found.contains("its type U3 is no integer") && found.contains("numpy.unique(labels"), "{found}");
     // An eight-bit type without numbers here is refused, and at once.
@@ -532,6 +541,92 @@ fn rows_of_any_norm_are_scaled_rightly() {
     }
 }
 
+/// Shapes that do not fit are said before any row is looked at.
+#[test]
+fn shapes_come_before_rows() {
+    let view = |rows: usize, first: f64| Matrix {
+        rows,
+        cols: 2,
+        data: [vec![first; 2], vec![1.0; 2 * rows - 2]].concat(),
+    };
+    for (views, mean, name) in [
+        ([view(4, 1.0), view(5, 0.0)], None, "view2"),
+        ([view(4, 0.0), view(5, 1.0)], None, "view2"),
+        ([view(4, 0.0), view(4, 1.0)], Some(view(5, 9.0)), "mean"),
+    ] {
+        let message = format!("'{name}' has shape [5, 2], 'view1' has [4, 2]");
+        let bytes = |m: &Matrix| m.data.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        let entry = |m: &Matrix| npy(&("", "<f8", &format!("({}, 2)", m.rows), bytes(m)));
+        let mut entries = vec![
+            ("view1.npy", entry(&views[0])),
+            ("view2.npy", entry(&views[1])),
+            ("labels.npy", npy(&("", "|u1", "(4,)", LABELS.to_vec()))),
+        ];
+        entries.extend(mean.as_ref().map(|mean| ("mean.npy", entry(mean))));
+        assert_eq!(read_archive(&entries, |_| {}), message);
+        let [view1, view2] = views;
+        let classes = LABELS.map(usize::from).to_vec();
+        assert_eq!(Features::new(view1, view2, classes, None, mean).unwrap_err().to_string(), message);
+    }
+}
+
+/// Rows that are never all asked for.
+#[derive(Clone)]
+struct Many(Matrix, bool);
+
+impl FeatureRows for Many {
+    fn count(&self) -> usize {
+        self.0.rows
+    }
+
+    fn width(&self) -> usize {
+        self.0.cols
+    }
+
+    fn run(&self, rows: std::ops::Range<usize>) -> Result<std::borrow::Cow<'_, [f64]>> {
+        self.0.run(rows)
+    }
+
+    fn pick(&self, rows: &[usize]) -> Result<Matrix> {
+        self.0.pick(rows)
+    }
+
+    fn whole(&self) -> Result<std::borrow::Cow<'_, Matrix>> {
+        assert!(self.1, "all rows of a view");
+        Ok(std::borrow::Cow::Borrowed(&self.0))
+    }
+}
+
+/// The classifiers of features of which no view is ever whole are those of matrices.
+#[test]
+fn classifiers_take_runs_of_the_view() {
+    let matrix = |seed: usize| {
+        let data = (0..900).map(|i| ((i * seed) % 10_007) as f64 / 10_007.0 - 0.3).collect();
+        Matrix { rows: 300, cols: 3, data }
+    };
+    let labels: Vec<usize> = (0..300).map(|i| i % 4).collect();
+    let train = Some((matrix(7901), labels.clone()));
+    let whole = Features::new(matrix(7919), matrix(7907), labels, train, None).unwrap();
+    let many = Features {
+        view1: Many(whole.view1.clone(), false),
+        view2: Many(whole.view2.clone(), false),
+        labels: whole.labels.clone(),
+        train: whole.train.clone().map(|(train, labels)| (Many(train, true), labels)),
+        mean: None,
+        num_classes: 4,
+    };
+    let draws = vec![NumDraws::new(4).unwrap()];
+    let request =
+        Request { draws, temperature: 0.5, passes: Some(1), seed: 3, classifiers: Classifiers::default() };
+    let found = many.measure_pairs("f", &request, &[0.5], Some(100), &never).unwrap();
+    let expected = whole.measure_pairs("f", &request, &[0.5], Some(100), &never).unwrap();
+    assert_eq!(found.rows, expected.rows);
+    let (train, labels) = whole.train.as_ref().unwrap();
+    let linear = crate::LinearProbe::default().fit(train, labels, 4, &never).unwrap();
+    let accuracy = linear.accuracy(&whole.view1, &whole.labels).unwrap();
+    assert_eq!(found.rows[0].get(Quantity::LinearAccuracy), Some(accuracy));
+}
+
 /// What is measured of a part of the samples says so, and is near what all of them give.
 #[test]
 fn many_samples_are_measured_by_a_part_of_their_pairs() {
@@ -553,7 +648,7 @@ fn many_samples_are_measured_by_a_part_of_their_pairs() {
     for (quantity, estimate) in &all.measures {
         let found = part.measures[quantity];
         match quantity {
-            Quantity::Alignment | Quantity::Uniformity | Quantity::EffectiveRank => {
+            Quantity::Uniformity | Quantity::UniformityBothViews => {
                 let error = found.image_error.unwrap();
                 assert!((found.mean - estimate.mean).abs() < 2.0 * error, "{quantity}: {found:?}");
                 assert_ne!(found.mean, estimate.mean);

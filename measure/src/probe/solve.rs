@@ -10,8 +10,13 @@
 //!
 //! **How near the optimum.** Let g be the gradient in (W, b) at the end and (W*, b*) an optimum. F − (ridge/2)‖W‖² is
 //! convex, so that F − F* ≤ g·(W − W*, b − b*) − (ridge/2)‖W − W*‖². The largest value of the terms in W is
-//! ‖g_W‖²/(2 ridge): F − F* ≤ ‖g_W‖²/(2 ridge) + ‖g_b‖ ‖b − b*‖, for a gradient of 1e-7 at the ridge 1e-4 at most 5e-11
-//! plus 1e-7 times the intercepts' error.
+//! ‖g_W‖²/(2 ridge): F − F* ≤ ‖g_W‖²/(2 ridge) + ‖g_b‖ ‖b − b*‖, for a gradient of 1e-7 at most 5e-11 at the ridge
+//! 1e-4, and 5e-9 at the least ridge, 1e-6, plus 1e-7 times the intercepts' error. At far smaller ridges the bound says
+//! nothing (5e-3 at 1e-12): they are refused.
+//!
+//! **Memory.** Of numbers \[C, d+1\]: about eight of the current step, the pairs, and two for each chunk that is summed
+//! at the same time. Pairs are at most [`MOST_REMEMBERED`] numbers, or six \[C, d+1\] if that is more, chunks twice as
+//! many numbers, or two \[C, d+1\].
 
 use crate::error::Result;
 use crate::gemm::Threads;
@@ -26,7 +31,7 @@ pub const PROBE_TOLERANCE: f64 = 1e-7;
 pub const MOST_PASSES: usize = 5_000;
 /// Pairs of steps and gradients that are remembered, where they fit into [`MOST_REMEMBERED`] numbers.
 const MEMORY: usize = 30;
-/// 256 MiB.
+/// 256 MiB: most numbers of pairs, and of gradients of chunks.
 const MOST_REMEMBERED: usize = 1 << 25;
 /// Columns above which the preconditioner is diagonal: its inverse costs d³.
 const MOST_DENSE: usize = 4096;
@@ -36,7 +41,7 @@ const SOLVED: usize = 64;
 const DOING: &str = "solving a linear probe";
 /// Rows of a chunk, whose gradient is summed on one thread.
 const CHUNK_ROWS: usize = 2048;
-/// Chunks at a time: each holds a gradient.
+/// Most chunks at a time: each holds two gradients while it is summed, and one until it is added.
 const CHUNKS: usize = 32;
 /// Features of a block, which is read twice: 512 KiB stay in a core's second-level cache.
 const BLOCK: usize = 1 << 16;
@@ -69,6 +74,8 @@ impl Objective<'_> {
     pub fn at(&self, weights: &Matrix) -> Result<(f64, Vec<f64>)> {
         let (x, count) = (self.x, self.x.rows as f64);
         let block = (BLOCK / x.cols).clamp(64, CHUNK_ROWS);
+        let side_by_side = side_by_side(weights.data.len());
+        let threads = if side_by_side < CHUNKS { Threads::Pool } else { Threads::One };
         let of_chunk = |start: usize| -> Result<(f64, Vec<f64>)> {
             pool::check(self.stop, DOING)?;
             let end = (start + CHUNK_ROWS).min(x.rows);
@@ -78,21 +85,21 @@ impl Objective<'_> {
                 let rows = first..(first + block).min(end);
                 let features = x.rows_in(rows.clone());
                 let mut residual = Matrix::zeros(rows.len(), weights.rows);
-                times_transposed(features, weights.all(), &mut residual.data, Threads::One)?;
+                times_transposed(features, weights.all(), &mut residual.data, threads)?;
                 for (i, &label) in self.labels[rows].iter().enumerate() {
                     let row = residual.row_mut(i);
                     let own = row[label];
                     loss += softmax(row) - own;
                     row[label] -= 1.0;
                 }
-                transposed_times(residual.all(), features, &mut part, Threads::One)?;
+                transposed_times(residual.all(), features, &mut part, threads)?;
                 gradient.iter_mut().zip(&part).for_each(|(sum, part)| *sum += part);
             }
             Ok((loss, gradient))
         };
         let (mut loss, mut gradient) = (0.0, vec![0.0; weights.data.len()]);
         let starts: Vec<usize> = (0..x.rows).step_by(CHUNK_ROWS).collect();
-        for starts in starts.chunks(CHUNKS) {
+        for starts in starts.chunks(side_by_side) {
             for part in pool::map(starts.iter().copied(), of_chunk) {
                 let (of_chunk, part) = part?;
                 loss += of_chunk;
@@ -157,6 +164,11 @@ impl Objective<'_> {
             (weights, loss, gradient) = (next, next_loss, next_gradient);
         }
     }
+}
+
+/// How many chunks are summed at the same time where a gradient is of so many numbers.
+fn side_by_side(numbers: usize) -> usize {
+    (MOST_REMEMBERED / numbers.max(1)).clamp(1, CHUNKS)
 }
 
 /// The row's softmax in its place; ln Σ e^x.
@@ -320,6 +332,24 @@ mod tests {
             let other = objective.minimise(start).unwrap();
             assert!((other.loss - found.loss).abs() < 1e-10, "{} {}", other.loss, found.loss);
         }
+    }
+
+    /// And on all threads, which changes no bit.
+    #[test]
+    fn large_gradients_are_summed_few_at_a_time() {
+        // Digits; ImageNet-1k of 1280 features; ImageNet-21k of 2048.
+        let found = [10 * 65, 1_000 * 1_281, 21_841 * 2_049].map(side_by_side);
+        assert_eq!(found, [32, 26, 1]);
+        let (x, labels) = problem(200, 520, 2_100);
+        let objective = Objective { x: &x, labels: &labels, num_classes: 2_100, ridge: 0.01, stop: &never };
+        let weights =
+            Matrix { rows: 2_100, cols: 521, data: (0..2_100 * 521).map(|i| (i % 9) as f64).collect() };
+        assert!(side_by_side(weights.data.len()) < CHUNKS);
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| objective.at(&weights).unwrap())
+        };
+        assert_eq!(on(1), on(3));
     }
 
     #[test]

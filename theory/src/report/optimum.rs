@@ -55,7 +55,10 @@ pub fn optimum_table(
             optimum::solve(prior, negatives, temperature)?
         } else {
             let solution = gram::solve(prior, negatives, temperature, options)?;
-            components.push(optimum::gram_components(prior, negatives, temperature, &solution)?);
+            // The bounds need class counts; of probabilities alone there is the optimum.
+            if prior.counts().is_some() {
+                components.push(optimum::gram_components(prior, negatives, temperature, &solution)?);
+            }
             converged &= solution.converged;
             solution.optimum
         };

@@ -107,7 +107,7 @@ pub(super) fn rank(args: &DifficultyArgs) -> Result<()> {
         let many = found.labels.len() > MOST_PAIRED && !args.all_pairs;
         let request = Request {
             queries: args.queries,
-            bank: args.bank.or(many.then_some(MOST_PAIRED)),
+            bank: args.bank.or(many.then(|| MOST_PAIRED.max(args.queries.unwrap_or(0)))),
             bins: args.bins.clone(),
             hierarchy: found.hierarchy,
             seed: found.seed,

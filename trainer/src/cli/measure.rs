@@ -38,6 +38,9 @@ pub(super) struct MeasureArgs {
 
 pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     let draws = args.options.check().map_err(Error::from)?;
+    if args.options.all_pairs && args.features.is_none() {
+        return Err(Error::argument("--all-pairs is of --features: of a network all pairs are taken").into());
+    }
     let target = Target::of(args)?;
     let _owner = match &target {
         Target::Run(path) => {

@@ -10,6 +10,7 @@ use super::model::{
     MAX_BITS, multiplication, seconds_of_grouping, seconds_of_residues, seconds_of_uniform_residues,
 };
 use super::residues::Residues;
+use super::stirling::is_small;
 use super::{series, sums};
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
@@ -99,15 +100,14 @@ impl Planner {
             if draws <= classes + 1 {
                 return plan(0.0, 0.0);
             }
-            let residues = seconds_of_uniform_residues(draws, classes);
-            let grouping = seconds_of_grouping(draws, classes);
-            if grouping < residues {
+            if is_small(draws, classes) {
                 // Grouping keeps the powers of the odd k ≤ C/3 and half of the binomial coefficients.
                 let c = classes as f64;
+                let grouping = seconds_of_grouping(draws, classes);
                 return plan(grouping, bits / 8.0 * c / 6.0 + c * c / 16.0);
             }
             let residue_bytes = 2.0 * size_of::<Residues>() as f64 * classes as f64;
-            return plan(residues, threads() * residue_bytes);
+            return plan(seconds_of_uniform_residues(draws, classes), threads() * residue_bytes);
         };
         // The primes of the binomial coefficient are sieved.
         let (bits, sieve) = match sampling {

@@ -81,14 +81,10 @@ fn closed_form(num_draws: u64, num_classes: u64) -> Option<BigUint> {
     }
 }
 
-/// Up to so many classes grouping is the quicker one for any number of draws.
-const MAX_GROUPED: u64 = 30;
-
 /// Whether grouping is quicker than residues, by the model of the costs.
-fn is_small(num_draws: u64, num_classes: u64) -> bool {
-    num_classes <= MAX_GROUPED
-        || model::seconds_of_grouping(num_draws, num_classes)
-            < model::seconds_of_uniform_residues(num_draws, num_classes)
+pub(super) fn is_small(num_draws: u64, num_classes: u64) -> bool {
+    model::seconds_of_grouping(num_draws, num_classes)
+        < model::seconds_of_uniform_residues(num_draws, num_classes)
 }
 
 /// The integers 2..=C by their largest prime factor.

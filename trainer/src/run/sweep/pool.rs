@@ -263,6 +263,12 @@ impl Work<'_> {
             {
                 worker.task.forget();
                 let times = self.waits.entry(worker.index).or_insert(0);
+                if *times == 0 && code == 0 {
+                    self.pool.progress.line(&format!(
+                        "{}: what it is compared with is in use by another process, which this sweep waits for",
+                        run.name
+                    ));
+                }
                 let pause = LOOK * 2u32.pow((*times).min(MOST_DOUBLINGS));
                 *times += 1;
                 self.elsewhere.push((worker.index, Instant::now() + pause));

@@ -8,7 +8,7 @@ use crate::run::{Config, SamplesId};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use theory::files::{self, content, sha256};
-use theory::losses::{self, LossComponents};
+use theory::losses::{self, LossComponents, Quantity};
 use theory::terminal::one_line;
 
 /// Written last: the run is trained, measured, and all of it is on the disk.
@@ -186,6 +186,11 @@ fn finished(
         return Ok(Err(format!("{LOSSES} is not what the sweep measured")));
     }
     let rows = losses::read_from(&String::from_utf8_lossy(&bytes), &path.display().to_string())?;
+    if rows.iter().any(|row| row.get(Quantity::LinearAccuracy).is_some() && row.linear_probe.is_empty()) {
+        return Ok(Err(format!(
+            "{LOSSES} is of an earlier version, whose linear probe was not at its optimum"
+        )));
+    }
     Ok(Ok((RunState::Finished { loss: done.loss.unwrap_or(f64::NAN) }, rows)))
 }
 
