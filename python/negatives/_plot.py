@@ -58,12 +58,13 @@ def plot_bounds(losses: Any, ax: Any = None, *, bounds: str | Sequence[str] = _K
     if len(set(draws)) < len(draws):
         twice = next(n for n in draws if draws.count(n) > 1)
         raise ArgumentError(f"several settings have n = {twice}: give the rows of one of them")
-    names = {}
+    names: dict[str, str] = {}
     for key in keys:
         # A bound that is no theorem says so before the relation.
-        names[key] = next((name for name in table if name.endswith(f"L_sup ≤ ({key})")), None)
-        if names[key] is None:
+        name = next((name for name in table if name.endswith(f"L_sup ≤ ({key})")), None)
+        if name is None:
             raise ArgumentError(f"{key!r} is no upper bound of L_sup; registry() names all")
+        names[key] = name
     if ax is None:
         try:
             from matplotlib import pyplot

@@ -30,6 +30,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from . import _negatives
+from ._arguments import real as _real
 from ._arguments import threads as _threads
 from ._features import _array, _ordered, _whole
 from ._features import features as _features

@@ -216,7 +216,7 @@ columns! {
         knn_temperature: Option<f64> => Identifying;
         /// How the linear probe was trained: its ridge, or that it was chosen, and whether each feature was standardised.
         linear_probe: String => Identifying;
-        /// Samples behind alignment, uniformity and effective rank, where not all.
+        /// Samples behind both uniformities, and the most whose pairs make the spread within classes, where not all.
         pair_samples: Option<u64> => Identifying, empty "all";
         /// Mean of l_sup per class, in nats.
         class_sup_loss: Option<Vec<f64>> => Descriptive;
