@@ -24,13 +24,12 @@ def classes(
     if len(given) != 1:
         got = " and ".join(given) or "none"
         raise ArgumentError(f"give exactly one of num_classes, counts and probs, got {got}")
-    if not isinstance(replace, (bool, np.bool_)):
-        raise TypeError(f"replace must be True or False, got {replace!r}")
+    replace = flag("replace", replace)
     if num_classes is not None:
-        return _negatives.Classes(whole("num_classes", num_classes, 0), None, None, bool(replace))
+        return _negatives.Classes(whole("num_classes", num_classes, 0), None, None, replace)
     if counts is not None:
-        return _negatives.Classes(None, _counts(counts), None, bool(replace))
-    return _negatives.Classes(None, None, _vector("probs", probs).tolist(), bool(replace))
+        return _negatives.Classes(None, _counts(counts), None, replace)
+    return _negatives.Classes(None, None, _vector("probs", probs).tolist(), replace)
 
 
 def _vector(name: str, values: Any) -> NDArray[np.float64]:
@@ -56,10 +55,22 @@ def _counts(values: Any) -> list[int]:
     return [int(count) for count in array]
 
 
+def unmasked(name: str, values: Any) -> None:
+    """Refuses an array with gaps, which numpy would fill with what lies below them."""
+    if np.ma.isMaskedArray(values):
+        raise TypeError(f"{name} is a masked array: fill it, or leave out what is masked")
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, and no text or number that looks like one."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def array_of(name: str, values: Any) -> NDArray[Any]:
     """Real numbers as an array: integers or floats, no booleans, texts or complex numbers."""
-    if isinstance(values, np.ma.MaskedArray):
-        raise ArgumentError(f"{name} is a masked array: fill its gaps or leave them out")
+    unmasked(name, values)
     try:
         array = np.asarray(values)
     except (ValueError, OverflowError) as error:

@@ -349,6 +349,6 @@ class CouponCollector:
         if items is not None and n > items:
             return Fraction(1)
         top, bottom = _negatives.exact_coverage(
-            self._classes, n, bool(at_any_cost), _arguments.threads(threads)
+            self._classes, n, _arguments.flag("at_any_cost", at_any_cost), _arguments.threads(threads)
         )
         return Fraction(top, bottom)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arguments import unmasked as _unmasked
 from .errors import ArgumentError
 
 _MOST_CLASSES = 10_000_000
@@ -18,8 +19,7 @@ def _array(name: str, values: Any) -> NDArray[Any]:
     if hasattr(values, "detach"):
         # A torch tensor of a training loop: its values are read, and nothing is differentiated.
         values = values.detach()
-    if np.ma.isMaskedArray(values):
-        raise TypeError(f"{name} is a masked array: fill it, or leave its masked rows out")
+    _unmasked(name, values)
     only_dlpack = hasattr(values, "__dlpack__") and not hasattr(values, "__array__")
     try:
         return np.from_dlpack(values) if only_dlpack else np.asarray(values)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import _losses, _negatives
+from ._arguments import flag as _flag
 from ._arguments import real as _real
 from ._arguments import threads as _threads
 from ._arguments import whole as _whole
@@ -124,9 +125,9 @@ def measure(
         _each("temperature", temperature, _temperature),
         None if passes is None else _whole("passes", passes),
         _whole("seed", seed, 0),
-        (str(linear_ridge), bool(linear_standardise)),
+        (str(linear_ridge), _flag("linear_standardise", linear_standardise)),
         (_whole("knn_k", knn_k), _temperature(knn_temperature, "knn_temperature")),
-        bool(all_pairs),
+        _flag("all_pairs", all_pairs),
         _threads(threads),
     )
     return _frame(text, dict(_negatives.column_kinds()))

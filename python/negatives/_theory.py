@@ -103,7 +103,7 @@ def collision_law(
     array([0.25, 0.5 , 0.25])
     """
     law = _arguments.classes(num_classes, counts, probs, replace)
-    return _negatives.collision_law(law, _arguments.whole("num_negatives", num_negatives, 0))[1 if log else 0]
+    return _negatives.collision_law(law, _arguments.whole("num_negatives", num_negatives, 0))[1 if _arguments.flag("log", log) else 0]
 
 
 def simulate(
@@ -164,7 +164,7 @@ def simulate(
             _arguments.whole("num_samples", num_samples),
             _arguments.whole("seed", seed, 0),
             method == "rare",
-            bool(collisions),
+            _arguments.flag("collisions", collisions),
             _arguments.real("level", level),
             _arguments.threads(threads),
         )
@@ -263,7 +263,7 @@ def bounds(losses: Any, *, confidence: float | None = None, threads: int | None 
 def explain(
     losses: Any,
     *,
-    bounds: Sequence[str] | None = None,
+    bounds: str | Sequence[str] | None = None,
     num_draws: ArrayLike | None = None,
     threads: int | None = None,
 ) -> Table:

@@ -28,8 +28,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import _negatives
+from ._arguments import flag as _flag
 from ._arguments import real as _real
 from ._arguments import threads as _threads
 from ._features import _array, _ordered, _whole
@@ -64,9 +66,9 @@ def _chosen(negatives: Any, num_samples: int) -> tuple[str, Any, Any]:
 
 def _loss(
     name: str,
-    parameters: list[float],
-    z1: Any,
-    z2: Any,
+    parameters: dict[str, float],
+    z1: ArrayLike,
+    z2: ArrayLike,
     temperature: float,
     negatives: Any,
     normalise: bool,
@@ -76,16 +78,16 @@ def _loss(
 ) -> Any:
     views = (_features("z1", z1), _features("z2", z2))
     if views[0].dtype != views[1].dtype:
-        views = tuple(_ordered(view, np.float64) for view in views)
+        views = (_ordered(views[0], np.float64), _ordered(views[1], np.float64))
     value, gradients = _negatives.contrastive_loss(
         name,
-        [_real("a parameter of the loss", parameter) for parameter in parameters],
+        [_real(key, value) for key, value in parameters.items()],
         views,
         _chosen(negatives, views[0].shape[0]),
         None if labels is None else _labels("labels", labels),
         _real("temperature", temperature),
-        bool(normalise),
-        bool(gradient),
+        _flag("normalise", normalise),
+        _flag("gradient", gradient),
         _threads(threads),
     )
     return (value, gradients) if gradient else value
@@ -150,11 +152,11 @@ def _documented(function: _Function) -> _Function:
 
 @_documented
 def info_nce(
-    z1: Any,
-    z2: Any,
+    z1: ArrayLike,
+    z2: ArrayLike,
     temperature: float,
     *,
-    negatives: Any = "second_view",
+    negatives: str | ArrayLike = "second_view",
     normalise: bool = True,
     gradient: bool = False,
     threads: int | None = 1,
@@ -176,12 +178,12 @@ def info_nce(
     >>> grad1.shape, grad2.shape
     ((4, 3), (4, 3))
     """
-    return _loss("info_nce", [], z1, z2, temperature, negatives, normalise, gradient, threads)
+    return _loss("info_nce", {}, z1, z2, temperature, negatives, normalise, gradient, threads)
 
 
 @_documented
 def nt_xent(
-    z1: Any, z2: Any, temperature: float, *, normalise: bool = True, gradient: bool = False, threads: int | None = 1
+    z1: ArrayLike, z2: ArrayLike, temperature: float, *, normalise: bool = True, gradient: bool = False, threads: int | None = 1
 ) -> Any:
     """NT-Xent, the loss of SimCLR: InfoNCE with the 2n - 2 negatives of both views, over 2n anchors.
 
@@ -194,17 +196,17 @@ def nt_xent(
     >>> bool(np.isclose(negatives.nt_xent(z, z, 0.5), np.log(7)))
     True
     """
-    return _loss("info_nce", [], z1, z2, temperature, "both_views", normalise, gradient, threads)
+    return _loss("info_nce", {}, z1, z2, temperature, "both_views", normalise, gradient, threads)
 
 
 @_documented
 def debiased(
-    z1: Any,
-    z2: Any,
+    z1: ArrayLike,
+    z2: ArrayLike,
     temperature: float,
     *,
     class_probability: float = 0.1,
-    negatives: Any = "both_views",
+    negatives: str | ArrayLike = "both_views",
     normalise: bool = True,
     gradient: bool = False,
     threads: int | None = 1,
@@ -221,18 +223,18 @@ def debiased(
     >>> bool(np.isclose(negatives.debiased(z, z, 0.5), np.log(7)))
     True
     """
-    return _loss("debiased", [class_probability], z1, z2, temperature, negatives, normalise, gradient, threads)
+    return _loss("debiased", {"class_probability": class_probability}, z1, z2, temperature, negatives, normalise, gradient, threads)
 
 
 @_documented
 def hard(
-    z1: Any,
-    z2: Any,
+    z1: ArrayLike,
+    z2: ArrayLike,
     temperature: float,
     *,
     class_probability: float = 0.1,
     beta: float = 1.0,
-    negatives: Any = "both_views",
+    negatives: str | ArrayLike = "both_views",
     normalise: bool = True,
     gradient: bool = False,
     threads: int | None = 1,
@@ -249,16 +251,16 @@ def hard(
     >>> bool(np.isclose(negatives.hard(z, z, 0.5), np.log(7)))
     True
     """
-    return _loss("hard", [class_probability, beta], z1, z2, temperature, negatives, normalise, gradient, threads)
+    return _loss("hard", {"class_probability": class_probability, "beta": beta}, z1, z2, temperature, negatives, normalise, gradient, threads)
 
 
 @_documented
 def dcl(
-    z1: Any,
-    z2: Any,
+    z1: ArrayLike,
+    z2: ArrayLike,
     temperature: float,
     *,
-    negatives: Any = "both_views",
+    negatives: str | ArrayLike = "both_views",
     normalise: bool = True,
     gradient: bool = False,
     threads: int | None = 1,
@@ -274,17 +276,17 @@ def dcl(
     >>> bool(np.isclose(negatives.dcl(z, z, 0.5), np.log(6)))
     True
     """
-    return _loss("dcl", [], z1, z2, temperature, negatives, normalise, gradient, threads)
+    return _loss("dcl", {}, z1, z2, temperature, negatives, normalise, gradient, threads)
 
 
 @_documented
 def dclw(
-    z1: Any,
-    z2: Any,
+    z1: ArrayLike,
+    z2: ArrayLike,
     temperature: float,
     *,
     sigma: float = 0.5,
-    negatives: Any = "both_views",
+    negatives: str | ArrayLike = "both_views",
     normalise: bool = True,
     gradient: bool = False,
     threads: int | None = 1,
@@ -300,16 +302,16 @@ def dclw(
     >>> bool(np.isclose(negatives.dclw(z, z, 0.5), np.log(6)))
     True
     """
-    return _loss("dclw", [sigma], z1, z2, temperature, negatives, normalise, gradient, threads)
+    return _loss("dclw", {"sigma": sigma}, z1, z2, temperature, negatives, normalise, gradient, threads)
 
 
 @_documented
 def flat_nce(
-    z1: Any,
-    z2: Any,
+    z1: ArrayLike,
+    z2: ArrayLike,
     temperature: float,
     *,
-    negatives: Any = "both_views",
+    negatives: str | ArrayLike = "both_views",
     normalise: bool = True,
     gradient: bool = False,
     threads: int | None = 1,
@@ -326,18 +328,18 @@ def flat_nce(
     >>> bool(np.isclose(negatives.flat_nce(z, z, 0.5), np.log(7)))
     True
     """
-    return _loss("flat_nce", [], z1, z2, temperature, negatives, normalise, gradient, threads)
+    return _loss("flat_nce", {}, z1, z2, temperature, negatives, normalise, gradient, threads)
 
 
 @_documented
 def nscl(
-    z1: Any,
-    z2: Any,
-    labels: Any,
+    z1: ArrayLike,
+    z2: ArrayLike,
+    labels: ArrayLike,
     temperature: float,
     *,
     positive_in_denominator: bool = False,
-    negatives: Any = "both_views",
+    negatives: str | ArrayLike = "both_views",
     normalise: bool = True,
     gradient: bool = False,
     threads: int | None = 1,
@@ -355,7 +357,7 @@ def nscl(
     """
     return _loss(
         "info_nce" if positive_in_denominator else "dcl",
-        [],
+        {},
         z1,
         z2,
         temperature,
@@ -369,12 +371,12 @@ def nscl(
 
 @_documented
 def eq_co(
-    z1: Any,
-    z2: Any,
+    z1: ArrayLike,
+    z2: ArrayLike,
     temperature: float,
     *,
     virtual_negatives: float = 65536.0,
-    negatives: Any = "both_views",
+    negatives: str | ArrayLike = "both_views",
     normalise: bool = True,
     gradient: bool = False,
     threads: int | None = 1,
@@ -390,16 +392,16 @@ def eq_co(
     >>> bool(np.isclose(negatives.eq_co(z, z, 0.5, virtual_negatives=6), np.log(7)))
     True
     """
-    return _loss("eq_co", [virtual_negatives], z1, z2, temperature, negatives, normalise, gradient, threads)
+    return _loss("eq_co", {"virtual_negatives": virtual_negatives}, z1, z2, temperature, negatives, normalise, gradient, threads)
 
 
 @_documented
 def spectral(
-    z1: Any,
-    z2: Any,
+    z1: ArrayLike,
+    z2: ArrayLike,
     *,
     scale: float = 1.0,
-    negatives: Any = "both_views",
+    negatives: str | ArrayLike = "both_views",
     normalise: bool = True,
     gradient: bool = False,
     threads: int | None = 1,
@@ -416,4 +418,4 @@ def spectral(
     >>> bool(np.isclose(negatives.spectral(z, z, scale=3.0), 3.0))
     True
     """
-    return _loss("spectral", [scale], z1, z2, 1.0, negatives, normalise, gradient, threads)
+    return _loss("spectral", {"scale": scale}, z1, z2, 1.0, negatives, normalise, gradient, threads)
