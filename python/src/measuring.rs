@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use theory::NumDraws;
 use theory::losses::{self, group};
-use theory::report::figure::Selection;
+use theory::report::figure::{Selection, Style};
 use theory::report::{self, Format, Table};
 
 type Labelled<'py> = (Floats<'py>, PyReadonlyArray1<'py, i64>);
@@ -115,11 +115,13 @@ fn write_report(
 ) -> PyResult<()> {
     let rows = Arc::clone(&losses.rows);
     owned(py, Some(1), move |_| {
-        let selection =
-            bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
+        let mut style = Style::default();
+        if let Some(keys) = &bounds {
+            style.bounds = Selection::of(keys)?;
+        }
         report::check_folder(&out)?;
         let sections = report::standard_sections(&group(&rows)?);
-        Ok(report::write(&out, &title, &rows, &sections, &selection, None)?)
+        Ok(report::write(&out, &title, &rows, &sections, &style, None)?)
     })
 }
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use theory::losses::{self, Groups, LossComponents, OfficialSettings};
-use theory::report::figure::Selection;
+use theory::report::figure::{PanelKind, Selection, Style};
 use theory::report::{self, Document, Figure, Format, Section};
 use theory::{NumDraws, bounds};
 
@@ -163,9 +163,15 @@ pub(super) struct ReportArgs {
     /// report
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Upper bounds of L_sup in the figure, by key, or `all` [default: the published ones beside the sharp ones]
+    /// Upper bounds of L_sup in the figure, by key, or `all` [default: curl, nozawa_sato and the four sharpest theorems]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     bounds: Option<Vec<String>>,
+    /// Panels of the figure: log, linear, accuracy [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    panel: Option<Vec<PanelKind>>,
+    /// Width of the figure, such as 3.25in or 83mm, for a column of a paper [default: 9.375in]
+    #[arg(long, value_name = "LENGTH", value_parser = width)]
+    width: Option<u32>,
     #[command(flatten)]
     confidence: ConfidenceArgs,
     /// Say nothing
@@ -173,9 +179,30 @@ pub(super) struct ReportArgs {
     quiet: bool,
 }
 
+/// A length in units of 1/96 inch.
+fn width(text: &str) -> Result<u32, String> {
+    const UNITS: [(&str, f64); 4] =
+        [("in", 96.0), ("mm", 96.0 / 25.4), ("cm", 96.0 / 2.54), ("pt", 96.0 / 72.0)];
+    let number =
+        |&(unit, size): &(&str, f64)| Some(text.strip_suffix(unit)?.trim().parse::<f64>().ok()? * size);
+    let width =
+        UNITS.iter().find_map(number).ok_or("a length is a number and in, mm, cm or pt, such as 3.25in")?;
+    // Below two inches no name fits beside a panel; a PNG has up to 96 bytes a unit.
+    if !(192.0..=1920.0).contains(&width) {
+        return Err("a figure is 2 to 20 inches wide".into());
+    }
+    Ok(width.round() as u32)
+}
+
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
-    let selection =
-        args.bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
+    let mut style = Style::default();
+    if let Some(keys) = &args.bounds {
+        style.bounds = Selection::of(keys)?;
+    }
+    if let Some(panels) = &args.panel {
+        style.panels.clone_from(panels);
+    }
+    style.width = args.width.unwrap_or(style.width);
     let rows = args.measured.load()?;
     let picture = match &args.measured.files[..] {
         [file] => Figure::beside(&losses::measured_file(file)?)?,
@@ -192,7 +219,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         "Bounds against the number of negatives",
         &rows,
         &sections,
-        &selection,
+        &style,
         picture.as_ref(),
     )?;
     if !args.quiet {

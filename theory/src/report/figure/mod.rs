@@ -9,11 +9,12 @@
 mod bounds;
 mod letters;
 mod lines;
+mod panels;
 mod quantiles;
 mod scatter;
 mod waterfall;
 
-pub use bounds::{Selection, bounds_against_draws};
+pub use bounds::{PanelKind, Selection, Style, bounds_against_draws};
 pub use lines::{Lines, Series, lines};
 pub use quantiles::{QuantileBox, QuantileSeries, Quantiles, quantiles};
 pub use scatter::{Panel, Scatter, scatter};
@@ -31,6 +32,8 @@ const SIZE: (u32, u32) = (900, 600);
 const PNG_SCALE: u32 = 2;
 /// Samples a pixel, along each side.
 const SAMPLES: u32 = 2;
+/// Coordinates of an SVG are whole: so many to a unit.
+const SVG_SCALE: u32 = 10;
 
 /// File format of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +79,11 @@ trait Drawing {
         SIZE
     }
 
+    /// After [`draw`](Self::draw): places of the drawing, in backend units, and what a viewer says who points there.
+    fn hover(&self) -> Vec<((i32, i32), String)> {
+        Vec::new()
+    }
+
     /// Draws on `root`, with `scale` backend units a unit.
     fn draw<B: DrawingBackend>(&self, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn;
 }
@@ -88,6 +96,11 @@ impl Scale {
     /// A length.
     fn length(self, units: i32) -> i32 {
         units * self.0 as i32
+    }
+
+    /// A length in parts of a unit.
+    fn round(self, units: f64) -> i32 {
+        (units * f64::from(self.0)).round() as i32
     }
 
     /// The width of a line, or the size of a mark.
@@ -116,11 +129,24 @@ fn render(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
     match format {
         Format::Svg => {
             let mut svg = String::new();
-            let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+            let (width, height) = (size.0 * SVG_SCALE, size.1 * SVG_SCALE);
+            let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
             root.fill(&WHITE).map_err(message).map_err(fail)?;
-            drawing.draw(&root, Scale(1)).map_err(fail)?;
+            drawing.draw(&root, Scale(SVG_SCALE)).map_err(fail)?;
             root.present().map_err(message).map_err(fail)?;
             drop(root);
+            let (drawn, shown) = (
+                format!("width=\"{width}\" height=\"{height}\""),
+                format!("width=\"{}\" height=\"{}\"", size.0, size.1),
+            );
+            let svg = svg.replacen(&drawn, &shown, 1);
+            let places = drawing.hover().into_iter().map(|((x, y), text)| {
+                let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+                let radius = 7 * SVG_SCALE;
+                format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill=\"transparent\"><title>{text}</title></circle>\n")
+            });
+            let end = svg.rfind("</svg>").unwrap_or(svg.len());
+            let svg = format!("{}{}{}", &svg[..end], places.collect::<String>(), &svg[end..]);
             // The library escapes what is special in XML, but lets through what XML has no place for.
             let svg = svg.replace(|c: char| c.is_control() && c != '\n', " ");
             Ok(svg.into_bytes())

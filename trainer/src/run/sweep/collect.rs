@@ -218,7 +218,7 @@ impl Report {
                 let data: BTreeSet<&str> = runs.iter().map(|run| run.config.dataset.as_str()).collect();
                 let data = data.into_iter().collect::<Vec<_>>().join(", ");
                 let title = format!("{data}: bounds against the number of negatives");
-                report::write(path, &title, rows, &sections, &report::figure::Selection::default(), None)?;
+                report::write(path, &title, rows, &sections, &report::figure::Style::default(), None)?;
                 Some(path.join("report.html"))
             }
         };
