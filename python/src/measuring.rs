@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
 use theory::NumDraws;
-use theory::losses::{self, group};
+use theory::losses::{self, Quantity, group};
 use theory::report::figure::{Selection, Style};
 use theory::report::{self, Format, Table};
 
@@ -131,9 +131,20 @@ fn column_kinds() -> Vec<(&'static str, &'static str)> {
     losses::COLUMNS.iter().map(|column| (column.name, column.kind)).collect()
 }
 
+/// Every column of `losses.csv` with the errors beside the measured ones, but for `info_nce_minus_KEY`.
+#[pyfunction]
+fn column_names() -> Vec<String> {
+    let described = losses::COLUMNS.iter().map(|column| column.name.to_string());
+    let errors = ["", losses::SE_SUFFIX, losses::IMAGE_SE_SUFFIX];
+    let measured =
+        Quantity::ALL.iter().flat_map(|quantity| errors.map(|suffix| format!("{quantity}{suffix}")));
+    described.chain(measured).collect()
+}
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(measure_features, module)?)?;
     module.add_function(wrap_pyfunction!(difficulty_of, module)?)?;
     module.add_function(wrap_pyfunction!(write_report, module)?)?;
-    module.add_function(wrap_pyfunction!(column_kinds, module)?)
+    module.add_function(wrap_pyfunction!(column_kinds, module)?)?;
+    module.add_function(wrap_pyfunction!(column_names, module)?)
 }

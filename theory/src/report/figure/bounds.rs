@@ -416,14 +416,14 @@ mod tests {
 
     #[test]
     fn three_panels_with_names_at_the_lines_and_only_the_notes_that_are_needed() {
-        let found = svg(ONE, &style(&["nozawa_sato", "specht"]));
+        let found = svg(ONE, &style(&["reverse_jensen", "specht"]));
         for text in [
             "L_sup and upper bounds of it",
             "The same around ln C",
             "Accuracy",
             "ln C = 2.303",
             "specht",
-            "nozawa_sato",
+            "reverse_jensen",
         ] {
             assert!(found.contains(text), "{text}");
         }
