@@ -316,8 +316,8 @@ fn the_report_and_the_curve_have_pictures() {
     for words in ["coverage υ", "collision τ", "E ln(1+Col) (right axis)", "number of draws n = K+1"] {
         assert!(text.contains(words), "{words}");
     }
-    let (code, _, stderr) = curve(&folder.path().join("c.pdf"));
-    assert!(code == 2 && stderr.contains(".svg nor in .png"), "{stderr}");
+    let (code, _, stderr) = curve(&folder.path().join("c.jpg"));
+    assert!(code == 2 && stderr.contains("ends in none of .svg, .png, .pdf"), "{stderr}");
 }
 
 #[test]

@@ -158,7 +158,7 @@ pub(super) fn note(groups: &Groups<'_>) {
 pub(super) struct ReportArgs {
     #[command(flatten)]
     measured: MeasuredArgs,
-    /// Folder for report.html, bounds.svg, bounds.png, bounds.csv, bounds.md, losses.csv, explain.svg, explain.png and
+    /// Folder for report.html, bounds.svg, bounds.png, bounds.pdf, bounds.csv, bounds.md, losses.csv, explain.svg, explain.png and
     /// explain.csv, and the picture of the features that lies beside a single LOSSES.csv; new, empty, or of an earlier
     /// report
     #[arg(long, value_name = "DIR")]

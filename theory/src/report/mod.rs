@@ -1,6 +1,6 @@
 //! Tables and figures of bounds against K, from measured `LossComponents`.
 //!
-//! [`write()`] makes a folder: `report.html` (one file, figure inline), `bounds.svg`, `bounds.png`, `losses.csv`,
+//! [`write()`] makes a folder: `report.html` (one file, figure inline), `bounds.svg`, `bounds.png`, `bounds.pdf`, `losses.csv`,
 //! `bounds.csv`, `bounds.md`, and where the slack is as `explain.svg`, `explain.png`, `explain.csv`. [`Document`] holds several titled tables.
 
 mod aggregate;
@@ -273,6 +273,7 @@ pub fn write(
     }
     let groups = &group(rows)?;
     let figure = Figure::of_bounds("bounds", "", groups, style)?;
+    let pdf = figure::bounds_against_draws(groups, style, figure::Format::Pdf)?;
     let table = bounds_by_draws(groups, registry::all());
     let explained = explain_page::report(groups)?;
     let slack = explained.iter().map(|e| e.section.clone());
@@ -311,6 +312,7 @@ pub fn write(
         ("losses.csv", losses_csv.into_bytes()),
         ("bounds.svg", figure.svg.into_bytes()),
         ("bounds.png", figure.png),
+        ("bounds.pdf", pdf),
         ("bounds.csv", bounds_csv.into_bytes()),
         ("bounds.md", markdown.into_bytes()),
     ];

@@ -449,6 +449,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pdf_has_one_page_of_the_width_that_is_asked_for() {
+        let rows = rows(ONE);
+        let style = Style { width: 312, ..Style::default() };
+        let found = bounds_against_draws(&group(&rows).unwrap(), &style, Format::Pdf).unwrap();
+        let text = String::from_utf8_lossy(&found);
+        // 3.25 inches of 72 points.
+        assert!(
+            text.starts_with("%PDF-") && text.contains("/MediaBox [0 0 234 ") && text.contains("/Count 1")
+        );
+        assert!(found.len() > 5000 && found.len() < 100_000, "{}", found.len());
+    }
+
+    #[test]
     fn settings_are_lines_of_their_own_that_say_what_differs() {
         let other = ONE.replace(",0.5,with", ",0.2,with").replace("1.2,0.9", "0.9,0.9");
         let found = svg(&format!("{ONE}{other}"), &style(&["specht"]));
