@@ -1,7 +1,6 @@
 //! `measure` as its users meet it: a file of features to tables, one clear line on bad input.
 
 use assert_cmd::Command;
-use measure::Classifiers;
 use measure::features::{Features, Request};
 use measure::matrix::Matrix;
 use std::path::{Path, PathBuf};
@@ -184,15 +183,9 @@ fn two_files_of_views_are_measured_with_the_arrays_beside_them() {
     };
     let (code, _, errors) = measure(&[&views[..], &beside.concat()[..]].concat(), "out");
     assert_eq!((code, &errors[..]), (0, ""));
-    let request = Request {
-        draws: vec![NumDraws::new(5).unwrap()],
-        temperature: 0.5,
-        passes: None,
-        seed: 7,
-        classifiers: Classifiers::default(),
-    };
+    let request = Request::new(vec![NumDraws::new(5).unwrap()], 0.5);
     let features = Features::new(view1, view2, labels, Some((train, train_labels)), mean).unwrap();
-    let expected = features.measure("view1", &request).unwrap().rows;
+    let expected = features.measure("view1", &request, &measure::never).unwrap().rows;
     assert_eq!(losses::read(Path::new(&path("out")).join("losses.csv").as_path()).unwrap(), expected);
     for (files, code, words) in [
         (views.to_vec(), 2, "two .npy files of views with --labels FILE.npy"),

@@ -257,6 +257,7 @@ fn a_sweep_waits_for_a_baseline_that_another_process_is_at() {
     // Longer than a run that is kept takes; the holder of the lock ends without having computed anything.
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert!(sweep.try_wait().unwrap().is_none(), "the baseline does not stand yet");
+    assert!(!folder.join("accuracies.json").exists(), "computed beside the process that holds the lock");
     drop(lock);
     assert!(sweep.wait().unwrap().success());
     assert!(folder.join("accuracies.json").exists());

@@ -35,8 +35,8 @@ pub struct Options {
     /// Threads; small networks gain nothing from more than one, and the result does not depend on it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub threads: Option<u64>,
-    /// Ridge of the linear probe: a number, or 'chosen' (out of 1 … 1e-6, on every fifth training row of a class)
-    /// [default: 1e-4]
+    /// Ridge of the linear probe: a number, or 'chosen': the one of 1, 0.1, …, 1e-6 that does best on every fifth
+    /// training row of each class [default: 1e-4]
     #[arg(long, value_name = "R")]
     pub linear_ridge: Option<Ridge>,
     /// Divide each feature by its own deviation before the linear probe [default: all by one scale]
@@ -51,8 +51,8 @@ pub struct Options {
     /// Also draw the features, up to 2,000 samples, by PCA and t-SNE: picture.csv, picture.svg, picture.png
     #[arg(long)]
     pub picture: bool,
-    /// Take all pairs of samples for both uniformities and the spread within classes; above 30,000 samples these are of a
-    /// random part of them otherwise, by --seed
+    /// Take all pairs of samples for both uniformities and the spread within classes; without this, of more than 30,000
+    /// samples a random part is taken (by --seed)
     #[arg(long)]
     pub all_pairs: bool,
     /// Say nothing
@@ -172,18 +172,18 @@ impl Options {
         file: &Path,
         open: impl FnOnce() -> Result<Features<Store>>,
     ) -> Result<EvaluatedRun> {
-        let (Some(draws), Some(&temperature)) = (self.check()?, self.temperatures().first()) else {
+        let (Some(draws), [_, ..]) = (self.check()?, self.temperatures()) else {
             return Err(Error::argument(
                 "features need --draws LIST and --temperature T or --temperatures LIST",
             ));
         };
         let name = file.file_stem().map_or(String::new(), |stem| stem.to_string_lossy().into_owned());
         let (passes, seed, classifiers) = (self.passes, self.seed.unwrap_or(7), self.classifiers());
-        let request = Request { draws, temperature, passes, seed, classifiers };
-        let most_paired = (!self.all_pairs).then_some(MOST_PAIRED);
+        let (temperatures, most_paired) =
+            (self.temperatures().to_vec(), (!self.all_pairs).then_some(MOST_PAIRED));
+        let request = Request { draws, temperatures, passes, seed, classifiers, most_paired };
         let features = open()?;
-        let mut measured =
-            features.measure_pairs(&name, &request, self.temperatures(), most_paired, &never)?;
+        let mut measured = features.measure(&name, &request, &never)?;
         if self.picture {
             let Features { view1, labels, num_classes, .. } = &features;
             measured.picture = Some(Picture::new(view1, labels, *num_classes, &never)?);
@@ -216,8 +216,7 @@ fn unsolved(rows: &[LossComponents]) -> String {
         {
             if let Some(gradient) = row.get(quantity).filter(|gradient| *gradient > PROBE_TOLERANCE) {
                 let line = format!(
-                    "the linear probe on {features} features did not converge: {quantity} = {gradient:.1e} exceeds \
-                     {PROBE_TOLERANCE:e}\n"
+                    "linear probe ({features}) not converged: {quantity} = {gradient:.1e} > {PROBE_TOLERANCE:e}\n"
                 );
                 if !lines.contains(&line) {
                     lines.push(line);
@@ -235,13 +234,13 @@ fn pairs_note(rows: &[LossComponents]) -> String {
     };
     let of_class = most_of_class(paired as usize, row.num_classes as usize);
     format!(
-        "uniformity, uniformity of both views: of {paired} samples drawn at random; the spread within classes: of at most \
-         {of_class} of a class where all would be more than {paired}² pairs, each class counted with all its samples. \
-         --all-pairs takes all.\n\n"
+        "The uniformities are of {paired} samples drawn at random;\nthe spread within classes is of at most {of_class} samples \
+         of a class.\n--all-pairs takes all.\n\n"
     )
 }
 
-/// By how much the columns that know the chance of the batches exactly vary less than the counted ones.
+/// Columns that average over all possible batches beside those counted on the drawn ones: how many times smaller the
+/// squared standard error is.
 fn ratios(rows: &[LossComponents]) -> Table {
     let mut table =
         Table::new(["n = K+1", "column", "without the chance of the batches", "squared errors, ratio"]);

@@ -404,7 +404,7 @@ mod tests {
                 means_of.entry(counted).or_default().push(row.measures[&counted].mean);
             }
         }
-        // What the seeds themselves say: given the batches' chance exactly, the columns vary less.
+        // From seed to seed the columns that average over all batches vary less than the counted ones.
         let variance = |values: &[f64]| {
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64

@@ -46,16 +46,15 @@ fn measure_features<'py>(
     owned(py, threads, move |stop| {
         let features = Features::new(first, second, labels, train, mean)?;
         let draws = draws.into_iter().map(NumDraws::new).collect::<theory::Result<Vec<_>>>()?;
-        let temperature = temperatures.first().copied().unwrap_or(f64::NAN);
         let (ridge, standardise) =
             (linear.0.parse().map_err(|e| Failure::argument(format!("linear_ridge: {e}")))?, linear.1);
         let classifiers = Classifiers {
             linear: LinearProbe { ridge, standardise },
             knn: Knn { neighbours: knn.0, temperature: knn.1 },
         };
-        let request = Request { draws, temperature, passes, seed, classifiers };
         let most_paired = (!all_pairs).then_some(MOST_PAIRED);
-        let measured = features.measure_pairs(&name, &request, &temperatures, most_paired, stop)?;
+        let request = Request { draws, temperatures, passes, seed, classifiers, most_paired };
+        let measured = features.measure(&name, &request, stop)?;
         Ok(losses::write_to(&measured.rows))
     })
 }
