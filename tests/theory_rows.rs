@@ -4,7 +4,7 @@ use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use theory::bounds;
 use theory::losses::{self, COLUMNS, Column, Role};
-use theory::report::figure::Selection;
+use theory::report::figure::Style;
 use theory::report::{self, Format};
 
 const FORMATS: [Format; 5] = [Format::Table, Format::Csv, Format::Json, Format::Markdown, Format::Latex];
@@ -87,7 +87,7 @@ fn two_rows_that_differ_in_one_identifying_column_are_two_groups_in_a_report() {
     for (place, (column, cells, text)) in pairs().into_iter().enumerate() {
         let rows = losses::read_from(&text, "losses.csv").unwrap();
         let out = folder.path().join(place.to_string());
-        report::write(&out, "Two", &rows, &[], &Selection::default(), None).unwrap();
+        report::write(&out, "Two", &rows, &[], &Style::default(), None).unwrap();
         let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
         for name in ["report.html", "bounds.md", "bounds.csv", "losses.csv"] {
             let text = read(name);
