@@ -17,6 +17,7 @@ mod format;
 mod html;
 mod optimum;
 mod simulation;
+mod summary;
 mod table;
 
 pub use aggregate::{Interval, MeanAndDeviation, mean_and_deviation, mean_interval, ratio_interval};
@@ -27,11 +28,12 @@ pub use columns::columns;
 pub use confident::{confident_columns, confident_section, lacks_image_errors};
 pub use document::Document;
 pub use explain::{left_out, slack_document, slack_table};
-pub use format::Format;
 use format::markdown_prose as prose;
+pub use format::{Format, Screen};
 pub use html::page;
 pub use optimum::optimum_table;
 pub use simulation::{Simulated, simulation_table};
+pub use summary::{Summary, summary};
 pub use table::{Cell, Table};
 
 use crate::bounds as registry;
