@@ -6,7 +6,7 @@ use measure::matrix::Matrix;
 use std::path::{Path, PathBuf};
 use theory::NumDraws;
 use theory::losses::{self, Quantity};
-use theory::report::figure::Selection;
+use theory::report::figure::Style;
 use theory::report::{self, Figure};
 
 fn repository() -> PathBuf {
@@ -75,7 +75,7 @@ fn a_picture_of_the_features_stands_in_the_report() {
         let rows = losses::read(&of.join("losses.csv")).unwrap();
         let picture = Figure::beside(&of.join("losses.csv")).unwrap();
         let to = path(to);
-        report::write(&to, "Features", &rows, &[], &Selection::default(), picture.as_ref()).unwrap();
+        report::write(&to, "Features", &rows, &[], &Style::default(), picture.as_ref()).unwrap();
         (read(&to, "report.html").matches("<img").count(), to.join("picture.png").is_file())
     };
     assert_eq!(report(&with, "report-with"), (1, true));

@@ -1,7 +1,6 @@
 //! What the programs `measure` and `trainer measure` share: options, the measurement of a file, and what is printed.
 
 use crate::classifiers::Classifiers;
-use crate::conditional::variance_ratios;
 use crate::error::{Error, Result};
 use crate::features::{Features, MOST_PAIRED, Request, Store, most_of_class};
 use crate::neighbours::Knn;
@@ -12,20 +11,24 @@ use crate::probe::{LinearProbe, PROBE_TOLERANCE, Ridge};
 use std::path::{Path, PathBuf};
 use theory::NumDraws;
 use theory::losses::{LossComponents, Quantity, group};
-use theory::report::{Cell, Format, Table, bounds_by_draws, measured_table};
+use theory::report::{Screen, summary};
+use theory::usage::{parse_decimals, parse_list};
 
 /// How to measure, as typed.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Numbers of draws n = K+1, such as 16,64 [default: that of the run's training]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub draws: Option<Vec<u64>>,
+    /// Numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture [default: that of the run's
+    /// training]
+    // By its path: the whole list is one value.
+    #[arg(long, value_name = "LIST", value_parser = parse_list)]
+    pub draws: Option<std::vec::Vec<u64>>,
     /// Temperature t [default: that of the run's training]
     #[arg(long, value_name = "T")]
     pub temperature: Option<f64>,
-    /// Temperatures, such as 0.1,0.2,0.5, each with every number of draws; features and probes are computed once
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "temperature")]
-    pub temperatures: Option<Vec<f64>>,
+    /// Temperatures, such as 0.1,0.2,0.5 or 0.1..0.5:0.1, each with every number of draws; features and probes are
+    /// computed once
+    #[arg(long, value_name = "LIST", value_parser = parse_decimals, conflicts_with = "temperature")]
+    pub temperatures: Option<std::vec::Vec<f64>>,
     /// Passes over the evaluated samples [default: as many as make 100 batches]
     #[arg(long, value_name = "P")]
     pub passes: Option<usize>,
@@ -192,19 +195,15 @@ impl Options {
     }
 }
 
-/// What is printed of rows: losses, bounds, and what conditioning on the anchors saves.
+/// What is printed of rows: what was found, the proved bounds that say something, and what to know about the columns;
+/// `folder` is where the rows are written.
 ///
 /// # Errors
 /// One seed stands twice in a setting, with different values.
-pub fn text(rows: &[LossComponents]) -> Result<String> {
-    let groups = group(rows)?;
-    let ratios = match rows.iter().all(|row| variance_ratios(row).is_empty()) {
-        true => "no ratios of squared errors: they take two passes or more\n".into(),
-        false => ratios(rows).to_text(Format::Table),
-    };
-    let [losses, bounds] = [measured_table(&groups), bounds_by_draws(&groups, theory::bounds::all())]
-        .map(|table| table.to_text(Format::Table));
-    Ok(format!("{losses}\n{bounds}\n{ratios}\n{}{}", pairs_note(rows), unsolved(rows)))
+pub fn text(rows: &[LossComponents], folder: &Path) -> Result<String> {
+    let all = format!("theory bounds {} --all", folder.display());
+    let found = summary(&group(rows)?).to_screen(Screen::of_standard_output(), &all);
+    Ok(format!("{found}\n{}{}", pairs_note(rows), unsolved(rows)))
 }
 
 /// A line for each linear probe that did not converge; every row of a measurement has the same.
@@ -237,19 +236,4 @@ fn pairs_note(rows: &[LossComponents]) -> String {
         "The uniformities are of {paired} samples drawn at random;\nthe spread within classes is of at most {of_class} samples \
          of a class.\n--all-pairs takes all.\n\n"
     )
-}
-
-/// Columns that average over all possible batches beside those counted on the drawn ones: how many times smaller the
-/// squared standard error is.
-fn ratios(rows: &[LossComponents]) -> Table {
-    let mut table =
-        Table::new(["n = K+1", "column", "without the chance of the batches", "squared errors, ratio"]);
-    for row in rows {
-        for (counted, reduced, ratio) in variance_ratios(row) {
-            let ratio = if ratio.is_finite() { Cell::number(ratio) } else { Cell::text("no variance left") };
-            let [counted, reduced] = [counted, reduced].map(|quantity| Cell::text(quantity.name()));
-            table.push(vec![Cell::Integer(row.num_draws.get() as i64), counted, reduced, ratio]);
-        }
-    }
-    table
 }

@@ -28,16 +28,17 @@ struct OfficialArgs {
     /// Number of classes C
     #[arg(long, help_heading = OFFICIAL, value_name = "C", conflicts_with = "counts")]
     classes: Option<u64>,
-    /// File of samples per class of the evaluated set: one integer a line, or a JSON array
-    #[arg(long, help_heading = OFFICIAL, value_name = "FILE")]
+    /// Samples of each class of the evaluated set: numbers such as 5000,3000,1500, or a file with one integer a line or
+    /// a JSON array
+    #[arg(long, help_heading = OFFICIAL, value_name = "FILE|LIST")]
     counts: Option<PathBuf>,
     /// Samples per class of the evaluated set, with --classes
     #[arg(long, help_heading = OFFICIAL, value_name = "M", requires = "classes")]
     per_class: Option<u64>,
-    /// n = K+1, the batch size
+    /// Number of draws n = K+1, which there is the batch size
     #[arg(long, help_heading = OFFICIAL, value_name = "N")]
     draws: Option<u64>,
-    /// t
+    /// Temperature t
     #[arg(long, help_heading = OFFICIAL, value_name = "T")]
     temperature: Option<f64>,
 }
@@ -90,6 +91,10 @@ pub(super) struct BoundsArgs {
     measured: MeasuredArgs,
     #[command(flatten)]
     confidence: ConfidenceArgs,
+    /// Every bound, also those that are above ln C at every n, not proved, or of other quantities: as csv, json and
+    /// markdown have them at any time
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -134,15 +139,19 @@ pub(super) fn bounds(args: &BoundsArgs) -> Result<()> {
         }
         return args.output.print(&table);
     }
+    let confident = args.confidence.section(&groups)?;
+    if let (Some(screen), false, None) = (args.output.screen(), args.all, &confident) {
+        return super::print(&report::summary(&groups).to_screen(screen, "--all, or --format csv"));
+    }
     let table = report::bounds_by_draws(&groups, bounds::all());
-    match args.confidence.section(&groups)? {
+    match confident {
         None => args.output.print(&table),
         Some(confident) => {
             let text = "L_Info and L_sup as measured, and every bound of them.".into();
             let measured = Section { title: "As measured".into(), text, table };
             let sections = vec![("bounds", measured), ("confidence", confident)];
             let document = Document { title: "Bounds".into(), sections };
-            args.output.write(&document.to_text(args.output.format))
+            args.output.print_document(&document)
         }
     }
 }

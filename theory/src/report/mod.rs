@@ -17,6 +17,7 @@ mod format;
 mod html;
 mod optimum;
 mod simulation;
+mod summary;
 mod table;
 
 pub use aggregate::{Interval, MeanAndDeviation, mean_and_deviation, mean_interval, ratio_interval};
@@ -28,11 +29,12 @@ pub use columns::columns;
 pub use confident::{confident_columns, confident_section, lacks_image_errors};
 pub use document::Document;
 pub use explain::{left_out, slack_document, slack_table};
-pub use format::Format;
 use format::markdown_prose as prose;
+pub use format::{Format, Screen};
 pub use html::Page;
 pub use optimum::optimum_table;
 pub use simulation::{Simulated, simulation_table};
+pub use summary::{Summary, summary};
 pub use table::{Cell, Table};
 
 use crate::bounds as registry;
@@ -299,7 +301,7 @@ pub fn write(
     let bounds_csv = bounds_table(groups, registry::all()).to_text(Format::Csv);
     let page = Page {
         title,
-        finding: &finding(groups),
+        finding: &summary(groups).sentences(),
         figure: &figure.svg,
         table: &table,
         sections,
@@ -325,10 +327,6 @@ pub fn write(
     });
     let others = others.chain(pictures);
     write_files(folder, ("report.html".into(), page), others.collect())
-}
-
-fn finding(_: &Groups<'_>) -> String {
-    String::new()
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     };
     measured.write(&folder)?;
     if !args.options.quiet {
-        print(&cli::text(&measured.rows)?)?;
+        print(&cli::text(&measured.rows, &folder)?)?;
         print(&measured.written(&folder))?;
     }
     Ok(())

@@ -47,8 +47,6 @@ pub struct Collected {
 
 /// The tables of a report.
 pub struct Report {
-    /// What was measured per number of draws.
-    pub measured: Table,
     /// The bounds per number of draws.
     pub bounds: Table,
     /// Trained against untrained against raw pixels.
@@ -196,8 +194,7 @@ impl Report {
             None => files::remove(&path.join("comparison.csv"))?,
         }
         let groups = losses::group(rows)?;
-        let (measured, bounds) =
-            (report::measured_table(&groups), report::bounds_table(&groups, theory::bounds::all()));
+        let bounds = report::bounds_table(&groups, theory::bounds::all());
         let page = match groups.iter().count() > MOST_GROUPS {
             true => {
                 write(path, "bounds.csv", &bounds.to_text(Format::Csv))?;
@@ -223,7 +220,7 @@ impl Report {
             }
         };
         let warnings = rows.iter().flat_map(warnings).collect();
-        Ok(Self { measured, bounds, accuracies, compared, page, warnings })
+        Ok(Self { bounds, accuracies, compared, page, warnings })
     }
 }
 
