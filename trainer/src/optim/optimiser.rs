@@ -99,8 +99,9 @@ impl Optimiser {
         self.steps = steps;
     }
 
-    /// Tells the rates of all steps of the run, those already made included: embeddings then take a step at the cost of
-    /// the rows that have a gradient, where SGD or LARS moves them without decay. Others do not need it.
+    /// Sets the learning rates of all steps of the run, from its first step on even where it is resumed. A table of
+    /// embeddings that SGD or LARS moves without weight decay can then leave rows without a gradient for later: a step
+    /// costs time for the rows of its batch alone. Other parameters do not need it.
     ///
     /// # Errors
     /// A rate that is not finite; fewer rates than steps made.
