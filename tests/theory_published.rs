@@ -254,7 +254,7 @@ fn every_format_and_the_example_of_the_help() {
         ("table", "\nCoverage υ\n==========\n"),
         ("csv", "# coverage: Coverage υ\ndata set,n = K+1,"),
         ("markdown", "## Coverage υ\n"),
-        ("latex", "% coverage: Coverage υ\n\\begin{tabular}"),
+        ("latex", "% coverage: Coverage υ\n{\\footnotesize"),
     ] {
         let (code, stdout, _) = run(&["published", "--format", format]);
         assert!(code == 0 && format!("\n{stdout}").contains(words), "{format}");

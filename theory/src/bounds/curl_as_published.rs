@@ -52,7 +52,7 @@ impl Bound for CurlAsPublished {
         Some(measured(losses, curl::NUMERATOR).and_then(|parts| {
             let [tau] = measured(losses, [Quantity::Collision])?;
             if tau == 1.0 {
-                return Err(Outcome::Undefined("τ̂ is 1, and 1−τ̂ divides".into()));
+                return Err(Outcome::Undefined("counted τ̂ is 1".into()));
             }
             Ok(Ratio { numerator: curl::numerator(parts), ln_denominator: (-tau).ln_1p() })
         }))

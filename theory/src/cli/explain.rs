@@ -11,7 +11,7 @@ use theory::report::{self, Format};
 
 #[derive(Args)]
 pub(super) struct ExplainArgs {
-    /// losses.csv, or the folder of a run
+    /// losses.csv, or the folder of a run that was measured
     #[arg(value_name = "LOSSES.csv|RUN_DIR", required = true)]
     files: Vec<PathBuf>,
     /// Upper bounds of L_sup, by key, or `all` [default: the best theorem, curl, nozawa_sato, ash, bao]

@@ -20,7 +20,7 @@ pub(super) struct PublishedArgs {
     /// with commas
     #[arg(long, value_name = "FILE|LIST")]
     counts: Option<PathBuf>,
-    /// table, csv, json, markdown or latex
+    /// table, csv, json, markdown or latex; a table fits the terminal
     #[arg(long, default_value = "table", value_parser = |s: &str| s.parse::<Format>().map_err(|e| e.to_string()))]
     format: Format,
     /// Write one file per section (CSV unless --format says otherwise), the figures of the upper bounds without

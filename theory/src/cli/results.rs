@@ -12,7 +12,7 @@ use theory::{NumDraws, bounds};
 /// Measurements, of one file or several.
 #[derive(Args)]
 pub(super) struct MeasuredArgs {
-    /// losses.csv, or the folder of a run; or bounds.json of Nozawa & Sato's code, one for each seed
+    /// losses.csv, or the folder of a run that was measured; or bounds.json of Nozawa & Sato's code, one for each seed
     #[arg(value_name = "LOSSES.csv|RUN_DIR|BOUNDS.json", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]

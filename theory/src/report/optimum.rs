@@ -123,7 +123,8 @@ fn bound_cell(outcome: Outcome, losses: &LossComponents) -> Cell {
             Cell::Vacuous(MeanAndDeviation { mean, deviation: None })
         }
         Outcome::Value(mean) => Cell::number(mean),
-        Outcome::Undefined(reason) => Cell::Note(format!("undefined: {reason}")),
+        // Nothing was counted here: what stands for a counted share is its exact value.
+        Outcome::Undefined(reason) => Cell::Note(format!("undefined: {}", reason.replace("counted ", ""))),
         Outcome::NotApplicable(reason) => Cell::Note(format!("n/a: {reason}")),
     }
 }

@@ -210,10 +210,10 @@ fn sentences<'a>(
     let temperatures = range_of_temperatures(rows.iter().map(|row| row.temperature));
     let noun = if seeds == "1" { "seed" } else { "seeds" };
     sentences.push(format!("C = {classes} classes, t = {temperatures}, {seeds} {noun}{spread}."));
-    let differs = |row: &&&crate::LossComponents| {
+    let differs = |row: &&crate::LossComponents| {
         row.run.train_negatives.is_some_and(|k| k != row.num_draws.negatives().get())
     };
-    if rows.iter().any(|row| differs(&row)) {
+    if rows.iter().any(differs) {
         let trained = whole_range(rows.iter().filter_map(|row| row.run.train_negatives));
         sentences.push(format!(
             "n = K+1 counts the draws of the measurement: an anchor and its K negatives. In training an anchor had \
@@ -246,7 +246,7 @@ impl Summary {
         let screen = Screen { columns: screen.columns.min(WIDEST), ..screen };
         let left_out: String = self.left_out.iter().map(|what| format!("{what}; ")).collect();
         let rest = format!(
-            "{left_out}every bound, also those above ln C at every n, not proved, or of other quantities: {all}"
+            "{left_out}more bounds (above ln C at every n, not proved, or of other quantities): {all}"
         );
         let lines = |text: &str| wrap(text, screen.columns).join("\n");
         format!("{}\n\n{}\n{}\n", lines(&self.sentences()), self.table.to_screen(screen), lines(&rest))

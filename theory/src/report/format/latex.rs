@@ -1,11 +1,14 @@
 //! LaTeX tabulars that fit a column of text, one below the other; they need no package.
 
 use super::super::Cell;
-use super::screen::{Layout, length, readable};
+use super::screen::{Layout, length, readable, wrap};
 use super::{Table, one_line};
 
 /// Characters in footnote size that fit `\textwidth` of the class `article`, with the space between columns.
 const COLUMNS: usize = 62;
+
+/// Lines of a table that fit a page, below a heading of several lines.
+const LINES: usize = 40;
 
 pub(super) fn text(table: &Table) -> String {
     let headers: Vec<String> = table.headers().iter().map(|header| one_line(header)).collect();
@@ -33,16 +36,32 @@ pub(super) fn text(table: &Table) -> String {
             }
             _ => escape(&headers[c]),
         };
-        let mut lines = line(columns.iter().zip(&widths).map(head));
-        lines += "\\hline\n";
-        for (row, cells) in texts.iter().zip(table.rows()) {
-            lines += &line(columns.iter().map(|&c| match &cells[c] {
-                Cell::Vacuous(_) => format!("\\textit{{{}}}\\rlap{{$^\\dagger$}}", number(&row[c])),
-                Cell::Estimate(_) | Cell::Given(_) | Cell::Decimal(_) => number(&row[c]),
-                _ => escape(&row[c]),
-            }));
+        let head = line(columns.iter().zip(&widths).map(head));
+        let height = |row: &Vec<String>| {
+            let heights = columns
+                .iter()
+                .map(|&c| if layout.numeric[c] { 1 } else { wrap(&row[c], layout.widths[c]).len() });
+            heights.max().unwrap_or(1).max(1)
+        };
+        let mut rows = texts.iter().zip(table.rows()).peekable();
+        loop {
+            // A table breaks over no page.
+            let (mut lines, mut filled) = (String::new(), 0);
+            while let Some((row, cells)) =
+                rows.next_if(|(row, _)| filled == 0 || filled + height(row) <= LINES)
+            {
+                filled += height(row);
+                lines += &line(columns.iter().map(|&c| match &cells[c] {
+                    Cell::Vacuous(_) => format!("\\textit{{{}}}\\rlap{{$^\\dagger$}}", number(&row[c])),
+                    Cell::Estimate(_) | Cell::Given(_) | Cell::Decimal(_) => number(&row[c]),
+                    _ => escape(&row[c]),
+                }));
+            }
+            blocks.push(format!("\\begin{{tabular}}{{{kinds}}}\n{head}\\hline\n{lines}\\end{{tabular}}\n"));
+            if rows.peek().is_none() {
+                break;
+            }
         }
-        blocks.push(format!("\\begin{{tabular}}{{{kinds}}}\n{lines}\\end{{tabular}}\n"));
     }
     let marked = table.rows().iter().flatten().any(|cell| matches!(cell, Cell::Vacuous(_)));
     let note = if marked {

@@ -32,21 +32,25 @@ impl Layout {
         let all = widths.iter().sum::<usize>() + GAP * count.saturating_sub(1);
         let fits = all <= columns;
         if !fits {
-            for c in 0..count {
+            let fitted = |(c, natural): (usize, &usize)| {
                 let most = (columns / 2).clamp(20, 50);
+                let word = |text: &str| text.split_whitespace().map(length).max().unwrap_or(0);
                 // Short headings such as n = 512 are not broken.
                 let heading = match length(&headers[c]) {
                     short @ 0..=12 => short,
-                    _ => headers[c].split_whitespace().map(length).max().unwrap_or(0),
+                    _ => word(&headers[c]),
                 };
-                let least = of(c).flat_map(str::split_whitespace).map(length).max().unwrap_or(0).max(heading);
                 let cells = of(c).map(length).max().unwrap_or(0);
-                widths[c] = match numeric[c] {
+                match numeric[c] {
                     // Numbers are never broken, their heading is.
                     true => cells.max(heading),
-                    false => widths[c].min(cells.max(12)).min(most).max(least),
-                };
-            }
+                    false => {
+                        let least = of(c).map(word).max().unwrap_or(0).max(heading);
+                        (*natural).min(cells.max(12)).min(most).max(least)
+                    }
+                }
+            };
+            widths = widths.iter().enumerate().map(fitted).collect();
         }
         // Words, given numbers, and up to two whole numbers such as K and n: what was measured follows.
         let (mut keys, mut whole) = (0, 0);
