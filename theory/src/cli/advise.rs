@@ -15,7 +15,8 @@ const MAX_ROWS: usize = 1000;
 pub(super) struct AdviseArgs {
     #[command(flatten)]
     prior: PriorArgs,
-    /// Numbers of negatives K: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture [default: the powers of 4 up to 65536]
+    /// Numbers of negatives K: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
+    /// [default: the powers of 4 up to 65536]
     #[arg(long, value_name = "LIST", value_parser = parse_range)]
     negatives: Option<Range>,
     /// Images in a batch B: adds its K = B−1 (one view each) and 2B−2 (both views, as NT-Xent trains)

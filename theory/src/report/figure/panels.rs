@@ -128,7 +128,7 @@ pub(super) struct Panels {
 }
 
 /// In heights of letters.
-const TITLE_GAP: f64 = 1.9;
+const TITLE_GAP: f64 = 2.2;
 const NAME_GAP: f64 = 1.2;
 
 impl Panels {
@@ -250,7 +250,7 @@ impl Panels {
     ) -> Drawn {
         let ([left, right], font) = (sides, pen.font);
         let y = |place: f64| bottom - place * (bottom - top);
-        pen.text(&panel.title, (left, top - 0.75 * font), HPos::Left, BLACK)?;
+        pen.text(&panel.title, (left, top - 1.1 * font), HPos::Left, BLACK)?;
         for (value, text) in panel.ticks() {
             let at = y(panel.place(value));
             pen.path(&[(left, at), (right, at)], GRID, 1.0)?;

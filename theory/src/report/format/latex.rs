@@ -252,7 +252,7 @@ mod tests {
             .current_dir(folder.path())
             .output();
         let Ok(ran) = ran else {
-            eprintln!("skipped: there is no pdflatex here");
+            crate::terminal::say("skipped: there is no pdflatex here");
             return None;
         };
         let log = String::from_utf8_lossy(&ran.stdout).into_owned();
