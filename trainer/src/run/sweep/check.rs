@@ -45,12 +45,7 @@ pub fn check(plan: &Plan, runs: &[usize], out: &Path, data: Option<&Path>, jobs:
         for run in runs {
             let config = &run.config;
             check_sizes(config, &split)?;
-<<<<<<< HEAD
             // Before any folder is made: a network and views can be made of the settings, which most runs share.
-=======
-            // Settings that no encoder or no views can be made of are refused before a folder is made; runs of a sweep
-            // share most of them.
->>>>>>> wt-d
             let shape = (config.encoder, config.head, config.stem, config.stem_padding, config.objective);
             let key = format!("{shape:?} {:?}", config.augmentation);
             let network = match known.get(&key) {
