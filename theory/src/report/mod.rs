@@ -154,6 +154,29 @@ pub fn descriptive(columns: &[&Column], row: &LossComponents) -> Vec<Cell> {
     columns.iter().map(cell).collect()
 }
 
+/// For each setting the values of the first columns that tell all of them apart.
+fn setting_names(columns: &[&Column], settings: &[&LossComponents]) -> Vec<String> {
+    let value = |column: &Column, row: &LossComponents| match (column.value)(row) {
+        Value::Unknown if column.absent == "unknown" => format!("{} unknown", column.heading),
+        Value::Unknown => column.absent.to_string(),
+        Value::Text(text) => text.to_string(),
+        value => format!("{} = {value}", column.heading),
+    };
+    let distinct = |names: &[String]| names.iter().collect::<std::collections::HashSet<_>>().len();
+    let mut names = vec![String::new(); settings.len()];
+    for column in columns {
+        let add = |(name, row): (&String, &&LossComponents)| match &**name {
+            "" => value(column, row),
+            name => format!("{name}, {}", value(column, row)),
+        };
+        let more: Vec<String> = names.iter().zip(settings).map(add).collect();
+        if distinct(&more) > distinct(&names) {
+            names = more;
+        }
+    }
+    names
+}
+
 /// A whole number; as text where it is beyond what a cell's integer holds.
 fn integer(value: u64) -> Cell {
     i64::try_from(value).map_or_else(|_| Cell::Decimal(value.to_string()), Cell::Integer)

@@ -2,9 +2,9 @@
 
 use super::bounds::{Block, Side, blocks, bound_cell, sided};
 use super::format::{Screen, wrap};
-use super::{Cell, Table, descriptive, statistic};
+use super::{Cell, Table, setting_names, statistic};
 use crate::bounds::{self, Standing};
-use crate::losses::{Column, Group, Groups, Quantity};
+use crate::losses::{Group, Groups, Quantity};
 
 /// The most characters of a line: a longer one is hard to read.
 const WIDEST: usize = 100;
@@ -83,7 +83,11 @@ pub fn summary(groups: &Groups<'_>) -> Summary {
     if settings.len() > MOST_SETTINGS {
         left_out.push(format!("{MOST_SETTINGS} of {} settings are shown", settings.len()));
     }
-    let mut headers: Vec<String> = shown.iter().map(|column| column.heading.to_string()).collect();
+    let names = setting_names(&shown, &settings.iter().map(|block| block.setting).collect::<Vec<_>>());
+    let mut headers = Vec::new();
+    if settings.len() > 1 {
+        headers.push("setting".to_string());
+    }
     headers.push("quantity".into());
     headers.extend(kept.iter().map(|&place| format!("n = {}", draws[place])));
     let mut table = Table::new(headers);
@@ -93,8 +97,8 @@ pub fn summary(groups: &Groups<'_>) -> Summary {
         2 => (&MEASURED[..], 2),
         _ => (&MEASURED[1..2], 1),
     };
-    for (setting, bounds) in settings.iter().zip(&found).take(MOST_SETTINGS) {
-        let told = descriptive(&shown, setting.setting);
+    for ((setting, bounds), name) in settings.iter().zip(&found).zip(&names).take(MOST_SETTINGS) {
+        let told: Vec<Cell> = (settings.len() > 1).then(|| Cell::text(name)).into_iter().collect();
         let mut line = |name: String, cell: &dyn Fn(usize) -> Option<Cell>| {
             let cells: Vec<Cell> =
                 kept.iter().map(|&place| cell(place).map_or(Cell::Missing, brief)).collect();
@@ -112,7 +116,7 @@ pub fn summary(groups: &Groups<'_>) -> Summary {
             line(format!("L_sup ≤ {}", bound.key), &|place| bound.cells[place].clone());
         }
     }
-    Summary { sentences: sentences(groups, &settings, &shown, best, found.iter()), table, left_out }
+    Summary { sentences: sentences(groups, &settings, &names, best, found.iter()), table, left_out }
 }
 
 /// The rows that are no bounds.
@@ -163,7 +167,7 @@ fn whole_range(values: impl Iterator<Item = u64>) -> String {
 fn sentences<'a>(
     groups: &Groups<'_>,
     settings: &[Block<'_>],
-    shown: &[&Column],
+    names: &[String],
     best: Option<&Informative<'_>>,
     found: impl Iterator<Item = &'a Vec<Informative<'a>>>,
 ) -> Vec<String> {
@@ -185,12 +189,9 @@ fn sentences<'a>(
     });
     sentences.push(match best {
         Some(best) => {
-            let told: Vec<String> = shown
-                .iter()
-                .zip(descriptive(shown, best.setting.setting))
-                .map(|(column, cell)| format!("{} {cell}", column.heading))
-                .collect();
-            let where_it_is = if told.is_empty() { String::new() } else { format!(", {}", told.join(", ")) };
+            let place = settings.iter().position(|block| std::ptr::eq(block, best.setting));
+            let name = place.map_or("", |place| &*names[place]);
+            let where_it_is = if name.is_empty() { String::new() } else { format!(", {name}") };
             format!(
                 "The least proved upper bound of it is {:.3}, of {} at n = {}{where_it_is}.",
                 best.least, best.key, best.least_at

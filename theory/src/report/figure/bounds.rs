@@ -5,9 +5,8 @@ use super::panels::{Level, Line, Look, Panel, Panels, Point};
 use super::{Format, render};
 use crate::bounds::{self, Bound, Outcome, Standing};
 use crate::error::{Error, Result};
-use crate::losses::{Column, Group, Groups, LossComponents, Quantity, Value};
-use crate::report::blocks;
-use crate::report::{MeanAndDeviation, mean_and_deviation};
+use crate::losses::{Group, Groups, LossComponents, Quantity};
+use crate::report::{MeanAndDeviation, blocks, mean_and_deviation, setting_names};
 
 /// Which bounds a figure shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -184,40 +183,21 @@ struct Content<'a> {
 /// Characters of a setting's name in a figure.
 const LONGEST: usize = 28;
 
-/// For each setting the values of the first columns that tell all of them apart.
-fn names(columns: &[&Column], settings: &[&LossComponents]) -> Vec<String> {
-    let value = |column: &Column, row: &LossComponents| match (column.value)(row) {
-        Value::Unknown if column.absent == "unknown" => format!("{} unknown", column.heading),
-        Value::Unknown => column.absent.to_string(),
-        Value::Text(text) => text.to_string(),
-        value => format!("{} = {value}", column.heading),
-    };
-    let distinct = |names: &[String]| names.iter().collect::<std::collections::HashSet<_>>().len();
-    let mut names = vec![String::new(); settings.len()];
-    for column in columns {
-        let add = |(name, row): (&String, &&LossComponents)| match &**name {
-            "" => value(column, row),
-            name => format!("{name}, {}", value(column, row)),
-        };
-        let more: Vec<String> = names.iter().zip(settings).map(add).collect();
-        if distinct(&more) > distinct(&names) {
-            names = more;
-        }
-    }
-    let short = |name: String| match name.chars().count() > LONGEST {
+/// A name that leaves room for the figure.
+fn short(name: String) -> String {
+    match name.chars().count() > LONGEST {
         true => name.chars().take(LONGEST - 1).chain(['…']).collect(),
         false => name,
-    };
-    names.into_iter().map(short).collect()
+    }
 }
 
 impl<'a> Content<'a> {
     fn new(groups: &'a Groups<'_>, selection: &Selection) -> Self {
         let differing = groups.differing_beside_draws();
         let blocks = blocks(groups, &differing);
-        let names = names(&differing, &blocks.iter().map(|block| block.setting).collect::<Vec<_>>());
+        let names = setting_names(&differing, &blocks.iter().map(|block| block.setting).collect::<Vec<_>>());
         let settings = blocks.into_iter().zip(names).map(|(block, name)| Setting {
-            name,
+            name: short(name),
             ln_classes: (block.setting.num_classes as f64).ln(),
             groups: block.by_draws.into_values().collect(),
         });

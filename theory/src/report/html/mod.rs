@@ -73,7 +73,7 @@ impl Page<'_> {
         for (symbol, meaning) in SYMBOLS {
             body += &format!("<dt>{symbol}</dt><dd>{meaning}</dd>\n");
         }
-        body += "</dl>\n<div id=\"measured-bars\"><h2>Every bound of one measurement</h2>\n<div class=\"try\">\n\
+        body += "</dl>\n<div id=\"measured-bars\" class=\"live\"><h2>Every bound of one measurement</h2>\n<div class=\"try\">\n\
 <select id=\"measured-at\" aria-label=\"measurement\"></select>\n<svg id=\"bars\" width=\"720\" role=\"img\" \
 aria-label=\"upper bounds of L_sup\"></svg>\n<p class=\"small\">Blue: at most ln C. Grey: says nothing. \
 Logarithmic axis.</p>\n</div></div>\n";
@@ -147,7 +147,7 @@ exact for that sampling and the class counts of the evaluated set.{} Made by the
 }
 
 /// The sliders.
-const EXPLORE: &str = "<h2>What K can do, before anything is trained</h2>
+const EXPLORE: &str = "<div class=\"live\"><h2>What K can do, before anything is trained</h2>
 <p>Equally likely classes, independent draws; computed by <code>theory</code>.</p>
 <form class=\"try\" id=\"explore\">
 <label><span>classes C</span><input type=\"range\" name=\"c\" min=\"0\" max=\"8\" value=\"2\"><output></output></label>
@@ -156,7 +156,7 @@ const EXPLORE: &str = "<h2>What K can do, before anything is trained</h2>
 <p id=\"said\"></p>
 <svg id=\"probabilities\" viewBox=\"0 0 720 260\" width=\"720\"></svg>
 <svg id=\"least\" viewBox=\"0 0 720 260\" width=\"720\"></svg>
-</form>
+</form></div>
 ";
 
 /// Each bound: what it says of these measurements, when it holds, and whose it is.
@@ -234,7 +234,7 @@ pub(super) fn document(document: &Document, figures: &[Figure]) -> String {
 
 fn whole(title: &str, body: &str) -> String {
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{GENERATOR}\n<title>{}</title>\n<style>{STYLE}</style>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{GENERATOR}\n<title>{}</title>\n<style>{STYLE}</style><noscript><style>.live{{display:none}}</style></noscript>\n\
 </head>\n<body>\n{body}</body>\n</html>\n",
         escape(title)
     )
