@@ -339,12 +339,16 @@ impl<'a> Content<'a> {
     }
 
     fn figure(&self, style: &Style) -> Panels {
-        let panels = style.panels.iter().map(|kind| self.panel(*kind));
+        let all: Vec<Panel> = style.panels.iter().map(|kind| self.panel(*kind)).collect();
+        // Where nothing was measured that a panel shows, ln C stands alone.
+        let any = all.iter().any(|panel| !panel.lines.is_empty());
+        let panels =
+            all.into_iter().filter(|panel| !panel.lines.is_empty() || (!any && !panel.levels.is_empty()));
         let mut figure = Panels {
             name: "bounds against n".into(),
             x_label: "draws n = K+1: an anchor and K negatives".into(),
             ticks: self.ticks.clone(),
-            panels: panels.filter(|panel| !panel.lines.is_empty()).collect(),
+            panels: panels.collect(),
             notes: Vec::new(),
             width: style.width,
             drawn: Default::default(),

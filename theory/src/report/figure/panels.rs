@@ -3,22 +3,16 @@
 //! Each line keeps its colour, marker and dash in every panel. Colours are those of Okabe & Ito without yellow, and
 //! every line has a marker of its own, so that neither colour blindness nor grey print makes two lines one.
 
-use super::{Drawing, Drawn, Scale, message};
+use super::{Drawing, Drawn, Scale, lines::COLOURS, message};
+use crate::report::format::wrap;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Colours of lines; black is left for what was measured.
-pub(super) const COLOURS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-];
+/// Of [`COLOURS`], those that lines have: black is left for what was measured.
+const COLOURED: usize = 6;
 /// Corners of markers around their centre, in turns from straight up; none: a circle.
 const MARKERS: [&[f64]; 6] = [
     &[],
@@ -44,7 +38,7 @@ pub(super) struct Look {
 
 impl Look {
     fn colour(self) -> RGBColor {
-        self.colour.map_or(BLACK, |index| COLOURS[index % COLOURS.len()])
+        self.colour.map_or(BLACK, |index| COLOURS[index % COLOURED])
     }
 }
 
@@ -138,27 +132,12 @@ impl Panels {
     }
 
     fn note_lines(&self, characters: usize) -> Vec<String> {
-        self.notes.iter().flat_map(|note| wrapped(note, characters.max(20))).collect()
+        self.notes.iter().flat_map(|note| wrap(note, characters.max(20))).collect()
     }
 
     fn characters(&self) -> usize {
         (f64::from(self.width) / (0.5 * self.font())) as usize
     }
-}
-
-/// Lines of at most so many characters.
-fn wrapped(text: &str, characters: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= characters => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_string()),
-        }
-    }
-    lines
 }
 
 /// A value as a viewer reads it.
