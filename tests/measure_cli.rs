@@ -1,13 +1,12 @@
 //! `measure` as its users meet it: a file of features to tables, one clear line on bad input.
 
 use assert_cmd::Command;
-use measure::Classifiers;
 use measure::features::{Features, Request};
 use measure::matrix::Matrix;
 use std::path::{Path, PathBuf};
 use theory::NumDraws;
 use theory::losses::{self, Quantity};
-use theory::report::figure::Selection;
+use theory::report::figure::Style;
 use theory::report::{self, Figure};
 
 fn repository() -> PathBuf {
@@ -39,7 +38,10 @@ fn the_document_measures_without_the_tensor_library() {
         .collect();
     let (code, printed, errors) = run(&arguments);
     assert_eq!((code, &errors[..]), (0, ""));
-    assert!(printed.starts_with("n = K+1") && printed.ends_with("losses.csv\n"), "{printed}");
+    assert!(
+        printed.starts_with("The supervised loss L_sup is 1.268") && printed.ends_with("losses.csv\n"),
+        "{printed}"
+    );
     let rows = losses::read(&out.join("losses.csv")).unwrap();
     assert_eq!(rows.iter().map(|row| row.num_draws.get()).collect::<Vec<_>>(), [32, 64]);
     assert!(rows.iter().all(|row| row.get(Quantity::KnnAccuracy).is_some_and(|accuracy| accuracy > 0.4)));
@@ -76,7 +78,7 @@ fn a_picture_of_the_features_stands_in_the_report() {
         let rows = losses::read(&of.join("losses.csv")).unwrap();
         let picture = Figure::beside(&of.join("losses.csv")).unwrap();
         let to = path(to);
-        report::write(&to, "Features", &rows, &[], &Selection::default(), picture.as_ref()).unwrap();
+        report::write(&to, "Features", &rows, &[], &Style::default(), picture.as_ref()).unwrap();
         (read(&to, "report.html").matches("<img").count(), to.join("picture.png").is_file())
     };
     assert_eq!(report(&with, "report-with"), (1, true));
@@ -184,15 +186,9 @@ fn two_files_of_views_are_measured_with_the_arrays_beside_them() {
     };
     let (code, _, errors) = measure(&[&views[..], &beside.concat()[..]].concat(), "out");
     assert_eq!((code, &errors[..]), (0, ""));
-    let request = Request {
-        draws: vec![NumDraws::new(5).unwrap()],
-        temperature: 0.5,
-        passes: None,
-        seed: 7,
-        classifiers: Classifiers::default(),
-    };
+    let request = Request::new(vec![NumDraws::new(5).unwrap()], 0.5);
     let features = Features::new(view1, view2, labels, Some((train, train_labels)), mean).unwrap();
-    let expected = features.measure("view1", &request).unwrap().rows;
+    let expected = features.measure("view1", &request, &measure::never).unwrap().rows;
     assert_eq!(losses::read(Path::new(&path("out")).join("losses.csv").as_path()).unwrap(), expected);
     for (files, code, words) in [
         (views.to_vec(), 2, "two .npy files of views with --labels FILE.npy"),

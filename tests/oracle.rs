@@ -2,7 +2,7 @@
 //! features and the same batches; `expected.json` is its committed output.
 
 use measure::features::{Features, Request};
-use measure::{Accumulator, Classifiers, Evaluation, Knn, LinearProbe, Ridge, Views};
+use measure::{Accumulator, Evaluation, Knn, LinearProbe, Ridge, Views};
 use std::path::PathBuf;
 use theory::NumDraws;
 use theory::losses::{Estimate, LossComponents, Quantity};
@@ -110,9 +110,7 @@ fn whole_set_columns_agree_with_numpy() {
     let expected = expected();
     let features = Features::read(&folder().join("features.npz")).unwrap();
     let draws = vec![NumDraws::new(5).unwrap()];
-    let classifiers = Classifiers::default();
-    let request = Request { draws, temperature: 0.5, passes: None, seed: 7, classifiers };
-    let rows = features.measure("oracle", &request).unwrap().rows;
+    let rows = features.measure("oracle", &Request::new(draws, 0.5), &measure::never).unwrap().rows;
     for name in
         ["mean_accuracy", "mean_accuracy_two_views", "knn_accuracy", "linear_accuracy", "collision_spread"]
     {

@@ -146,7 +146,7 @@ fn with_a_confidence_the_choice_is_paid_for() {
 fn nothing_better_than_chance_is_said() {
     let (table, notes) = certify(&[row("", 0.5, 0.69)], "table");
     assert!(
-        table.contains("(vacuous)") && notes.contains("from L_Info: nothing better than chance"),
+        table.contains("* vacuous") && notes.contains("from L_Info: nothing better than chance"),
         "{notes}"
     );
 }

@@ -105,7 +105,7 @@ fn a_report_holds_the_waterfalls() {
     assert_eq!(code, 0, "{stderr}");
     let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
     let page = read("report.html");
-    assert!(page.contains("<h2>Where the slack is</h2>") && page.matches("<svg").count() == 2);
+    assert!(page.contains("<h2>Where the slack is</h2>") && page.matches("<figure><svg").count() == 2);
     assert!(read("explain.svg").contains("L_sup, measured"));
     assert!(read("explain.csv").lines().count() > 50 && out.join("explain.png").is_file());
 }

@@ -48,7 +48,8 @@ fn one_command_to_the_report() {
         &out,
     ]);
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("raw pixels"), "the final table stands on stdout: {stdout}");
+    assert!(stdout.contains("L_sup ≤ specht_measured"), "what was found stands on stdout: {stdout}");
+    assert!(std::fs::read_to_string(Path::new(&out).join("accuracy.csv")).unwrap().contains("raw pixels"));
     assert_eq!(
         stderr.lines().filter(|line| line.contains("linear accuracy")).count(),
         4,

@@ -64,12 +64,32 @@ impl Place {
 
 const FOUR: &str = "[grid]\nbatch_size = [64, 256]\nseed = [7, 11]\n";
 
+/// Every process may fail at the baselines alone: the runs stand, and yet the sweep has not done what it was asked for.
+#[test]
+fn finished_runs_without_what_they_are_compared_with_are_an_error() {
+    let place = Place::new("[grid]\nbatch_size = [256]\nseed = [7]\n");
+    assert_eq!(place.sweep("out", &[]).0, 0);
+    let baselines = place.path("out/baselines");
+    std::fs::remove_dir_all(&baselines).unwrap();
+    std::fs::write(&baselines, "in the way").unwrap();
+    let (code, _, stderr) = place.sweep("out", &[]);
+    let last = stderr.lines().last().unwrap();
+    assert!(
+        code == 1 && last.contains("finished, but what they are compared with failed"),
+        "{code} {stderr}"
+    );
+    assert_eq!(place.states("out"), ["finished"]);
+    std::fs::remove_file(&baselines).unwrap();
+    assert_eq!(place.sweep("out", &[]).0, 0);
+    assert_eq!(std::fs::read_dir(&baselines).unwrap().count(), 2);
+}
+
 #[test]
 fn a_plan_is_run_kept_and_continued() {
     let place = Place::new("[grid]\nbatch_size = [256]\nseed = [7]\n");
     let (code, stdout, stderr) = place.sweep("out", &[]);
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("raw pixels") && stderr.contains("report: "), "{stdout}{stderr}");
+    assert!(stdout.contains("L_sup, measured") && stderr.contains("report: "), "{stdout}{stderr}");
     let first = std::fs::read(place.path("out/losses.csv")).unwrap();
     // More values: what was run is kept.
     place.plan(FOUR);
@@ -257,6 +277,7 @@ fn a_sweep_waits_for_a_baseline_that_another_process_is_at() {
     // Longer than a run that is kept takes; the holder of the lock ends without having computed anything.
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert!(sweep.try_wait().unwrap().is_none(), "the baseline does not stand yet");
+    assert!(!folder.join("accuracies.json").exists(), "computed beside the process that holds the lock");
     drop(lock);
     assert!(sweep.wait().unwrap().success());
     assert!(folder.join("accuracies.json").exists());

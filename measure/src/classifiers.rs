@@ -36,12 +36,7 @@ impl Classifiers {
 /// no mean (0 in its place would look like one), by name.
 pub fn class_means<F: FeatureRows>(features: &F, labels: &[usize], num_classes: usize) -> Result<Matrix> {
     let (count, cols) = (features.count(), features.width());
-    if count != labels.len() {
-        return Err(Error::argument(format!("{count} features have {} labels", labels.len())));
-    }
-    if let Some(class) = labels.iter().find(|&&class| class >= num_classes) {
-        return Err(Error::argument(format!("class {class} is not below C = {num_classes}")));
-    }
+    crate::check_labels(count, labels, num_classes)?;
     if let Some(absent) = crate::absent_classes(labels, num_classes) {
         return Err(Error::argument(format!("no sample is of {absent}: there is no class mean")));
     }
@@ -57,10 +52,14 @@ pub fn class_means<F: FeatureRows>(features: &F, labels: &[usize], num_classes: 
     Ok(means)
 }
 
-/// Share of right predictions.
-pub(super) fn accuracy(predicted: impl Iterator<Item = usize>, labels: &[usize]) -> f64 {
-    let right = predicted.zip(labels).filter(|(found, label)| found == *label).count();
-    right as f64 / labels.len() as f64
+/// Share of predictions that are the labels.
+///
+/// # Errors
+/// Another number of labels; a label of `num_classes` or more.
+pub(super) fn accuracy(predicted: &[usize], labels: &[usize], num_classes: usize) -> Result<f64> {
+    crate::check_labels(predicted.len(), labels, num_classes)?;
+    let right = predicted.iter().zip(labels).filter(|(found, label)| found == label).count();
+    Ok(right as f64 / labels.len() as f64)
 }
 
 /// The first of the largest scores.
@@ -71,16 +70,17 @@ pub(super) fn argmax<T: PartialOrd>(scores: &[T]) -> usize {
 /// Share of samples whose class has the largest x·μ_c.
 ///
 /// # Errors
-/// Different numbers of columns.
+/// Different numbers of columns; another number of labels than of features, or a label that has no mean.
 pub fn mean_accuracy<F: FeatureRows>(means: &Matrix, features: &F, labels: &[usize]) -> Result<f64> {
-    accuracy_of_runs(means, (features.count(), features.width()), labels, |range| features.run(range))
+    accuracy(&predictions(means, features)?, labels, means.rows)
 }
 
 /// Share of samples whose class has the largest x̄·μ_c, x̄ the mean of the two views of a sample, as in the published
 /// code of Nozawa & Sato (`bound.py`).
 ///
 /// # Errors
-/// Views of different shapes; different numbers of columns.
+/// Views of different shapes; different numbers of columns; another number of labels than of samples, or a label that has
+/// no mean.
 pub fn mean_accuracy_two_views<F: FeatureRows>(
     means: &Matrix,
     views: &Views<F>,
@@ -91,28 +91,36 @@ pub fn mean_accuracy_two_views<F: FeatureRows>(
         let shapes = format!("[{}, {}] and [{}, {}]", first.0, first.1, second.0, second.1);
         return Err(Error::argument(format!("two views of the same samples have one shape, not {shapes}")));
     }
-    accuracy_of_runs(means, first, labels, |range| {
+    let predicted = predictions_of_runs(means, first, |range| {
         let second = views.second.run(range.clone())?;
         Ok(views.first.run(range)?.iter().zip(&*second).map(|(x, y)| 0.5 * (x + y)).collect())
-    })
+    });
+    accuracy(&predicted?, labels, means.rows)
 }
 
-/// Share of samples whose class has the largest product with its mean; the features come in runs of rows.
-fn accuracy_of_runs<'a>(
-    means: &Matrix,
+/// The class of each sample: that of the row of `weights` with the largest product, of several the first.
+///
+/// # Errors
+/// Different numbers of columns; a file that can no longer be read.
+pub(super) fn predictions<F: FeatureRows>(weights: &Matrix, features: &F) -> Result<Vec<usize>> {
+    predictions_of_runs(weights, (features.count(), features.width()), |range| features.run(range))
+}
+
+/// [`predictions`] of features that come in runs of rows.
+fn predictions_of_runs<'a>(
+    weights: &Matrix,
     (count, cols): (usize, usize),
-    labels: &[usize],
     run: impl Fn(Range<usize>) -> Result<Cow<'a, [f64]>>,
-) -> Result<f64> {
-    let classes = means.rows;
+) -> Result<Vec<usize>> {
+    let classes = weights.rows;
     let mut predicted = Vec::with_capacity(count);
     for range in runs(count, cols.max(classes)) {
         let mut scores = Matrix::zeros(range.len(), classes);
         let rows = run(range)?;
-        times_transposed(Rows { values: &rows, cols }, means.all(), &mut scores.data, Threads::Pool)?;
+        times_transposed(Rows { values: &rows, cols }, weights.all(), &mut scores.data, Threads::Pool)?;
         predicted.extend((0..scores.rows).map(|i| argmax(scores.row(i))));
     }
-    Ok(accuracy(predicted.into_iter(), labels))
+    Ok(predicted)
 }
 
 /// Features that the classifiers' tests share.
@@ -165,7 +173,7 @@ mod tests {
         assert_eq!(class_means(&x, &[0, 0, 1], 2).unwrap().data, [2.0, 10.0]);
         let error = |labels: &[usize]| class_means(&x, labels, 4).unwrap_err().to_string();
         assert_eq!(error(&[0, 0, 2]), "no sample is of classes 1, 3: there is no class mean");
-        assert_eq!(error(&[0, 0, 4]), "class 4 is not below C = 4");
-        assert_eq!(error(&[0, 0]), "3 features have 2 labels");
+        assert_eq!(error(&[0, 0, 4]), "label 2 is 4, not below C = 4");
+        assert_eq!(error(&[0, 0]), "3 samples have 2 labels");
     }
 }

@@ -1,7 +1,6 @@
 //! What the programs `measure` and `trainer measure` share: options, the measurement of a file, and what is printed.
 
 use crate::classifiers::Classifiers;
-use crate::conditional::variance_ratios;
 use crate::error::{Error, Result};
 use crate::features::{Features, MOST_PAIRED, Request, Store, most_of_class};
 use crate::neighbours::Knn;
@@ -12,20 +11,24 @@ use crate::probe::{LinearProbe, PROBE_TOLERANCE, Ridge};
 use std::path::{Path, PathBuf};
 use theory::NumDraws;
 use theory::losses::{LossComponents, Quantity, group};
-use theory::report::{Cell, Format, Table, bounds_by_draws, measured_table};
+use theory::report::{Screen, summary};
+use theory::usage::{parse_decimals, parse_list};
 
 /// How to measure, as typed.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Numbers of draws n = K+1, such as 16,64 [default: that of the run's training]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub draws: Option<Vec<u64>>,
+    /// Numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture [default: that of the run's
+    /// training]
+    // By its path: the whole list is one value.
+    #[arg(long, value_name = "LIST", value_parser = parse_list)]
+    pub draws: Option<std::vec::Vec<u64>>,
     /// Temperature t [default: that of the run's training]
     #[arg(long, value_name = "T")]
     pub temperature: Option<f64>,
-    /// Temperatures, such as 0.1,0.2,0.5, each with every number of draws; features and probes are computed once
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "temperature")]
-    pub temperatures: Option<Vec<f64>>,
+    /// Temperatures, such as 0.1,0.2,0.5 or 0.1..0.5:0.1, each with every number of draws; features and probes are
+    /// computed once
+    #[arg(long, value_name = "LIST", value_parser = parse_decimals, conflicts_with = "temperature")]
+    pub temperatures: Option<std::vec::Vec<f64>>,
     /// Passes over the evaluated samples [default: as many as make 100 batches]
     #[arg(long, value_name = "P")]
     pub passes: Option<usize>,
@@ -35,8 +38,8 @@ pub struct Options {
     /// Threads; small networks gain nothing from more than one, and the result does not depend on it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub threads: Option<u64>,
-    /// Ridge of the linear probe: a number, or 'chosen' (out of 1 … 1e-6, on every fifth training row of a class)
-    /// [default: 1e-4]
+    /// Ridge of the linear probe: a number, or 'chosen': the one of 1, 0.1, …, 1e-6 that does best on every fifth
+    /// training row of each class [default: 1e-4]
     #[arg(long, value_name = "R")]
     pub linear_ridge: Option<Ridge>,
     /// Divide each feature by its own deviation before the linear probe [default: all by one scale]
@@ -51,8 +54,8 @@ pub struct Options {
     /// Also draw the features, up to 2,000 samples, by PCA and t-SNE: picture.csv, picture.svg, picture.png
     #[arg(long)]
     pub picture: bool,
-    /// Take all pairs of samples for both uniformities and the spread within classes; above 30,000 samples these are of a
-    /// random part of them otherwise, by --seed
+    /// Take all pairs of samples for both uniformities and the spread within classes; without this, of more than 30,000
+    /// samples a random part is taken (by --seed)
     #[arg(long)]
     pub all_pairs: bool,
     /// Say nothing
@@ -172,18 +175,18 @@ impl Options {
         file: &Path,
         open: impl FnOnce() -> Result<Features<Store>>,
     ) -> Result<EvaluatedRun> {
-        let (Some(draws), Some(&temperature)) = (self.check()?, self.temperatures().first()) else {
+        let (Some(draws), [_, ..]) = (self.check()?, self.temperatures()) else {
             return Err(Error::argument(
                 "features need --draws LIST and --temperature T or --temperatures LIST",
             ));
         };
         let name = file.file_stem().map_or(String::new(), |stem| stem.to_string_lossy().into_owned());
         let (passes, seed, classifiers) = (self.passes, self.seed.unwrap_or(7), self.classifiers());
-        let request = Request { draws, temperature, passes, seed, classifiers };
-        let most_paired = (!self.all_pairs).then_some(MOST_PAIRED);
+        let (temperatures, most_paired) =
+            (self.temperatures().to_vec(), (!self.all_pairs).then_some(MOST_PAIRED));
+        let request = Request { draws, temperatures, passes, seed, classifiers, most_paired };
         let features = open()?;
-        let mut measured =
-            features.measure_pairs(&name, &request, self.temperatures(), most_paired, &never)?;
+        let mut measured = features.measure(&name, &request, &never)?;
         if self.picture {
             let Features { view1, labels, num_classes, .. } = &features;
             measured.picture = Some(Picture::new(view1, labels, *num_classes, &never)?);
@@ -192,19 +195,15 @@ impl Options {
     }
 }
 
-/// What is printed of rows: losses, bounds, and what conditioning on the anchors saves.
+/// What is printed of rows: what was found, the proved bounds that say something, and what to know about the columns;
+/// `folder` is where the rows are written.
 ///
 /// # Errors
 /// One seed stands twice in a setting, with different values.
-pub fn text(rows: &[LossComponents]) -> Result<String> {
-    let groups = group(rows)?;
-    let ratios = match rows.iter().all(|row| variance_ratios(row).is_empty()) {
-        true => "no ratios of squared errors: they take two passes or more\n".into(),
-        false => ratios(rows).to_text(Format::Table),
-    };
-    let [losses, bounds] = [measured_table(&groups), bounds_by_draws(&groups, theory::bounds::all())]
-        .map(|table| table.to_text(Format::Table));
-    Ok(format!("{losses}\n{bounds}\n{ratios}\n{}{}", pairs_note(rows), unsolved(rows)))
+pub fn text(rows: &[LossComponents], folder: &Path) -> Result<String> {
+    let all = format!("theory bounds {} --all", folder.display());
+    let found = summary(&group(rows)?).to_screen(Screen::of_standard_output(), &all);
+    Ok(format!("{found}\n{}{}", pairs_note(rows), unsolved(rows)))
 }
 
 /// A line for each linear probe that did not converge; every row of a measurement has the same.
@@ -216,8 +215,7 @@ fn unsolved(rows: &[LossComponents]) -> String {
         {
             if let Some(gradient) = row.get(quantity).filter(|gradient| *gradient > PROBE_TOLERANCE) {
                 let line = format!(
-                    "the linear probe on {features} features did not converge: {quantity} = {gradient:.1e} exceeds \
-                     {PROBE_TOLERANCE:e}\n"
+                    "linear probe ({features}) not converged: {quantity} = {gradient:.1e} > {PROBE_TOLERANCE:e}\n"
                 );
                 if !lines.contains(&line) {
                     lines.push(line);
@@ -235,22 +233,7 @@ fn pairs_note(rows: &[LossComponents]) -> String {
     };
     let of_class = most_of_class(paired as usize, row.num_classes as usize);
     format!(
-        "uniformity, uniformity of both views: of {paired} samples drawn at random; the spread within classes: of at most \
-         {of_class} of a class where all would be more than {paired}² pairs, each class counted with all its samples. \
-         --all-pairs takes all.\n\n"
+        "The uniformities are of {paired} samples drawn at random;\nthe spread within classes is of at most {of_class} samples \
+         of a class.\n--all-pairs takes all.\n\n"
     )
-}
-
-/// By how much the columns that know the chance of the batches exactly vary less than the counted ones.
-fn ratios(rows: &[LossComponents]) -> Table {
-    let mut table =
-        Table::new(["n = K+1", "column", "without the chance of the batches", "squared errors, ratio"]);
-    for row in rows {
-        for (counted, reduced, ratio) in variance_ratios(row) {
-            let ratio = if ratio.is_finite() { Cell::number(ratio) } else { Cell::text("no variance left") };
-            let [counted, reduced] = [counted, reduced].map(|quantity| Cell::text(quantity.name()));
-            table.push(vec![Cell::Integer(row.num_draws.get() as i64), counted, reduced, ratio]);
-        }
-    }
-    table
 }

@@ -1,12 +1,12 @@
 //! The spread of features within classes: β̂_j = (1/(n_c−1)) Σ_{i ≠ j} |x0_i·x1_j − x0_j·x1_j| over the samples of one
 //! class.
 //!
-//! x0, x1 are two views of training features. [`collision_spread`] is the mean over all j, the row "Collision bound" of
-//! Nozawa & Sato (2021); [`collision_by_class`] their per-class analysis (Figures 3 to 5): the distribution over j of
-//! β̂_j and that of the same-class similarities x0_i·x1_j, i ≠ j. Similarities are made 64 columns j at a time, never
+//! x0, x1 are two views of training features. [`collision_by_class`] is the per-class analysis of Nozawa & Sato (2021,
+//! Figures 3 to 5): the distribution over j of β̂_j and that of the same-class similarities x0_i·x1_j, i ≠ j;
+//! [`collision_spread`] the mean over all j, their row "Collision bound". Similarities are made 64 columns j at a time, never
 //! the whole n_c × n_c matrix.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluation::Views;
 use crate::gemm::Threads;
 use crate::matrix::{Matrix, times_transposed};
@@ -37,7 +37,9 @@ pub struct Distribution {
 pub struct CollisionByClass {
     /// The class.
     pub class: usize,
-    /// The samples of the class that were taken: n_c, or how many of them were drawn where they are too many
+    /// All samples of the class, n_c.
+    pub class_size: usize,
+    /// The samples of the class that were taken: all, or how many of them were drawn where they are too many
     /// ([`crate::features::MOST_PAIRED`]).
     pub samples: usize,
     /// β̂_j over j. Quantiles interpolate linearly between order statistics.
@@ -48,20 +50,14 @@ pub struct CollisionByClass {
 }
 
 /// β̂ as published: the mean over j of (1/(n_c−1)) Σ_{i ≠ j} |x0_i·x1_j − x0_j·x1_j| over training features of one
-/// class.
+/// class, from its mean in each class: a class counts with all its samples, however many of them were drawn.
 ///
-/// A diagnostic of the spread within classes (no 1/t, a mean where a bound would need a maximum); 0 where every class
-/// has one sample.
-///
-/// # Errors
-/// Views of different numbers of columns; `stop` says so.
-pub fn collision_spread<F: FeatureRows>(
-    views: &Views<F>,
-    labels: &[usize],
-    num_classes: usize,
-    stop: Stop<'_>,
-) -> Result<f64> {
-    Ok(of_members(views, &by_class(labels, num_classes), labels, stop)?.0)
+/// A diagnostic of the spread within classes (no 1/t, a mean where a bound would need a maximum); 0 where no class has
+/// two samples.
+pub fn collision_spread(classes: &[CollisionByClass]) -> f64 {
+    let samples: usize = classes.iter().map(|class| class.class_size).sum();
+    let sum: f64 = classes.iter().map(|class| class.class_size as f64 * class.spread.mean).sum();
+    sum / samples.max(1) as f64
 }
 
 /// The distributions of β̂_j and of same-class similarities, for every class of at least two samples.
@@ -69,29 +65,33 @@ pub fn collision_spread<F: FeatureRows>(
 /// Works on any two views: with the head's features and with the encoder's. Published values are of unit rows.
 ///
 /// # Errors
-/// Views of different numbers of columns; `stop` says so.
+/// Views of different shapes; another number of labels than of samples, or a label of `num_classes` or more; `stop` says
+/// so.
 pub fn collision_by_class<F: FeatureRows>(
     views: &Views<F>,
     labels: &[usize],
     num_classes: usize,
     stop: Stop<'_>,
 ) -> Result<Vec<CollisionByClass>> {
-    Ok(of_members(views, &by_class(labels, num_classes), labels, stop)?.1)
+    let [first, second] = [&views.first, &views.second].map(|view| (view.count(), view.width()));
+    if first != second {
+        let shapes = format!("[{}, {}] and [{}, {}]", first.0, first.1, second.0, second.1);
+        return Err(Error::argument(format!("two views of the same samples have one shape, not {shapes}")));
+    }
+    crate::check_labels(first.0, labels, num_classes)?;
+    of_members(views, &by_class(labels, num_classes), labels, stop)
 }
 
-/// [`collision_spread`] and [`collision_by_class`] of these samples of each class, all or some of those that `labels`
-/// say: the first is Σ n_c b_c / Σ n_c over the classes of at least two samples, n_c all samples of the class and b_c
-/// the mean of β̂_j over those that are given.
+/// [`collision_by_class`] of these samples of each class, all or some of those that `labels` say.
 ///
 /// # Errors
-/// As both.
+/// A file that can no longer be read; `stop` says so.
 pub(crate) fn of_members<F: FeatureRows>(
     views: &Views<F>,
     members: &[Vec<usize>],
     labels: &[usize],
     stop: Stop<'_>,
-) -> Result<(f64, Vec<CollisionByClass>)> {
-    let (mut sum, mut count) = (0.0, 0usize);
+) -> Result<Vec<CollisionByClass>> {
     let mut rows = Vec::new();
     let counts = crate::class_counts(labels, members.len());
     for (class, members) in members.iter().enumerate() {
@@ -111,19 +111,15 @@ pub(crate) fn of_members<F: FeatureRows>(
             spreads.extend(of_block);
             similarities.add(&histogram);
         })?;
-        let (of_class, all) = (spreads.iter().sum::<f64>(), counts[class] as usize);
-        // A class that is whole is added as it is, to the last bit.
-        let cut = members.len() < all;
-        sum += if cut { of_class / members.len() as f64 * all as f64 } else { of_class };
-        count += all;
         rows.push(CollisionByClass {
             class,
+            class_size: counts[class] as usize,
             samples: members.len(),
             spread: distribution(&mut spreads),
             similarity: similarities.distribution(),
         });
     }
-    Ok((if count == 0 { 0.0 } else { sum / count as f64 }, rows))
+    Ok(rows)
 }
 
 /// The rows as a table: `spread_mean`, `spread_q05`, …, `similarity_q95`.
@@ -311,8 +307,7 @@ mod tests {
                 }
             }
         }
-        let spread = collision_spread(&views, &labels, 4, &never).unwrap();
-        assert!((spread - total / count as f64).abs() < 1e-12);
+        assert!((collision_spread(&rows) - total / count as f64).abs() < 1e-12);
     }
 
     /// Of a class of which half is taken, the spread counts for all of its samples.
@@ -322,7 +317,8 @@ mod tests {
         let all = by_class(&labels, 4);
         let mut some = all.clone();
         some[0].truncate(20);
-        let (spread, rows) = of_members(&views, &some, &labels, &never).unwrap();
+        let rows = of_members(&views, &some, &labels, &never).unwrap();
+        let spread = collision_spread(&rows);
         assert_eq!((rows[0].samples, rows[1].samples), (20, all[1].len()));
         let sizes = [all[0].len() as f64, all[1].len() as f64];
         let sum: f64 = sizes.iter().zip(&rows).map(|(size, row)| size * row.spread.mean).sum();
@@ -355,7 +351,20 @@ mod tests {
         let svg = String::from_utf8(collision_figure(&both, figure::Format::Svg).unwrap()).unwrap();
         assert!(svg.matches("<circle").count() == 3 && svg.contains("encoder"));
         assert!(collision_figure(&[], figure::Format::Svg).is_err());
-        assert!(collision_by_class(&views, &(0..50).collect::<Vec<_>>(), 50, &never).unwrap().is_empty());
-        assert_eq!(collision_spread(&views, &(0..50).collect::<Vec<_>>(), 50, &never).unwrap(), 0.0);
+        let alone = collision_by_class(&views, &(0..50).collect::<Vec<_>>(), 50, &never).unwrap();
+        assert_eq!((alone.len(), collision_spread(&alone)), (0, 0.0));
+    }
+
+    #[test]
+    fn labels_and_shapes_that_do_not_fit_are_named() {
+        let (views, labels) = views(50);
+        let error = |views: &Views, labels: &[usize], classes| {
+            collision_by_class(views, labels, classes, &never).unwrap_err().to_string()
+        };
+        assert_eq!(error(&views, &labels, 2), "label 7 is 2, not below C = 2");
+        assert_eq!(error(&views, &labels[1..], 4), "50 samples have 49 labels");
+        let short = Views { second: views.second.gather(&[0, 1]), ..views };
+        let expected = "two views of the same samples have one shape, not [50, 6] and [2, 6]";
+        assert_eq!(error(&short, &labels, 4), expected);
     }
 }

@@ -73,9 +73,13 @@ impl<'a, F: FeatureRows> Accumulator<'a, F> {
     /// No batches yet.
     ///
     /// # Errors
-    /// A class without sample; more draws than samples.
+    /// A class without sample, a label without a class mean; f̄ of another number of samples; more draws than samples.
     pub fn new(evaluation: &'a Evaluation<'a, F>) -> Result<Self> {
         let classes = evaluation.class_means.rows;
+        crate::check_labels(evaluation.labels.len(), evaluation.labels, classes)?;
+        if let Some(means) = evaluation.sample_means {
+            crate::check_labels(means.count(), evaluation.labels, classes)?;
+        }
         let class_counts = crate::class_counts(evaluation.labels, classes);
         let prior = ClassPrior::from_counts(class_counts.clone())?;
         let (class_sup, class_seen) = (vec![0.0; classes], vec![0; classes]);
@@ -92,8 +96,13 @@ impl<'a, F: FeatureRows> Accumulator<'a, F> {
     /// What such batches share is not known: their columns have no error over images.
     ///
     /// # Errors
-    /// Features that are not finite; a loss that overflows.
+    /// No sample, or one that there is not; views of another number of samples; features that are not finite; a loss
+    /// that overflows.
     pub fn add(&mut self, views: &Views<F>, samples: &[usize]) -> Result<()> {
+        self.check(views, samples)?;
+        if samples.is_empty() {
+            return Err(Error::argument("a batch has no sample"));
+        }
         self.push(samples, &batch::means(self.evaluation, &self.class_counts, views, samples)?);
         Ok(())
     }
@@ -101,8 +110,10 @@ impl<'a, F: FeatureRows> Accumulator<'a, F> {
     /// Adds the batches of a pass: samples in a random order, cut into batches of n; what is left over is dropped.
     ///
     /// # Errors
-    /// Features that are not finite; a loss that overflows; `stop` says so.
+    /// A sample that there is not; views of another number of samples; features that are not finite; a loss that
+    /// overflows; `stop` says so.
     pub fn add_batches(&mut self, views: &Views<F>, order: Vec<usize>, stop: Stop<'_>) -> Result<()> {
+        self.check(views, &order)?;
         let batches = order.chunks_exact(self.evaluation.num_draws.get() as usize);
         let means = pool::map(batches.clone(), |samples| {
             pool::check(stop, DOING)?;
@@ -123,6 +134,21 @@ impl<'a, F: FeatureRows> Accumulator<'a, F> {
     /// Views of another number of samples; features that are not finite.
     pub fn add_pass(&mut self, views: &Views<F>) -> Result<()> {
         self.conditional.add(self.evaluation, views, &pool::never)
+    }
+
+    /// Both views and these samples are of the samples that have labels.
+    fn check(&self, views: &Views<F>, samples: &[usize]) -> Result<()> {
+        let count = self.evaluation.labels.len();
+        let views = [&views.first, &views.second].map(FeatureRows::count);
+        if let Some(other) = views.into_iter().find(|&views| views != count) {
+            return Err(Error::argument(format!("{other} views for {count} samples")));
+        }
+        match samples.iter().find(|&&sample| sample >= count) {
+            Some(sample) => {
+                Err(Error::argument(format!("sample {sample} of a batch is none of the {count}")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn push(&mut self, samples: &[usize], means: &BatchMeans) {

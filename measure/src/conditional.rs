@@ -12,7 +12,7 @@
 //! Each is averaged over **all** samples, not over the anchors of some batches, so that nothing of the batches' chance
 //! is left: given the views the column is the exact expectation over batches.
 //!
-//! The first three are evaluated in every pass. The others cost some 80 × 12 complex products a sample and class, and
+//! The first three are evaluated in every pass. The others cost up to 80 × 12 complex products a sample and class, and
 //! nothing at all is evaluated above [`MOST_TERMS`] samples × classes: they are a cheap part g in every pass, ln(1 + E
 //! S) in place of E ln(1+S), plus the mean of what g lacks, δ, over the first two passes.
 //!
@@ -404,7 +404,7 @@ mod tests {
                 means_of.entry(counted).or_default().push(row.measures[&counted].mean);
             }
         }
-        // What the seeds themselves say: given the batches' chance exactly, the columns vary less.
+        // From seed to seed the columns that average over all batches vary less than the counted ones.
         let variance = |values: &[f64]| {
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64

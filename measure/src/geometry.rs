@@ -79,7 +79,7 @@ impl Geometry {
 ///
 /// # Errors
 /// Fewer than 2 samples; views of different shapes; features that are not finite; `stop` says so.
-pub fn geometry(views: &Views, stop: Stop<'_>) -> Result<Geometry> {
+pub fn geometry<F: FeatureRows>(views: &Views<F>, stop: Stop<'_>) -> Result<Geometry> {
     of_rows(views, None, stop)
 }
 

@@ -20,7 +20,6 @@
 //! `trainer measure` makes features of a network first and then calls the same functions.
 //!
 //! ```
-//! use measure::Classifiers;
 //! use measure::features::{Features, Request};
 //! use measure::matrix::Matrix;
 //! use theory::NumDraws;
@@ -30,8 +29,7 @@
 //! let view = Matrix { rows: 4, cols: 2, data: vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0] };
 //! let features = Features::new(view.clone(), view, vec![0, 0, 1, 1], None, None)?;
 //! let draws = vec![NumDraws::new(2)?];
-//! let request = Request { draws, temperature: 1.0, passes: None, seed: 7, classifiers: Classifiers::default() };
-//! let row = &features.measure("axes", &request)?.rows[0];
+//! let row = &features.measure("axes", &Request::new(draws, 1.0), &measure::never)?.rows[0];
 //! // Of the three other samples, one is of the anchor's class.
 //! let is = |quantity, value: f64| row.get(quantity).is_some_and(|found| (found - value).abs() < 1e-15);
 //! assert!(is(Quantity::CollisionExact, 1.0 / 3.0));
@@ -68,7 +66,7 @@
 //! Everything runs on the current rayon pool in chunks whose bounds depend on shapes alone: 50,000 training and 10,000
 //! evaluated samples need little memory beside their features, and the number of threads changes no bit. A file of a
 //! million features is read in its own type, by runs of rows ([`FeatureRows`], [`features::Store`]). What takes long
-//! takes a [`Stop`], which is asked between the chunks; who never stops passes [`&never`](never()).
+//! takes a [`Stop`], a function that says between the chunks whether to give up; [`&never`](never()) never does.
 
 // It panics where standard error is closed or full; `theory::terminal::say` does not.
 #![warn(clippy::print_stderr)]
@@ -110,21 +108,45 @@ pub use error::{Error, Result};
 pub use evaluation::{Evaluation, Views, passes_for};
 pub use features::Features;
 pub use geometry::{Geometry, geometry};
-pub use neighbours::{KNN_NEIGHBOURS, KNN_TEMPERATURE, Knn, knn_accuracy};
+pub use neighbours::Knn;
 pub use outcome::EvaluatedRun;
 pub use picture::{MOST_DRAWN, Picture};
 pub use pool::{Stop, never};
-pub use probe::{FittedProbe, LinearProbe, MOST_PASSES, PROBE_TOLERANCE, Ridge, linear_accuracy};
+pub use probe::{FittedProbe, LinearProbe, MOST_PASSES, PROBE_TOLERANCE, Ridge};
 pub use probe_sgd::{SgdProbe, linear_accuracy_sgd};
 pub use rows::FeatureRows;
 
-/// Samples per class.
+/// Samples of each class below `num_classes`; labels beyond are of none of them, and count nowhere.
+///
+/// # Examples
+/// ```
+/// assert_eq!(measure::class_counts(&[0, 2, 2, 7], 3), [1, 0, 2]);
+/// ```
 pub fn class_counts(labels: &[usize], num_classes: usize) -> Vec<u64> {
     let mut counts = vec![0; num_classes];
     for &label in labels {
-        counts[label] += 1;
+        if let Some(count) = counts.get_mut(label) {
+            *count += 1;
+        }
     }
     counts
+}
+
+/// A label for each of so many samples, each below C.
+///
+/// # Errors
+/// Another number of labels; a label of `num_classes` or more. Both say which.
+pub(crate) fn check_labels(samples: usize, labels: &[usize], num_classes: usize) -> Result<()> {
+    if samples != labels.len() {
+        return Err(Error::argument(format!("{samples} samples have {} labels", labels.len())));
+    }
+    match labels.iter().position(|&label| label >= num_classes) {
+        Some(place) => {
+            let class = labels[place];
+            Err(Error::argument(format!("label {place} is {class}, not below C = {num_classes}")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Classes below `num_classes` that no label names, in words, the first ten of them; `None`: every class has a sample.

@@ -37,7 +37,10 @@ struct Cli {
 /// What was typed: there is no run whose settings would be the default.
 fn parse() -> std::result::Result<Cli, ExitCode> {
     let command = Cli::command()
-        .mut_arg("draws", |arg| arg.required(true).help("Numbers of draws n = K+1, such as 16,64"))
+        .mut_arg("draws", |arg| {
+            arg.required(true)
+                .help("Numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture")
+        })
         .mut_arg("temperature", |arg| {
             arg.required_unless_present("temperatures").help("Temperature t of the training loss")
         })
@@ -56,7 +59,7 @@ fn run(Cli { features, arrays, options, out }: &Cli) -> Result<()> {
     if options.quiet {
         return Ok(());
     }
-    let text = format!("{}{}", cli::text(&measured.rows)?, measured.written(out));
+    let text = format!("{}{}", cli::text(&measured.rows, out)?, measured.written(out));
     Ok(terminal::print(&text)?)
 }
 

@@ -84,11 +84,9 @@ impl Moments {
         stop: Stop<'_>,
     ) -> Result<Self> {
         let (classes, count) = (means.rows, features.count());
-        if count != labels.len() || labels.is_empty() {
-            return Err(Error::argument(format!("{count} features have {} labels", labels.len())));
-        }
-        if let Some(class) = labels.iter().find(|&&class| class >= classes) {
-            return Err(Error::argument(format!("class {class} is not below C = {classes}")));
+        crate::check_labels(count, labels, classes)?;
+        if count == 0 {
+            return Err(Error::argument("there is no sample, and so no error to bound"));
         }
         let members = by_class(labels, classes);
         let mut parts = Vec::with_capacity(classes);

@@ -1,5 +1,5 @@
 //! k nearest neighbours: each votes for its class with weight e^{s/t}, s the cosine (Wu, Xiong, Yu & Lin 2018), as
-//! lightly's `knn_predict` on unit features.
+//! lightly's `knn_predict` of normalised features.
 //!
 //! Similarities are made in blocks of 128 evaluated × 2048 training samples, of which each evaluated sample keeps the
 //! best, at most 2k of them: 2 MiB and 128·min(2k, M)·16 bytes per thread (80 KiB for k = 20), whatever the number of
@@ -8,14 +8,10 @@
 use super::classifiers::{accuracy, argmax};
 use crate::error::{Error, Result};
 use crate::gemm::Threads;
-use crate::matrix::{Matrix, dot, times_transposed};
+use crate::matrix::{Rows, normalise, times_transposed};
 use crate::pool::{self, Stop};
+use crate::rows::{Changed, FeatureRows};
 use std::cmp::Ordering;
-
-/// k of [`Knn::default`].
-pub const KNN_NEIGHBOURS: usize = 20;
-/// t of [`Knn::default`].
-pub const KNN_TEMPERATURE: f64 = 0.1;
 
 /// Evaluated samples of a block.
 const TEST_ROWS: usize = 128;
@@ -50,21 +46,8 @@ pub struct Knn {
 impl Default for Knn {
     /// k = 20, t = 0.1.
     fn default() -> Self {
-        Self { neighbours: KNN_NEIGHBOURS, temperature: KNN_TEMPERATURE }
+        Self { neighbours: 20, temperature: 0.1 }
     }
-}
-
-/// The accuracy of [`Knn::default`].
-///
-/// # Errors
-/// Those of [`Knn::accuracy`].
-pub fn knn_accuracy(
-    train: (&Matrix, &[usize]),
-    test: (&Matrix, &[usize]),
-    num_classes: usize,
-    stop: Stop<'_>,
-) -> Result<f64> {
-    Knn::default().accuracy(train, test, num_classes, stop)
 }
 
 impl Knn {
@@ -84,41 +67,44 @@ impl Knn {
     /// Share of samples whose class is [predicted](Self::predict).
     ///
     /// # Errors
-    /// Those of [`predict`](Self::predict).
-    pub fn accuracy(
+    /// Those of [`predict`](Self::predict); another number of labels than of features, or a label of `num_classes` or
+    /// more.
+    pub fn accuracy<F: FeatureRows>(
         &self,
-        train: (&Matrix, &[usize]),
-        test: (&Matrix, &[usize]),
+        train: (&F, &[usize]),
+        (test, labels): (&F, &[usize]),
         num_classes: usize,
         stop: Stop<'_>,
     ) -> Result<f64> {
-        Ok(accuracy(self.predict(train, test.0, num_classes, stop)?.into_iter(), test.1))
+        crate::check_labels(test.count(), labels, num_classes)?;
+        accuracy(&self.predict(train, test, num_classes, stop)?, labels, num_classes)
     }
 
     /// The class of each sample by the weighted vote of the k most similar training samples.
     ///
-    /// Similarity is the cosine s; a neighbour votes with weight e^{s/t}. Ties go to the earlier sample or class. The
-    /// same for any number of threads. Memory: unit copies of both matrices, and what the module says of a thread.
+    /// Similarity is the cosine s, of rows of any norm; a neighbour votes with weight e^{s/t}. Ties go to the earlier
+    /// sample or class. The same for any number of threads. Memory: up to 128 MiB of either features normalised, of more
+    /// the rows of a block, and what the module says of a thread.
     ///
     /// # Errors
-    /// No neighbour; a temperature that is not positive; different numbers of columns; `stop` says so.
-    pub fn predict(
+    /// No neighbour; a temperature that is not positive; different numbers of columns; another number of labels than of
+    /// training features, or a label of `num_classes` or more; `stop` says so.
+    pub fn predict<F: FeatureRows>(
         &self,
-        train: (&Matrix, &[usize]),
-        test: &Matrix,
+        train: (&F, &[usize]),
+        test: &F,
         num_classes: usize,
         stop: Stop<'_>,
     ) -> Result<Vec<usize>> {
         self.check()?;
-        let unit = |m: &Matrix| {
-            let mut m = m.clone();
-            for i in 0..m.rows {
-                let norm = dot(m.row(i), m.row(i)).sqrt();
-                m.row_mut(i).iter_mut().for_each(|x| *x /= norm.max(1e-12));
-            }
-            m
+        crate::check_labels(train.0.count(), train.1, num_classes)?;
+        let unit = |row: &[f64], out: &mut Vec<f64>| {
+            let start = out.len();
+            out.extend_from_slice(row);
+            normalise(&mut out[start..]);
         };
-        let (train_x, test_x) = (unit(train.0), unit(test));
+        let train_x = Changed::new(train.0, train.0.width(), unit)?;
+        let test_x = Changed::new(test, test.width(), unit)?;
         let vote = |nearest: &[Neighbour]| {
             let mut votes = vec![0.0; num_classes];
             let largest = nearest.first().map_or(0.0, |nearest| nearest.0);
@@ -128,7 +114,7 @@ impl Knn {
             }
             argmax(&votes)
         };
-        let starts = (0..test_x.rows).step_by(TEST_ROWS);
+        let starts = (0..test.count()).step_by(TEST_ROWS);
         let chunks = pool::map(starts, |start| -> Result<Vec<usize>> {
             let nearest = nearest(&train_x, &test_x, start, self.neighbours, stop)?;
             Ok(nearest.iter().map(|nearest| vote(nearest)).collect())
@@ -141,22 +127,25 @@ impl Knn {
 type Neighbour = (f64, usize);
 
 /// The `most` nearest training samples of each evaluated sample of the block that begins at `start`, the nearest first.
-fn nearest(
-    train: &Matrix,
-    test: &Matrix,
+fn nearest<F: FeatureRows>(
+    train: &F,
+    test: &F,
     start: usize,
     most: usize,
     stop: Stop<'_>,
 ) -> Result<Vec<Vec<Neighbour>>> {
-    let end = (start + TEST_ROWS).min(test.rows);
-    let most = most.min(train.rows);
-    let mut nearest = (start..end).map(|_| Nearest::of(most, train.rows)).collect::<Vec<_>>();
-    let mut block = vec![0.0; (end - start) * TRAIN_ROWS.min(train.rows)];
-    for first in (0..train.rows).step_by(TRAIN_ROWS) {
+    let (end, count) = ((start + TEST_ROWS).min(test.count()), train.count());
+    let most = most.min(count);
+    let mut nearest = (start..end).map(|_| Nearest::of(most, count)).collect::<Vec<_>>();
+    let mut block = vec![0.0; (end - start) * TRAIN_ROWS.min(count)];
+    let rows = test.run(start..end)?;
+    let rows = Rows { values: &rows, cols: test.width() };
+    for first in (0..count).step_by(TRAIN_ROWS) {
         pool::check(stop, "looking for nearest neighbours")?;
-        let last = (first + TRAIN_ROWS).min(train.rows);
+        let last = (first + TRAIN_ROWS).min(count);
         let block = &mut block[..(end - start) * (last - first)];
-        times_transposed(test.rows_in(start..end), train.rows_in(first..last), block, Threads::One)?;
+        let train = Rows { values: &train.run(first..last)?, cols: train.width() };
+        times_transposed(rows, train, block, Threads::One)?;
         for (nearest, similarities) in nearest.iter_mut().zip(block.chunks_exact(last - first)) {
             for (offset, &similarity) in similarities.iter().enumerate() {
                 nearest.add((similarity, first + offset));
@@ -216,15 +205,34 @@ fn nearer(a: &Neighbour, b: &Neighbour) -> Ordering {
 mod tests {
     use super::super::classifiers::testing::toy;
     use super::*;
+    use crate::matrix::{Matrix, dot};
     use crate::pool::never;
 
     #[test]
     fn separated_classes_are_classified() {
-        let (x, mut labels) = toy();
-        assert_eq!(knn_accuracy((&x, &labels), (&x, &labels), 3, &never).unwrap(), 1.0);
+        let (x, right) = toy();
+        let accuracy =
+            |x: &Matrix, labels: &[usize]| Knn::default().accuracy((x, &right), (x, labels), 3, &never);
+        assert_eq!(accuracy(&x, &right).unwrap(), 1.0);
+        let mut labels = right.clone();
         labels[0] = 1; // a wrong label among the evaluated counts as wrong
-        let right = toy().1;
-        assert_eq!(knn_accuracy((&x, &right), (&x, &labels), 3, &never).unwrap(), 59.0 / 60.0);
+        assert_eq!(accuracy(&x, &labels).unwrap(), 59.0 / 60.0);
+        // Similarities are cosines, whatever the rows' norms.
+        let mut long = x.clone();
+        (0..60).for_each(|i| long.row_mut(i).iter_mut().for_each(|v| *v *= (i + 1) as f64));
+        assert_eq!(accuracy(&long, &right).unwrap(), 1.0);
+    }
+
+    #[test]
+    fn labels_that_are_none_are_named() {
+        let (x, labels) = toy();
+        let error = |train: &[usize], test: &[usize], classes| {
+            Knn::default().accuracy((&x, train), (&x, test), classes, &never).unwrap_err().to_string()
+        };
+        assert_eq!(error(&labels, &labels, 2), "label 2 is 2, not below C = 2");
+        assert_eq!(error(&labels[1..], &labels, 3), "60 samples have 59 labels");
+        assert_eq!(error(&labels, &labels[1..], 3), "60 samples have 59 labels");
+        assert_eq!(error(&labels, &vec![9; 60], 3), "label 0 is 9, not below C = 3");
     }
 
     /// The definition: all similarities sorted, ties to the earlier sample.

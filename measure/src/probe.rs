@@ -1,17 +1,19 @@
 //! The linear probe: multinomial logistic regression on frozen features, solved rather than trained.
 //!
 //! Mean cross-entropy + (ridge/2)·‖W‖², the intercepts free, as scikit-learn's `LogisticRegression` has it: its C is
-//! 1/(ridge·M) for M training samples. `solve` says how it is minimised, and how near the minimum is.
+//! 1/(ridge·M) for M training samples. (The paper's probe is [`linear_accuracy_sgd`](super::linear_accuracy_sgd), whose
+//! best rate depends on the scale of the features.) `solve` says how it is minimised, and how near the minimum is.
 
 mod scaling;
 mod solve;
 
 pub use solve::{MOST_PASSES, PROBE_TOLERANCE};
 
-use super::classifiers::{accuracy, argmax};
+use super::classifiers::{accuracy, predictions};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::pool::Stop;
+use crate::rows::{FeatureRows, Picked};
 use scaling::Scaling;
 use solve::{Objective, Solution};
 use std::fmt;
@@ -129,26 +131,24 @@ impl LinearProbe {
     /// Features are less their mean, over the root mean square of all of them or each over its own; the loss is
     /// minimised until the norm of its gradient is at most [`PROBE_TOLERANCE`], or for [`MOST_PASSES`] passes. Nothing
     /// is random, and the number of threads changes no bit. Cost: some hundred products [M, d]·[d, C] twice.
-    /// Memory: the features once more, twice while a ridge is chosen; some d² numbers up to d = 4095; about eight times
-    /// C(d+1) numbers; up to 256 MiB for earlier steps, or six times C(d+1) numbers if that is more; and up to 512 MiB
+    /// Memory: the standardised features where they are at most 128 MiB, else they are made anew in each pass; some d²
+    /// numbers up to d = 4095; about eight times C(d+1) numbers; up to 256 MiB for earlier steps, or six times C(d+1) numbers if that is more; and up to 512 MiB
     /// for gradients of parts of the rows, or twice C(d+1) numbers if that is more.
     ///
     /// # Errors
     /// Another number of labels than of features; a class of `num_classes` or more; a ridge below [`Ridge::LEAST`]
     /// or infinite; no class with five rows, where the ridge is to be chosen; `stop` says so.
-    pub fn fit(
+    pub fn fit<F: FeatureRows>(
         &self,
-        x: &Matrix,
+        x: &F,
         labels: &[usize],
         num_classes: usize,
         stop: Stop<'_>,
     ) -> Result<FittedProbe> {
         let bad = |message: String| Err(Error::argument(message));
-        if x.rows != labels.len() || x.rows == 0 {
-            return bad(format!("{} features have {} labels", x.rows, labels.len()));
-        }
-        if let Some(class) = labels.iter().find(|&&class| class >= num_classes) {
-            return bad(format!("class {class} is not below C = {num_classes}"));
+        crate::check_labels(x.count(), labels, num_classes)?;
+        if labels.is_empty() {
+            return bad("a linear probe needs training samples, and there is none".into());
         }
         let ridge = match self.ridge {
             Ridge::Fixed(ridge) if Ridge::allows(ridge) => ridge,
@@ -157,22 +157,30 @@ impl LinearProbe {
             }
             Ridge::Chosen => self.choose(x, labels, num_classes, stop)?,
         };
-        let scaling = Scaling::of(x, self.standardise);
-        let x = scaling.apply(x);
-        let objective = Objective { x: &x, labels, num_classes, ridge, stop };
-        let found = objective.minimise(Matrix::zeros(num_classes, x.cols))?;
-        let Solution { weights, loss, gradient, passes } = found;
+        let scaling = Scaling::of(x, self.standardise)?;
+        let solution = {
+            let x = scaling.apply(x)?;
+            let start = Matrix::zeros(num_classes, x.width());
+            Objective { x: &x, labels, num_classes, ridge, stop }.minimise(start)?
+        };
+        let Solution { weights, loss, gradient, passes } = solution;
         Ok(FittedProbe { weights, scaling, ridge, loss, gradient, passes })
     }
 
     /// The ridge of the grid that classifies held-out rows best.
-    fn choose(&self, x: &Matrix, labels: &[usize], num_classes: usize, stop: Stop<'_>) -> Result<f64> {
+    fn choose<F: FeatureRows>(
+        &self,
+        x: &F,
+        labels: &[usize],
+        num_classes: usize,
+        stop: Stop<'_>,
+    ) -> Result<f64> {
         let mut seen = vec![0usize; num_classes];
         let held_out = |&i: &usize| {
             seen[labels[i]] += 1;
             seen[labels[i]].is_multiple_of(Ridge::HELD_OUT)
         };
-        let (tuning, kept): (Vec<usize>, Vec<usize>) = (0..x.rows).partition(held_out);
+        let (tuning, kept): (Vec<usize>, Vec<usize>) = (0..x.count()).partition(held_out);
         if tuning.is_empty() {
             return Err(Error::argument(format!(
                 "a ridge is chosen on one training row of {} of a class: no class has so many",
@@ -181,18 +189,16 @@ impl LinearProbe {
         }
         let part = |rows: &[usize]| rows.iter().map(|&i| labels[i]).collect::<Vec<_>>();
         let (kept_labels, tuning_labels) = (part(&kept), part(&tuning));
-        let (kept, tuning) = {
-            let kept = x.gather(&kept);
-            let scaling = Scaling::of(&kept, self.standardise);
-            (scaling.apply(&kept), scaling.apply(&x.gather(&tuning)))
-        };
-        let mut weights = Matrix::zeros(num_classes, kept.cols);
+        let (kept, tuning) = (Picked { of: x, rows: &kept }, Picked { of: x, rows: &tuning });
+        let scaling = Scaling::of(&kept, self.standardise)?;
+        let (kept, tuning) = (scaling.apply(&kept)?, scaling.apply(&tuning)?);
+        let mut weights = Matrix::zeros(num_classes, kept.width());
         let mut best = (f64::NEG_INFINITY, Ridge::GRID[0]);
         for ridge in Ridge::GRID {
             let objective = Objective { x: &kept, labels: &kept_labels, num_classes, ridge, stop };
             // Each from the one before it, which is near.
             weights = objective.minimise(weights)?.weights;
-            let right = accuracy(predicted(&tuning, &weights)?.into_iter(), &tuning_labels);
+            let right = accuracy(&predictions(&weights, &tuning)?, &tuning_labels, num_classes)?;
             if right > best.0 {
                 best = (right, ridge);
             }
@@ -211,42 +217,22 @@ impl FittedProbe {
     ///
     /// # Errors
     /// Another number of features than the probe was trained on.
-    pub fn predict(&self, x: &Matrix) -> Result<Vec<usize>> {
-        let expected = self.scaling.means.len();
-        if x.cols != expected {
-            return Err(Error::argument(format!("a probe of {expected} features is given {}", x.cols)));
+    pub fn predict<F: FeatureRows>(&self, x: &F) -> Result<Vec<usize>> {
+        let (expected, given) = (self.scaling.means.len(), x.width());
+        if given != expected {
+            return Err(Error::argument(format!("a probe of {expected} features is given {given}")));
         }
-        predicted(&self.scaling.apply(x), &self.weights)
+        predictions(&self.weights, &self.scaling.apply(x)?)
     }
 
     /// Share of samples whose class is predicted.
     ///
     /// # Errors
-    /// Those of [`predict`](Self::predict).
-    pub fn accuracy(&self, x: &Matrix, labels: &[usize]) -> Result<f64> {
-        Ok(accuracy(self.predict(x)?.into_iter(), labels))
+    /// Those of [`predict`](Self::predict); another number of labels than of features, or a label that was no class.
+    pub fn accuracy<F: FeatureRows>(&self, x: &F, labels: &[usize]) -> Result<f64> {
+        crate::check_labels(x.count(), labels, self.weights.rows)?;
+        accuracy(&self.predict(x)?, labels, self.weights.rows)
     }
-}
-
-fn predicted(x: &Matrix, weights: &Matrix) -> Result<Vec<usize>> {
-    let scores = x.times_transposed(weights)?;
-    Ok((0..x.rows).map(|i| argmax(scores.row(i))).collect())
-}
-
-/// Accuracy of the default [`LinearProbe`]: its `fit` on the training samples, then its `accuracy`.
-///
-/// (The paper's probe is [`linear_accuracy_sgd`](super::linear_accuracy_sgd), whose best rate depends on the scale of
-/// the features.)
-///
-/// # Errors
-/// Those of [`LinearProbe::fit`] and [`FittedProbe::accuracy`].
-pub fn linear_accuracy(
-    train: (&Matrix, &[usize]),
-    test: (&Matrix, &[usize]),
-    num_classes: usize,
-    stop: Stop<'_>,
-) -> Result<f64> {
-    LinearProbe::default().fit(train.0, train.1, num_classes, stop)?.accuracy(test.0, test.1)
 }
 
 #[cfg(test)]
@@ -258,7 +244,8 @@ mod tests {
     #[test]
     fn separated_classes_are_classified() {
         let (x, labels) = toy();
-        assert_eq!(linear_accuracy((&x, &labels), (&x, &labels), 3, &never).unwrap(), 1.0);
+        let probe = LinearProbe::default().fit(&x, &labels, 3, &never).unwrap();
+        assert_eq!(probe.accuracy(&x, &labels).unwrap(), 1.0);
     }
 
     #[test]
@@ -267,7 +254,8 @@ mod tests {
         let data: Vec<f64> = (0..400).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
         let labels: Vec<usize> = (0..400).map(|i| if i % 8 < 2 { 1 - i % 2 } else { i % 2 }).collect();
         let x = Matrix { rows: 400, cols: 1, data };
-        assert_eq!(linear_accuracy((&x, &labels), (&x, &labels), 2, &never).unwrap(), 0.75);
+        let probe = LinearProbe::default().fit(&x, &labels, 2, &never).unwrap();
+        assert_eq!(probe.accuracy(&x, &labels).unwrap(), 0.75);
     }
 
     /// Standardised, a change of each feature's scale and place changes nothing; with one scale it does.
@@ -312,7 +300,7 @@ mod tests {
             x.row_mut(i)[0] += 0.6 * label as f64;
         }
         assert!(chosen(&x, &labels) > 1e-2, "{}", chosen(&x, &labels));
-        // Forty loud features that say nothing, and a faint one that says all: the means of the loud ones mislead.
+        // A faint feature that says all beside two loud ones that say nothing, whose class means mislead.
         let mut x = Matrix { rows: 200, cols: 3, data: (0..600).map(|i| 100.0 * noise(i * 3 + 1)).collect() };
         for (i, &label) in labels.iter().enumerate() {
             x.row_mut(i)[0] = 0.05 * (label as f64 - 0.5);
@@ -334,15 +322,16 @@ mod tests {
             (error(with(Ridge::Fixed(f64::INFINITY)), &x, &labels), "ridge = inf is not"),
             (error(with(Ridge::Fixed(f64::NAN)), &x, &labels), "ridge = NaN is not"),
             (error(with(Ridge::Chosen), &few, &[0, 1, 2, 0]), "no class has so many"),
-            (error(with(Ridge::Chosen), &few, &[0, 1, 2, 3]), "class 3 is not below C = 3"),
-            (error(with(Ridge::Chosen), &few, &[0, 1]), "4 features have 2 labels"),
+            (error(with(Ridge::Chosen), &few, &[0, 1, 2, 3]), "label 3 is 3, not below C = 3"),
+            (error(with(Ridge::Chosen), &few, &[0, 1]), "4 samples have 2 labels"),
         ] {
             assert!(found.contains(expected), "{found}");
         }
         let fitted = LinearProbe::default().fit(&x, &labels, 3, &never).unwrap();
-        assert!(
-            fitted.accuracy(&Matrix::zeros(2, 4), &[0, 1]).unwrap_err().to_string().contains("3 features")
-        );
+        let error = |x: &Matrix, labels: &[usize]| fitted.accuracy(x, labels).unwrap_err().to_string();
+        assert_eq!(error(&Matrix::zeros(2, 4), &[0, 1]), "a probe of 3 features is given 4");
+        assert_eq!(error(&x, &labels[1..]), "60 samples have 59 labels");
+        assert_eq!(error(&few, &[0, 1, 2, 7]), "label 3 is 7, not below C = 3");
         assert_eq!("1e-3".parse::<Ridge>().unwrap(), Ridge::Fixed(1e-3));
         assert_eq!(
             LinearProbe { ridge: Ridge::Chosen, standardise: true }.to_string(),

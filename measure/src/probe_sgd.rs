@@ -73,8 +73,9 @@ impl SgdProbe {
 /// `rng` draws the initial weights, then the order of each epoch; the number of threads changes no bit.
 ///
 /// # Errors
-/// Settings out of range; no training sample; different numbers of columns; weights that leave the finite numbers,
-/// which un-normalised features of large norm can bring about at this rate; `stop` says so.
+/// Settings out of range; no training sample; different numbers of columns; labels that are not one of C for each row;
+/// weights that leave the finite numbers, which un-normalised features of large norm can bring about at this rate;
+/// `stop` says so.
 pub fn linear_accuracy_sgd(
     probe: &SgdProbe,
     train: (&Matrix, &[usize]),
@@ -84,6 +85,9 @@ pub fn linear_accuracy_sgd(
     stop: Stop<'_>,
 ) -> Result<f64> {
     probe.check()?;
+    for (features, labels) in [train, test] {
+        crate::check_labels(features.rows, labels, num_classes)?;
+    }
     if train.0.rows == 0 || train.0.cols != test.0.cols {
         let (rows, columns, others) = (train.0.rows, train.0.cols, test.0.cols);
         let message =
@@ -198,7 +202,8 @@ impl Layer {
         let mut scores = vec![0.0; labels.len() * self.classes];
         let weights = Rows { values: &self.weights, cols: self.cols };
         times_transposed(test.rows(), weights, &mut scores, Threads::Pool)?;
-        Ok(accuracy(scores.chunks_exact(self.classes).map(argmax), labels))
+        let predicted: Vec<usize> = scores.chunks_exact(self.classes).map(argmax).collect();
+        accuracy(&predicted, labels, self.classes)
     }
 }
 

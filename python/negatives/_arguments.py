@@ -129,36 +129,27 @@ def threads(value: Any) -> int | None:
     return None if value is None else whole("threads", value)
 
 
-def floored(name: str, values: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Numbers of any sign rounded down to integers, where they are infinite, and where they are not numbers."""
-    array = array_of(name, values)
-    if array.dtype.kind != "f":
-        beyond = array > _LIMIT
-        if np.any(beyond):
-            raise ArgumentError(f"{name} = {array[beyond].flat[0]} exceeds the limit of {_LIMIT}")
-        nothing = np.zeros(array.shape, dtype=bool)
-        small = array if array.dtype.kind == "u" else np.maximum(array, -1)
-        return small.astype(np.int64), nothing, nothing
-    unknown, infinite = np.isnan(array), array == np.inf
-    beyond = (array > _LIMIT) & ~infinite
-    if np.any(beyond):
-        raise ArgumentError(f"{name} = {array[beyond].flat[0]} exceeds the limit of {_LIMIT}")
-    known = np.where(unknown | infinite, -1.0, np.maximum(array, -1.0))
-    return np.floor(known).astype(np.int64), infinite, unknown
-
-
 def over(
     name: str,
     values: Any,
     function: Callable[[NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.float64]]],
     at_infinity: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A function of whole numbers over an array of any shape, with its error bounds; NaN stays NaN."""
-    floors, infinite, unknown = floored(name, values)
-    found, bounds = function(floors.reshape(-1))
-    found, bounds = found.reshape(floors.shape), bounds.reshape(floors.shape)
-    found[infinite], bounds[infinite] = at_infinity, 0.0
-    found[unknown], bounds[unknown] = np.nan, np.nan
+    """A function of whole numbers over an array of any shape, with its error bounds.
+
+    Other numbers are rounded down, infinity has a value of its own, NaN stays NaN.
+    """
+    array = array_of(name, values)
+    floats = array.dtype.kind == "f"
+    beyond = (array > _LIMIT) & (array < np.inf) if floats else array > _LIMIT
+    if np.any(beyond):
+        raise ArgumentError(f"{name} = {array[beyond].flat[0]} exceeds the limit of {_LIMIT}")
+    finite = np.where(np.isfinite(array), np.floor(np.maximum(array, -1.0)), -1.0) if floats else array
+    found, bounds = function(np.asarray(finite, dtype=np.int64).reshape(-1))
+    found, bounds = found.reshape(array.shape), bounds.reshape(array.shape)
+    if floats:
+        for special, value, bound in ((array == np.inf, at_infinity, 0.0), (np.isnan(array), np.nan, np.nan)):
+            found[special], bounds[special] = value, bound
     return found, bounds
 
 

@@ -35,8 +35,8 @@ class CouponCollector:
 
     Its distribution function is the coverage probability υ of the bounds: ``cdf(n)`` is the probability that
     n = K + 1 draws, the anchor and its K negatives, show every class. The methods have the names and rules of a frozen
-    distribution of ``scipy.stats`` (``cdf``, ``sf``, their logarithms, ``pmf``, ``ppf``, ``rvs``, moments, ``support``); they
-    take n, never K.
+    distribution of ``scipy.stats`` (``cdf``, ``sf``, their logarithms, ``pmf``, ``ppf``, ``isf``, ``rvs``, moments,
+    ``support``); they take n, never K.
 
     Parameters
     ----------
@@ -226,13 +226,37 @@ class CouponCollector:
         >>> CouponCollector(10).ppf([0.5, 0.95])
         array([27., 51.])
         """
+        return self._quantiles(levels, upper=False)
+
+    def isf(self, levels: ArrayLike) -> Any:
+        """Quantile of the upper tail: the least n with 1 − υ_n ≤ level, also where ``ppf(1 - level)`` would lose it.
+
+        Parameters
+        ----------
+        levels : array_like of float
+            In [0, 1]; anything else gives NaN. At 0 and 1 it is :meth:`ppf` at 1 and 0.
+
+        Returns
+        -------
+        float or ndarray of float64
+            Whole numbers, of the shape of ``levels``.
+
+        Examples
+        --------
+        >>> CouponCollector(10).isf([0.5, 0.05, 1e-100])
+        array([  27.,   51., 2208.])
+        """
+        return self._quantiles(levels, upper=True)
+
+    def _quantiles(self, levels: ArrayLike, upper: bool) -> Any:
         array = _arguments.array_of("levels", levels)
         flat = array.astype(np.float64).reshape(-1)
         found = np.full(flat.shape, np.nan)
         inner = (flat > 0.0) & (flat < 1.0)
-        found[inner] = _negatives.quantiles(self._classes, flat[inner])
+        found[inner] = _negatives.quantiles(self._classes, flat[inner], upper)
         low, high = self.support()
-        found[flat == 0.0], found[flat == 1.0] = low - 1, high
+        at_zero, at_one = (high, low - 1) if upper else (low - 1, high)
+        found[flat == 0.0], found[flat == 1.0] = at_zero, at_one
         return float(found[0]) if array.ndim == 0 else found.reshape(array.shape)
 
     def median(self) -> float:

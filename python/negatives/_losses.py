@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import math
 import os
@@ -41,6 +42,7 @@ def _text(losses: Any, name: str) -> str:
     if len(set(headers)) < len(headers):
         twice = next(header for header in headers if headers.count(header) > 1)
         raise ArgumentError(f"{name}: the column {twice} stands twice")
+    _check_names(headers, name)
     columns = []
     for header in headers:
         column = losses[header]
@@ -58,6 +60,18 @@ def _text(losses: Any, name: str) -> str:
     for row, values in enumerate(zip(*columns)):
         writer.writerow([_cell(value, f"{name}, row {row}, column {header}") for header, value in zip(headers, values)])
     return out.getvalue()
+
+
+def _check_names(headers: list[str], name: str) -> None:
+    """Refuses a name that looks mistyped, and in a dict, which is written for this package, every unknown one."""
+    known = _negatives.column_names()
+    for header in headers:
+        if header in known or header.startswith("info_nce_minus_"):
+            continue
+        # Other columns of a file or a DataFrame are the user's own.
+        close = difflib.get_close_matches(header, known, 1, 0.8 if name == "the DataFrame" else 0.0)
+        if close:
+            raise ArgumentError(f"{name}: there is no column {header}: do you mean {close[0]}?")
 
 
 def _cell(value: Any, place: str) -> str:

@@ -38,11 +38,11 @@ class Table(Mapping[str, list[Any]]):
         self,
         names: Sequence[str],
         columns: Sequence[list[Any]],
-        shown: Sequence[Sequence[str]] | None = None,
+        shown: Sequence[tuple[list[str], list[list[str]]]] | None = None,
         notes: Sequence[str] = (),
     ) -> None:
         self._columns = dict(zip(names, columns))
-        self._shown = shown
+        self._shown = [self._plain()] if shown is None else shown
         self.notes = list(notes)
 
     def __getitem__(self, name: str) -> list[Any]:
@@ -75,34 +75,34 @@ class Table(Mapping[str, list[Any]]):
             raise ImportError("to_pandas needs pandas: pip install 'negatives[pandas]'") from error
         return pandas.DataFrame(self._columns)
 
-    def _texts(self) -> tuple[list[str], list[list[str]]]:
-        """Header and cells as they are shown."""
-        if self._shown is not None:
-            names = [name for name in self._columns if not (name.endswith(" sd") and name[:-3] in self._columns)]
-            return names, [list(row) for row in self._shown[:_SHOWN]]
-        number = min(self.num_rows, _SHOWN)
-        return list(self._columns), [
-            [_text(column[index]) for column in self._columns.values()] for index in range(number)
-        ]
+    def _plain(self) -> tuple[list[str], list[list[str]]]:
+        """Header and cells of the columns themselves."""
+        cells = [[_text(value) for value in column[: _SHOWN + 1]] for column in self._columns.values()]
+        return list(self._columns), [list(row) for row in zip(*cells)]
 
-    def _beyond(self) -> str:
-        return f"{self.num_rows} rows, the first {_SHOWN} shown" if self.num_rows > _SHOWN else ""
+    def _below(self) -> list[str]:
+        beyond = any(len(cells) > _SHOWN for _, cells in self._shown)
+        return [f"the first {_SHOWN} lines; to_pandas() has all {self.num_rows} rows"] * beyond + [
+            f"note: {note}" for note in self.notes
+        ]
 
     def __repr__(self) -> str:
-        names, cells = self._texts()
-        widths = [max(map(len, texts)) for texts in zip(names, *cells)]
-        lines = [
-            "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in [names, *cells]
-        ]
-        return "\n".join(filter(None, [*lines, self._beyond(), *(f"note: {note}" for note in self.notes)]))
+        blocks = []
+        for names, cells in self._shown:
+            lines = [names, *cells[:_SHOWN]]
+            widths = [max(map(len, texts)) for texts in zip(*lines)]
+            rows = ("  ".join(text.ljust(width) for text, width in zip(line, widths)) for line in lines)
+            blocks.append("\n".join(row.rstrip() for row in rows))
+        return "\n".join(["\n\n".join(blocks), *self._below()])
 
     def _repr_html_(self) -> str:
-        names, cells = self._texts()
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in line) + "</tr>" for line in cells)
-        said = [self._beyond(), *(f"note: {note}" for note in self.notes)]
-        below = "".join(f"<p>{html.escape(text)}</p>" for text in said if text)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
+        blocks = []
+        for names, cells in self._shown:
+            head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+            rows = ("".join(f"<td>{html.escape(cell)}</td>" for cell in line) for line in cells[:_SHOWN])
+            body = "".join(f"<tr>{row}</tr>" for row in rows)
+            blocks.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        return "".join([*blocks, *(f"<p>{html.escape(text)}</p>" for text in self._below())])
 
 
 def _text(value: Any) -> str:

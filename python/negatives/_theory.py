@@ -237,12 +237,15 @@ def bounds(losses: Any, *, confidence: float | None = None, threads: int | None 
     Table
         One row for each setting, with the columns that ``theory bounds --format csv`` prints: ``n = K+1``, ``L_Info``,
         ``L_sup``, ``L_sup ≤ (key)`` for the bound of this key, and where there are several seeds ``… sd``, the standard
-        deviation. Losses are in nats.
+        deviation. Losses are in nats. It is shown as ``theory bounds`` prints it, a row for each bound and a column for
+        each n; names, ``row`` and ``to_pandas`` are those of the columns above.
 
     Raises
     ------
     DataError
         A cell that cannot be accepted; ``line`` (of a file) or row, and ``column`` say where.
+    ArgumentError
+        A column of a dict that ``docs/losses.md`` does not have, or one of a DataFrame whose name is nearly one of these.
 
     Examples
     --------
@@ -306,11 +309,25 @@ def certify(losses: Any, *, confidence: float | None = None, threads: int | None
     Returns
     -------
     Table
-        One row for each claim, as ``theory certify --format csv`` prints them.
+        One row for each claim, as ``theory certify --format csv`` prints them, with ``vacuous`` as a bool: whether the
+        claim says no more than chance does.
+
+    Examples
+    --------
+    >>> from negatives import certify
+    >>> losses = {
+    ...     "num_classes": [100], "class_counts": [[100] * 100], "num_draws": [512], "temperature": [0.5],
+    ...     "sampling": ["without_replacement"], "info_nce": [4.66], "gap": [-0.97],
+    ... }
+    >>> table = certify(losses)
+    >>> table["claim"][0], round(table["upper_bound"][0], 3), table["vacuous"][0]
+    ('L_sup', 4.021, False)
     """
     level = None if confidence is None else _arguments.real("confidence", confidence)
-    parts, notes = _negatives.certify_table(_losses.read(losses), level, _arguments.threads(threads))
-    return Table(*parts, notes=notes)
+    (names, columns, shown), notes = _negatives.certify_table(_losses.read(losses), level, _arguments.threads(threads))
+    place = names.index("vacuous")
+    columns[place] = [text == "yes" for text in columns[place]]
+    return Table(names, columns, shown, notes)
 
 
 def registry() -> Table:

@@ -2,7 +2,7 @@
 
 use crate::errors::Failure;
 use crate::run::{Outcome, owned};
-use crate::table::{Parts, parts};
+use crate::table::{Parts, parts, parts_shown_as};
 use pyo3::prelude::*;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -79,27 +79,26 @@ fn of_table(error: &theory::Error, name: &str) -> Failure {
     Failure::Table { message: format!("{name}{at}{column}: {message}"), row, place: place.clone() }
 }
 
-/// A table, and notes on it.
-type Noted = (Table, Vec<String>);
+/// A table, and what people read in its place.
+type Readable = (Table, Vec<Table>);
 
-/// Groups the rows and makes a table of them; what the command line says beside it are notes.
+/// Groups the rows and makes tables of them; what the command line says beside them are notes.
 fn noted<'py>(
     py: Python<'py>,
     losses: &Losses,
     threads: Option<usize>,
-    table: impl FnOnce(&Groups<'_>, &mut Vec<String>) -> Outcome<Table> + Send + 'static,
+    tables: impl FnOnce(&Groups<'_>, &mut Vec<String>) -> Outcome<Readable> + Send + 'static,
 ) -> PyResult<(Parts<'py>, Vec<String>)> {
     let rows = Arc::clone(&losses.rows);
-    let work = move |_: measure::Stop<'_>| -> Outcome<Noted> {
+    let ((table, shown), notes) = owned(py, threads, move |_| {
         let groups = losses::group(&rows)?;
         let mut notes: Vec<String> = groups.note().into_iter().collect();
-        Ok((table(&groups, &mut notes)?, notes))
-    };
-    let (table, notes) = owned(py, threads, work)?;
-    Ok((parts(py, &table)?, notes))
+        Ok((tables(&groups, &mut notes)?, notes))
+    })?;
+    Ok((parts_shown_as(py, &table, &shown)?, notes))
 }
 
-/// `theory bounds`.
+/// `theory bounds`: a row a setting for programs, a row a bound for people.
 #[pyfunction]
 fn bounds_table<'py>(
     py: Python<'py>,
@@ -109,11 +108,13 @@ fn bounds_table<'py>(
 ) -> PyResult<(Parts<'py>, Vec<String>)> {
     noted(py, losses, threads, move |groups, notes| {
         let mut table = report::bounds_table(groups, bounds::all());
+        let mut shown = vec![report::bounds_by_draws(groups, bounds::all())];
         if let Some(level) = confidence {
             table.add_columns(&report::confident_columns(groups, bounds::all(), level)?);
+            shown.push(report::confident_section(groups, bounds::all(), level)?.table);
             note_image_errors(groups, notes);
         }
-        Ok(table)
+        Ok((table, shown))
     })
 }
 
@@ -141,7 +142,7 @@ fn certify_table<'py>(
             note_image_errors(groups, notes);
         }
         notes.extend(certified.notes());
-        Ok(certified.table(report::Format::Json))
+        Ok((certified.table(report::Format::Json), vec![certified.table(report::Format::Table)]))
     })
 }
 
@@ -170,7 +171,8 @@ fn explain_table<'py>(
     noted(py, &losses, threads, move |groups, notes| {
         let selection = keys.as_ref().map(|keys| Selection::of(keys)).transpose()?;
         notes.extend(report::left_out(groups, selection.as_ref()));
-        Ok(report::slack_table(groups, selection.as_ref()))
+        let table = report::slack_table(groups, selection.as_ref());
+        Ok((table.clone(), vec![table]))
     })
 }
 

@@ -19,9 +19,16 @@ pub(crate) struct Law {
 }
 
 impl Law {
-    /// Whether one probability takes well under a tenth of a second.
+    /// The most draws that there can be: M without replacement.
+    pub(crate) fn num_items(&self) -> Option<u64> {
+        self.prior.population().filter(|_| self.sampling == Sampling::WithoutReplacement)
+    }
+
+    /// Whether one probability takes a few milliseconds at most, and equal classes a curve over all n that matter well
+    /// under a tenth of a second.
     pub(crate) fn is_small(&self) -> bool {
-        self.prior.groups().len() <= 1000
+        let groups = self.prior.groups().len();
+        groups <= 1000 && (groups > 1 || self.prior.num_classes() <= 1000)
     }
 }
 
@@ -60,11 +67,10 @@ impl Classes {
         self.law.prior.num_classes()
     }
 
-    /// The most draws that there can be: M without replacement.
+    /// The most draws that there can be.
     #[getter]
     fn num_items(&self) -> Option<u64> {
-        let finite = self.law.sampling == Sampling::WithoutReplacement;
-        self.law.prior.population().filter(|_| finite)
+        self.law.num_items()
     }
 
     /// Items of the smallest class.

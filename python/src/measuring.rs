@@ -12,8 +12,8 @@ use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
 use theory::NumDraws;
-use theory::losses::{self, group};
-use theory::report::figure::Selection;
+use theory::losses::{self, Quantity, group};
+use theory::report::figure::{Selection, Style};
 use theory::report::{self, Format, Table};
 
 type Labelled<'py> = (Floats<'py>, PyReadonlyArray1<'py, i64>);
@@ -46,16 +46,15 @@ fn measure_features<'py>(
     owned(py, threads, move |stop| {
         let features = Features::new(first, second, labels, train, mean)?;
         let draws = draws.into_iter().map(NumDraws::new).collect::<theory::Result<Vec<_>>>()?;
-        let temperature = temperatures.first().copied().unwrap_or(f64::NAN);
         let (ridge, standardise) =
             (linear.0.parse().map_err(|e| Failure::argument(format!("linear_ridge: {e}")))?, linear.1);
         let classifiers = Classifiers {
             linear: LinearProbe { ridge, standardise },
             knn: Knn { neighbours: knn.0, temperature: knn.1 },
         };
-        let request = Request { draws, temperature, passes, seed, classifiers };
         let most_paired = (!all_pairs).then_some(MOST_PAIRED);
-        let measured = features.measure_pairs(&name, &request, &temperatures, most_paired, stop)?;
+        let request = Request { draws, temperatures, passes, seed, classifiers, most_paired };
+        let measured = features.measure(&name, &request, stop)?;
         Ok(losses::write_to(&measured.rows))
     })
 }
@@ -115,11 +114,13 @@ fn write_report(
 ) -> PyResult<()> {
     let rows = Arc::clone(&losses.rows);
     owned(py, Some(1), move |_| {
-        let selection =
-            bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
+        let mut style = Style::default();
+        if let Some(keys) = &bounds {
+            style.bounds = Selection::of(keys)?;
+        }
         report::check_folder(&out)?;
         let sections = report::standard_sections(&group(&rows)?);
-        Ok(report::write(&out, &title, &rows, &sections, &selection, None)?)
+        Ok(report::write(&out, &title, &rows, &sections, &style, None)?)
     })
 }
 
@@ -129,9 +130,20 @@ fn column_kinds() -> Vec<(&'static str, &'static str)> {
     losses::COLUMNS.iter().map(|column| (column.name, column.kind)).collect()
 }
 
+/// Every column of `losses.csv` with the errors beside the measured ones, but for `info_nce_minus_KEY`.
+#[pyfunction]
+fn column_names() -> Vec<String> {
+    let described = losses::COLUMNS.iter().map(|column| column.name.to_string());
+    let errors = ["", losses::SE_SUFFIX, losses::IMAGE_SE_SUFFIX];
+    let measured =
+        Quantity::ALL.iter().flat_map(|quantity| errors.map(|suffix| format!("{quantity}{suffix}")));
+    described.chain(measured).collect()
+}
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(measure_features, module)?)?;
     module.add_function(wrap_pyfunction!(difficulty_of, module)?)?;
     module.add_function(wrap_pyfunction!(write_report, module)?)?;
-    module.add_function(wrap_pyfunction!(column_kinds, module)?)
+    module.add_function(wrap_pyfunction!(column_kinds, module)?)?;
+    module.add_function(wrap_pyfunction!(column_names, module)?)
 }

@@ -1,12 +1,13 @@
 //! How work runs: without the interpreter's lock, on as many threads as asked for, stopped by Ctrl-C, and with every
 //! panic turned into an exception.
 //!
-//! Every function of the package computes inside [`short`], [`long`] or [`owned`]; nothing else catches panics, and
-//! nothing else starts threads.
+//! Every function of the package computes inside [`short`], [`polled`], [`long`] or [`owned`]; nothing else catches
+//! panics, and nothing else starts threads.
 
 use crate::errors::Failure;
 use measure::Stop;
 use pyo3::prelude::*;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,33 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// What the work returns, or its panic.
 pub(crate) fn short<T: Send>(py: Python<'_>, work: impl FnOnce() -> Outcome<T> + Send) -> PyResult<T> {
     Ok(py.detach(|| caught(work))?)
+}
+
+/// Runs work on this thread, without the third of a millisecond that a thread costs. As in [`short`] it must use no
+/// rayon, and it must ask the function that it is given every few hundredths of a second: that is when Ctrl-C is heard.
+///
+/// # Errors
+/// What the work returns, its panic, or what a signal handler raises.
+pub(crate) fn polled<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&dyn Fn() -> bool) -> Outcome<T> + Send,
+) -> PyResult<T> {
+    let (outcome, signal) = py.detach(|| {
+        let (asked, signal) = (Cell::new(Instant::now()), RefCell::new(None));
+        let stop = || {
+            if asked.get().elapsed() > POLL && signal.borrow().is_none() {
+                asked.set(Instant::now());
+                *signal.borrow_mut() = Python::attach(|py| py.check_signals()).err();
+            }
+            signal.borrow().is_some()
+        };
+        let outcome = caught(|| work(&stop));
+        (outcome, signal.into_inner())
+    });
+    match signal {
+        Some(signal) => Err(signal),
+        None => Ok(outcome?),
+    }
 }
 
 /// Runs work on a pool of `threads` threads (all processors if `None`), while this thread listens for Ctrl-C.

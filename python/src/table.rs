@@ -4,11 +4,18 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt, PyList, PyString};
 use theory::report::{Cell, Table};
 
-/// Names, columns, and every cell as people read it, row by row.
-pub(crate) type Parts<'py> = (Vec<String>, Vec<Bound<'py, PyList>>, Vec<Vec<String>>);
+/// Names, columns, and the tables that people read in their place: headers, and cells row by row.
+pub(crate) type Parts<'py> = (Vec<String>, Vec<Bound<'py, PyList>>, Vec<Shown>);
 
-/// The columns; one that has standard deviations is followed by a column of them, as in CSV.
+type Shown = (Vec<String>, Vec<Vec<String>>);
+
+/// The columns; one that has standard deviations is followed by a column of them, as in CSV. People read the table itself.
 pub(crate) fn parts<'py>(py: Python<'py>, table: &Table) -> PyResult<Parts<'py>> {
+    parts_shown_as(py, table, std::slice::from_ref(table))
+}
+
+/// The same, where people read other tables.
+pub(crate) fn parts_shown_as<'py>(py: Python<'py>, table: &Table, shown: &[Table]) -> PyResult<Parts<'py>> {
     let (mut names, mut columns) = (Vec::new(), Vec::new());
     for (place, header) in table.headers().iter().enumerate() {
         let cells = || table.rows().iter().map(|row| &row[place]);
@@ -19,7 +26,9 @@ pub(crate) fn parts<'py>(py: Python<'py>, table: &Table) -> PyResult<Parts<'py>>
             columns.push(PyList::new(py, cells().map(deviation))?);
         }
     }
-    let shown = table.rows().iter().map(|row| row.iter().map(Cell::to_string).collect()).collect();
+    let texts =
+        |table: &Table| table.rows().iter().map(|row| row.iter().map(Cell::to_string).collect()).collect();
+    let shown = shown.iter().map(|table| (table.headers().to_vec(), texts(table))).collect();
     Ok((names, columns, shown))
 }
 

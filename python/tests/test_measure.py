@@ -11,6 +11,8 @@ import time
 
 import numpy as np
 import pytest
+import scipy.optimize
+import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -72,14 +74,92 @@ def test_rows_are_those_of_the_program_to_the_last_bit(tmp_path):
     assert repr(ours) == repr(theirs)
 
 
-def test_classifiers_and_pairs_have_settings(tmp_path):
-    rows = measured(linear_ridge="chosen", linear_standardise=True, knn_k=7, knn_temperature=0.07, all_pairs=True)
-    assert list(rows["linear_probe"]) == ["ridge=chosen standardised"] * 2
-    assert (list(rows["knn_k"])[0], list(rows["knn_temperature"])[0]) == (7, 0.07)
-    assert list(measured()["linear_ridge"])[0] == 1e-4
-    for bad in ({"linear_ridge": -1.0}, {"linear_ridge": "any"}, {"knn_k": 0}, {"knn_temperature": 0.0}):
-        with pytest.raises(ValueError, match="-1|any|knn_k|knn_temperature"):
-            measured(**bad)
+def unit(rows):
+    rows = rows.astype(np.float64)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def neighbours(train, classes, views, k, t):
+    """Classes by the votes e^{s/t} of the k nearest."""
+    votes = []
+    for similarities in views @ train.T:
+        near = np.argsort(-similarities, kind="stable")[:k]
+        votes.append(np.bincount(classes[near], np.exp(similarities[near] / t), 4))
+    return np.argmax(votes, axis=1)
+
+
+def probed(train, classes, views, ridge, standardise):
+    """Classes by logistic regression: mean cross-entropy + ridge/2 ‖W‖², minimised by scipy."""
+    mean, scale = train.mean(axis=0), train.std(axis=0) if standardise else np.sqrt(train.var(axis=0).mean())
+    x, number = (train - mean) / scale, np.arange(len(train))
+
+    def loss(flat):
+        w = flat.reshape(4, -1)
+        log = scipy.special.log_softmax(x @ w[:, :-1].T + w[:, -1], axis=1)
+        slope = np.exp(log)
+        slope[number, classes] -= 1
+        slope /= len(train)
+        gradient = np.column_stack([slope.T @ x + ridge * w[:, :-1], slope.sum(axis=0)])
+        return -log[number, classes].mean() + ridge / 2 * (w[:, :-1] ** 2).sum(), gradient.ravel()
+
+    precise = {"maxiter": 10000, "maxfun": 10000, "ftol": 1e-15, "gtol": 1e-9}
+    start = np.zeros(4 * (train.shape[1] + 1))
+    w = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options=precise).x.reshape(4, -1)
+    return np.argmax((views - mean) / scale @ w[:, :-1].T + w[:, -1], axis=1)
+
+
+@pytest.mark.parametrize(("k", "t"), [(20, 0.1), (7, 0.07), (3, 0.5), (200, 0.5)])
+def test_nearest_neighbours_by_their_definition(k, t):
+    arrays = oracle()
+    found = neighbours(unit(arrays["train"]), arrays["train_labels"], unit(arrays["view1"]), k, t)
+    rows = measured(knn_k=k, knn_temperature=t)
+    assert (rows["knn_k"][0], rows["knn_temperature"][0]) == (k, t)
+    assert list(rows["knn_accuracy"]) == [np.mean(found == arrays["labels"])] * 2
+
+
+def test_the_linear_probe_by_its_definition():
+    arrays = oracle()
+    # Features of unlike scales, so that standardising them matters.
+    stretched = {name: arrays[name] * np.geomspace(1, 0.01, 6) for name in ("view1", "view2", "train", "mean")}
+    train, classes, views = unit(stretched["train"]), arrays["train_labels"], unit(stretched["view1"])
+    held_out = np.zeros(len(train), dtype=bool)
+    for c in range(4):
+        held_out[np.flatnonzero(classes == c)[4::5]] = True
+
+    def held_out_accuracy(ridge, standardise):
+        found = probed(train[~held_out], classes[~held_out], train[held_out], ridge, standardise)
+        return np.mean(found == classes[held_out])
+
+    accuracies = []
+    for standardise in (False, True):
+        grid = 10.0 ** -np.arange(7)
+        for given in (0.1, 1e-4, "chosen"):
+            # Of several the largest.
+            ridge = given if given != "chosen" else max(grid, key=lambda r: (held_out_accuracy(r, standardise), r))
+            rows = measured(**stretched, linear_ridge=given, linear_standardise=standardise)
+            assert rows["linear_ridge"][0] == pytest.approx(ridge, rel=1e-15)
+            shown = "ridge=" + {0.1: "0.1", 1e-4: "0.0001"}.get(given, given)
+            assert list(rows["linear_probe"]) == [shown + " standardised" * standardise] * 2
+            expected = np.mean(probed(train, classes, views, ridge, standardise) == arrays["labels"])
+            assert list(rows["linear_accuracy"]) == [expected] * 2
+            accuracies.append(expected)
+    assert accuracies[:3] != accuracies[3:]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"linear_ridge": -1.0}, "linear_ridge: -1.0 is neither a number of at least 1e-6 nor 'chosen'"),
+        ({"linear_ridge": 1e-7}, "linear_ridge: 1e-07 is neither a number of at least 1e-6 nor 'chosen'"),
+        ({"linear_ridge": "any"}, "linear_ridge: any is neither a number of at least 1e-6 nor 'chosen'"),
+        ({"knn_k": 0}, "knn_k = 0 is outside 1..9007199254740992"),
+        ({"knn_temperature": 0.0}, "knn_temperature = 0.0 is not a positive finite number"),
+    ],
+)
+def test_settings_of_classifiers_that_cannot_be(bad, message):
+    with pytest.raises(negatives.ArgumentError) as raised:
+        measured(**bad)
+    assert str(raised.value) == message
 
 
 FORMS = {
@@ -173,13 +253,23 @@ def test_two_classes_may_be_booleans():
 
 
 def test_threads_change_no_bit():
-    assert cells(measured(threads=1)) == cells(measured(threads=3))
+    # So many rows that every part of the work is split.
+    view1, view2, train, mean = np.random.default_rng(6).normal(size=(4, 5000, 24)).astype(np.float32)
+    classes = np.arange(5000) % 5
+    more = {"train": train, "train_labels": classes, "mean": mean / 100, "draws": [8, 64], "temperature": [0.2, 1.0]}
+    one, three = (negatives.measure(view1, view2, classes, threads=threads, **more) for threads in (1, 3))
+    assert cells(one) == cells(three)
 
 
 def test_rows_go_on_to_the_theory(tmp_path):
     rows = measured()
-    assert negatives.bounds(rows).num_rows > 0
-    assert negatives.certify(rows).num_rows > 0
+    file = tmp_path / "losses.csv"
+    rows.to_csv(file, index=False)
+    for question in (negatives.bounds, negatives.certify, negatives.explain):
+        ours, theirs = question(rows), question(file)
+        assert list(ours) == list(theirs) and ours.num_rows > 0
+        for name in ours:
+            assert cells(ours)[name] == cells(theirs)[name], name
     page = negatives.report(rows, tmp_path / "report")
     assert page == tmp_path / "report" / "report.html" and "<svg" in page.read_text()
     with pytest.raises(negatives.ArgumentError, match="report"):

@@ -15,6 +15,8 @@ matplotlib.use("Agg")
 
 def same(ours, theirs):
     """A cell of a table and of the JSON that the command line prints, where decimals are texts."""
+    if isinstance(ours, bool):
+        return theirs == ("yes" if ours else "no")
     if isinstance(theirs, str) and not isinstance(ours, str):
         return ours == type(ours)(theirs)
     if isinstance(theirs, list):
@@ -169,6 +171,48 @@ def test_bad_tables_are_named():
         negatives.explain(losses(), num_draws=17)
 
 
+@pytest.mark.parametrize("wrong", ["info_nec", "gap_se_", "num_class", "mean_accurracy"])
+def test_a_mistyped_column_is_named(wrong):
+    meant = {"info_nec": "info_nce", "gap_se_": "gap_se", "num_class": "num_classes", "mean_accurracy": "mean_accuracy"}
+    for given in [losses(**{wrong: [0.5, 0.5]}), pd.DataFrame(losses(**{wrong: [0.5, 0.5]}))]:
+        with pytest.raises(ArgumentError, match=f"no column {wrong}: do you mean {meant[wrong]}\\?"):
+            negatives.bounds(given)
+
+
+def test_columns_of_ones_own_stay_in_a_frame():
+    own = losses(my_note=["a", "b"], info_nce_minus_curl=[0.1, 0.2])
+    with pytest.raises(ArgumentError, match="no column my_note: do you mean"):
+        negatives.bounds(own)
+    assert negatives.bounds(pd.DataFrame(own))["L_Info"] == [1.8, 2.4]
+    del own["my_note"]
+    assert negatives.bounds(own)["L_Info"] == [1.8, 2.4]
+
+
+def test_vacuous_is_a_bool():
+    for info_nce in (1.8, 9.0):
+        table = negatives.certify(losses(info_nce=[info_nce] * 2))
+        bounds, chance = table["upper_bound"], table["chance"]
+        assert table["vacuous"] == [bound is None or bound >= limit for bound, limit in zip(bounds, chance)]
+        assert dict(zip(table["claim"], table["vacuous"]))["L_sup"] is (info_nce == 9.0)
+
+
+def test_bounds_are_shown_a_row_a_bound(theory, digits):
+    table = negatives.bounds(digits)
+    lines = repr(table).splitlines()
+    draws = sorted(set(table["n = K+1"]))
+    assert [lines[0].count(f"n = {n}") for n in draws] == [1] * len(draws)
+    for key in ("curl", "specht", "nozawa_sato"):
+        row = next(line for line in lines if line.startswith("L_sup ≤") and f" {key} " in line)
+        # The mean over seeds at the first n, with at least its first four digits.
+        mean = table[f"L_sup ≤ ({key})"][0]
+        assert float(row.split(key)[1].split()[0]) == pytest.approx(mean, rel=1e-3)
+        assert ("vacuous" in row.split("±")[1]) == (mean > math.log(10))
+    html = table._repr_html_()
+    assert html.count("<tr>") == len(lines)
+    # Beside them what holds with confidence, as a table of its own.
+    assert "\n\n" in repr(negatives.bounds(digits, confidence=0.9))
+
+
 def test_tables_show_themselves():
     table = negatives.bounds(losses(loss=["<b>", "<b>"]))
     frame = table.to_pandas()
@@ -178,15 +222,57 @@ def test_tables_show_themselves():
     assert dict(table)["L_Info"] == [1.8, 2.4] and table.row(-1)["L_Info"] == 2.4
 
 
+def labels_of(axes):
+    return {text.get_text(): text.get_color() for text in axes.texts}
+
+
+def markers_of(axes, line):
+    """Markers of a line, by n: (marker, height, whether hollow)."""
+    single = [one for one in axes.lines if one.get_linestyle() == "None" and one.get_color() == line.get_color()]
+    return {
+        one.get_xdata()[0]: (one.get_marker(), one.get_ydata()[0], one.get_markerfacecolor() == "white") for one in single
+    }
+
+
 def test_the_plot_shows_what_the_table_says():
-    axes = negatives.plot_bounds(losses(), bounds=["specht", "bao"])
-    table = negatives.bounds(losses())
-    drawn = {line.get_label(): line.get_ydata() for line in axes.lines}
-    assert list(drawn["specht"]) == table["L_sup ≤ (specht)"]
-    assert list(drawn["bao"]) == table["unproved: L_sup ≤ (bao)"]
-    assert any("ln C = 2.30" in label for label in drawn)
-    with pytest.raises(ArgumentError, match="no upper bound"):
-        negatives.plot_bounds(losses(), axes, bounds=["nothing"])
+    measured = losses(full_sup_loss=[1.1, 1.2])
+    upper, lower = negatives.plot_bounds(measured, bounds=["specht", "bao"])
+    table = negatives.bounds(measured)
+    for axes in (upper, lower):
+        drawn = {line.get_label(): line for line in axes.lines}
+        assert list(drawn["specht"].get_ydata()) == table["L_sup ≤ (specht)"]
+        assert list(drawn["L_sup, measured"].get_ydata()) == [1.1, 1.2]
+        # Each name at its end in its colour, and ln C.
+        assert {"specht", "ln C = 2.30"} < set(labels_of(axes))
+        assert labels_of(axes)["specht"] == drawn["specht"].get_color()
+        assert list(axes.get_xticks()) == [16, 32]
+    assert list({line.get_label(): line for line in upper.lines}["bao"].get_ydata()) == table["unproved: L_sup ≤ (bao)"]
+    assert (upper.get_yscale(), lower.get_yscale()) == ("log", "linear")
+    assert lower.get_ylim() == pytest.approx((0, 1.2 * math.log(10)))
+    one = negatives.plot_bounds(measured, panels="log")
+    assert one.get_yscale() == "log"
+    given = one.figure.add_axes((0, 0, 1, 1))
+    assert negatives.plot_bounds(measured, given) is given and given.get_yscale() == "linear"
+    for wrong in ({"bounds": ["nothing"]}, {"panels": "all"}, {"ax": given, "panels": "both"}):
+        with pytest.raises(ArgumentError, match="no upper bound|none of 'both'|needs 2 axes"):
+            negatives.plot_bounds(measured, **wrong)
+
+
+def test_the_plot_marks_what_says_nothing(digits):
+    upper, lower = negatives.plot_bounds(digits, bounds=["curl", "nozawa_sato", "specht"])
+    drawn = {line.get_label(): line for line in upper.lines}
+    table, trivial, top = negatives.bounds(digits), math.log(10), upper.get_ylim()[1]
+    for key in ("curl", "nozawa_sato", "specht"):
+        values = dict(zip(table["n = K+1"], table[f"L_sup ≤ ({key})"]))
+        for n, (marker, height, hollow) in markers_of(upper, drawn[key]).items():
+            if isinstance(values[n], str):
+                assert (marker, height) == ("x", top)
+            else:
+                assert height == pytest.approx(min(values[n], top))
+                assert (marker == "$\\uparrow$") == (values[n] > top) and hollow == (trivial <= values[n] <= top)
+    # Several seeds have bands; the linear panel has only what says something.
+    assert len(upper.collections) > 0
+    assert set(labels_of(lower)) == {"specht", "L_sup, measured", "ln C = 2.30"}
 
 
 def test_the_registry_has_every_bound():

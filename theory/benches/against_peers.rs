@@ -2,7 +2,7 @@
 //!
 //! Run: `python3 -m venv .venv && .venv/bin/pip install -r theory/benches/peers/requirements.txt`, then
 //! `cargo bench -p theory --bench against_peers [-- FILTER]`, on a machine that does nothing else. `PYTHON` names another
-//! interpreter. Without a filter it prints what the README has below its heading on speed: the machine, the table, and
+//! interpreter. Without a filter it prints what docs/benchmarks.md has below 'Probabilities': the machine, the table, and
 //! the error of the curve. Every round times our side, then the peer,
 //! in CPU time (wall time where said); the table shows medians over rounds and the median of the rounds' ratios. For
 //! the curve the error against exact integers is printed too. Before timing, both sides' values are compared where both

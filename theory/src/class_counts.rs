@@ -15,7 +15,7 @@
 
 use crate::error::{Error, Place, Result};
 use crate::files;
-use crate::npy::Npy;
+use crate::npy::Header;
 use crate::{ClassPrior, coverage};
 use std::collections::BTreeMap;
 use std::fs;
@@ -231,12 +231,12 @@ fn of_array(path: &Path) -> Result<ClassCounts> {
         return Err(bad(format!("its {length} bytes exceed the limit of {MOST_BYTES}")));
     }
     let bytes = files::content(path)?.ok_or_else(|| bad("it is not there".into()))?;
-    let array = Npy::parse(&bytes).map_err(bad)?;
-    if array.shape.len() != 1 {
-        return Err(bad(format!("labels of shape {:?} where one axis is expected", array.shape)));
+    let header = Header::parse(&bytes).map_err(bad)?;
+    if header.shape.len() != 1 {
+        return Err(bad(format!("labels of shape {:?} where one axis is expected", header.shape)));
     }
     let mut counts = BTreeMap::new();
-    for label in array.integers().map_err(bad)? {
+    for label in header.integers(&bytes).map_err(bad)? {
         *counts.entry(label).or_insert(0u64) += 1;
     }
     if counts.is_empty() {

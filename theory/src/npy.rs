@@ -8,21 +8,10 @@
 /// Numpy's own limit.
 const MOST_DIMENSIONS: usize = 64;
 
-/// An array as it stands in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Npy<'a> {
-    /// Type of a value without its byte order, which is little-endian: `i8`, `f4`, `?`, …
-    pub descr: &'a str,
-    /// Length along each axis.
-    pub shape: Vec<usize>,
-    /// The values in C order.
-    pub values: &'a [u8],
-}
-
 /// What the header of an array says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// As [`Npy::descr`].
+    /// Type of a value without its byte order, which is little-endian: `i8`, `f4`, `?`, …
     pub descr: &'a str,
     /// Whether the first axis runs fastest.
     pub fortran_order: bool,
@@ -91,73 +80,53 @@ impl<'a> Header<'a> {
     /// # Errors
     /// More or fewer, in one line.
     pub fn check_size(&self, size: usize, length: usize) -> Result<(), String> {
-        check_size(&self.shape, size, length)
-    }
-}
-
-fn check_size(shape: &[usize], size: usize, length: usize) -> Result<(), String> {
-    match shape.iter().try_fold(size, |product, &length| product.checked_mul(length)) {
-        Some(promised) if promised == length => Ok(()),
-        Some(promised) if promised < length => {
-            Err(format!("{length} bytes are more than its shape {shape:?} has"))
+        let shape = &self.shape;
+        match shape.iter().try_fold(size, |product, &length| product.checked_mul(length)) {
+            Some(promised) if promised == length => Ok(()),
+            Some(promised) if promised < length => {
+                Err(format!("{length} bytes are more than its shape {shape:?} has"))
+            }
+            _ => Err(format!("{length} bytes are fewer than its shape {shape:?} has")),
         }
-        _ => Err(format!("{length} bytes are fewer than its shape {shape:?} has")),
     }
-}
 
-impl<'a> Npy<'a> {
-    /// Reads the header.
+    /// The values of this file, in C order, where they are integers of 8 to 64 bits.
     ///
     /// # Errors
-    /// One line: no `.npy`, a damaged header, Fortran order, big-endian values.
+    /// Another type; Fortran order; more or fewer values than the shape has.
     ///
     /// # Examples
     /// ```
-    /// use theory::npy::Npy;
-    /// let header = "{'descr': '<i2', 'fortran_order': False, 'shape': (3,), }";
+    /// use theory::npy::Header;
+    /// let text = "{'descr': '<i2', 'fortran_order': False, 'shape': (3,), }";
     /// let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    /// file.extend((header.len() as u16).to_le_bytes());
-    /// file.extend(header.bytes().chain([7, 0, 1, 0, 7, 0]));
-    /// assert_eq!(Npy::parse(&file)?.integers()?, [7, 1, 7]);
+    /// file.extend((text.len() as u16).to_le_bytes());
+    /// file.extend(text.bytes().chain([7, 0, 1, 0, 7, 0]));
+    /// assert_eq!(Header::parse(&file)?.integers(&file)?, [7, 1, 7]);
     /// # Ok::<(), String>(())
     /// ```
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
-        let Header { descr, fortran_order, shape, start } = Header::parse(bytes)?;
-        if fortran_order {
-            return Err("it is in Fortran order: save numpy.ascontiguousarray(…)".into());
-        }
-        Ok(Self { descr, shape, values: &bytes[start..] })
-    }
-
-    /// Checks that there are as many bytes as the shape has values of `size` bytes.
-    ///
-    /// # Errors
-    /// More or fewer, in one line.
-    pub fn check_size(&self, size: usize) -> Result<(), String> {
-        check_size(&self.shape, size, self.values.len())
-    }
-
-    /// The values, where they are integers of 8 to 64 bits.
-    ///
-    /// # Errors
-    /// Another type; more or fewer values than the shape has.
-    pub fn integers(&self) -> Result<Vec<i128>, String> {
+    pub fn integers(&self, file: &[u8]) -> Result<Vec<i128>, String> {
         fn each<const SIZE: usize>(
-            npy: &Npy<'_>,
+            header: &Header<'_>,
+            values: &[u8],
             value: impl Fn([u8; SIZE]) -> i128,
         ) -> Result<Vec<i128>, String> {
-            npy.check_size(SIZE)?;
-            Ok(npy.values.as_chunks().0.iter().map(|&chunk| value(chunk)).collect())
+            header.check_size(SIZE, values.len())?;
+            Ok(values.as_chunks().0.iter().map(|&chunk| value(chunk)).collect())
         }
+        if self.fortran_order {
+            return Err("it is in Fortran order: save numpy.ascontiguousarray(…)".into());
+        }
+        let values = file.get(self.start..).unwrap_or_default();
         match self.descr {
-            "b" | "i1" => each(self, |b| i8::from_le_bytes(b).into()),
-            "h" | "i2" => each(self, |b| i16::from_le_bytes(b).into()),
-            "i" | "i4" => each(self, |b| i32::from_le_bytes(b).into()),
-            "q" | "i8" => each(self, |b| i64::from_le_bytes(b).into()),
-            "?" | "b1" | "B" | "u1" => each(self, |b| u8::from_le_bytes(b).into()),
-            "H" | "u2" => each(self, |b| u16::from_le_bytes(b).into()),
-            "I" | "u4" => each(self, |b| u32::from_le_bytes(b).into()),
-            "Q" | "u8" => each(self, |b| u64::from_le_bytes(b).into()),
+            "b" | "i1" => each(self, values, |b| i8::from_le_bytes(b).into()),
+            "h" | "i2" => each(self, values, |b| i16::from_le_bytes(b).into()),
+            "i" | "i4" => each(self, values, |b| i32::from_le_bytes(b).into()),
+            "q" | "i8" => each(self, values, |b| i64::from_le_bytes(b).into()),
+            "?" | "b1" | "B" | "u1" => each(self, values, |b| u8::from_le_bytes(b).into()),
+            "H" | "u2" => each(self, values, |b| u16::from_le_bytes(b).into()),
+            "I" | "u4" => each(self, values, |b| u32::from_le_bytes(b).into()),
+            "Q" | "u8" => each(self, values, |b| u64::from_le_bytes(b).into()),
             other => Err(format!("its type {other} is no integer")),
         }
     }
@@ -190,6 +159,10 @@ mod tests {
         file
     }
 
+    fn integers(bytes: &[u8]) -> Result<Vec<i128>, String> {
+        Header::parse(bytes)?.integers(bytes)
+    }
+
     #[test]
     fn integers_of_every_width() {
         for (descr, values, expected) in [
@@ -203,9 +176,9 @@ mod tests {
                 let shape = expected.len();
                 let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape},), }}");
                 let bytes = file(major, &header, &values);
-                assert_eq!(Npy::parse(&bytes).unwrap().integers().unwrap(), expected, "{descr}");
+                assert_eq!(integers(&bytes).unwrap(), expected, "{descr}");
                 let longer = file(major, &header, &[values.as_slice(), &[0]].concat());
-                let message = Npy::parse(&longer).unwrap().integers().unwrap_err();
+                let message = integers(&longer).unwrap_err();
                 assert!(message.contains("more than its shape"), "{message}");
             }
         }
@@ -216,7 +189,7 @@ mod tests {
         let array = |descr: &str, order: &str| {
             file(1, &format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': (1,), }}"), &[0; 8])
         };
-        let message = |bytes: &[u8]| Npy::parse(bytes).and_then(|npy| npy.integers()).unwrap_err();
+        let message = |bytes: &[u8]| integers(bytes).unwrap_err();
         assert!(message(b"PK\x03\x04").contains("no .npy"));
         assert!(message(&array("<f8", "False")).contains("f8 is no integer"));
         assert!(message(&array(">i8", "False")).contains("big-endian"));

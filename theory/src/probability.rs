@@ -14,13 +14,14 @@ pub struct Probability {
     complement: Side,
 }
 
-/// mantissa · 2^exponent, its logarithm, and a bound of the relative error of the value.
+/// mantissa · 2^exponent, and a bound of the relative error of the value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Side {
     /// The value itself with exponent 0, or a number in [1, 2) where the value is below 2⁻⁹⁶⁰.
     mantissa: f64,
     exponent: i64,
-    ln: f64,
+    /// Its logarithm, where the mantissas of both sides do not give it.
+    ln: Option<f64>,
     relative_error: f64,
 }
 
@@ -31,8 +32,8 @@ const SMALLEST_PLAIN_POWER: i64 = -960;
 const ULP: f64 = f64::EPSILON;
 
 impl Side {
-    const ZERO: Self = Self { mantissa: 0.0, exponent: 0, ln: f64::NEG_INFINITY, relative_error: 0.0 };
-    const ONE: Self = Self { mantissa: 1.0, exponent: 0, ln: 0.0, relative_error: 0.0 };
+    const ZERO: Self = Self { mantissa: 0.0, exponent: 0, ln: Some(f64::NEG_INFINITY), relative_error: 0.0 };
+    const ONE: Self = Self { mantissa: 1.0, exponent: 0, ln: Some(0.0), relative_error: 0.0 };
 
     /// (mantissa, exponent) of e^ln.
     fn split(ln: f64) -> (f64, i64) {
@@ -42,10 +43,12 @@ impl Side {
         normalised(Dd::from(ln).exp_parts())
     }
 
+    #[inline]
     fn value(self) -> f64 {
-        if self.exponent == 0 {
-            return self.mantissa;
-        }
+        if self.exponent == 0 { self.mantissa } else { self.small_value() }
+    }
+
+    fn small_value(self) -> f64 {
         // In two steps, so that a subnormal number is rounded once.
         let exponent = self.exponent.max(-1200);
         self.mantissa * ((exponent + 600) as f64).exp2() * (-600f64).exp2()
@@ -71,12 +74,12 @@ impl Probability {
             return Self::ZERO;
         }
         let (mantissa, exponent) = Side::split(ln);
-        let side = Side { mantissa, exponent, ln, relative_error: relative_error + ULP };
+        let side = Side { mantissa, exponent, ln: Some(ln), relative_error: relative_error + ULP };
         let (p, q) = (ln.exp(), -ln.exp_m1());
         let complement = Side {
             mantissa: q,
             exponent: 0,
-            ln: if p < 0.5 { (-p).ln_1p() } else { q.ln() }.min(0.0),
+            ln: Some(if p < 0.5 { (-p).ln_1p() } else { q.ln() }.min(0.0)),
             relative_error: if q > 0.0 { relative_error * p / q + 4.0 * ULP } else { f64::INFINITY },
         };
         Self { side, complement }
@@ -110,11 +113,12 @@ impl Probability {
         let mantissa = mantissa / (shift as f64).exp2();
         let exponent = power + shift;
         let ln = exponent as f64 * LN_2 + mantissa.ln();
-        Self { side: Side { mantissa, exponent, ln, relative_error }, complement: Side::ONE }
+        Self { side: Side { mantissa, exponent, ln: Some(ln), relative_error }, complement: Side::ONE }
             .with_complement_error(1e-288) // p itself, which 1 does not show
     }
 
     /// From a float p and a bound of its relative error; 1 − p is derived, so p should not exceed about 3/4.
+    #[inline]
     pub(crate) fn from_value(p: f64, relative_error: f64) -> Self {
         let q = 1.0 - p;
         let error = if q > 0.0 { relative_error * p / q + 0.5 * ULP } else { f64::INFINITY };
@@ -122,14 +126,10 @@ impl Probability {
     }
 
     /// From both sides, each a normal float (or 0, or 1) with a bound of its relative error.
+    #[inline]
     pub(crate) fn from_values(p: f64, relative_error: f64, q: f64, complement_relative_error: f64) -> Self {
-        let ln = |own: f64, other: f64| if own < 0.5 { own.ln() } else { (-other).ln_1p() };
-        let plain =
-            |own: f64, ln: f64, relative_error| Side { mantissa: own, exponent: 0, ln, relative_error };
-        Self {
-            side: plain(p, ln(p, q), relative_error),
-            complement: plain(q, ln(q, p), complement_relative_error),
-        }
+        let plain = |mantissa, relative_error| Side { mantissa, exponent: 0, ln: None, relative_error };
+        Self { side: plain(p, relative_error), complement: plain(q, complement_relative_error) }
     }
 
     fn with_complement_error(mut self, relative_error: f64) -> Self {
@@ -139,28 +139,32 @@ impl Probability {
 
     /// The probability of the opposite event, without loss.
     #[must_use]
+    #[inline]
     pub fn opposite(self) -> Self {
         Self { side: self.complement, complement: self.side }
     }
 
     /// p as a float; 0 below about 1e-323.
+    #[inline]
     pub fn value(self) -> f64 {
         self.side.value()
     }
 
     /// 1 − p as a float.
+    #[inline]
     pub fn complement(self) -> f64 {
         self.complement.value()
     }
 
     /// ln p; −∞ for p = 0. Its rounding, half an ulp of ln p, comes on top of the error bound.
     pub fn ln(self) -> f64 {
-        self.side.ln
+        let (own, other) = (self.side.mantissa, self.complement.mantissa);
+        self.side.ln.unwrap_or_else(|| if own < 0.5 { own.ln() } else { (-other).ln_1p() })
     }
 
     /// ln(1−p); −∞ for p = 1.
     pub fn ln_complement(self) -> f64 {
-        self.complement.ln
+        self.opposite().ln()
     }
 
     /// (m, d) with p = m·10^d and 1 ≤ m < 10, also far below the range of `f64`; (0, 0) for p = 0.
@@ -226,11 +230,13 @@ impl Probability {
     }
 
     /// A bound of |p̂ − p|/p.
+    #[inline]
     pub fn relative_error_bound(self) -> f64 {
         self.side.relative_error
     }
 
     /// A bound of the relative error of 1 − p.
+    #[inline]
     pub fn complement_relative_error_bound(self) -> f64 {
         self.complement.relative_error
     }

@@ -20,7 +20,7 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
-    /// Training left the finite numbers.
+    /// A loss, gradient or weight became infinite or NaN.
     #[error("{0}")]
     NonFinite(String),
     /// Runs of a sweep failed; the message names them.

@@ -131,17 +131,11 @@ pub fn difficulty<F: FeatureRows>(
 ) -> Result<Difficulty> {
     let (first, second) = (&views.first, &views.second);
     let shape = |rows: &F| [rows.count(), rows.width()];
-    if shape(first) != shape(second) || first.count() != labels.len() {
-        return Err(Error::argument(format!(
-            "views of shapes {:?} and {:?} with {} labels are no two views of the same samples",
-            shape(first),
-            shape(second),
-            labels.len()
-        )));
+    if shape(first) != shape(second) {
+        let shapes = format!("{:?} and {:?}", shape(first), shape(second));
+        return Err(Error::argument(format!("two views of the same samples have one shape, not {shapes}")));
     }
-    if let Some(&class) = labels.iter().find(|class| **class >= num_classes) {
-        return Err(Error::argument(format!("class {class} is not below C = {num_classes}")));
-    }
+    crate::check_labels(first.count(), labels, num_classes)?;
     if let Some(hierarchy) = &request.hierarchy {
         hierarchy.check(num_classes)?;
     }

@@ -61,10 +61,7 @@ impl Picture {
         stop: Stop<'_>,
     ) -> Result<Self> {
         let given = features.count();
-        if labels.len() != given || labels.iter().any(|class| *class >= num_classes) {
-            let count = labels.len();
-            return Err(Error::argument(format!("{count} labels below {num_classes} for {given} features")));
-        }
+        crate::check_labels(given, labels, num_classes)?;
         if given < tsne::FEWEST {
             return Err(Error::argument(format!("a picture needs {} samples, not {given}", tsne::FEWEST)));
         }

@@ -20,8 +20,9 @@
 
 use crate::error::Result;
 use crate::gemm::Threads;
-use crate::matrix::{Matrix, dot, times_transposed, transposed_times};
+use crate::matrix::{Matrix, Rows, dot, times_transposed, transposed_times};
 use crate::pool::{self, Stop};
+use crate::rows::{FeatureRows, runs};
 use nalgebra::DMatrix;
 use std::collections::VecDeque;
 
@@ -47,9 +48,8 @@ const CHUNKS: usize = 32;
 const BLOCK: usize = 1 << 16;
 
 /// What is minimised: of standardised features [M, d+1] whose last column is 1.
-#[derive(Clone, Copy)]
-pub(super) struct Objective<'a> {
-    pub x: &'a Matrix,
+pub(super) struct Objective<'a, F> {
+    pub x: &'a F,
     pub labels: &'a [usize],
     pub num_classes: usize,
     pub ridge: f64,
@@ -69,21 +69,22 @@ pub(super) struct Solution {
     pub passes: usize,
 }
 
-impl Objective<'_> {
+impl<F: FeatureRows> Objective<'_, F> {
     /// F, and its gradient \[C, d+1\], at these weights.
     pub fn at(&self, weights: &Matrix) -> Result<(f64, Vec<f64>)> {
-        let (x, count) = (self.x, self.x.rows as f64);
-        let block = (BLOCK / x.cols).clamp(64, CHUNK_ROWS);
+        let (x, cols, count) = (self.x, self.x.width(), self.x.count());
+        let block = (BLOCK / cols).clamp(64, CHUNK_ROWS);
         let side_by_side = side_by_side(weights.data.len());
         let threads = if side_by_side < CHUNKS { Threads::Pool } else { Threads::One };
         let of_chunk = |start: usize| -> Result<(f64, Vec<f64>)> {
             pool::check(self.stop, DOING)?;
-            let end = (start + CHUNK_ROWS).min(x.rows);
+            let end = (start + CHUNK_ROWS).min(count);
             let (mut loss, mut gradient) = (0.0, vec![0.0; weights.data.len()]);
             let mut part = gradient.clone();
             for first in (start..end).step_by(block) {
                 let rows = first..(first + block).min(end);
-                let features = x.rows_in(rows.clone());
+                let values = x.run(rows.clone())?;
+                let features = Rows { values: &values, cols };
                 let mut residual = Matrix::zeros(rows.len(), weights.rows);
                 times_transposed(features, weights.all(), &mut residual.data, threads)?;
                 for (i, &label) in self.labels[rows].iter().enumerate() {
@@ -98,7 +99,7 @@ impl Objective<'_> {
             Ok((loss, gradient))
         };
         let (mut loss, mut gradient) = (0.0, vec![0.0; weights.data.len()]);
-        let starts: Vec<usize> = (0..x.rows).step_by(CHUNK_ROWS).collect();
+        let starts: Vec<usize> = (0..count).step_by(CHUNK_ROWS).collect();
         for starts in starts.chunks(side_by_side) {
             for part in pool::map(starts.iter().copied(), of_chunk) {
                 let (of_chunk, part) = part?;
@@ -107,10 +108,11 @@ impl Objective<'_> {
             }
         }
         let mut squares = 0.0;
-        for (gradient, weights) in gradient.chunks_exact_mut(x.cols).zip(weights.data.chunks_exact(x.cols)) {
+        let count = count as f64;
+        for (gradient, weights) in gradient.chunks_exact_mut(cols).zip(weights.data.chunks_exact(cols)) {
             gradient.iter_mut().for_each(|g| *g /= count);
             // Not the intercept's.
-            for (g, w) in gradient.iter_mut().zip(weights).take(x.cols - 1) {
+            for (g, w) in gradient.iter_mut().zip(weights).take(cols - 1) {
                 *g += self.ridge * w;
                 squares += w * w;
             }
@@ -216,17 +218,31 @@ fn direction(
     Ok(q)
 }
 
+/// XᵀX, some rows at a time.
+fn second_moments<F: FeatureRows>(x: &F, stop: Stop<'_>) -> Result<Matrix> {
+    let mut sum = Matrix::zeros(x.width(), x.width());
+    for range in runs(x.count(), x.width()) {
+        pool::check(stop, DOING)?;
+        let values = x.run(range)?;
+        let rows = Rows { values: &values, cols: x.width() };
+        let mut part = vec![0.0; sum.data.len()];
+        transposed_times(rows, rows, &mut part, Threads::Pool)?;
+        sum.data.iter_mut().zip(&part).for_each(|(sum, part)| *sum += part);
+    }
+    Ok(sum)
+}
+
 /// A⁻¹ \[d+1, d+1\], or where that is large the reciprocals of A's diagonal \[1, d+1\].
 struct Preconditioner(Matrix);
 
 impl Preconditioner {
-    fn new(objective: &Objective<'_>) -> Result<Self> {
-        let Objective { x, num_classes, ridge, .. } = *objective;
+    fn new<F: FeatureRows>(objective: &Objective<'_, F>) -> Result<Self> {
+        let &Objective { x, num_classes, ridge, .. } = objective;
         pool::check(objective.stop, DOING)?;
-        let (size, weight) = (x.cols, 1.0 / (x.rows * num_classes) as f64);
+        let (size, weight) = (x.width(), 1.0 / (x.count() * num_classes) as f64);
         let ridge = |i: usize| if i + 1 == size { 0.0 } else { ridge };
         if size <= MOST_DENSE {
-            let moments = x.transposed_times(x)?;
+            let moments = second_moments(x, objective.stop)?;
             let a = DMatrix::from_fn(size, size, |i, j| {
                 weight * moments.row(i)[j] + if i == j { ridge(i) } else { 0.0 }
             });
@@ -244,8 +260,10 @@ impl Preconditioner {
             }
         }
         let mut diagonal = vec![0.0; size];
-        for row in x.data.chunks_exact(size) {
-            diagonal.iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x * x);
+        for range in runs(x.count(), size) {
+            for row in x.run(range)?.chunks_exact(size) {
+                diagonal.iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x * x);
+            }
         }
         let data = diagonal.iter().enumerate().map(|(i, moment)| 1.0 / (moment + ridge(i)).max(1e-300));
         Ok(Self(Matrix { rows: 1, cols: size, data: data.collect() }))

@@ -15,8 +15,9 @@ const MAX_ROWS: usize = 1000;
 pub(super) struct AdviseArgs {
     #[command(flatten)]
     prior: PriorArgs,
-    /// Numbers of negatives K, or a range A..B[:STEP] [default: the powers of 4 up to 65536]
-    #[arg(long, value_name = "K|RANGE", value_parser = parse_range)]
+    /// Numbers of negatives K: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
+    /// [default: the powers of 4 up to 65536]
+    #[arg(long, value_name = "LIST", value_parser = parse_range)]
     negatives: Option<Range>,
     /// Images in a batch B: adds its K = B−1 (one view each) and 2B−2 (both views, as NT-Xent trains)
     #[arg(long, value_name = "B", value_parser = parse_number)]
@@ -58,7 +59,7 @@ pub(super) fn advise(args: &AdviseArgs) -> Result<()> {
     let negatives = values.into_iter().map(NumNegatives::new).collect::<theory::Result<Vec<_>>>()?;
     let advice = advice::advise(&prior, sampling, &negatives, args.temperature)?;
     let document = document(args, &prior, &advice)?;
-    args.output.write(&document.to_text(args.output.format))
+    args.output.print_document(&document)
 }
 
 fn document(args: &AdviseArgs, prior: &ClassPrior, advice: &Advice) -> theory::Result<Document> {

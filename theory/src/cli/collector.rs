@@ -12,8 +12,9 @@ use theory::{ClassPrior, NumDraws, Sampling, coverage, terminal};
 pub(super) struct CollectorArgs {
     #[command(flatten)]
     prior: PriorArgs,
-    /// P(T = n), that draw n is the one that completes the classes, for one n or a range A..B[:STEP], instead
-    #[arg(long, value_name = "N|RANGE", value_parser = parse_range)]
+    /// Instead, the probability P(T = n) that draw n shows the last class that was missing, for these n: 8, a list 8,16,
+    /// a range 8..512 or 8..512:8, or a mixture
+    #[arg(long, value_name = "LIST", value_parser = parse_range)]
     draws: Option<Range>,
     #[command(flatten)]
     output: OutputArgs,

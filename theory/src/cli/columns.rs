@@ -12,5 +12,5 @@ pub(super) struct ColumnsArgs {
 }
 
 pub(super) fn columns(args: &ColumnsArgs) -> Result<()> {
-    args.output.write(&report::columns().to_text(args.output.format))
+    args.output.print_document(&report::columns())
 }

@@ -11,14 +11,15 @@ use theory::report::{self, Format};
 
 #[derive(Args)]
 pub(super) struct ExplainArgs {
-    /// losses.csv, or the folder of a run
+    /// losses.csv, or the folder of a run that was measured
     #[arg(value_name = "LOSSES.csv|RUN_DIR", required = true)]
     files: Vec<PathBuf>,
     /// Upper bounds of L_sup, by key, or `all` [default: the best theorem, curl, nozawa_sato, ash, bao]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     bounds: Option<Vec<String>>,
-    /// Only these n = K+1 [default: all that were measured]
-    #[arg(long, value_name = "N", value_parser = super::parse_range)]
+    /// Only these numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture [default: all that
+    /// were measured]
+    #[arg(long, value_name = "LIST", value_parser = super::parse_range)]
     draws: Option<super::Range>,
     #[command(flatten)]
     output: OutputArgs,
@@ -34,7 +35,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<()> {
     }
     match args.output.format {
         Format::Csv | Format::Json => args.output.print(&report::slack_table(&groups, selection.as_ref())),
-        format => args.output.write(&report::slack_document(&groups, selection.as_ref())?.to_text(format)),
+        _ => args.output.print_document(&report::slack_document(&groups, selection.as_ref())?),
     }
 }
 

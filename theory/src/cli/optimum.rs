@@ -4,19 +4,24 @@ use super::{OutputArgs, PriorArgs, Range, parse_range};
 use anyhow::Result;
 use clap::Args;
 use theory::optimum::gram;
-use theory::{NumNegatives, Sampling, report};
+use theory::report::{self, Format};
+use theory::{NumNegatives, Sampling};
+
+/// Values of K that stand beside each other; of more each has a line.
+const MOST_COLUMNS: usize = 12;
 
 #[derive(Args)]
 pub(super) struct OptimumArgs {
     #[command(flatten)]
     prior: PriorArgs,
-    /// Number of negatives K, or a range A..B[:STEP]
-    #[arg(long, value_name = "K|RANGE", value_parser = parse_range)]
+    /// Numbers of negatives K: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
+    #[arg(long, value_name = "LIST", value_parser = parse_range)]
     negatives: Range,
     /// Temperature t that divides the inner products
     #[arg(long, value_name = "T")]
     temperature: f64,
-    /// Unequal classes: the gap to reach, in nats, relative to the weight of the other classes' negatives
+    /// Unequal classes: the search ends where the loss exceeds the least one by at most this many nats, relative to the
+    /// weight of the negatives of other classes
     #[arg(long, value_name = "GAP", default_value_t = gram::Options::default().tolerance)]
     tolerance: f64,
     #[command(flatten)]
@@ -39,5 +44,11 @@ pub(super) fn optimum(args: &OptimumArgs) -> Result<()> {
             "note: the program stopped before its tolerance; the column gap says how far from the optimum it is at most",
         );
     }
-    args.output.print(&table)
+    // People read one column a K; programs keep one object a K.
+    match args.output.format {
+        Format::Table | Format::Latex if negatives.len() <= MOST_COLUMNS => {
+            args.output.print(&table.transposed("K"))
+        }
+        _ => args.output.print(&table),
+    }
 }

@@ -20,8 +20,8 @@ const FLOAT_DIGITS: f64 = 17.0;
 pub(super) struct CoverageArgs {
     #[command(flatten)]
     prior: PriorArgs,
-    /// Number of draws n = K+1, or a range A..B[:STEP]
-    #[arg(long, value_name = "N|RANGE", value_parser = parse_range)]
+    /// Numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
+    #[arg(long, value_name = "LIST", value_parser = parse_range)]
     draws: Range,
     /// Exact integers instead of floating point
     #[arg(long)]
@@ -164,8 +164,8 @@ fn row_of(prior: &ClassPrior, num_draws: NumDraws) -> Vec<Cell> {
 pub(super) struct CurveArgs {
     #[command(flatten)]
     prior: PriorArgs,
-    /// Numbers of draws n = K+1: A..B[:STEP]
-    #[arg(long, value_name = "RANGE", value_parser = parse_range)]
+    /// Numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
+    #[arg(long, value_name = "LIST", value_parser = parse_range)]
     draws: Range,
     /// Also draw υ, τ and E ln(1+Col) against n: FILE.svg or FILE.png
     #[arg(long, value_name = "FILE", conflicts_with = "shard")]
@@ -269,8 +269,8 @@ const MAX_SHOWN_LAW: u64 = 100_000;
 pub(super) struct CollisionArgs {
     #[command(flatten)]
     prior: PriorArgs,
-    /// Number of negatives K, or a range A..B[:STEP]
-    #[arg(long, value_name = "K|RANGE", value_parser = parse_range)]
+    /// Numbers of negatives K: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
+    #[arg(long, value_name = "LIST", value_parser = parse_range)]
     negatives: Range,
     #[command(flatten)]
     shard: ShardArgs,

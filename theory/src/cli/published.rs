@@ -3,9 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
-use theory::ClassPrior;
 use theory::published;
-use theory::report::Format;
+use theory::report::{Format, Screen};
 
 /// The section whose values the figures show.
 const SECTION_OF_FIGURES: &str = "upper_bounds_without_replacement";
@@ -17,10 +16,11 @@ pub(super) struct PublishedArgs {
     /// lower_bounds
     #[arg(long, value_name = "NAME")]
     section: Vec<String>,
-    /// ImageNet's training counts, for its line of Table 3: one integer a line, or a JSON array
-    #[arg(long, value_name = "FILE")]
+    /// ImageNet's training counts, for its line of Table 3: a file with one integer a line or a JSON array, or numbers
+    /// with commas
+    #[arg(long, value_name = "FILE|LIST")]
     counts: Option<PathBuf>,
-    /// table, csv, json, markdown or latex
+    /// table, csv, json, markdown or latex; a table fits the terminal
     #[arg(long, default_value = "table", value_parser = |s: &str| s.parse::<Format>().map_err(|e| e.to_string()))]
     format: Format,
     /// Write one file per section (CSV unless --format says otherwise), the figures of the upper bounds without
@@ -33,10 +33,13 @@ pub(super) struct PublishedArgs {
 }
 
 pub(super) fn published(args: &PublishedArgs) -> Result<()> {
-    let counts = args.counts.as_deref().map(ClassPrior::read_counts).transpose()?;
+    let counts = args.counts.as_deref().map(theory::usage::class_counts).transpose()?;
     let document = published::document(counts.as_ref())?.select(&args.section)?;
     let Some(folder) = &args.out else {
-        return super::print(&document.to_text(args.format));
+        return super::print(&match args.format {
+            Format::Table => document.to_screen(Screen::of_standard_output()),
+            format => document.to_text(format),
+        });
     };
     let has_figures = document.sections.iter().any(|(key, _)| *key == SECTION_OF_FIGURES);
     let figures = if has_figures { published::figures()? } else { Vec::new() };

@@ -5,14 +5,14 @@ use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use theory::losses::{self, Groups, LossComponents, OfficialSettings};
-use theory::report::figure::Selection;
+use theory::report::figure::{PanelKind, Selection, Style};
 use theory::report::{self, Document, Figure, Format, Section};
 use theory::{NumDraws, bounds};
 
 /// Measurements, of one file or several.
 #[derive(Args)]
 pub(super) struct MeasuredArgs {
-    /// losses.csv, or the folder of a run; or bounds.json of Nozawa & Sato's code, one for each seed
+    /// losses.csv, or the folder of a run that was measured; or bounds.json of Nozawa & Sato's code, one for each seed
     #[arg(value_name = "LOSSES.csv|RUN_DIR|BOUNDS.json", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -28,16 +28,17 @@ struct OfficialArgs {
     /// Number of classes C
     #[arg(long, help_heading = OFFICIAL, value_name = "C", conflicts_with = "counts")]
     classes: Option<u64>,
-    /// File of samples per class of the evaluated set: one integer a line, or a JSON array
-    #[arg(long, help_heading = OFFICIAL, value_name = "FILE")]
+    /// Samples of each class of the evaluated set: numbers such as 5000,3000,1500, or a file with one integer a line or
+    /// a JSON array
+    #[arg(long, help_heading = OFFICIAL, value_name = "FILE|LIST")]
     counts: Option<PathBuf>,
     /// Samples per class of the evaluated set, with --classes
     #[arg(long, help_heading = OFFICIAL, value_name = "M", requires = "classes")]
     per_class: Option<u64>,
-    /// n = K+1, the batch size
+    /// Number of draws n = K+1, which there is the batch size
     #[arg(long, help_heading = OFFICIAL, value_name = "N")]
     draws: Option<u64>,
-    /// t
+    /// Temperature t
     #[arg(long, help_heading = OFFICIAL, value_name = "T")]
     temperature: Option<f64>,
 }
@@ -90,6 +91,10 @@ pub(super) struct BoundsArgs {
     measured: MeasuredArgs,
     #[command(flatten)]
     confidence: ConfidenceArgs,
+    /// Every bound, also those that are above ln C at every n, not proved, or of other quantities: as csv, json and
+    /// markdown have them at any time
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -134,15 +139,19 @@ pub(super) fn bounds(args: &BoundsArgs) -> Result<()> {
         }
         return args.output.print(&table);
     }
+    let confident = args.confidence.section(&groups)?;
+    if let (Some(screen), false, None) = (args.output.screen(), args.all, &confident) {
+        return super::print(&report::summary(&groups).to_screen(screen, "--all, or --format csv"));
+    }
     let table = report::bounds_by_draws(&groups, bounds::all());
-    match args.confidence.section(&groups)? {
+    match confident {
         None => args.output.print(&table),
         Some(confident) => {
             let text = "L_Info and L_sup as measured, and every bound of them.".into();
             let measured = Section { title: "As measured".into(), text, table };
             let sections = vec![("bounds", measured), ("confidence", confident)];
             let document = Document { title: "Bounds".into(), sections };
-            args.output.write(&document.to_text(args.output.format))
+            args.output.print_document(&document)
         }
     }
 }
@@ -158,14 +167,20 @@ pub(super) fn note(groups: &Groups<'_>) {
 pub(super) struct ReportArgs {
     #[command(flatten)]
     measured: MeasuredArgs,
-    /// Folder for report.html, bounds.svg, bounds.png, bounds.csv, bounds.md, losses.csv, explain.svg, explain.png and
+    /// Folder for report.html, bounds.svg, bounds.png, bounds.pdf, bounds.csv, bounds.md, losses.csv, explain.svg, explain.png and
     /// explain.csv, and the picture of the features that lies beside a single LOSSES.csv; new, empty, or of an earlier
     /// report
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Upper bounds of L_sup in the figure, by key, or `all` [default: the published ones beside the sharp ones]
+    /// Upper bounds of L_sup in the figure, by key, or `all` [default: curl, nozawa_sato and the four sharpest theorems]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     bounds: Option<Vec<String>>,
+    /// Panels of the figure: log, linear, accuracy [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    panel: Option<Vec<PanelKind>>,
+    /// Width of the figure, such as 3.25in or 83mm, for a column of a paper [default: 9.375in]
+    #[arg(long, value_name = "LENGTH", value_parser = width)]
+    width: Option<u32>,
     #[command(flatten)]
     confidence: ConfidenceArgs,
     /// Say nothing
@@ -173,9 +188,30 @@ pub(super) struct ReportArgs {
     quiet: bool,
 }
 
+/// A length in units of 1/96 inch.
+fn width(text: &str) -> Result<u32, String> {
+    const UNITS: [(&str, f64); 4] =
+        [("in", 96.0), ("mm", 96.0 / 25.4), ("cm", 96.0 / 2.54), ("pt", 96.0 / 72.0)];
+    let number =
+        |&(unit, size): &(&str, f64)| Some(text.strip_suffix(unit)?.trim().parse::<f64>().ok()? * size);
+    let width =
+        UNITS.iter().find_map(number).ok_or("a length is a number and in, mm, cm or pt, such as 3.25in")?;
+    // Below two inches no name fits beside a panel; a PNG has up to 96 bytes a unit.
+    if !(192.0..=1920.0).contains(&width) {
+        return Err("a figure is 2 to 20 inches wide".into());
+    }
+    Ok(width.round() as u32)
+}
+
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
-    let selection =
-        args.bounds.as_ref().map_or_else(|| Ok(Selection::default()), |keys| Selection::of(keys))?;
+    let mut style = Style::default();
+    if let Some(keys) = &args.bounds {
+        style.bounds = Selection::of(keys)?;
+    }
+    if let Some(panels) = &args.panel {
+        style.panels.clone_from(panels);
+    }
+    style.width = args.width.unwrap_or(style.width);
     let rows = args.measured.load()?;
     let picture = match &args.measured.files[..] {
         [file] => Figure::beside(&losses::measured_file(file)?)?,
@@ -192,7 +228,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         "Bounds against the number of negatives",
         &rows,
         &sections,
-        &selection,
+        &style,
         picture.as_ref(),
     )?;
     if !args.quiet {

@@ -27,8 +27,8 @@ enum Method {
 pub(super) struct SimulateArgs {
     #[command(flatten)]
     prior: PriorArgs,
-    /// Number of draws n = K+1, or a range A..B[:STEP]
-    #[arg(long, value_name = "N|RANGE", value_parser = parse_range)]
+    /// Numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
+    #[arg(long, value_name = "LIST", value_parser = parse_range)]
     draws: Range,
     /// Number of independent samples (batches)
     #[arg(long, value_name = "S")]

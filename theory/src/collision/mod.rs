@@ -13,6 +13,7 @@
 
 mod batch_law;
 mod class_law;
+mod log_table;
 mod many;
 
 pub use batch_law::{AnchorLaw, BatchLaw, ExpectedLogs};

@@ -21,6 +21,7 @@ use super::probability;
 use super::urn::{self, WeightGroup};
 use crate::error::{Error, Result};
 use crate::prior::ClassPrior;
+use crate::probability::Probability;
 use crate::sampling::{NumDraws, Sampling};
 
 /// Expectation and standard deviation of the number of draws T until every class was seen.
@@ -92,27 +93,57 @@ pub fn collector_time(prior: &ClassPrior, sampling: Sampling) -> Result<Collecto
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn collector_quantile(prior: &ClassPrior, sampling: Sampling, level: f64) -> Result<u64> {
-    if !(level > 0.0 && level < 1.0) {
+    // Compared on the side that is small, so that 1 − 1e-15 is a level like any other.
+    if level < 0.5 {
+        let reaches = |p: Probability| p.value() * (1.0 + p.relative_error_bound()) >= level;
+        return search(prior, sampling, (level, level.ln()), reaches);
+    }
+    search(prior, sampling, (level, level.ln()), |p| misses_at_most(p, 1.0 - level))
+}
+
+/// Smallest n with 1 − υ_n = P(T > n) ≤ `tail`, however small it is.
+///
+/// Cost: some four coverage probabilities.
+///
+/// # Errors
+/// As for [`collector_quantile`].
+///
+/// # Examples
+/// ```
+/// use theory::{ClassPrior, Sampling, coverage};
+/// // Two classes: 1 − υ_n = 2^(1−n).
+/// let two = ClassPrior::uniform(2)?;
+/// assert_eq!(coverage::collector_upper_quantile(&two, Sampling::WithReplacement, 2f64.powi(-100))?, 101);
+/// # Ok::<(), theory::Error>(())
+/// ```
+pub fn collector_upper_quantile(prior: &ClassPrior, sampling: Sampling, tail: f64) -> Result<u64> {
+    if tail > 0.5 {
+        // The difference is exact.
+        return collector_quantile(prior, sampling, 1.0 - tail);
+    }
+    search(prior, sampling, (tail, (-tail).ln_1p()), |p| misses_at_most(p, tail))
+}
+
+/// Equal up to the error bound counts as reached (C = 2: υ_3 = 3/4 exactly).
+fn misses_at_most(p: Probability, tail: f64) -> bool {
+    p.complement() * (1.0 - p.complement_relative_error_bound()) <= tail
+}
+
+/// Smallest n that `reaches` the given level, where ln υ is about `target`.
+fn search(
+    prior: &ClassPrior,
+    sampling: Sampling,
+    (given, target): (f64, f64),
+    reaches: impl Fn(Probability) -> bool,
+) -> Result<u64> {
+    if !(given > 0.0 && given < 1.0) {
         return Err(Error::argument(format!(
-            "a quantile needs a level strictly between 0 and 1, got {level}"
+            "a quantile needs a level strictly between 0 and 1, got {given}"
         )));
     }
     sampling.check(prior, NumDraws::new(1)?)?;
-    // Compared on the side that is small, so that 1 − 1e-15 is a level like any other; equal up to the error bound counts
-    // as reached (C = 2: υ_3 = 3/4 exactly).
-    let reaches = |n: u64| -> Result<(bool, f64)> {
-        let p = probability(prior, sampling, NumDraws::new(n)?)?;
-        let (low, high) = (p.relative_error_bound(), p.complement_relative_error_bound());
-        let reached = if level < 0.5 {
-            p.value() * (1.0 + low) >= level
-        } else {
-            p.complement() * (1.0 - high) <= 1.0 - level
-        };
-        Ok((reached, p.ln()))
-    };
     let population = urn::population(prior, sampling);
     let independent = Independent { groups: urn::weight_groups(prior, sampling, None), population };
-    let target = level.ln();
     // υ at `low` is below the level; at `high`, once there is one, it is not.
     let (mut low, mut high) = (prior.num_classes() - 1, population.map(|all| all as u64));
     let (mut guess, mut shift, mut steps) = (0.0, 0.0, 0);
@@ -126,13 +157,13 @@ pub fn collector_quantile(prior: &ClassPrior, sampling: Sampling, level: f64) ->
             // Next to a value that is known, the guess asks for the neighbour.
             _ => (guess.ceil().min(9e18) as u64).clamp(low + 1, high.map_or(u64::MAX, |high| high - 1)),
         };
-        let (reached, ln) = reaches(n)?;
-        if reached {
+        let p = probability(prior, sampling, NumDraws::new(n)?)?;
+        if reaches(p) {
             high = Some(n)
         } else {
             low = n
         }
-        shift = ln - independent.ln(n as f64);
+        shift = p.ln() - independent.ln(n as f64);
         steps += 1;
     }
     Ok(low + 1)
@@ -380,6 +411,13 @@ mod tests {
                     let context = format!("{counts:?} {sampling} {level}: {n}");
                     assert!(at(n).complement() <= (1.0 - level) * (1.0 + 1e-12), "{context}");
                     assert!(n == 1 || at(n - 1).complement() > (1.0 - level) * (1.0 - 1e-12), "{context}");
+                    // The same of the upper tail, also where 1 − level would be 1.
+                    for tail in [level, level.powi(20)] {
+                        let n = collector_upper_quantile(&prior, sampling, tail).unwrap();
+                        let context = format!("{counts:?} {sampling} upper {tail}: {n}");
+                        assert!(at(n).complement() <= tail * (1.0 + 1e-12), "{context}");
+                        assert!(n == 1 || at(n - 1).complement() > tail * (1.0 - 1e-12), "{context}");
+                    }
                 }
             }
         }

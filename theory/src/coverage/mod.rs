@@ -8,12 +8,13 @@
 //!
 //! [`probability`] gives both tails in floating point with an error bound, [`exact::probability`] integers, [`curve()`]
 //! every n of a range, [`given_anchor`] the probability given the anchor's class (what bounds for unequal classes
-//! divide by), [`completion_probability`] P(T = n), [`collector_time`] and [`collector_quantile`] the law of T
-//! ([`expected_draws`], [`standard_deviation`] and [`quantile`]: for independent draws).
+//! divide by), [`completion_probability`] P(T = n), [`collector_time`], [`collector_quantile`] and
+//! [`collector_upper_quantile`] the law of T ([`expected_draws`], [`standard_deviation`] and [`quantile`]: for independent draws).
 //!
 //! Source: the coverage term of Nozawa & Sato (NeurIPS 2021); classical coupon collector.
 
 mod answer;
+mod chain;
 mod class;
 mod collector;
 mod completion;
@@ -30,7 +31,7 @@ mod tilt;
 mod urn;
 
 pub(crate) use class::sin_minus;
-pub use collector::{CollectorTime, collector_quantile, collector_time};
+pub use collector::{CollectorTime, collector_quantile, collector_time, collector_upper_quantile};
 pub use completion::completion_probability;
 pub use conditional::{given_anchor, given_anchor_alone, least_given_anchor};
 pub use curve::{CurvePoint, MAX_POINTS, curve};

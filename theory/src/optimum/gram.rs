@@ -73,6 +73,17 @@ pub fn solve(
     temperature: f64,
     options: &Options,
 ) -> Result<Solution> {
+    solve_until(prior, num_negatives, temperature, options, &|| false)
+}
+
+/// The same, ended early where `stop`, which is asked in every step, says so: then it has not converged.
+pub(crate) fn solve_until(
+    prior: &ClassPrior,
+    num_negatives: NumNegatives,
+    temperature: f64,
+    options: &Options,
+    stop: &dyn Fn() -> bool,
+) -> Result<Solution> {
     check(num_negatives, temperature)?;
     check_temperature(temperature)?;
     if !(options.tolerance > 0.0 && options.tolerance < 1.0) {
@@ -87,7 +98,7 @@ pub fn solve(
     }
     let floor = collision::expected_ln1p(prior, Sampling::WithReplacement, num_negatives)?;
     let program = Program::new(prior, num_negatives, temperature);
-    let (state, certificate, iterations) = program.descend(options);
+    let (state, certificate, iterations) = program.descend(options, stop);
     let gram = program.gram(&state.point);
     let value = program.value(&gram).value;
     Ok(Solution {

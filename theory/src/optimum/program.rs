@@ -155,7 +155,7 @@ impl Program {
     }
 
     /// The point found, its certificate, and the number of steps.
-    pub(super) fn descend(&self, options: &Options) -> (State, Certificate, usize) {
+    pub(super) fn descend(&self, options: &Options, stop: &dyn Fn() -> bool) -> (State, Certificate, usize) {
         let inverse_scale = self.size.iter().zip(&self.probability).map(|(n, p)| 1.0 / (n * p)).collect();
         let spheres = Spheres { dimension: self.groups() + 1, inverse_scale };
         let mut function = |point: &[f64]| {
@@ -171,7 +171,10 @@ impl Program {
         let mut memory = VecDeque::new();
         let (mut iterations, mut moving) = (0, true);
         let (mut least_gap, mut least_at) = (certificate.gap, 0);
-        while moving && !certificate.reaches(options.tolerance) && iterations < options.max_iterations {
+        let unfinished = |certificate: &Certificate, iterations| {
+            !certificate.reaches(options.tolerance) && iterations < options.max_iterations && !stop()
+        };
+        while moving && unfinished(&certificate, iterations) {
             match spheres.step(&state, &mut memory, &mut function) {
                 Some(next) => {
                     state = next;

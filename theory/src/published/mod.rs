@@ -23,7 +23,7 @@ pub use notebook::{NotebookQuantity, float_formula, largest_term, values as note
 use crate::error::{Error, Place, Result};
 use crate::losses::{Estimate, Quantity, group};
 use crate::prior::ClassPrior;
-use crate::report::figure::Selection;
+use crate::report::figure::Style;
 use crate::report::{Cell, Document, Figure, Section, Table};
 use crate::{LossComponents, NumDraws, Sampling, collision};
 
@@ -424,7 +424,7 @@ pub fn figures() -> Result<Vec<Figure>> {
                 table.dataset.key,
                 &caption,
                 &group(&rows.collect::<Result<Vec<_>>>()?)?,
-                &Selection::default(),
+                &Style::default(),
             )
         })
         .collect()

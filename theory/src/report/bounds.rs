@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 /// What one column of a bound says.
 #[derive(Clone, Copy, PartialEq)]
-enum Side {
+pub(super) enum Side {
     InfoNce,
     Supervised,
     SupervisedBelow,
@@ -33,7 +33,7 @@ impl Side {
     }
 }
 
-type Sided<'b> = (&'b dyn Bound, Side);
+pub(super) type Sided<'b> = (&'b dyn Bound, Side);
 
 /// The sides that a bound has for at least one row; a bound that never applies is shown with its upper bound's reason.
 fn sides(bound: &dyn Bound, groups: &Groups<'_>) -> Vec<Side> {
@@ -57,7 +57,7 @@ fn sides(bound: &dyn Bound, groups: &Groups<'_>) -> Vec<Side> {
 }
 
 /// Every bound with its sides, in the order given.
-fn sided<'b>(groups: &Groups<'_>, bounds: &[&'b dyn Bound]) -> Vec<Sided<'b>> {
+pub(super) fn sided<'b>(groups: &Groups<'_>, bounds: &[&'b dyn Bound]) -> Vec<Sided<'b>> {
     let of_bound = |&bound: &&'b dyn Bound| {
         sides(bound, groups).into_iter().map(|side| (bound, side)).collect::<Vec<_>>()
     };
@@ -205,7 +205,7 @@ pub(super) fn over_rows<T: Send>(
     group.rows.par_iter().map(|row| of(row)).collect()
 }
 
-fn bound_cell(group: &Group<'_>, bound: &dyn Bound, side: Side) -> Cell {
+pub(super) fn bound_cell(group: &Group<'_>, bound: &dyn Bound, side: Side) -> Cell {
     let outcomes = over_rows(group, |row| evaluate(bound, side, row));
     let Some(outcomes) = outcomes else { return Cell::Missing };
     outcome_cell(group, &outcomes, side == Side::Supervised)

@@ -1,7 +1,7 @@
 //! Several titled tables as one output: text in five formats, or a folder with one file per table and one page.
 
 use super::format::markdown_prose as prose;
-use super::{Figure, Format, Section, check_folder_for, html, write_files};
+use super::{Figure, Format, Screen, Section, check_folder_for, html, write_files};
 use crate::error::{Error, Result};
 use crate::terminal::one_line;
 use serde_json::{Map, Value};
@@ -35,12 +35,25 @@ impl Document {
     /// JSON: an object with one array per section. CSV: a line `# name: title` opens each section, and an empty line
     /// ends it; a single section is plain CSV. LaTeX: the same with `%`.
     pub fn to_text(&self, format: Format) -> String {
+        self.text(format, Screen::FILE)
+    }
+
+    /// The whole as [`Table::to_screen`](super::Table::to_screen) shows tables.
+    pub fn to_screen(&self, screen: Screen) -> String {
+        self.text(Format::Table, screen)
+    }
+
+    fn text(&self, format: Format, screen: Screen) -> String {
         let part = |(key, section): &(&'static str, Section)| {
             let (title, text) = (&section.title, &section.text);
-            let table = section.table.to_text(format);
+            let table = match format {
+                Format::Table => section.table.to_screen(screen),
+                format => section.table.to_text(format),
+            };
             match format {
                 Format::Table => {
-                    format!("{title}\n{}\n{}\n\n{table}", "=".repeat(title.chars().count()), wrap(text))
+                    let text = wrap(text, screen.columns.min(100));
+                    format!("{title}\n{}\n{text}\n\n{table}", "=".repeat(title.chars().count()))
                 }
                 Format::Markdown => format!("## {}\n\n{}\n\n{table}", prose(title), prose(text)),
                 Format::Csv if self.sections.len() == 1 => table,
@@ -90,19 +103,9 @@ impl Document {
     }
 }
 
-/// Lines of at most 100 characters.
-fn wrap(text: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= 100 => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_string()),
-        }
-    }
-    lines.join("\n")
+/// Lines of at most `width` characters.
+fn wrap(text: &str, width: usize) -> String {
+    super::format::wrap(text, width).join("\n")
 }
 
 #[cfg(test)]
@@ -140,7 +143,7 @@ mod tests {
     #[test]
     fn long_text_is_wrapped() {
         let text = "word ".repeat(60);
-        assert!(wrap(&text).lines().all(|l| l.len() <= 100));
-        assert_eq!(wrap(&text).split_whitespace().count(), 60);
+        assert!(wrap(&text, 100).lines().all(|l| l.len() <= 100));
+        assert_eq!(wrap(&text, 100).split_whitespace().count(), 60);
     }
 }

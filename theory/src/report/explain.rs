@@ -118,7 +118,7 @@ pub(super) fn explanations<'a>(
 
 fn chosen(group: &Group<'_>, selection: Option<&Selection>) -> Vec<&'static dyn Bound> {
     if let Some(selection) = selection {
-        return selection.keys().iter().filter_map(|key| bounds::find(key)).collect();
+        return selection.named().iter().filter_map(|key| bounds::find(key)).collect();
     }
     let published = PUBLISHED.iter().filter_map(|key| bounds::find(key));
     let best = best(&group.rows);

@@ -1,6 +1,6 @@
 //! Tables and figures of bounds against K, from measured `LossComponents`.
 //!
-//! [`write()`] makes a folder: `report.html` (one file, figure inline), `bounds.svg`, `bounds.png`, `losses.csv`,
+//! [`write()`] makes a folder: `report.html` (one file, figure inline), `bounds.svg`, `bounds.png`, `bounds.pdf`, `losses.csv`,
 //! `bounds.csv`, `bounds.md`, and where the slack is as `explain.svg`, `explain.png`, `explain.csv`. [`Document`] holds several titled tables.
 
 mod aggregate;
@@ -17,9 +17,11 @@ mod format;
 mod html;
 mod optimum;
 mod simulation;
+mod summary;
 mod table;
 
 pub use aggregate::{Interval, MeanAndDeviation, mean_and_deviation, mean_interval, ratio_interval};
+use bounds::blocks;
 pub use bounds::{bounds_by_draws, bounds_table};
 pub use certificates::{Certified, certify};
 pub use checks::{BinomialCheck, binomial_two_sided, checks, checks_table, margins_table};
@@ -27,11 +29,12 @@ pub use columns::columns;
 pub use confident::{confident_columns, confident_section, lacks_image_errors};
 pub use document::Document;
 pub use explain::{left_out, slack_document, slack_table};
-pub use format::Format;
 use format::markdown_prose as prose;
-pub use html::page;
+pub use format::{Format, Screen};
+pub use html::Page;
 pub use optimum::optimum_table;
 pub use simulation::{Simulated, simulation_table};
+pub use summary::{Summary, summary};
 pub use table::{Cell, Table};
 
 use crate::bounds as registry;
@@ -90,18 +93,13 @@ impl Figure {
     ///
     /// # Errors
     /// As for [`figure::bounds_against_draws`].
-    pub fn of_bounds(
-        name: &str,
-        caption: &str,
-        groups: &Groups<'_>,
-        selection: &figure::Selection,
-    ) -> Result<Self> {
-        let svg = figure::bounds_against_draws(groups, selection, figure::Format::Svg)?;
+    pub fn of_bounds(name: &str, caption: &str, groups: &Groups<'_>, style: &figure::Style) -> Result<Self> {
+        let svg = figure::bounds_against_draws(groups, style, figure::Format::Svg)?;
         Ok(Self {
             name: name.into(),
             caption: caption.into(),
             svg: String::from_utf8_lossy(&svg).into_owned(),
-            png: figure::bounds_against_draws(groups, selection, figure::Format::Png)?,
+            png: figure::bounds_against_draws(groups, style, figure::Format::Png)?,
         })
     }
 }
@@ -154,6 +152,29 @@ pub fn descriptive(columns: &[&Column], row: &LossComponents) -> Vec<Cell> {
         value => Cell::Text(value.to_string()),
     };
     columns.iter().map(cell).collect()
+}
+
+/// For each setting the values of the first columns that tell all of them apart.
+fn setting_names(columns: &[&Column], settings: &[&LossComponents]) -> Vec<String> {
+    let value = |column: &Column, row: &LossComponents| match (column.value)(row) {
+        Value::Unknown if column.absent == "unknown" => format!("{} unknown", column.heading),
+        Value::Unknown => column.absent.to_string(),
+        Value::Text(text) => text.to_string(),
+        value => format!("{} = {value}", column.heading),
+    };
+    let distinct = |names: &[String]| names.iter().collect::<std::collections::HashSet<_>>().len();
+    let mut names = vec![String::new(); settings.len()];
+    for column in columns {
+        let add = |(name, row): (&String, &&LossComponents)| match &**name {
+            "" => value(column, row),
+            name => format!("{name}, {}", value(column, row)),
+        };
+        let more: Vec<String> = names.iter().zip(settings).map(add).collect();
+        if distinct(&more) > distinct(&names) {
+            names = more;
+        }
+    }
+    names
 }
 
 /// A whole number; as text where it is beyond what a cell's integer holds.
@@ -259,8 +280,8 @@ fn write_files(folder: &Path, page: (String, Vec<u8>), others: Vec<(String, Vec<
     files::write_all(&all)
 }
 
-/// Writes the report on `rows` into `folder`, which is made once everything is drawn; the figure shows the selected
-/// bounds, the tables all. A picture of the features, as [`Figure::beside`] reads one, stands at the end.
+/// Writes the report on `rows` into `folder`, which is made once everything is drawn; the figure shows what
+/// `style` says, the tables every bound. A picture of the features, as [`Figure::beside`] reads one, stands at the end.
 ///
 /// # Errors
 /// No rows, or two that [`group`] refuses; the figure cannot be drawn; the operating system refuses to write.
@@ -269,14 +290,15 @@ pub fn write(
     title: &str,
     rows: &[LossComponents],
     sections: &[Section],
-    selection: &figure::Selection,
+    style: &figure::Style,
     picture: Option<&Figure>,
 ) -> Result<()> {
     if rows.is_empty() {
         return Err(Error::argument("a report needs at least one row of losses"));
     }
     let groups = &group(rows)?;
-    let figure = Figure::of_bounds("bounds", "", groups, selection)?;
+    let figure = Figure::of_bounds("bounds", "", groups, style)?;
+    let pdf = figure::bounds_against_draws(groups, style, figure::Format::Pdf)?;
     let table = bounds_by_draws(groups, registry::all());
     let explained = explain_page::report(groups)?;
     let slack = explained.iter().map(|e| e.section.clone());
@@ -298,12 +320,25 @@ pub fn write(
             .collect::<Vec<_>>()
             .join("\n");
     let waterfall = explained.as_ref().map(|e| &e.figure);
-    let page = page(title, &figure.svg, groups, &table, sections, waterfall, picture).into_bytes();
+    let losses_csv = losses::write_to(rows);
+    let bounds_csv = bounds_table(groups, registry::all()).to_text(Format::Csv);
+    let page = Page {
+        title,
+        finding: &summary(groups).sentences(),
+        figure: &figure.svg,
+        table: &table,
+        sections,
+        waterfall,
+        picture,
+        files: &[("losses.csv", &losses_csv), ("bounds.csv", &bounds_csv)],
+    };
+    let page = page.html(groups).into_bytes();
     let others = [
-        ("losses.csv", losses::write_to(rows).into_bytes()),
+        ("losses.csv", losses_csv.into_bytes()),
         ("bounds.svg", figure.svg.into_bytes()),
         ("bounds.png", figure.png),
-        ("bounds.csv", bounds_table(groups, registry::all()).to_text(Format::Csv).into_bytes()),
+        ("bounds.pdf", pdf),
+        ("bounds.csv", bounds_csv.into_bytes()),
         ("bounds.md", markdown.into_bytes()),
     ];
     let others = others.into_iter().map(|(name, content)| (name.to_string(), content));

@@ -13,7 +13,8 @@ const MAX_ROWS: usize = 10_000;
 
 /// One line a K, and whether every program reached its tolerance (the column `gap` says how far it is at most).
 ///
-/// `options` are for unequal classes, whose optimum is a program of its own; `stop` is asked between values of K.
+/// `options` are for unequal classes, whose optimum is a program of its own; `stop` is asked between values of K and in
+/// every step.
 ///
 /// # Errors
 /// A temperature that is not positive and finite; more than 10⁴ values of K; a law that the program refuses; `stop`
@@ -44,9 +45,6 @@ pub fn optimum_table(
     }
     let (mut found, mut components, mut converged) = (Vec::new(), Vec::new(), true);
     for &negatives in negatives {
-        if stop() {
-            return Err(Error::argument("interrupted"));
-        }
         let optimum = if prior.is_uniform() {
             if prior.num_classes() > 1 {
                 let classes = prior.num_classes();
@@ -54,7 +52,7 @@ pub fn optimum_table(
             }
             optimum::solve(prior, negatives, temperature)?
         } else {
-            let solution = gram::solve(prior, negatives, temperature, options)?;
+            let solution = gram::solve_until(prior, negatives, temperature, options, stop)?;
             // The bounds need class counts; of probabilities alone there is the optimum.
             if prior.counts().is_some() {
                 components.push(optimum::gram_components(prior, negatives, temperature, &solution)?);
@@ -62,6 +60,9 @@ pub fn optimum_table(
             converged &= solution.converged;
             solution.optimum
         };
+        if stop() {
+            return Err(Error::argument("interrupted"));
+        }
         found.push((negatives, optimum));
     }
     let mut headers =
@@ -122,7 +123,8 @@ fn bound_cell(outcome: Outcome, losses: &LossComponents) -> Cell {
             Cell::Vacuous(MeanAndDeviation { mean, deviation: None })
         }
         Outcome::Value(mean) => Cell::number(mean),
-        Outcome::Undefined(reason) => Cell::Note(format!("undefined: {reason}")),
+        // Nothing was counted here: what stands for a counted share is its exact value.
+        Outcome::Undefined(reason) => Cell::Note(format!("undefined: {}", reason.replace("counted ", ""))),
         Outcome::NotApplicable(reason) => Cell::Note(format!("n/a: {reason}")),
     }
 }

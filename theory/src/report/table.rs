@@ -137,6 +137,19 @@ impl Table {
         }
     }
 
+    /// Lines as columns: the cells of the first column, each behind `name =`, are the new headings.
+    #[must_use]
+    pub fn transposed(&self, name: &str) -> Self {
+        let heading = |row: &Vec<Cell>| format!("{name} = {}", row.first().unwrap_or(&Cell::Missing));
+        let mut table =
+            Self::new(std::iter::once("quantity".to_string()).chain(self.rows.iter().map(heading)));
+        for (place, header) in self.headers.iter().enumerate().skip(1) {
+            let cells = self.rows.iter().map(|row| row[place].clone());
+            table.push(std::iter::once(Cell::text(header)).chain(cells).collect());
+        }
+        table
+    }
+
     /// Column names.
     pub fn headers(&self) -> &[String] {
         &self.headers
@@ -157,6 +170,15 @@ impl Table {
 mod tests {
     use super::*;
     use crate::report::Format;
+
+    #[test]
+    fn lines_become_columns() {
+        let mut table = Table::new(["negatives", "loss", "bound"]);
+        table.push(vec![Cell::Integer(8), Cell::number(0.5), Cell::number(1.5)]);
+        table.push(vec![Cell::Integer(16), Cell::number(0.25)]);
+        let csv = table.transposed("K").to_text(Format::Csv);
+        assert_eq!(csv, "quantity,K = 8,K = 16\nloss,0.5,0.25\nbound,1.5,\n");
+    }
 
     #[test]
     fn no_zero_is_negative() {

@@ -25,7 +25,7 @@ pub(super) struct DifficultyArgs {
     /// Number of queries, drawn from the bank [default: all of it]
     #[arg(long, value_name = "N")]
     queries: Option<usize>,
-    /// Number of samples whose second views are the negatives [default: all evaluated samples, or 30,000 of more]
+    /// Number of samples whose second views are the negatives [default: all evaluated samples, at most 30,000]
     #[arg(long, value_name = "N")]
     bank: Option<usize>,
     /// All evaluated samples are the bank, however many

@@ -39,7 +39,10 @@ pub(super) struct MeasureArgs {
 pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     let draws = args.options.check().map_err(Error::from)?;
     if args.options.all_pairs && args.features.is_none() {
-        return Err(Error::argument("--all-pairs is of --features: of a network all pairs are taken").into());
+        return Err(Error::argument(
+            "--all-pairs needs --features; of a trained network all pairs are taken anyway",
+        )
+        .into());
     }
     let target = Target::of(args)?;
     let _owner = match &target {
@@ -73,7 +76,7 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<()> {
     };
     measured.write(&folder)?;
     if !args.options.quiet {
-        print(&cli::text(&measured.rows)?)?;
+        print(&cli::text(&measured.rows, &folder)?)?;
         print(&measured.written(&folder))?;
     }
     Ok(())

@@ -38,7 +38,7 @@ mod train;
 
 use anyhow::Result;
 use candle_core::Device;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 use theory::error::ErrorKind;
 use theory::interrupt::{EXIT_CODE, Interrupt};
@@ -98,6 +98,14 @@ enum Command {
     /// Fetch a published data set and compare it with its published checksums
     #[command(after_help = "Example: trainer download fashion-mnist --data data/sets")]
     Download(download::DownloadArgs),
+    /// Completions of the command line for a shell, on standard output
+    #[command(
+        after_help = "Example: trainer completions bash > ~/.local/share/bash-completion/completions/trainer"
+    )]
+    Completions(usage::CompletionsArgs),
+    /// Manual pages of all commands, into a folder
+    #[command(after_help = "Example: trainer man ~/.local/share/man/man1")]
+    Man(usage::ManArgs),
     /// Time one training step, stage by stage
     #[command(after_help = "Example: trainer bench --net small --batch 128 --steps 10 --threads 2")]
     Bench(bench::BenchArgs),
@@ -174,6 +182,8 @@ pub fn main() -> ExitCode {
         | Command::Sweep(_)
         | Command::Collect(_)
         | Command::Counts(_)
+        | Command::Completions(_)
+        | Command::Man(_)
         | Command::Download(_) => 1,
         Command::Run(args) => session::threads(args.threads),
         Command::Train(args) => session::threads(args.threads),
@@ -218,6 +228,8 @@ fn dispatch(command: Command, interrupt: &Interrupt) -> Result<()> {
         Command::Download(args) => download::download(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Population(args) => population::population(&args),
+        Command::Completions(args) => Ok(args.print(Cli::command())?),
+        Command::Man(args) => Ok(args.write(Cli::command())?),
     }
 }
 
@@ -227,7 +239,6 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct PoolArgs {
     /// Runs at a time, a process each [default: as many as there are cores; on GPUs, as many as there are of them]
     #[arg(long, visible_alias = "threads", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
-    /// Also try runs again whose loss, gradient or weights left the finite numbers
+    /// Also try runs again whose loss, gradient or weights became infinite or NaN
     #[arg(long)]
     retry: bool,
     /// Say nothing but the final tables

@@ -17,15 +17,16 @@ pub(super) struct PopulationArgs {
     /// C equally likely classes; with --imbalance, unequal ones
     #[arg(long, value_name = "C", required_unless_present = "counts", conflicts_with = "counts")]
     classes: Option<u64>,
-    /// File of class counts: one integer a line, or a JSON array
-    #[arg(long, value_name = "FILE")]
+    /// Samples of each class: numbers such as 5000,3000,1500, or a file with one integer a line or a JSON array
+    #[arg(long, value_name = "FILE|LIST")]
     counts: Option<PathBuf>,
     /// Most frequent over least frequent class; in between, frequencies fall exponentially
     #[arg(long, value_name = "R", conflicts_with = "counts")]
     imbalance: Option<f64>,
-    /// Numbers of negatives K, such as 1,31,1023,100000
-    #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
-    negatives: Vec<u64>,
+    /// Numbers of negatives K: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
+    // By its path: the whole list is one value.
+    #[arg(long, value_name = "LIST", value_parser = theory::usage::parse_list)]
+    negatives: std::vec::Vec<u64>,
     /// Temperature t that divides the inner products
     #[arg(long, value_name = "T")]
     temperature: f64,
@@ -62,7 +63,7 @@ impl PopulationArgs {
             ClassPrior::uniform(classes.unwrap_or(0)).map_err(|e| Error::argument(format!("--classes: {e}")))
         };
         Ok(match (&self.counts, self.classes, self.imbalance) {
-            (Some(file), ..) => ClassPrior::read_counts(file)?,
+            (Some(counts), ..) => theory::usage::class_counts(counts)?,
             (None, classes, Some(ratio)) => {
                 if !(ratio >= 1.0 && ratio.is_finite()) {
                     return Err(

@@ -8,6 +8,7 @@ use clap::Args;
 use std::path::PathBuf;
 use theory::interrupt::Interrupt;
 use theory::report::Format;
+use theory::usage::{parse_decimals, parse_list};
 use trainer::Error;
 use trainer::run::{self, Plan, Preset, Progress, Session, Sweep};
 
@@ -27,15 +28,16 @@ pub(super) struct ReproduceArgs {
     /// Folder for runs, losses.csv and report.html [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Numbers of draws n = K+1, such as 16,32,64
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    draws: Option<Vec<usize>>,
-    /// Seeds, such as 7,11,13
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    seeds: Option<Vec<u64>>,
-    /// Temperatures t, such as 0.1,0.5: a second axis of the sweep
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    temperatures: Option<Vec<f64>>,
+    /// Numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
+    // By its path, here and below: the whole list is one value.
+    #[arg(long, value_name = "LIST", value_parser = parse_list)]
+    draws: Option<std::vec::Vec<u64>>,
+    /// Seeds, such as 7,11,13 or 1..5
+    #[arg(long, value_name = "LIST", value_parser = parse_list)]
+    seeds: Option<std::vec::Vec<u64>>,
+    /// Temperatures t, such as 0.1,0.5 or 0.1..0.5:0.1: every number of draws is trained with each
+    #[arg(long, value_name = "LIST", value_parser = parse_decimals)]
+    temperatures: Option<std::vec::Vec<f64>>,
     /// Train every K with this batch size, K negatives drawn per anchor, so that K alone moves
     #[arg(long, value_name = "B")]
     fixed_batch: Option<usize>,
@@ -67,7 +69,8 @@ impl ReproduceArgs {
         };
         let mut grid = grid.unwrap_or_default();
         if let Some(draws) = &self.draws {
-            grid.draws.clone_from(draws);
+            // No machine holds more samples than its memory has addresses.
+            grid.draws = draws.iter().map(|&n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
         }
         if let Some(seeds) = &self.seeds {
             grid.seeds.clone_from(seeds);
@@ -112,7 +115,7 @@ pub(super) fn reproduce(args: &ReproduceArgs, interrupt: &Interrupt) -> Result<(
     let data = args.pool.data.as_deref();
     if let Some((_, sweep)) = sweep {
         let done = run::sweep::sweep(&Plan::of_sweep(&sweep)?, &out, &pool, data)?;
-        return show(&done, &progress, start);
+        return show(&done, &out, &progress, start);
     }
     let device = super::open(args.pool.first_device())?;
     let session = Session { data, device: &device, stop: &stop, ..Session::CPU };

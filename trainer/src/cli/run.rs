@@ -34,13 +34,13 @@ pub(super) struct RunArgs {
     /// Threads; the result does not depend on it [default: 1]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(super) threads: Option<u64>,
-    /// Also try a run again whose loss, gradient or weights left the finite numbers
+    /// Also try a run again whose loss, gradient or weights became infinite or NaN
     #[arg(long)]
     retry: bool,
     /// Say nothing
     #[arg(short, long)]
     quiet: bool,
-    /// Save and stop when standard input ends: whoever holds it is gone
+    /// Save and stop when standard input ends: the process that started this one has ended
     #[arg(long, hide = true)]
     attended: bool,
 }

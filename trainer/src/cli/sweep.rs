@@ -7,8 +7,8 @@ use clap::Args;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use theory::interrupt::Interrupt;
-use theory::report::{Cell, Format, Table};
-use theory::terminal;
+use theory::report::{Cell, Screen, Table, summary};
+use theory::{losses, terminal};
 use trainer::run::sweep::slurm::{self, Submission};
 use trainer::run::sweep::{Collected, Report, SweepRun, check, claim, sweep};
 use trainer::run::{Plan, Progress};
@@ -102,14 +102,19 @@ pub(super) fn run(args: &SweepArgs, interrupt: &Interrupt) -> Result<()> {
     let pool = args.pool.pool(&stop, &progress)?;
     let start = std::time::Instant::now();
     let done = sweep(&plan, &args.out, &pool, data)?;
-    show(&done, &progress, start)
+    show(&done, &args.out, &progress, start)
 }
 
-/// Prints the tables of a sweep, and where its report is; a run that failed is an error.
-pub(super) fn show(done: &Collected, progress: &Progress, start: std::time::Instant) -> Result<()> {
+/// Prints what a sweep found, and where its report is; a run that failed is an error.
+pub(super) fn show(
+    done: &Collected,
+    folder: &Path,
+    progress: &Progress,
+    start: std::time::Instant,
+) -> Result<()> {
     let failures = done.failures()?;
     if let Some(report) = &done.report {
-        print_tables(report)?;
+        print_found(done, report, folder)?;
         if let Some(page) = &report.page {
             let time = start.elapsed().as_secs_f64();
             progress.line(&format!("{time:.0} s in all; {}", where_it_is(page)));
@@ -126,9 +131,19 @@ fn where_it_is(page: &Path) -> String {
     format!("report: {}, figure: {}", page.display(), page.with_file_name("bounds.svg").display())
 }
 
-fn print_tables(report: &Report) -> Result<()> {
-    let tables = [&report.measured, &report.bounds, &report.accuracies].into_iter().chain(&report.compared);
-    tables.into_iter().try_for_each(|table| print(&format!("{}\n", table.to_text(Format::Table))))
+/// One screen of what was found; where selections or losses are compared, that too.
+fn print_found(done: &Collected, report: &Report, folder: &Path) -> Result<()> {
+    let screen = Screen::of_standard_output();
+    let word = slurm::quoted(&folder.display().to_string());
+    let all = format!(
+        "theory bounds {word} --all; beside untrained encoders and raw inputs: {}",
+        folder.join("accuracy.csv").display()
+    );
+    print(&format!("{}\n", summary(&losses::group(&done.rows)?).to_screen(screen, &all)))?;
+    match &report.compared {
+        Some(table) => print(&format!("{}\n", table.to_screen(screen))),
+        None => Ok(()),
+    }
 }
 
 /// The runs, and how far they are.
@@ -145,7 +160,7 @@ fn list(args: &SweepArgs, plan: &Plan) -> Result<()> {
             Cell::text(state.reason()),
         ]);
     }
-    print(&table.to_text(Format::Table))
+    print(&table.to_screen(Screen::of_standard_output()))
 }
 
 fn submit(args: &SweepArgs, plan: &Plan) -> Result<()> {
@@ -203,11 +218,7 @@ pub(super) fn collect(args: &CollectArgs) -> Result<()> {
     let done = Collected::new(&args.sweep, &BTreeMap::new())?;
     if let Some(report) = done.report.as_ref().filter(|_| !args.quiet) {
         report.warnings.iter().for_each(|warning| terminal::say(warning));
-        for table in
-            [&report.measured, &report.bounds, &report.accuracies].into_iter().chain(&report.compared)
-        {
-            print(&format!("{}\n", table.to_text(Format::Table)))?;
-        }
+        print_found(&done, report, &args.sweep)?;
         if let Some(page) = &report.page {
             print(&format!("{}\n", where_it_is(page)))?;
         }

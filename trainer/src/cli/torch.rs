@@ -40,7 +40,8 @@ pub(super) struct TorchArgs {
     #[arg(long, value_name = "P", requires = "torch")]
     #[serde(skip_serializing_if = "Option::is_none")]
     stem_padding: Option<usize>,
-    /// Of several encoders or heads in the file, that behind this prefix, such as module.encoder_k; may be repeated
+    /// Where the file has several encoders or heads: take the one whose names start with this, such as module.encoder_k;
+    /// may be repeated
     #[arg(long, value_name = "PREFIX", requires = "torch")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     torch_prefix: Vec<String>,

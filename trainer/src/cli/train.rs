@@ -5,6 +5,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use theory::interrupt::Interrupt;
+use trainer::run::sweep::slurm::quoted;
 use trainer::run::{self, Preset, Progress, Session};
 use trainer::{Error, data};
 
@@ -55,11 +56,17 @@ pub(super) fn train(args: &TrainArgs, interrupt: &Interrupt) -> Result<()> {
     let (stop, _saving) = (|| interrupt.requested(), interrupt.saving());
     let session = args.session.session(&device, args.resume, &stop);
     let session = Session { tuning: config.tuning(&split), ..session };
-    let task = Progress::new(args.quiet).task(&args.out.display().to_string(), config.epochs);
+    let progress = Progress::new(args.quiet);
+    let task = progress.task(&args.out.display().to_string(), config.epochs);
     let trained = run::with_threads(threads(args.threads), || {
         run::train(&config, &split.train, &args.out, &session, &task)
     })?;
     let kept = if trained.kept { ", kept from before" } else { "" };
-    task.finish(&format!("loss {:.3}{kept}", trained.final_loss));
+    task.finish(&format!("mean loss of the last epoch {:.3}{kept}", trained.final_loss));
+    progress.line("files: model.safetensors (weights), config.toml (settings), metrics.jsonl (every epoch)");
+    let run = quoted(&args.out.display().to_string());
+    progress.line(&format!(
+        "next: trainer measure --run {run}    # accuracies, losses, bounds: losses.csv, which theory report {run} reads"
+    ));
     Ok(())
 }

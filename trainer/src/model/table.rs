@@ -1,8 +1,8 @@
 //! A table of embeddings E \[V, d\] with its optimiser's state, read as means over bags of words.
 //!
 //! In a step only the rows of the batch's words have a gradient. Where the rates of all steps were scheduled, the other
-//! rows are brought up to date when they are read next ([`crate::ops::optimiser`], `lazy`): a step costs what its words
-//! cost. Otherwise, and under AdamW or weight decay, each step passes over the whole table. On the CPU only.
+//! rows are brought up to date when they are read next ([`crate::ops::optimiser`], `lazy`), and the time of a step grows
+//! with its words alone. Otherwise, and under AdamW or weight decay, each step passes over the whole table. On the CPU only.
 
 use super::Bags;
 use super::layer::Mode;

@@ -1,7 +1,8 @@
 //! Mean of embeddings: yᵢ = 1/|bᵢ| Σ_{w ∈ bᵢ} E_w over the words of bag i, with repetition; 0 of an empty bag.
 //!
 //! E \[V, d\] is row-major. The gradient of E is sparse, ∇_w = Σ_i Σ_{w ∈ bᵢ} dyᵢ/|bᵢ|, with one row for each distinct
-//! word of the batch, in the order in which the words first appear: a batch costs what its words cost, not what V does.
+//! word of the batch, in the order in which the words first appear: time and memory of a batch grow with its words, not
+//! with V.
 //! A row is summed in the order of the words, by one thread. The same function as PyTorch's
 //! `EmbeddingBag(mode="mean")`.
 

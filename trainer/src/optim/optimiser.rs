@@ -99,8 +99,8 @@ impl Optimiser {
         self.steps = steps;
     }
 
-    /// Tells the rates of all steps of the run, those already made included: embeddings then take a step at the cost of
-    /// the rows that have a gradient, where SGD or LARS moves them without decay. Others do not need it.
+    /// Sets the learning rate of every step of the run, from its first on. Knowing them, SGD and LARS without weight
+    /// decay compute only the rows of an embedding table that have a gradient; nothing else needs them.
     ///
     /// # Errors
     /// A rate that is not finite; fewer rates than steps made.

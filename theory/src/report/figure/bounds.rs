@@ -1,24 +1,23 @@
-//! The figure of bound against K: bars of the upper bounds of L_sup on a logarithmic axis, accuracy on a second axis.
+//! The figure of bounds against K: every upper bound of L_sup on a logarithmic axis, those that say something on a
+//! linear one around ln C, and accuracies.
 
-use super::{Drawing, Drawn, Format, Scale, message, render, tick};
-use crate::bounds::{self, Bound};
+use super::panels::{Level, Line, Look, Panel, Panels, Point};
+use super::{Format, render};
+use crate::bounds::{self, Bound, Outcome, Standing};
 use crate::error::{Error, Result};
-use crate::losses::{Column, Group, Groups, LossComponents, Quantity, Value};
-use crate::report::{MeanAndDeviation, mean_and_deviation};
-use plotters::coord::Shift;
-use plotters::prelude::*;
+use crate::losses::{Group, Groups, LossComponents, Quantity};
+use crate::report::{MeanAndDeviation, blocks, mean_and_deviation, setting_names};
 
-/// Which bounds a figure shows, from left to right; one that has no value anywhere takes no room.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which bounds a figure shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection(Vec<&'static str>);
 
-impl Default for Selection {
-    /// What tells the published bounds from the sharp ones: `curl`, `curl_as_published`, `nozawa_sato`, `submodular`,
-    /// `specht`.
-    fn default() -> Self {
-        Self(vec!["curl", "curl_as_published", "nozawa_sato", "submodular", "specht"])
-    }
-}
+/// The published bounds, which every figure has unless told otherwise.
+const PUBLISHED: [&str; 2] = ["nozawa_sato", "curl"];
+/// How many of the sharpest theorems stand beside them.
+const SHARPEST: usize = 4;
+/// Lines of bounds in a figure whose bounds were not named.
+const MOST_LINES: usize = 8;
 
 impl Selection {
     /// The bounds of these keys; the one key `all` means every upper bound of L_sup in the registry.
@@ -58,68 +57,104 @@ impl Selection {
         Ok(Self(found))
     }
 
-    /// The keys, in the order of the selection.
-    pub fn keys(&self) -> &[&'static str] {
+    /// The keys that were named; none by default.
+    pub fn named(&self) -> &[&'static str] {
         &self.0
+    }
+
+    /// The bounds that a figure of these measurements shows: those that were named; by default the sharpest theorem,
+    /// `nozawa_sato`, `curl` and the next three sharpest, fewer where each is a line for each of many settings.
+    pub fn keys(&self, groups: &Groups<'_>) -> Vec<&'static str> {
+        if !self.named().is_empty() {
+            return self.named().to_vec();
+        }
+        let least = |bound: &dyn Bound| {
+            let values = groups.iter().filter_map(|group| Some(mean(group, bound)?.mean));
+            values.fold(f64::INFINITY, f64::min)
+        };
+        let mut sharp: Vec<(f64, &str)> = bounds::all()
+            .iter()
+            .filter(|b| b.standing() == Standing::Theorem && !b.upper_needs().is_empty())
+            .map(|b| (least(*b), b.key()))
+            .filter(|(value, key)| value.is_finite() && !PUBLISHED.contains(key))
+            .collect();
+        sharp.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut sharp = sharp.into_iter().map(|(_, key)| key);
+        let first = sharp.next().into_iter();
+        let mut keys: Vec<&str> = first.chain(PUBLISHED).chain(sharp.take(SHARPEST - 1)).collect();
+        let settings = blocks(groups, &groups.differing_beside_draws()).len();
+        keys.truncate((MOST_LINES / settings.max(1)).max(1));
+        keys
     }
 }
 
-/// The colour of a bound, the same in every figure.
-fn colour(key: &str) -> RGBColor {
-    const KNOWN: [(&str, RGBColor); 5] = [
-        ("curl", RGBColor(86, 134, 196)),
-        ("curl_as_published", RGBColor(188, 206, 230)),
-        ("nozawa_sato", RGBColor(221, 132, 82)),
-        ("submodular", RGBColor(129, 178, 154)),
-        ("specht", RGBColor(129, 114, 178)),
-    ];
-    const OTHERS: [RGBColor; 12] = [
-        RGBColor(204, 185, 116),
-        RGBColor(100, 181, 205),
-        RGBColor(196, 78, 82),
-        RGBColor(140, 140, 140),
-        RGBColor(218, 139, 195),
-        RGBColor(147, 120, 96),
-        RGBColor(85, 120, 104),
-        RGBColor(240, 190, 130),
-        RGBColor(60, 80, 130),
-        RGBColor(120, 150, 60),
-        RGBColor(90, 60, 60),
-        RGBColor(150, 50, 120),
-    ];
-    match KNOWN.iter().find(|(known, _)| *known == key) {
-        Some((_, colour)) => *colour,
-        None => {
-            let others = bounds::all()
-                .iter()
-                .filter(|b| !b.upper_needs().is_empty() && KNOWN.iter().all(|(known, _)| *known != b.key()));
-            OTHERS[others.take_while(|b| b.key() != key).count() % OTHERS.len()]
+/// How a figure of bounds is drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Style {
+    /// The bounds.
+    pub bounds: Selection,
+    /// The panels, from top to bottom.
+    pub panels: Vec<PanelKind>,
+    /// Width in units of 1/96 inch; letters have 11 points, in a column of a paper 7.
+    pub width: u32,
+}
+
+impl Default for Style {
+    /// All panels, 900 wide.
+    fn default() -> Self {
+        Self { bounds: Selection::default(), panels: PanelKind::ALL.to_vec(), width: super::SIZE.0 }
+    }
+}
+
+/// One panel of a figure of bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PanelKind {
+    /// L_sup and its upper bounds on a logarithmic axis.
+    Log,
+    /// The same between 0 and 1.2 ln C.
+    Linear,
+    /// Accuracies.
+    Accuracy,
+}
+
+impl PanelKind {
+    /// From top to bottom.
+    pub const ALL: [Self; 3] = [Self::Log, Self::Linear, Self::Accuracy];
+}
+
+impl std::str::FromStr for PanelKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "log" => Ok(Self::Log),
+            "linear" => Ok(Self::Linear),
+            "accuracy" => Ok(Self::Accuracy),
+            _ => Err(Error::argument(format!("'{name}' is none of log, linear, accuracy"))),
         }
     }
 }
 
-const ACCURACIES: [(Quantity, &str, RGBColor); 2] = [
-    (Quantity::MeanAccuracy, "mean-classifier accuracy", RGBColor(60, 60, 60)),
-    (Quantity::LinearAccuracy, "linear accuracy", RGBColor(70, 140, 80)),
-];
+const ACCURACIES: [(Quantity, &str); 2] =
+    [(Quantity::MeanAccuracy, "mean classifier"), (Quantity::LinearAccuracy, "linear probe")];
 
-const TRIVIAL: RGBColor = RGBColor(190, 60, 60);
-const SUPERVISED: RGBColor = RGBColor(20, 20, 20);
+/// Times ln C: where the logarithmic axis ends at the latest. Bounds reach 1e70, and all below would be one line.
+const MOST: f64 = 1e6;
 
-/// The upper bounds of L_sup and the accuracies against n = K+1, mean ± standard deviation over seeds.
+/// The upper bounds of L_sup and the accuracies against n = K+1: means over seeds, with a band of one standard
+/// deviation where there are several.
 ///
 /// # Errors
-/// No rows; the drawing library fails.
-pub fn bounds_against_draws(groups: &Groups<'_>, selection: &Selection, format: Format) -> Result<Vec<u8>> {
+/// No rows; no panel that shows anything; the drawing library fails.
+pub fn bounds_against_draws(groups: &Groups<'_>, style: &Style, format: Format) -> Result<Vec<u8>> {
     if groups.is_empty() {
         return Err(Error::argument("a figure of bounds needs at least one row of losses"));
     }
-    render(&Content::new(groups, selection), format)
-}
-
-struct Bar {
-    slot: usize,
-    value: MeanAndDeviation,
+    let figure = Content::new(groups, &style.bounds).figure(style);
+    if figure.panels.is_empty() {
+        return Err(Error::argument("of these measurements no panel of the figure shows anything"));
+    }
+    render(&figure, format)
 }
 
 fn over_seeds(group: &Group<'_>, of: impl Fn(&LossComponents) -> Option<f64>) -> Option<MeanAndDeviation> {
@@ -127,220 +162,306 @@ fn over_seeds(group: &Group<'_>, of: impl Fn(&LossComponents) -> Option<f64>) ->
     values.filter(|v| v.iter().all(|x| x.is_finite())).map(|v| mean_and_deviation(&v))
 }
 
-fn bars(groups: &[Group<'_>], bound: &dyn Bound) -> Vec<Bar> {
-    let bar = |(slot, group): (usize, &Group<'_>)| {
-        let value = over_seeds(group, |row| bound.upper_bound(row).value())?;
-        (value.mean > 0.0).then_some(Bar { slot, value })
-    };
-    groups.iter().enumerate().filter_map(bar).collect()
+fn mean(group: &Group<'_>, bound: &dyn Bound) -> Option<MeanAndDeviation> {
+    over_seeds(group, |row| bound.upper_bound(row).value())
 }
 
-/// What the figure shows, gathered before anything is drawn.
+/// Lines of what differs in n alone.
+struct Setting<'a> {
+    /// What tells it from others; empty where it is the only one.
+    name: String,
+    groups: Vec<&'a Group<'a>>,
+    ln_classes: f64,
+}
+
 struct Content<'a> {
-    groups: &'a Groups<'a>,
-    /// What tells groups of one n apart.
-    differing: Vec<&'static Column>,
-    /// Bound, colour, bars; only bounds that have a value somewhere.
-    bounds: Vec<(&'static dyn Bound, RGBColor, Vec<Bar>)>,
-    /// L_sup per slot.
-    supervised: Vec<Option<MeanAndDeviation>>,
-    /// Name, colour, and value per slot; only accuracies that were measured somewhere.
-    accuracies: Vec<(&'static str, RGBColor, Vec<Option<MeanAndDeviation>>)>,
-    /// ln C.
-    trivial: f64,
+    settings: Vec<Setting<'a>>,
+    bounds: Vec<&'static dyn Bound>,
+    ticks: Vec<u64>,
+}
+
+/// Characters of a setting's name in a figure.
+const LONGEST: usize = 28;
+
+/// A name that leaves room for the figure.
+fn short(name: String) -> String {
+    match name.chars().count() > LONGEST {
+        true => name.chars().take(LONGEST - 1).chain(['…']).collect(),
+        false => name,
+    }
 }
 
 impl<'a> Content<'a> {
-    fn new(groups: &'a Groups<'a>, selection: &Selection) -> Self {
-        let bounds = selection
-            .0
-            .iter()
-            .filter_map(|key| bounds::find(key).map(|bound| (bound, colour(key), bars(groups, bound))));
-        let accuracies = ACCURACIES.iter().map(|&(measure, name, colour)| {
-            (name, colour, groups.iter().map(|g| over_seeds(g, |row| row.get(measure))).collect::<Vec<_>>())
+    fn new(groups: &'a Groups<'_>, selection: &Selection) -> Self {
+        let differing = groups.differing_beside_draws();
+        let blocks = blocks(groups, &differing);
+        let names = setting_names(&differing, &blocks.iter().map(|block| block.setting).collect::<Vec<_>>());
+        let settings = blocks.into_iter().zip(names).map(|(block, name)| Setting {
+            name: short(name),
+            ln_classes: (block.setting.num_classes as f64).ln(),
+            groups: block.by_draws.into_values().collect(),
         });
-        Self {
-            groups,
-            differing: groups.differing_beside_draws(),
-            bounds: bounds.filter(|(_, _, bars)| !bars.is_empty()).collect(),
-            supervised: groups.iter().map(|g| over_seeds(g, |row| row.get(Quantity::FullSupLoss))).collect(),
-            accuracies: accuracies.filter(|(_, _, values)| values.iter().any(Option::is_some)).collect(),
-            // With several C the largest: below it at least one bound says nothing.
-            trivial: groups.iter().map(|g| (g.rows[0].num_classes as f64).ln()).fold(0.0, f64::max),
+        let mut ticks: Vec<u64> = groups.iter().map(|group| group.setting().num_draws.get()).collect();
+        ticks.sort_unstable();
+        ticks.dedup();
+        let has_value = |bound: &&dyn Bound| groups.iter().any(|group| mean(group, *bound).is_some());
+        let bounds = selection.keys(groups).into_iter().filter_map(bounds::find).filter(has_value).collect();
+        Self { settings: settings.collect(), bounds, ticks }
+    }
+
+    /// One line a setting, with what tells settings apart behind `name`.
+    fn lines(
+        &self,
+        name: &str,
+        look: impl Fn(usize) -> Look,
+        of: impl Fn(&Group<'_>) -> Option<MeanAndDeviation>,
+        is_undefined: impl Fn(&Group<'_>) -> bool,
+        says_nothing: impl Fn(f64, f64) -> bool,
+    ) -> Vec<Line> {
+        let x = |group: &Group<'_>| group.setting().num_draws.get() as f64;
+        let line = |(place, setting): (usize, &Setting<'_>)| {
+            let point = |group: &&Group<'_>| {
+                let value = of(group)?;
+                let hollow = says_nothing(value.mean, setting.ln_classes);
+                Some(Point { x: x(group), y: value.mean, deviation: value.deviation, hollow })
+            };
+            let name = match &*setting.name {
+                "" => name.to_string(),
+                told => format!("{name}, {told}"),
+            };
+            let undefined = setting.groups.iter().filter(|group| is_undefined(group)).map(|group| x(group));
+            let points = setting.groups.iter().filter_map(point).collect();
+            Line { name, look: look(place), points, undefined: undefined.collect() }
+        };
+        let lines = self.settings.iter().enumerate().map(line);
+        let mut lines: Vec<Line> = lines.filter(|line| !line.points.is_empty()).collect();
+        // What does not depend on the setting is one line.
+        if let [first, rest @ ..] = &lines[..]
+            && !rest.is_empty()
+            && rest.iter().all(|line| line.points == first.points && line.undefined == first.undefined)
+        {
+            lines.truncate(1);
+            lines[0].name = name.into();
+            lines[0].look = Look { colour: None, dash: 0, ..lines[0].look };
+        }
+        lines
+    }
+
+    fn bound_lines(&self) -> Vec<Line> {
+        let several = self.settings.len() > 1;
+        let lines = self.bounds.iter().enumerate().flat_map(|(index, bound)| {
+            // Colours tell bounds apart, or settings where there are several, which dashes then do too.
+            let look = |setting: usize| Look {
+                colour: Some(if several { setting } else { index }),
+                marker: Some(index),
+                dash: if several { setting } else { 0 },
+            };
+            let undefined = |group: &Group<'_>| {
+                group.rows.iter().any(|row| matches!(bound.upper_bound(row), Outcome::Undefined(_)))
+            };
+            let vacuous = |value: f64, ln_classes: f64| value > ln_classes;
+            self.lines(bound.key(), look, |group| mean(group, *bound), undefined, vacuous)
+        });
+        lines.collect()
+    }
+
+    fn measured_lines(&self, quantity: Quantity, name: &str, marker: Option<usize>) -> Vec<Line> {
+        let several = self.settings.len() > 1;
+        let look = |setting: usize| Look { colour: several.then_some(setting), marker, dash: setting };
+        let of = |group: &Group<'_>| over_seeds(group, |row| row.get(quantity));
+        self.lines(name, look, of, |_| false, |_, _| false)
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        let mut levels: Vec<f64> = self.settings.iter().map(|setting| setting.ln_classes).collect();
+        levels.sort_by(f64::total_cmp);
+        levels.dedup();
+        levels.into_iter().map(|y| Level { name: format!("ln C = {y:.3}"), y }).collect()
+    }
+
+    fn panel(&self, kind: PanelKind) -> Panel {
+        let ln_classes = self.settings.iter().map(|setting| setting.ln_classes).fold(0.0, f64::max);
+        let mut lines = self.measured_lines(Quantity::FullSupLoss, "L_sup, measured", None);
+        let bounds = self.bound_lines();
+        match kind {
+            PanelKind::Log => {
+                lines.extend(bounds);
+                let values = || lines.iter().flat_map(|line| line.points.iter().map(|p| p.y));
+                let low = values().filter(|v| *v > 0.0).fold(ln_classes, f64::min).max(1e-3);
+                let high = values().fold(ln_classes, f64::max).min(MOST * ln_classes);
+                Panel {
+                    title: "L_sup and upper bounds of it".into(),
+                    y_label: "nats",
+                    log: true,
+                    range: 0.7 * low..1.5 * high,
+                    lines,
+                    levels: self.levels(),
+                    weight: 1.0,
+                }
+            }
+            PanelKind::Linear => {
+                let range = 0.0..1.2 * ln_classes;
+                let says = |line: &Line| line.points.iter().any(|p| p.y < range.end);
+                lines.extend(
+                    bounds.into_iter().filter(says).map(|line| Line { undefined: Vec::new(), ..line }),
+                );
+                Panel {
+                    title: "The same around ln C".into(),
+                    y_label: "nats",
+                    log: false,
+                    range,
+                    lines,
+                    levels: self.levels(),
+                    weight: 1.0,
+                }
+            }
+            PanelKind::Accuracy => {
+                let of = |(marker, (quantity, name)): (usize, &(Quantity, &str))| {
+                    self.measured_lines(*quantity, name, Some(marker))
+                };
+                let lines: Vec<Line> = ACCURACIES.iter().enumerate().flat_map(of).collect();
+                let values = || lines.iter().flat_map(|line| line.points.iter());
+                let spread = |p: &Point| p.deviation.unwrap_or(0.0);
+                let low = values().map(|p| p.y - spread(p)).fold(1.0, f64::min);
+                let high = values().map(|p| p.y + spread(p)).fold(0.0, f64::max);
+                let room = (0.08 * (high - low)).max(0.01);
+                Panel {
+                    title: "Accuracy on head features".into(),
+                    y_label: "accuracy",
+                    log: false,
+                    range: (low - room).max(0.0)..(high + room).min(1.0).max(low + 0.01),
+                    lines,
+                    levels: Vec::new(),
+                    weight: 0.6,
+                }
+            }
         }
     }
 
-    /// n, and what else tells the group from others.
-    fn label(&self, slot: usize) -> String {
-        let row = self.groups[slot].setting();
-        let told = self.differing.iter().map(|column| match (column.value)(row) {
-            Value::Unknown if column.absent == "unknown" => format!(", {} unknown", column.heading),
-            Value::Unknown => format!(", {}", column.absent),
-            Value::Text(text) => format!(", {text}"),
-            value => format!(", {} = {value}", column.heading),
-        });
-        row.num_draws.to_string() + &told.collect::<String>()
-    }
-
-    /// Lines of the legend, ln C among them.
-    fn entries(&self) -> usize {
-        let measured = usize::from(self.supervised.iter().any(Option::is_some));
-        self.bounds.len() + measured + 1 + self.accuracies.len()
-    }
-
-    /// The range of the logarithmic axis.
-    fn losses(&self) -> (f64, f64) {
-        let bars = self.bounds.iter().flat_map(|(_, _, bars)| bars.iter().map(|b| b.value.mean));
-        let others = self.supervised.iter().flatten().map(|v| v.mean).chain([self.trivial]);
-        let (low, high) =
-            bars.chain(others).fold((f64::INFINITY, 0.0f64), |(low, high), v| (low.min(v), high.max(v)));
-        ((0.5 * low).max(1e-3), 3.0 * high)
-    }
-
-    /// The lower end of the accuracy axis: the tenth below the worst.
-    fn accuracy_floor(&self) -> f64 {
-        let values = self.accuracies.iter().flat_map(|(_, _, values)| values.iter().flatten());
-        let worst = values.map(|v| v.mean - v.deviation.unwrap_or(0.0)).fold(1.0f64, f64::min);
-        ((worst - 0.05) * 10.0).floor().max(0.0) / 10.0
-    }
-}
-
-fn points(values: &[Option<MeanAndDeviation>]) -> impl Iterator<Item = (f64, MeanAndDeviation)> {
-    values.iter().enumerate().filter_map(|(slot, value)| Some((slot as f64, (*value)?)))
-}
-
-impl Drawing for Content<'_> {
-    fn name(&self) -> String {
-        "bound against K".into()
-    }
-
-    fn draw<B: DrawingBackend>(&self, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn {
-        draw(self, root, scale)
-    }
-}
-
-fn draw<B: DrawingBackend>(content: &Content<'_>, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn {
-    let (strip, plot) = root.split_vertically(scale.length(20 + 18 * content.entries().div_ceil(2) as i32));
-    legend(&strip, content, scale)?;
-    let slots = content.groups.len() as f64;
-    let (low, high) = content.losses();
-    let mut chart = ChartBuilder::on(&plot)
-        .margin(scale.length(16))
-        .x_label_area_size(scale.length(46))
-        .y_label_area_size(scale.length(76))
-        .right_y_label_area_size(scale.length(64))
-        .build_cartesian_2d(-0.5..slots - 0.5, (low..high).log_scale())
-        .map_err(message)?
-        .set_secondary_coord(-0.5..slots - 0.5, content.accuracy_floor()..1.0);
-    let label = |x: &f64| {
-        let slot = x.round();
-        let near = (x - slot).abs() < 1e-6 && slot >= 0.0 && slot < slots;
-        if near { content.label(slot as usize) } else { String::new() }
-    };
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(RGBColor(225, 225, 225).stroke_width(scale.width(1)))
-        .axis_style(BLACK.stroke_width(scale.width(1)))
-        .set_all_tick_mark_size(scale.length(4))
-        .x_labels(content.groups.len() * 2 + 1)
-        .x_label_formatter(&label)
-        .x_desc("number of draws n = K+1 (anchor and K negatives)")
-        .y_desc("L_sup and its upper bounds (nats, log axis)")
-        .y_label_formatter(&|y: &f64| tick(*y))
-        .label_style(scale.font(15))
-        .axis_desc_style(scale.font(16))
-        .draw()
-        .map_err(message)?;
-    chart
-        .configure_secondary_axes()
-        .axis_style(BLACK.stroke_width(scale.width(1)))
-        .set_all_tick_mark_size(scale.length(4))
-        .y_desc("accuracy")
-        .label_style(scale.font(15))
-        .axis_desc_style(scale.font(16))
-        .y_label_formatter(&|y: &f64| format!("{y:.2}"))
-        .draw()
-        .map_err(message)?;
-    let width = 0.72 / content.bounds.len().max(1) as f64;
-    for (index, (_, colour, bars)) in content.bounds.iter().enumerate() {
-        let left = |bar: &Bar| bar.slot as f64 - 0.36 + width * index as f64;
-        let rectangle = |b: &Bar| {
-            Rectangle::new([(left(b) + 0.01, low), (left(b) + width - 0.01, b.value.mean)], colour.filled())
+    fn figure(&self, style: &Style) -> Panels {
+        let all: Vec<Panel> = style.panels.iter().map(|kind| self.panel(*kind)).collect();
+        // Where nothing was measured that a panel shows, ln C stands alone.
+        let any = all.iter().any(|panel| !panel.lines.is_empty());
+        let panels =
+            all.into_iter().filter(|panel| !panel.lines.is_empty() || (!any && !panel.levels.is_empty()));
+        let mut figure = Panels {
+            name: "bounds against n".into(),
+            x_label: "draws n = K+1: an anchor and K negatives".into(),
+            ticks: self.ticks.clone(),
+            panels: panels.collect(),
+            notes: Vec::new(),
+            width: style.width,
+            drawn: Default::default(),
         };
-        chart.draw_series(bars.iter().map(rectangle)).map_err(message)?;
-        let errors = bars.iter().filter_map(|b| {
-            let (x, deviation) = (left(b) + 0.5 * width, b.value.deviation?);
-            let ends = [(b.value.mean - deviation).max(low), b.value.mean + deviation];
-            Some(PathElement::new(ends.map(|y| (x, y)), BLACK.stroke_width(scale.width(2))))
-        });
-        chart.draw_series(errors).map_err(message)?;
+        let any = |of: &dyn Fn(&Line) -> bool| figure.panels.iter().any(|panel| panel.lines.iter().any(of));
+        let mut notes = Vec::new();
+        if figure.panels.iter().any(|panel| !panel.levels.is_empty()) {
+            notes.push("ln C: what a classifier that ignores its input reaches.");
+        }
+        if any(&|line| line.points.iter().any(|p| p.hollow)) {
+            notes.push("Hollow: above it, says nothing.");
+        }
+        if figure.has_off_scale() {
+            notes.push("▲ above the axis.");
+        }
+        if any(&|line| !line.undefined.is_empty()) {
+            notes.push("× undefined.");
+        }
+        if any(&|line| line.points.iter().any(|p| p.deviation.is_some())) {
+            notes.push("Bands: one standard deviation over seeds.");
+        }
+        figure.notes = if notes.is_empty() { Vec::new() } else { vec![notes.join(" ")] };
+        figure
     }
-    let trivial = [(-0.5, content.trivial), (slots - 0.5, content.trivial)];
-    chart
-        .draw_series(DashedLineSeries::new(
-            trivial,
-            scale.width(6),
-            scale.width(4),
-            TRIVIAL.stroke_width(scale.width(2)),
-        ))
-        .map_err(message)?;
-    let triangles = points(&content.supervised)
-        .map(|(x, v)| TriangleMarker::new((x, v.mean), scale.length(7), SUPERVISED.filled()));
-    chart.draw_series(triangles).map_err(message)?;
-    for (_, colour, values) in &content.accuracies {
-        let line =
-            LineSeries::new(points(values).map(|(x, v)| (x, v.mean)), colour.stroke_width(scale.width(2)));
-        chart.draw_secondary_series(line).map_err(message)?;
-        let dots = points(values).map(|(x, v)| Circle::new((x, v.mean), scale.length(4), colour.filled()));
-        chart.draw_secondary_series(dots).map_err(message)?;
-        let errors = points(values).filter_map(|(x, v)| {
-            let deviation = v.deviation?;
-            let ends = [v.mean - deviation, (v.mean + deviation).min(1.0)];
-            Some(PathElement::new(ends.map(|y| (x, y)), colour.stroke_width(scale.width(2))))
-        });
-        chart.draw_secondary_series(errors).map_err(message)?;
-    }
-    Ok(())
 }
 
-/// Names and signs above the plot, in two columns.
-fn legend<B: DrawingBackend>(strip: &DrawingArea<B, Shift>, content: &Content<'_>, scale: Scale) -> Drawn {
-    let px = |units| scale.length(units);
-    let place = |index: usize| (px(90 + 370 * (index % 2) as i32), px(18 + 18 * (index / 2) as i32));
-    let text = |index: usize, name: &str| {
-        let (x, y) = place(index);
-        strip.draw(&Text::new(name.to_string(), (x + px(24), y - px(5)), scale.font(15))).map_err(message)
-    };
-    let line = |index: usize, colour: RGBColor| {
-        let (x, y) = place(index);
-        strip
-            .draw(&PathElement::new(vec![(x, y), (x + px(16), y)], colour.stroke_width(scale.width(2))))
-            .map_err(message)
-    };
-    let mut index = 0;
-    for (bound, colour, _) in &content.bounds {
-        let (x, y) = place(index);
-        strip
-            .draw(&Rectangle::new([(x, y - px(6)), (x + px(16), y + px(6))], colour.filled()))
-            .map_err(message)?;
-        text(index, bound.name())?;
-        index += 1;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::losses::{group, read_from};
+
+    fn rows(rows: &str) -> Vec<LossComponents> {
+        let header = "dataset,seed,num_classes,num_draws,class_counts,temperature,sampling,info_nce,gap,log1p_collisions,full_sup_loss,mean_accuracy\n";
+        let rows = rows.replace("COUNTS", &["100"; 10].join(";"));
+        read_from(&format!("{header}{rows}"), "losses.csv").unwrap()
     }
-    if content.supervised.iter().any(Option::is_some) {
-        let (x, y) = place(index);
-        strip.draw(&TriangleMarker::new((x + px(8), y), px(7), SUPERVISED.filled())).map_err(message)?;
-        text(index, "L_sup, measured")?;
-        index += 1;
+
+    fn svg(text: &str, style: &Style) -> String {
+        let rows = rows(text);
+        let found = bounds_against_draws(&group(&rows).unwrap(), style, Format::Svg).unwrap();
+        String::from_utf8(found).unwrap()
     }
-    line(index, TRIVIAL)?;
-    text(index, "ln C: above it a bound says nothing")?;
-    index += 1;
-    for (name, colour, _) in &content.accuracies {
-        line(index, *colour)?;
-        text(index, &format!("{name} (right axis)"))?;
-        index += 1;
+
+    fn style(keys: &[&str]) -> Style {
+        Style { bounds: Selection::of(keys).unwrap(), ..Style::default() }
     }
-    Ok(())
+
+    const ONE: &str = "a,7,10,32,COUNTS,0.5,with_replacement,2.0,-1.2,1.3,1.2,0.9\na,7,10,64,COUNTS,0.5,with_replacement,2.7,-1.2,1.95,1.2,0.91\n";
+
+    #[test]
+    fn three_panels_with_names_at_the_lines_and_only_the_notes_that_are_needed() {
+        let found = svg(ONE, &style(&["reverse_jensen", "specht"]));
+        for text in [
+            "L_sup and upper bounds of it",
+            "The same around ln C",
+            "Accuracy",
+            "ln C = 2.303",
+            "specht",
+            "reverse_jensen",
+        ] {
+            assert!(found.contains(text), "{text}");
+        }
+        assert!(found.contains("Hollow") && !found.contains("Bands") && !found.contains("above the axis"));
+        let seeds = ONE.replace("a,7", "a,8").replace("2.0,", "2.1,");
+        assert!(svg(&format!("{ONE}{seeds}"), &style(&["specht"])).contains("Bands"));
+        let only = Style { panels: vec![PanelKind::Accuracy], ..Style::default() };
+        assert!(!svg(ONE, &only).contains("nats"));
+    }
+
+    #[test]
+    fn what_is_far_above_ln_c_leaves_the_rest_visible() {
+        // CIFAR-100: CURL and others reach 1e22.
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let rows = crate::losses::read(&file.join("../data/results/cifar100-small/losses.csv")).unwrap();
+        let found = bounds_against_draws(&group(&rows).unwrap(), &Style::default(), Format::Svg).unwrap();
+        let found = String::from_utf8(found).unwrap();
+        assert!(found.contains("▲ above the axis") && found.contains("10⁶") && !found.contains("10⁸"));
+        assert!(
+            found.contains("<title>curl, n = 128: "),
+            "a value that is above the axis can be read by pointing"
+        );
+    }
+
+    #[test]
+    fn a_pdf_has_one_page_of_the_width_that_is_asked_for() {
+        let rows = rows(ONE);
+        let style = Style { width: 312, ..Style::default() };
+        let found = bounds_against_draws(&group(&rows).unwrap(), &style, Format::Pdf).unwrap();
+        let text = String::from_utf8_lossy(&found);
+        // 3.25 inches of 72 points.
+        assert!(
+            text.starts_with("%PDF-") && text.contains("/MediaBox [0 0 234 ") && text.contains("/Count 1")
+        );
+        assert!(found.len() > 5000 && found.len() < 100_000, "{}", found.len());
+    }
+
+    #[test]
+    fn settings_are_lines_of_their_own_that_say_what_differs() {
+        let other = ONE.replace(",0.5,with", ",0.2,with").replace("1.2,0.9", "0.9,0.9");
+        let found = svg(&format!("{ONE}{other}"), &style(&["specht"]));
+        for text in ["specht, t = 0.2", "specht, t = 0.5", "L_sup, measured, t = 0.2"] {
+            assert!(found.contains(text), "{text}");
+        }
+        // The accuracies agree.
+        assert!(found.contains(">\nmean classifier\n<") && !found.contains("mean classifier, t"), "{found}");
+    }
+
+    #[test]
+    fn the_sharpest_theorem_is_in_the_figure_unless_bounds_are_named() {
+        let rows = rows(ONE);
+        let groups = group(&rows).unwrap();
+        let keys = Selection::default().keys(&groups);
+        assert_eq!((keys[0], keys[1], keys[2], keys.len()), ("specht_positive", "nozawa_sato", "curl", 6));
+        assert_eq!(Selection::of(&["bao"]).unwrap().keys(&groups), ["bao"]);
+    }
 }

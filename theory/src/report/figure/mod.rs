@@ -1,4 +1,4 @@
-//! Figures as SVG and PNG from one drawing code: bounds against n ([`bounds_against_draws`]), curves
+//! Figures as SVG, PNG and PDF from one drawing code: bounds against n ([`bounds_against_draws`]), curves
 //! ([`lines()`]), distributions by category ([`quantiles()`]), maps of points ([`scatter()`]), and where the slack of
 //! bounds is ([`waterfalls()`]).
 //!
@@ -9,11 +9,13 @@
 mod bounds;
 mod letters;
 mod lines;
+mod panels;
+mod pdf;
 mod quantiles;
 mod scatter;
 mod waterfall;
 
-pub use bounds::{Selection, bounds_against_draws};
+pub use bounds::{PanelKind, Selection, Style, bounds_against_draws};
 pub use lines::{Lines, Series, lines};
 pub use quantiles::{QuantileBox, QuantileSeries, Quantiles, quantiles};
 pub use scatter::{Panel, Scatter, scatter};
@@ -29,8 +31,12 @@ use std::sync::OnceLock;
 const SIZE: (u32, u32) = (900, 600);
 /// Pixels a unit in a PNG.
 const PNG_SCALE: u32 = 2;
+/// DejaVu Sans.
+static FONT: &[u8] = include_bytes!("../../../assets/DejaVuSans.ttf");
 /// Samples a pixel, along each side.
 const SAMPLES: u32 = 2;
+/// Coordinates of an SVG and a PDF are whole: so many to a unit.
+const SVG_SCALE: u32 = 10;
 
 /// File format of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,26 +45,29 @@ pub enum Format {
     Svg,
     /// Pixels, 1800 × 1200.
     Png,
+    /// Vectors on one page, 9.375 × 6.25 inches, letters as outlines.
+    Pdf,
 }
 
 impl Format {
     /// The format that a file's name ends in.
     ///
     /// # Errors
-    /// The name ends neither in `.svg` nor in `.png`.
+    /// The name ends in none of `.svg`, `.png` and `.pdf`.
     ///
     /// # Examples
     /// ```
     /// use theory::report::figure::Format;
     /// assert_eq!(Format::of_path("a/curve.PNG".as_ref())?, Format::Png);
-    /// assert!(Format::of_path("curve.pdf".as_ref()).is_err());
+    /// assert!(Format::of_path("curve.jpg".as_ref()).is_err());
     /// # Ok::<(), theory::Error>(())
     /// ```
     pub fn of_path(path: &std::path::Path) -> Result<Self> {
         match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("svg") => Ok(Self::Svg),
             Some("png") => Ok(Self::Png),
-            _ => Err(Error::argument(format!("{} ends neither in .svg nor in .png", path.display()))),
+            Some("pdf") => Ok(Self::Pdf),
+            _ => Err(Error::argument(format!("{} ends in none of .svg, .png, .pdf", path.display()))),
         }
     }
 }
@@ -76,6 +85,11 @@ trait Drawing {
         SIZE
     }
 
+    /// After [`draw`](Self::draw): places of the drawing, in backend units, and what a viewer says who points there.
+    fn hover(&self) -> Vec<((i32, i32), String)> {
+        Vec::new()
+    }
+
     /// Draws on `root`, with `scale` backend units a unit.
     fn draw<B: DrawingBackend>(&self, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn;
 }
@@ -88,6 +102,11 @@ impl Scale {
     /// A length.
     fn length(self, units: i32) -> i32 {
         units * self.0 as i32
+    }
+
+    /// A length in parts of a unit.
+    fn round(self, units: f64) -> i32 {
+        (units * f64::from(self.0)).round() as i32
     }
 
     /// The width of a line, or the size of a mark.
@@ -104,11 +123,8 @@ impl Scale {
 /// The figure as a file of this format.
 fn render(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
     let fail = |message: String| Error::from(ErrorKind::Figure { figure: drawing.name(), message });
-    static FONT: OnceLock<bool> = OnceLock::new();
-    let registered = FONT.get_or_init(|| {
-        register_font("sans-serif", FontStyle::Normal, include_bytes!("../../../assets/DejaVuSans.ttf"))
-            .is_ok()
-    });
+    static REGISTERED: OnceLock<bool> = OnceLock::new();
+    let registered = REGISTERED.get_or_init(|| register_font("sans-serif", FontStyle::Normal, FONT).is_ok());
     if !registered {
         return Err(fail("the font that is compiled in cannot be read".into()));
     }
@@ -116,14 +132,37 @@ fn render(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
     match format {
         Format::Svg => {
             let mut svg = String::new();
-            let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+            let (width, height) = (size.0 * SVG_SCALE, size.1 * SVG_SCALE);
+            let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
             root.fill(&WHITE).map_err(message).map_err(fail)?;
-            drawing.draw(&root, Scale(1)).map_err(fail)?;
+            drawing.draw(&root, Scale(SVG_SCALE)).map_err(fail)?;
             root.present().map_err(message).map_err(fail)?;
             drop(root);
+            let (drawn, shown) = (
+                format!("width=\"{width}\" height=\"{height}\""),
+                format!("width=\"{}\" height=\"{}\"", size.0, size.1),
+            );
+            let svg = svg.replacen(&drawn, &shown, 1);
+            let places = drawing.hover().into_iter().map(|((x, y), text)| {
+                let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+                let radius = 7 * SVG_SCALE;
+                format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill=\"transparent\"><title>{text}</title></circle>\n")
+            });
+            let end = svg.rfind("</svg>").unwrap_or(svg.len());
+            let svg = format!("{}{}{}", &svg[..end], places.collect::<String>(), &svg[end..]);
             // The library escapes what is special in XML, but lets through what XML has no place for.
             let svg = svg.replace(|c: char| c.is_control() && c != '\n', " ");
             Ok(svg.into_bytes())
+        }
+        Format::Pdf => {
+            let mut page = pdf::Page::new(size.1, SVG_SCALE);
+            let area = (size.0 * SVG_SCALE, size.1 * SVG_SCALE);
+            let backend = pdf::PdfBackend::new(&mut page, area)
+                .ok_or_else(|| fail("the font that is compiled in cannot be read".into()))?;
+            let root = backend.into_drawing_area();
+            drawing.draw(&root, Scale(SVG_SCALE)).map_err(fail)?;
+            drop(root);
+            Ok(page.file(size))
         }
         Format::Png => {
             let scale = PNG_SCALE * SAMPLES;

@@ -4,11 +4,41 @@ mod csv;
 mod json;
 mod latex;
 mod markdown;
+mod screen;
 mod terminal;
+
+pub(super) use screen::wrap;
 
 use super::{Cell, Table};
 use crate::error::{Error, Result};
 use serde_json::Value;
+
+/// What shows a table: how wide it is, and whether it has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Characters of a line.
+    pub columns: usize,
+    /// Whether what is vacuous stands in a fainter colour, beside its mark.
+    pub colour: bool,
+}
+
+impl Screen {
+    /// A file: lines of any length, no colours.
+    pub const FILE: Self = Self { columns: usize::MAX / 8, colour: false };
+
+    /// What standard output is: a terminal with its width, and colours unless `NO_COLOR` is set or the terminal is
+    /// `dumb`; otherwise 100 columns without colours.
+    pub fn of_standard_output() -> Self {
+        use std::io::IsTerminal;
+        if !std::io::stdout().is_terminal() {
+            return Self { columns: 100, colour: false };
+        }
+        let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
+        Self { columns: width.max(40), colour: !is_set("NO_COLOR") && !dumb }
+    }
+}
 
 /// Output format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +74,17 @@ impl Table {
     /// The whole table as text that ends with a line break.
     pub fn to_text(&self, format: Format) -> String {
         match format {
-            Format::Table => terminal::text(self),
+            Format::Table => self.to_screen(Screen::FILE),
             Format::Csv => csv::text(self),
             Format::Json => format!("{:#}\n", self.to_json()),
             Format::Markdown => markdown::text(self),
             Format::Latex => latex::text(self),
         }
+    }
+
+    /// Aligned columns that fit a screen: what is too wide stands in further blocks below, long words on several lines.
+    pub fn to_screen(&self, screen: Screen) -> String {
+        terminal::text(self, screen)
     }
 
     /// The table as JSON: an array of objects, or one object where [`single`](Self::single) says so.
@@ -130,7 +165,9 @@ mod tests {
              | 32  |                         |\n"
         );
         assert_eq!(sample().to_text(Format::Csv), "n,L_sup,L_sup sd\n16,1.5,0.25\n32,,\n");
-        assert!(sample().to_text(Format::Latex).contains("16 & 1.500 $\\pm$ 0.250 (vacuous) \\\\"));
+        let latex = sample().to_text(Format::Latex);
+        assert!(latex.contains("16 & \\textit{1.500 $\\pm$ 0.250}\\rlap{$^\\dagger$} \\\\"), "{latex}");
+        assert!(latex.contains("$^\\dagger$ vacuous") && latex.contains("{rr}"), "{latex}");
         let json: serde_json::Value = serde_json::from_str(&sample().to_text(Format::Json)).unwrap();
         assert_eq!(json[0]["L_sup"]["mean"], 1.5);
     }

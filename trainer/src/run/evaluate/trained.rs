@@ -12,8 +12,8 @@ use measure::matrix::Matrix;
 use measure::moments::Moments;
 use measure::rng::{Purpose, stream};
 use measure::{
-    Classifiers, CollisionByClass, EvaluatedRun, Evaluation, Picture, collision_by_class, components,
-    mean_accuracy_two_views,
+    Classifiers, CollisionByClass, EvaluatedRun, Evaluation, Picture, collision_by_class, collision_spread,
+    components, mean_accuracy_two_views,
 };
 use std::path::Path;
 use theory::NumDraws;
@@ -223,8 +223,8 @@ impl Embedded<'_> {
         let found = self.accuracies(classifiers)?;
         let [head, encoder] = found.map(|found| found.accuracies);
         let mut fixed = vec![
-            (Quantity::CollisionSpread, overall(&spreads[0])),
-            (Quantity::CollisionSpreadEncoder, overall(&spreads[1])),
+            (Quantity::CollisionSpread, collision_spread(&spreads[0])),
+            (Quantity::CollisionSpreadEncoder, collision_spread(&spreads[1])),
             (Quantity::MeanAccuracy, head.mean),
             (Quantity::MeanAccuracyEncoder, encoder.mean),
             (Quantity::LinearAccuracy, head.linear),
@@ -241,12 +241,6 @@ impl Embedded<'_> {
         fixed.extend(self.sgd_accuracies()?);
         Ok(fixed)
     }
-}
-
-/// β̂ of all samples, from its classes.
-fn overall(classes: &[CollisionByClass]) -> f64 {
-    let samples: usize = classes.iter().map(|class| class.samples).sum();
-    classes.iter().map(|class| class.samples as f64 * class.spread.mean).sum::<f64>() / samples.max(1) as f64
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use std::path::Path;
 /// Checkpoints that stand beside each other while a third is written.
 const CHECKPOINTS: u64 = 3;
 
-/// Whether these runs of a plan, by their index, `jobs` at a time, can be trained and measured into the folder `out`:
-/// nothing is claimed, and nothing trained, before.
+/// Checks that these runs of a plan (by their index, `jobs` of them at the same time) can be trained and measured into the
+/// folder `out`. No folder is made and nothing is trained.
 ///
 /// # Errors
 /// Data that cannot be read, or lack a class; settings that do not fit the samples; a run that is done, on other samples;
@@ -45,7 +45,7 @@ pub fn check(plan: &Plan, runs: &[usize], out: &Path, data: Option<&Path>, jobs:
         for run in runs {
             let config = &run.config;
             check_sizes(config, &split)?;
-            // Settings that make no network, or no views, claim no folder; runs of a sweep share most of them.
+            // Before any folder is made: a network and views can be made of the settings, which most runs share.
             let shape = (config.encoder, config.head, config.stem, config.stem_padding, config.objective);
             let key = format!("{shape:?} {:?}", config.augmentation);
             let network = match known.get(&key) {

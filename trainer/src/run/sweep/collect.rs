@@ -2,7 +2,7 @@
 
 use super::accuracy::{accuracy_table, count_values, loss, negatives};
 use super::state::{RunState, SweepRun};
-use super::{compare, open};
+use super::{compare, open, worker};
 use crate::error::{Error, Result};
 use crate::loss::LossKind;
 use crate::run::{Config, Negatives, ObjectiveKind, available_threads, with_threads};
@@ -43,12 +43,12 @@ pub struct Collected {
     pub rows: Vec<LossComponents>,
     /// Tables and report; `None` where no contrastive run is finished.
     pub report: Option<Report>,
+    /// Finished runs whose baselines could not be computed, and why.
+    lacking: Vec<String>,
 }
 
 /// The tables of a report.
 pub struct Report {
-    /// What was measured per number of draws.
-    pub measured: Table,
     /// The bounds per number of draws.
     pub bounds: Table,
     /// Trained against untrained against raw pixels.
@@ -74,10 +74,15 @@ impl Collected {
         let plan = open(path)?;
         let read = || Ok(plan.runs().par_iter().map(|run| SweepRun::read(path, run)).collect());
         let mut runs: Vec<SweepRun> = with_threads(available_threads(), read)?;
-        for (run, id) in runs.iter_mut().zip(plan.ids()) {
-            let is_over = matches!(run.state, RunState::Finished { .. } | RunState::Failed { .. });
-            if let Some(reason) = failures.get(id).filter(|_| !is_over) {
-                run.state = RunState::Failed { reason: one_line(reason), repeats: false };
+        let mut lacking = Vec::new();
+        for ((run, id), planned) in runs.iter_mut().zip(plan.ids()).zip(plan.runs()) {
+            let Some(reason) = failures.get(id) else { continue };
+            match run.state {
+                RunState::Failed { .. } => {}
+                // Another run of the same baselines may have computed them since.
+                RunState::Finished { .. } if worker::is_done(path, planned).unwrap_or(false) => {}
+                RunState::Finished { .. } => lacking.push(format!("{}: {}", run.name, one_line(reason))),
+                _ => run.state = RunState::Failed { reason: one_line(reason), repeats: false },
             }
         }
         write(path, "runs.csv", &runs_table(&runs, plan.ids()).to_text(Format::Csv))?;
@@ -98,7 +103,7 @@ impl Collected {
             }
             false => Some(Report::new(path, &runs, &rows, &references)?),
         };
-        Ok(Self { runs, rows, report })
+        Ok(Self { runs, rows, report, lacking })
     }
 
     /// How many runs are in each state, as `6 runs: 4 finished, 1 failed, 1 waiting`.
@@ -114,13 +119,18 @@ impl Collected {
     /// What to tell the user who wanted all runs done; `None` where they are.
     ///
     /// # Errors
-    /// Every run failed: the first reason.
+    /// Every run failed, or all are finished but not what they are compared with: the first reason.
     pub fn failures(&self) -> Result<Option<String>> {
         let told = |run: &SweepRun| Some(format!("{}: {}", run.name, run.failure()?));
         let failures: Vec<String> = self.runs.iter().filter_map(told).collect();
         let (failed, all) = (failures.len(), self.runs.len());
         match failures.first() {
-            None => Ok(None),
+            None => match self.lacking.first() {
+                None => Ok(None),
+                Some(first) => Err(Error::Failed(format!(
+                    "the runs are finished, but what they are compared with failed: {first}"
+                ))),
+            },
             Some(first) if failed == all => {
                 Err(Error::Failed(format!("all {all} runs failed (runs.csv): {first}")))
             }
@@ -196,8 +206,7 @@ impl Report {
             None => files::remove(&path.join("comparison.csv"))?,
         }
         let groups = losses::group(rows)?;
-        let (measured, bounds) =
-            (report::measured_table(&groups), report::bounds_table(&groups, theory::bounds::all()));
+        let bounds = report::bounds_table(&groups, theory::bounds::all());
         let page = match groups.iter().count() > MOST_GROUPS {
             true => {
                 write(path, "bounds.csv", &bounds.to_text(Format::Csv))?;
@@ -218,12 +227,12 @@ impl Report {
                 let data: BTreeSet<&str> = runs.iter().map(|run| run.config.dataset.as_str()).collect();
                 let data = data.into_iter().collect::<Vec<_>>().join(", ");
                 let title = format!("{data}: bounds against the number of negatives");
-                report::write(path, &title, rows, &sections, &report::figure::Selection::default(), None)?;
+                report::write(path, &title, rows, &sections, &report::figure::Style::default(), None)?;
                 Some(path.join("report.html"))
             }
         };
         let warnings = rows.iter().flat_map(warnings).collect();
-        Ok(Self { measured, bounds, accuracies, compared, page, warnings })
+        Ok(Self { bounds, accuracies, compared, page, warnings })
     }
 }
 

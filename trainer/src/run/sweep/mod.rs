@@ -40,7 +40,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long another process may take to claim the same folder, which is a matter of milliseconds.
+/// How long to wait while another process prepares the same folder, which takes milliseconds.
 const CLAIM: Duration = Duration::from_secs(10);
 
 /// What `run.json` says the folder is.
@@ -50,8 +50,8 @@ const KIND: &str = "sweep";
 /// their places, and then those that are new.
 ///
 /// # Errors
-/// A folder that is not ours, or that holds runs which the plan does not have; another process that keeps claiming it;
-/// the operating system refuses.
+/// A folder that is not ours, or that holds runs which the plan does not have; another process that does not
+/// let go of it; the operating system refuses.
 pub fn claim(plan: &Plan, path: &Path, data: Option<&Path>) -> Result<Plan> {
     let manifest = Manifest::new(KIND, &toml::Table::new())?.with_data(data);
     Folder::check(path, &manifest)?;
@@ -108,7 +108,7 @@ fn tell_of_kept(plan: &Plan, path: &Path, missing: &[usize], pool: &Pool<'_>) {
 /// Does what is missing of a plan in the folder `path`, with the processes of `pool`, and joins everything.
 ///
 /// # Errors
-/// Runs that do not fit their data, before anything is claimed; a folder that is not ours; an interruption; the
+/// Runs that do not fit their data, before a folder is made; a folder that is not ours; an interruption; the
 /// operating system refuses. Runs that fail are in the result.
 pub fn sweep(plan: &Plan, path: &Path, pool: &Pool<'_>, data: Option<&Path>) -> Result<Collected> {
     let wanted = missing(plan, path, pool)?;

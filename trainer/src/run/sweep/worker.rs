@@ -120,6 +120,7 @@ pub(super) fn message(run: &SweepRun) -> String {
         let (name, reason) = (run.state.name(), run.state.reason());
         return if reason.is_empty() { name.into() } else { format!("{name}: {reason}") };
     };
-    let accuracy = run.rows.first().and_then(|row| row.get(Quantity::LinearAccuracy)).unwrap_or(f64::NAN);
-    format!("loss {loss:.3}, linear accuracy {accuracy:.3}")
+    let accuracy = run.rows.first().and_then(|row| row.get(Quantity::LinearAccuracy));
+    let accuracy = accuracy.map_or_else(String::new, |accuracy| format!(", linear accuracy {accuracy:.3}"));
+    format!("loss {loss:.3}{accuracy}")
 }

@@ -101,7 +101,7 @@ pub fn train(
     }
     config.check_classes(samples)?;
     let settings = config.to_toml();
-    // Before the folder: settings that make no network, or no views, claim none.
+    // Before the folder is made: whether a network and views can be made of the settings.
     let mut run = Run::new(config, samples, batches, session)?;
     let manifest = Manifest::new("train", config)?.with_data(session.data);
     let manifest = manifest.with_provenance(run.provenance(session));

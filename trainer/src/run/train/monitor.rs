@@ -9,7 +9,7 @@ use crate::run::config::{MOST_REFERENCES, Metric, MonitorSettings};
 use crate::run::evaluate::{features, has_classes};
 use candle_core::{Device, Tensor};
 use measure::rng::{Purpose, stream};
-use measure::{Evaluation, class_means, components, geometry, knn_accuracy, mean_accuracy};
+use measure::{Evaluation, Knn, class_means, components, geometry, mean_accuracy};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use theory::NumDraws;
@@ -103,7 +103,8 @@ impl Monitor {
         let mut order = stream(config.seed, Purpose::Monitor, epoch as u64);
         let row = components(&evaluation, &mut order, stop, |_| Ok::<_, Error>(both.clone()))?;
         let shape = geometry(&both, stop)?;
-        let knn = knn_accuracy((&learnt, self.reference.labels()), (&seen, labels), classes, stop)?;
+        let learnt = (&learnt, self.reference.labels());
+        let knn = Knn::default().accuracy(learnt, (&seen, labels), classes, stop)?;
         let info_nce = row.get(Quantity::InfoNce).unwrap_or(f64::NAN);
         Ok(vec![
             (Metric::KnnAccuracy.key(), knn),

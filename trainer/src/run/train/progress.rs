@@ -1,7 +1,8 @@
 //! Progress: bars on a terminal, plain lines otherwise, nothing when asked to be quiet. All on standard error.
 
 use indicatif::{
-    FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
+    FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState,
+    ProgressStyle,
 };
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -40,9 +41,12 @@ impl Progress {
 
     /// A task of this many steps.
     pub fn task(&self, name: &str, steps: usize) -> Task {
-        let bar = self.bars.add(ProgressBar::new(steps as u64)).with_prefix(name.to_string());
+        // What was interrupted leaves no bar behind.
+        let bar = self.bars.add(ProgressBar::new(steps as u64)).with_finish(ProgressFinish::AndClear);
+        let bar = bar.with_prefix(name.to_string());
         let pace = Arc::new(Mutex::new(Pace { since: Instant::now(), before: 0, is_reported: false }));
-        let template = "{prefix:28} {bar:24} {pos}/{len} {msg} [{elapsed}{left}]";
+        // The message is cut where a terminal is narrow, so that no line wraps.
+        let template = "{prefix:20!} {bar:10} {pos}/{len} [{elapsed}{left}] {wide_msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             let pace = pace.clone();
             let left = move |state: &ProgressState, out: &mut dyn Write| {

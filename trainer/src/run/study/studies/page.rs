@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::population;
 use crate::run::sweep::missing_section;
 use theory::losses::{Group, LossComponents, Quantity, group};
-use theory::report::figure::{self, Lines, Selection, Series};
+use theory::report::figure::{self, Lines, Series, Style};
 use theory::report::{Document, Figure, Section, Table, mean_and_deviation};
 
 impl Found {
@@ -86,12 +86,12 @@ impl Found {
     }
 
     pub(super) fn figures(&self) -> Result<Vec<Figure>> {
-        let (groups, selection) = (group(&self.bounds.rows)?, Selection::default());
+        let groups = group(&self.bounds.rows)?;
         let bounds = Figure::of_bounds(
             "bounds-against-n",
             "Upper bounds of the supervised loss, and what was measured.",
             &groups,
-            &selection,
+            &Style::default(),
         )?;
         let lines = |name: &str, caption: &str, drawing: &Lines| -> Result<Figure> {
             let svg = figure::lines(drawing, figure::Format::Svg)?;

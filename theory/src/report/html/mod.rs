@@ -1,0 +1,293 @@
+//! The report as one HTML file: figures inline, the data in it, nothing fetched. Without its script it reads the same
+//! but for the sliders and what can be saved.
+
+use super::{Cell, Document, Figure, Section, Table};
+use crate::bounds;
+use crate::losses::Groups;
+use sha2::{Digest, Sha256};
+
+mod explore;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// Characters of a cell beyond which its text is broken into lines.
+const LONGEST_LINE: usize = 48;
+
+/// How a report of this program is known.
+pub(super) const GENERATOR: &str = "<meta name=\"generator\" content=\"theory report\">";
+
+/// What a report shows beside its tables.
+pub struct Page<'a> {
+    /// Heading.
+    pub title: &'a str,
+    /// What was found, in a few sentences.
+    pub finding: &'a str,
+    /// The bounds against n, as SVG.
+    pub figure: &'a str,
+    /// Every bound at every n.
+    pub table: &'a Table,
+    /// The other tables.
+    pub sections: &'a [Section],
+    /// Where the slack is.
+    pub waterfall: Option<&'a Figure>,
+    /// The features.
+    pub picture: Option<&'a Figure>,
+    /// Name and text of files that can be saved from the page.
+    pub files: &'a [(&'a str, &'a str)],
+}
+
+/// Symbol, and what it means.
+const SYMBOLS: [(&str, &str); 9] = [
+    ("n = K+1", "draws: an anchor and its K negatives"),
+    (
+        "L_Info",
+        "contrastive loss (InfoNCE) with K negatives, in nats; a batch of features that are all alike has ln n",
+    ),
+    (
+        "L_sup",
+        "cross-entropy of the mean classifier: softmax over the products of a feature with the mean feature of each class, over t",
+    ),
+    (
+        "ln C",
+        "L_sup of a classifier that ignores its input; an upper bound of L_sup above it says nothing (grey, †)",
+    ),
+    ("t", "temperature: products of features are divided by it"),
+    ("υ", "probability that n draws show every class"),
+    ("τ", "probability that a negative has the anchor's class"),
+    ("d(f)", "what replacing an image's mean feature by that of its class costs at most; at most 0"),
+    ("E ln(1+Col)", "least that negatives of the anchor's class add to the loss; Col is their number"),
+];
+
+impl Page<'_> {
+    /// The whole page.
+    pub fn html(&self, groups: &Groups<'_>) -> String {
+        let mut body =
+            format!("<h1>{}</h1>\n<p class=\"finding\">{}</p>\n", escape(self.title), escape(self.finding));
+        body += &format!(
+            "<figure>{}<figcaption>Upper bounds of the supervised loss L_sup against n = K+1. Point at a marker for its value.\
+</figcaption></figure>\n<div class=\"tools\" id=\"files\"></div>\n",
+            self.figure
+        );
+        body += "<h2>What the symbols mean</h2>\n<dl>\n";
+        for (symbol, meaning) in SYMBOLS {
+            body += &format!("<dt>{symbol}</dt><dd>{meaning}</dd>\n");
+        }
+        body += "</dl>\n<div id=\"measured-bars\" class=\"live\"><h2>Every bound of one measurement</h2>\n<div class=\"try\">\n\
+<select id=\"measured-at\" aria-label=\"measurement\"></select>\n<svg id=\"bars\" width=\"720\" role=\"img\" \
+aria-label=\"upper bounds of L_sup\"></svg>\n<p class=\"small\">Blue: at most ln C. Grey: says nothing. \
+Logarithmic axis.</p>\n</div></div>\n";
+        body += "<h2>Bounds</h2>\n<p>Of several seeds mean ± standard deviation. Losses in nats.</p>\n";
+        body += &table_html(self.table);
+        body += &format!(
+            "<details><summary>What each bound is, and when it holds</summary>\n{}</details>\n",
+            each_bound(groups)
+        );
+        for section in self.sections {
+            body += &format!("<h2>{}</h2>\n<p>{}</p>\n", escape(&section.title), escape(&section.text));
+            if let Some(Figure { svg, caption, .. }) =
+                self.waterfall.filter(|_| section.title == super::explain_page::TITLE)
+            {
+                let caption = escape(caption);
+                body += &format!("<figure>{svg}<figcaption>{caption}</figcaption></figure>\n");
+            }
+            body += &table_html(&section.table);
+        }
+        if let Some(Figure { caption, svg, .. }) = self.picture {
+            // It comes from a file: as an image, whatever is in it is only shown.
+            let (source, caption) = (percent_encoded(svg), escape(caption));
+            body += &format!(
+                "<h2>Picture of the features</h2>\n<figure><img alt=\"Two maps of the evaluated samples\" \
+src=\"data:image/svg+xml,{source}\"><figcaption>{caption}</figcaption></figure>\n"
+            );
+        }
+        body += EXPLORE;
+        body += &self.provenance(groups);
+        let data = |attributes: &str, value: &str| {
+            // No text of a script may end it.
+            format!(
+                "<script type=\"application/json\" {attributes}>{}</script>\n",
+                value.replace('<', "\\u003c")
+            )
+        };
+        for (name, text) in self.files {
+            let text = serde_json::Value::from(*text).to_string();
+            body += &data(&format!("data-file=\"{}\"", escape(name)), &text);
+        }
+        let columns = groups.differing_beside_draws();
+        let measured = explore::measurements(groups, |group| {
+            let setting = group.setting();
+            format!("n = {}{}", setting.num_draws, super::explain::told(&columns, setting))
+        });
+        body += &data("id=\"curves\"", explore::curves());
+        body += &data("id=\"runs\"", &measured.to_string());
+        body += &format!("<script>\n{SCRIPT}</script>\n");
+        whole(self.title, &body)
+    }
+
+    /// Of what, and by what, the page was made.
+    fn provenance(&self, groups: &Groups<'_>) -> String {
+        let samplings: std::collections::BTreeSet<&str> =
+            groups.iter().map(|group| group.setting().sampling.name()).collect();
+        let sums = self.files.iter().map(|(name, text)| {
+            let digest = Sha256::digest(text.as_bytes());
+            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("<br>{}: sha256 <code>{digest}</code>", escape(name))
+        });
+        format!(
+            "<h2>Where this is from</h2>\n<p class=\"small\">{} measurements; labels drawn {}. Coverage υ and collision τ are \
+exact for that sampling and the class counts of the evaluated set.{} Made by theory {}.{}</p>\n",
+            groups.rows().len(),
+            samplings.into_iter().collect::<Vec<_>>().join(", ").replace('_', " "),
+            groups.note().map_or_else(String::new, |note| format!(" {}.", escape(&note))),
+            env!("CARGO_PKG_VERSION"),
+            sums.collect::<String>()
+        )
+    }
+}
+
+/// The sliders.
+const EXPLORE: &str = "<div class=\"live\"><h2>What K can do, before anything is trained</h2>
+<p>Equally likely classes, independent draws; computed by <code>theory</code>.</p>
+<form class=\"try\" id=\"explore\">
+<label><span>classes C</span><input type=\"range\" name=\"c\" min=\"0\" max=\"8\" value=\"2\"><output></output></label>
+<label><span>negatives K</span><input type=\"range\" name=\"n\" min=\"0\" max=\"26\" value=\"10\"><output></output></label>
+<label><span>temperature t</span><input type=\"range\" name=\"t\" min=\"0\" max=\"5\" value=\"4\"><output></output></label>
+<p id=\"said\"></p>
+<svg id=\"probabilities\" viewBox=\"0 0 720 260\" width=\"720\"></svg>
+<svg id=\"least\" viewBox=\"0 0 720 260\" width=\"720\"></svg>
+</form></div>
+";
+
+/// Each bound: what it says of these measurements, when it holds, and whose it is.
+fn each_bound(groups: &Groups<'_>) -> String {
+    let mut list = String::from("<ul>\n");
+    for bound in bounds::all() {
+        let caveat = |side: &str, standing: bounds::Standing| match standing {
+            bounds::Standing::Theorem => String::new(),
+            _ => {
+                format!(" <strong>{side}{}:</strong> {}.", escape(standing.name()), escape(standing.caveat()))
+            }
+        };
+        let mut caveats = caveat("", bound.standing());
+        if bound.supervised_lower_standing() != bound.standing() {
+            caveats += &caveat("Lower bound of L_sup, ", bound.supervised_lower_standing());
+        }
+        list += &format!(
+            "<li><code>{}</code>: {}. <em>{}</em> Holds for: {}. Source: {}.{caveats}</li>\n",
+            bound.key(),
+            escape(bound.name()),
+            escape(&said_here(groups, *bound)),
+            escape(bound.conditions()),
+            escape(bound.source())
+        );
+    }
+    list + "</ul>\n"
+}
+
+/// What an upper bound of L_sup says of these measurements, in a sentence.
+fn said_here(groups: &Groups<'_>, bound: &dyn bounds::Bound) -> String {
+    if bound.upper_needs().is_empty() {
+        return "No upper bound of L_sup.".into();
+    }
+    let mut below = Vec::new();
+    let (mut values, mut reason) = (0, String::new());
+    for row in groups.rows() {
+        let outcome = bound.upper_bound(row);
+        match outcome.value() {
+            Some(value) => {
+                values += 1;
+                if !bounds::is_vacuous(value, row.num_classes) {
+                    below.push(row.num_draws.get());
+                }
+            }
+            None if reason.is_empty() => reason = outcome.reason().to_string(),
+            None => {}
+        }
+    }
+    below.sort_unstable();
+    below.dedup();
+    if !below.is_empty() {
+        let below: Vec<String> = below.iter().map(u64::to_string).collect();
+        return format!("Below ln C here at n = {}.", below.join(", "));
+    }
+    if values > 0 {
+        "Above ln C in every measurement here.".into()
+    } else {
+        format!("No value here: {reason}.")
+    }
+}
+
+/// The page of several titled tables, figures first.
+pub(super) fn document(document: &Document, figures: &[Figure]) -> String {
+    let mut body = format!("<h1>{}</h1>\n", escape(&document.title));
+    for figure in figures {
+        let (svg, caption) = (&figure.svg, escape(&figure.caption));
+        body += &format!("<figure>{svg}<figcaption>{caption}</figcaption></figure>\n");
+    }
+    for (key, section) in &document.sections {
+        let (title, text) = (escape(&section.title), escape(&section.text));
+        body += &format!("<h2 id=\"{key}\">{title}</h2>\n<p>{text}</p>\n{}", table_html(&section.table));
+    }
+    whole(&document.title, &body)
+}
+
+fn whole(title: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{GENERATOR}\n<title>{}</title>\n<style>{STYLE}</style><noscript><style>.live{{display:none}}</style></noscript>\n\
+</head>\n<body>\n{body}</body>\n</html>\n",
+        escape(title)
+    )
+}
+
+fn table_html(table: &Table) -> String {
+    let is_text = |column: usize| {
+        let mut cells = table.rows().iter().map(|row| &row[column]).filter(|cell| **cell != Cell::Missing);
+        cells.all(|cell| matches!(cell, Cell::Text(_) | Cell::Note(_) | Cell::Flag(_)))
+    };
+    let headers = table.headers().iter().enumerate();
+    let header: String = headers
+        .map(|(column, header)| {
+            let class = if is_text(column) { " class=\"text\"" } else { "" };
+            format!("<th{class}>{}</th>", escape(header))
+        })
+        .collect();
+    let cell = |cell: &Cell| {
+        let class = match cell {
+            Cell::Vacuous(_) => " class=\"vacuous\"",
+            Cell::Note(_) => " class=\"note\"",
+            Cell::Flag(_) => " class=\"text flag wide\"",
+            Cell::Text(text) if text == "DISAGREES" => " class=\"text flag\"",
+            Cell::Text(text) if text.chars().count() > LONGEST_LINE => " class=\"text wide\"",
+            Cell::Text(_) => " class=\"text\"",
+            _ => "",
+        };
+        // The sign of a vacuous value is drawn by the style.
+        let text = cell.to_string();
+        format!("<td{class}>{}</td>", escape(text.trim_end_matches(" (vacuous)")))
+    };
+    let rows: String = table
+        .rows()
+        .iter()
+        .map(|row| format!("<tr>{}</tr>\n", row.iter().map(cell).collect::<String>()))
+        .collect();
+    format!("<div class=\"scroll\" tabindex=\"0\"><table>\n<tr>{header}</tr>\n{rows}</table></div>\n")
+}
+
+/// The text as part of an address.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(2 * text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'/' => {
+                encoded.push(char::from(byte))
+            }
+            _ => encoded += &format!("%{byte:02X}"),
+        }
+    }
+    encoded
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
