@@ -106,7 +106,7 @@ pub fn studies(quick: bool, path: &Path, pool: &Pool<'_>, session: &Session<'_>)
         pool.progress.line(&format!("study {name}: {command}"));
         let collected = sweep(&Plan::of_sweep(&settings)?, &path, pool, session.data)?;
         collected.failures()?;
-        let Collected { runs, rows, report } = collected;
+        let Collected { runs, rows, report, .. } = collected;
         let report = report.ok_or_else(|| Error::Failed(format!("the study {name} has no rows")))?;
         Ok(Study { command, path, base: settings.base, runs, rows, report })
     };
