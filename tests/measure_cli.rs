@@ -32,7 +32,7 @@ fn the_document_measures_without_the_tensor_library() {
         .split(' ')
         .map(|word| match word {
             "features.npz" => features.to_str().unwrap(),
-            "measured" => out.to_str().unwrap(),
+            "measured-alone" => out.to_str().unwrap(),
             other => other,
         })
         .collect();
