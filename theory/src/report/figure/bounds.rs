@@ -288,7 +288,8 @@ impl<'a> Content<'a> {
                 lines.extend(bounds);
                 let values = || lines.iter().flat_map(|line| line.points.iter().map(|p| p.y));
                 let low = values().filter(|v| *v > 0.0).fold(ln_classes, f64::min).max(1e-3);
-                let high = values().fold(ln_classes, f64::max).min(MOST * ln_classes);
+                // Of one class ln C is 0.
+                let high = values().fold(ln_classes, f64::max).min(MOST * ln_classes.max(1.0)).max(2.0 * low);
                 Panel {
                     title: "L_sup and upper bounds of it".into(),
                     y_label: "nats",
@@ -300,7 +301,7 @@ impl<'a> Content<'a> {
                 }
             }
             PanelKind::Linear => {
-                let range = 0.0..1.2 * ln_classes;
+                let range = 0.0..if ln_classes > 0.0 { 1.2 * ln_classes } else { 1.0 };
                 let says = |line: &Line| line.points.iter().any(|p| p.y < range.end);
                 lines.extend(
                     bounds.into_iter().filter(says).map(|line| Line { undefined: Vec::new(), ..line }),
@@ -430,6 +431,24 @@ mod tests {
             found.contains("<title>curl, n = 128: "),
             "a value that is above the axis can be read by pointing"
         );
+    }
+
+    #[test]
+    fn one_class_and_nothing_to_show_are_drawn() {
+        let header = "num_classes,num_draws,temperature,sampling,info_nce";
+        for (row, more, value) in [
+            ("1,4,0.5,with_replacement,1.0", "", ""),
+            ("1,4,0.5,with_replacement,1.0", ",full_sup_loss", ",0.0"),
+        ] {
+            let rows = read_from(&format!("{header}{more}\n{row}{value}\n"), "losses.csv").unwrap();
+            for format in [Format::Svg, Format::Png, Format::Pdf] {
+                assert!(
+                    !bounds_against_draws(&group(&rows).unwrap(), &Style::default(), format)
+                        .unwrap()
+                        .is_empty()
+                );
+            }
+        }
     }
 
     #[test]

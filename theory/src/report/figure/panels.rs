@@ -372,6 +372,9 @@ fn power_of_ten(factor: f64, power: i32) -> String {
 /// Four to eight round numbers.
 fn linear_ticks(range: &Range<f64>) -> Vec<(f64, String)> {
     let rough = (range.end - range.start) / 6.0;
+    if !(rough.is_finite() && rough > 0.0) {
+        return Vec::new();
+    }
     let power = 10f64.powf(rough.log10().floor());
     let step =
         [1.0, 2.0, 5.0, 10.0].map(|f| f * power).into_iter().find(|step| *step >= rough).unwrap_or(rough);
