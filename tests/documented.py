@@ -52,7 +52,8 @@ OPTIONS_ONLY = [
 # What is run with less to do: expression, replacement.
 SHORTENED = [
     (r"(trainer reproduce digits\b.*)", r"\1 --quick"),
-    (r"(trainer reproduce folder\b.*)", r"\1 --quick --draws 16 --set epochs=1 --set mean_views=2"),
+    (r"(trainer reproduce folder\b.*)", r"\1 --quick --set epochs=1 --set mean_views=2"),
+    (r"(trainer reproduce folder\b(?!.*--draws).*)", r"\1 --draws 16"),
     (r"trainer measure --run runs/mine$", r"\g<0> --draws 16"),
     (r"(trainer train\b.*)", r"\1 --set epochs=1"),
     (r"(trainer sweep trainer/plans\S+ .*?)( --slurm.*)?$", r"\1\2 --set epochs=1"),
