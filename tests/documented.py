@@ -54,6 +54,7 @@ SHORTENED = [
     (r"(trainer reproduce digits\b.*)", r"\1 --quick"),
     (r"(trainer reproduce folder\b.*)", r"\1 --quick --set epochs=1 --set mean_views=2"),
     (r"(trainer reproduce folder\b(?!.*--draws).*)", r"\1 --draws 16"),
+    (r"(trainer reproduce folder .*)--draws 8,32 --fixed-batch 32(.*)", r"\1--draws 4,16 --fixed-batch 16\2"),
     (r"trainer measure --run runs/mine$", r"\g<0> --draws 16"),
     (r"(trainer train\b.*)", r"\1 --set epochs=1"),
     (r"(trainer sweep trainer/plans\S+ .*?)( --slurm.*)?$", r"\1\2 --set epochs=1"),
