@@ -321,7 +321,7 @@ def certify(losses: Any, *, confidence: float | None = None, threads: int | None
     ... }
     >>> table = certify(losses)
     >>> table["claim"][0], round(table["upper_bound"][0], 3), table["vacuous"][0]
-    ('L_sup', 4.021, False)
+    ('L_sup', 4.017, False)
     """
     level = None if confidence is None else _arguments.real("confidence", confidence)
     (names, columns, shown), notes = _negatives.certify_table(_losses.read(losses), level, _arguments.threads(threads))
