@@ -56,6 +56,19 @@ fn the_document_measures_without_the_tensor_library() {
     assert!(errors.contains("is not empty") && errors.lines().count() == 1, "{errors}");
 }
 
+#[test]
+fn completions_and_a_manual_page_know_the_options() {
+    let (code, bash, errors) = run(&["completions", "bash"]);
+    assert!(code == 0 && bash.contains("--temperatures") && bash.contains("completions"), "{errors}");
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["man", folder.path().to_str().unwrap()]).0, 0);
+    let page = std::fs::read_to_string(folder.path().join("measure.1")).unwrap();
+    assert!(page.contains(".TH measure") && page.contains("temperatures"), "{page}");
+    // What measuring needs is still asked for.
+    let (code, _, errors) = run(&["features.npz", "--draws", "8"]);
+    assert!(code == 2 && errors.contains("--out") && errors.contains("--temperature"), "{errors}");
+}
+
 /// Measured and reported with a picture, and the same numbers without.
 #[test]
 fn a_picture_of_the_features_stands_in_the_report() {

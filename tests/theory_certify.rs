@@ -145,10 +145,56 @@ fn with_a_confidence_the_choice_is_paid_for() {
 #[test]
 fn nothing_better_than_chance_is_said() {
     let (table, notes) = certify(&[row("", 0.5, 0.69)], "table");
-    assert!(
-        table.contains("* vacuous") && notes.contains("from L_Info: nothing better than chance"),
-        "{notes}"
-    );
+    assert!(table.contains("† vacuous") && !notes.contains("--all"), "{table}{notes}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("losses.csv");
+    losses::write(&file, &[row("", 0.5, 0.69)]).unwrap();
+    let (_, _, notes) = run(&["certify", file.to_str().unwrap(), "--all"]);
+    assert!(notes.contains("from L_Info: nothing better than chance"), "{notes}");
+}
+
+/// A sweep is one line a claim: the best run, and at each n the mean over its seeds.
+#[test]
+fn the_runs_of_a_sweep_are_one_screen() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/results/digits/losses.csv");
+    let (_, short, notes) = run(&["certify", file]);
+    let (_, all, _) = run(&["certify", file, "--all"]);
+    let (_, json, _) = run(&["certify", file, "--format", "json"]);
+    let lines: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!((lines.len(), all.lines().filter(|line| line.starts_with('n')).count()), (60, 60));
+    assert!(short.lines().count() < 20 && notes.contains("--all"), "{short}");
+    assert!(short.lines().all(|line| line.chars().count() <= 100), "{short}");
+    let bounds = |run: &str| -> Vec<f64> {
+        let of = |line: &&serde_json::Value| {
+            line["claim"] == "error, L_sup" && line["run"].as_str().unwrap().starts_with(run)
+        };
+        lines.iter().filter(of).map(|line| line["upper_bound"].as_f64().unwrap()).collect()
+    };
+    let least = bounds("").into_iter().reduce(f64::min).unwrap();
+    let found =
+        |text: &str| short.lines().any(|line| line.starts_with("error, from L_sup") && line.contains(text));
+    assert!(found(&format!("{least:.3}")) && found("15 of 15"), "{short}");
+    let of_16 = theory::report::mean_and_deviation(&bounds("n0016"));
+    assert!(found(&format!("{:.3} ± {:.3}", of_16.mean, of_16.deviation.unwrap())), "{short}");
+}
+
+/// Runs that differ in more than n and seed are no seeds of each other.
+#[test]
+fn every_setting_has_its_own_line() {
+    let mut rows = [row("", 0.5, 0.4), row("", 0.5, 0.45), row("", 0.5, 0.5)];
+    for (row, (loss, seed)) in rows.iter_mut().zip([("nt_xent", 7), ("nt_xent", 11), ("dcl", 7)]) {
+        (row.run.loss, row.run.seed) = (loss.into(), Some(seed));
+        row.run.run_id = format!("{loss}-{seed}");
+    }
+    let (table, _) = certify(&rows, "markdown");
+    let of = |loss: &str| {
+        let start = format!("| {loss} ");
+        table.lines().find(|line| line.starts_with(&start) && line.contains("error, from L_Info")).unwrap()
+    };
+    let error = |info_nce: f64| 2.0 * info_nce / 2f64.ln() - 1.0;
+    let both = format!("{:.3} to {:.3}", error(0.4), error(0.45));
+    assert!(of("nt_xent").contains(&both) && of("nt_xent").contains("nt_xent-7"), "{table}");
+    assert!(of("dcl").contains(&format!("{:.3}", error(0.5))) && of("dcl").contains("of 1"), "{table}");
 }
 
 #[test]

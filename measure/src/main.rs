@@ -3,7 +3,7 @@
 // It panics where standard error is closed or full; `theory::terminal::say` does not.
 #![warn(clippy::print_stderr)]
 
-use clap::{CommandFactory, Parser};
+use clap::{Command, CommandFactory, Parser, Subcommand};
 use measure::cli::{self, ArrayFiles, Options};
 use measure::{Error, Result, pool};
 use std::io::ErrorKind;
@@ -18,6 +18,8 @@ use theory::{terminal, usage};
 #[command(
     version,
     max_term_width = 110,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     after_help = "Example: measure features.npz --draws 32,64 --temperature 0.5 --out measured"
 )]
 struct Cli {
@@ -30,13 +32,28 @@ struct Cli {
     #[command(flatten)]
     options: Options,
     /// New folder for losses.csv and collision.csv
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required = true)]
+    out: Option<PathBuf>,
+    #[command(subcommand)]
+    other: Option<Other>,
 }
 
-/// What was typed: there is no run whose settings would be the default.
-fn parse() -> std::result::Result<Cli, ExitCode> {
-    let command = Cli::command()
+/// Commands in place of features.
+#[derive(Subcommand)]
+enum Other {
+    /// Print the completions of the command line for a shell
+    #[command(
+        after_help = "Example: measure completions bash > ~/.local/share/bash-completion/completions/measure"
+    )]
+    Completions(usage::CompletionsArgs),
+    /// Write the manual page into a folder
+    #[command(after_help = "Example: measure man ~/.local/share/man/man1")]
+    Man(usage::ManArgs),
+}
+
+/// The command line: there is no run whose settings would be the default.
+fn command() -> Command {
+    Cli::command()
         .mut_arg("draws", |arg| {
             arg.required(true)
                 .help("Numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture")
@@ -44,11 +61,16 @@ fn parse() -> std::result::Result<Cli, ExitCode> {
         .mut_arg("temperature", |arg| {
             arg.required_unless_present("temperatures").help("Temperature t of the training loss")
         })
-        .mut_arg("seed", |arg| arg.help("Seed of the batches [default: 7]"));
-    usage::parse_as(command)
+        .mut_arg("seed", |arg| arg.help("Seed of the batches [default: 7]"))
 }
 
-fn run(Cli { features, arrays, options, out }: &Cli) -> Result<()> {
+fn run(Cli { features, arrays, options, out, other }: &Cli) -> Result<()> {
+    match other {
+        Some(Other::Completions(args)) => return Ok(args.print(command())?),
+        Some(Other::Man(args)) => return Ok(args.write(command())?),
+        None => {}
+    }
+    let Some(out) = out else { return Err(Error::argument("--out DIR is needed")) };
     options.check()?;
     check_new(out)?;
     let named = features.first().map_or(Path::new(""), PathBuf::as_path);
@@ -77,7 +99,7 @@ fn check_new(folder: &Path) -> Result<()> {
 
 /// 0 success, 1 bad content or failure, 2 bad arguments, 75 interrupted.
 fn main() -> ExitCode {
-    let cli = match parse() {
+    let cli: Cli = match usage::parse_as(command()) {
         Ok(cli) => cli,
         Err(code) => return code,
     };

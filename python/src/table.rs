@@ -52,6 +52,10 @@ fn value<'py>(py: Python<'py>, cell: &Cell) -> PyResult<Bound<'py, PyAny>> {
             let values = texts.iter().map(|text| number(py, text)).collect::<PyResult<Vec<_>>>()?;
             PyList::new(py, values)?.into_any()
         }
+        Cell::Interval(ends) => {
+            let ends = ends.iter().map(|text| number(py, text)).collect::<PyResult<Vec<_>>>()?;
+            PyList::new(py, ends)?.into_any()
+        }
     })
 }
 

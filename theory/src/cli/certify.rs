@@ -4,7 +4,8 @@ use super::OutputArgs;
 use super::results::{MeasuredArgs, note, note_image_errors};
 use anyhow::Result;
 use clap::Args;
-use theory::{losses, report, terminal};
+use theory::report::{self, Format};
+use theory::{losses, terminal};
 
 #[derive(Args)]
 pub(super) struct CertifyArgs {
@@ -13,6 +14,9 @@ pub(super) struct CertifyArgs {
     /// Also what holds with this confidence for all images, of which the evaluated ones are a sample, such as 0.95
     #[arg(long, value_name = "LEVEL")]
     confidence: Option<f64>,
+    /// Every claim of every run, a line each: as csv and json have them at any time
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -25,9 +29,14 @@ pub(super) fn certify(args: &CertifyArgs) -> Result<()> {
     if args.confidence.is_some() {
         note_image_errors(&groups);
     }
-    args.output.print(&certified.table(args.output.format))?;
+    let is_brief = !args.all && !matches!(args.output.format, Format::Csv | Format::Json);
+    let (table, notes) = match is_brief {
+        true => (certified.overview(), certified.overview_notes()),
+        false => (certified.table(args.output.format), certified.notes()),
+    };
+    args.output.print(&table)?;
     if !args.output.quiet {
-        certified.notes().iter().for_each(|note| terminal::say(&format!("note: {note}")));
+        notes.iter().for_each(|note| terminal::say(&format!("note: {note}")));
     }
     Ok(())
 }

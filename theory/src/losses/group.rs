@@ -143,6 +143,11 @@ impl<'a> Groups<'a> {
     }
 }
 
+/// The columns that tell these rows apart, one of each run, beside n and seed.
+pub(crate) fn differing_between_runs(rows: &[&LossComponents]) -> Vec<&'static Column> {
+    telling(rows, &["num_draws", "seed"], identifying(), MOVES_WITH_DRAWS)
+}
+
 /// The identifying columns, in the order of groups and headings.
 fn identifying() -> Vec<&'static Column> {
     let is_leading = |column: &&Column| LEADING.contains(&column.name);

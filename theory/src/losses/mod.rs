@@ -12,6 +12,7 @@ mod schema;
 mod value;
 
 pub use csv_file::{measured_file, read, read_from, write, write_to};
+pub(crate) use group::differing_between_runs;
 pub use group::{Group, Groups, group};
 pub use official::{OfficialSettings, read_official, read_official_from};
 pub use row::{Estimate, Origin, Positives};

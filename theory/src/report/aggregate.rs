@@ -13,6 +13,21 @@ pub struct MeanAndDeviation {
     pub deviation: Option<f64>,
 }
 
+impl MeanAndDeviation {
+    /// The deviation as people read it: none where all values are the same up to rounding, such as those computed from the
+    /// classes alone, where `± 0` would look measured.
+    ///
+    /// # Examples
+    /// ```
+    /// use theory::report::mean_and_deviation;
+    /// assert_eq!(mean_and_deviation(&[2.0, 2.0 + 1e-15]).spread(), None);
+    /// assert_eq!(mean_and_deviation(&[1.0, 3.0]).spread(), Some(2f64.sqrt()));
+    /// ```
+    pub fn spread(&self) -> Option<f64> {
+        self.deviation.filter(|deviation| *deviation > 1e-9 * self.mean.abs())
+    }
+}
+
 /// Mean and sample standard deviation of at least one value.
 pub fn mean_and_deviation(values: &[f64]) -> MeanAndDeviation {
     if values.iter().any(|v| !v.is_finite()) {

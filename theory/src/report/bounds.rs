@@ -239,7 +239,7 @@ fn interval_cell(group: &Group<'_>, bound: &dyn Bound) -> Cell {
         None => values().and_then(|values| mean_interval(&values)),
     };
     match interval {
-        Some(Interval { low, high }) => Cell::List(vec![format!("{low:?}"), format!("{high:?}")]),
+        Some(Interval { low, high }) => Cell::Interval([low, high].map(|end| format!("{end:?}"))),
         None => Cell::Missing,
     }
 }

@@ -8,12 +8,14 @@
 //! With a confidence every claim also stands for all images ([`crate::confidence`]), of both kinds. What may fail is
 //! divided by the number of statements that were compared on the reported rows: so the choice is paid for.
 
-use super::{Cell, MeanAndDeviation, Table};
+mod printed;
+
+use super::setting_names;
 use crate::bounds::{self, Bound, Outcome};
 use crate::certificates::{self, Certificate, Evidence, chance_error, least_upper_bound, power_mean};
 use crate::confidence::{Extreme, Kind, worst};
 use crate::error::{Error, Result};
-use crate::losses::{COLUMNS, LossComponents, Quantity, Value};
+use crate::losses::{COLUMNS, LossComponents, Quantity, Value, differing_between_runs};
 use std::collections::HashMap;
 
 /// Columns in which rows of one run may differ.
@@ -31,6 +33,10 @@ pub struct Certified {
 #[derive(Debug, Clone)]
 struct Line {
     run: String,
+    /// In what the run differs from others, beside n and seed.
+    setting: String,
+    /// The n of all its rows, if it is one.
+    run_draws: Option<u64>,
     /// What is bounded: `L_sup`, or `error` and from what.
     claim: String,
     temperature: Option<f64>,
@@ -75,142 +81,29 @@ pub fn certify(rows: &[&LossComponents], confidence: Option<f64>) -> Result<Cert
     if let Some(level) = confidence.filter(|level| !(*level > 0.5 && *level < 1.0)) {
         return Err(Error::argument(format!("a confidence of {level} is not between 0.5 and 1")));
     }
-    Ok(Certified { lines: runs(rows).iter().flat_map(|run| run.lines(confidence)).collect(), confidence })
+    let runs = runs(rows);
+    let lines = runs.iter().zip(settings(&runs)).flat_map(|(run, setting)| {
+        run.lines(confidence).into_iter().map(move |line| Line { setting: setting.clone(), ..line })
+    });
+    Ok(Certified { lines: lines.collect(), confidence })
 }
 
-impl Certified {
-    /// One line a claim: short for people, with everything that is known for CSV and JSON. `chance` is what a classifier
-    /// reaches that ignores its input: ln C of L_sup, 1 − max π of the error.
-    pub fn table(&self, format: super::Format) -> Table {
-        let wide = matches!(format, super::Format::Csv | super::Format::Json);
-        let number = |value: Option<f64>| value.map_or(Cell::Missing, Cell::number);
-        let integer = |value: Option<u64>| value.map_or(Cell::Missing, |n| Cell::Integer(n as i64));
-        let headers: &[&str] = match wide {
-            true => &[
-                "run",
-                "claim",
-                "temperature",
-                "from_temperature",
-                "num_draws",
-                "measured",
-                "upper_bound",
-                "certificate",
-                "standing",
-                "conditions",
-                "chance",
-                "vacuous",
-                "reason",
-                "considered",
-                "chosen_on",
-            ],
-            // Of a claim with confidence two columns more, and what is measured one less: 100 columns.
-            false if self.confidence.is_some() => &["run", "claim", "t", "n", "at most", "by", "chance"],
-            false => &["run", "claim", "t", "n", "measured", "at most", "by", "chance"],
-        };
-        let mut headers: Vec<String> = headers.iter().map(|&header| header.into()).collect();
-        match self.confidence {
-            Some(level) if wide => headers.extend(Kind::ALL.iter().flat_map(|kind| {
-                let kind = kind.name().replace('-', "_");
-                ["upper_bound", "certificate", "reason"].map(|what| format!("{what}_{level}_{kind}"))
-            })),
-            Some(_) => headers.extend(["normal", "any law"].map(String::from)),
-            None => {}
-        }
-        let mut table = Table::new(headers);
-        for line in &self.lines {
-            let mut cells = vec![Cell::text(&line.run), Cell::text(&line.claim)];
-            let given = |value: Option<f64>| value.map_or(Cell::Missing, Cell::Given);
-            if wide {
-                let (standing, conditions) = line.says();
-                let (value, reason) = match &line.bound {
-                    Ok(value) => (Cell::number(*value), Cell::Missing),
-                    Err(reason) => (Cell::Missing, Cell::text(reason)),
-                };
-                cells.extend([given(line.temperature), given(line.from), integer(line.draws)]);
-                cells.extend([number(line.measured), value, Cell::text(line.key)]);
-                cells.extend([Cell::text(standing), Cell::text(conditions), Cell::number(line.chance)]);
-                cells.extend([Cell::text(if line.is_vacuous() { "yes" } else { "no" }), reason]);
-                cells.extend([Cell::Integer(line.considered as i64), Cell::text(line.chosen_on)]);
-            } else {
-                let temperature = match (line.from, line.temperature) {
-                    (Some(from), Some(to)) => Cell::Text(format!("{from}→{to}")),
-                    (_, to) => given(to),
-                };
-                let value = match &line.bound {
-                    Ok(mean) if line.is_vacuous() => {
-                        Cell::Vacuous(MeanAndDeviation { mean: *mean, deviation: None })
-                    }
-                    Ok(mean) => Cell::number(*mean),
-                    Err(_) => Cell::Note("n/a".into()),
-                };
-                let by: &str = match &line.bound {
-                    Ok(_) => line.key,
-                    Err(reason) => reason,
-                };
-                cells.extend([temperature, integer(line.draws)]);
-                if self.confidence.is_none() {
-                    cells.push(number(line.measured));
-                }
-                cells.extend([value, Cell::text(by), Cell::number(line.chance)]);
-            }
-            if self.confidence.is_some() {
-                line.confident
-                    .iter()
-                    .for_each(|(key, outcome)| line.confident_cells(key, outcome, wide, &mut cells));
-            }
-            table.push(cells);
-        }
-        table
-    }
-
-    /// In a few sentences: whether the error is certified below chance anywhere, and what was chosen on what.
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        for evidence in [Evidence::Contrastive, Evidence::Supervised, Evidence::Moments] {
-            let claim = claim(evidence);
-            let lines: Vec<_> = self.lines.iter().filter(|line| line.claim == claim).collect();
-            let value = |line: &&&Line| line.bound.clone().unwrap_or(f64::INFINITY);
-            let Some(least) = lines.iter().min_by(|a, b| value(a).total_cmp(&value(b))) else { continue };
-            let Ok(bound) = &least.bound else { continue };
-            let proved = lines.iter().filter(|line| !line.is_vacuous()).count();
-            let place = match (least.draws, least.temperature) {
-                (Some(n), Some(t)) => format!("n = {n}, t = {t}"),
-                _ => String::new(),
-            };
-            let at = format!(
-                "{bound:.3} by {} at {place}, run '{}', chance {:.3}",
-                least.key, least.run, least.chance
-            );
-            let from = evidence.name();
-            notes.push(match proved {
-                0 => format!("from {from}: nothing better than chance; the least bound of the error is {at}"),
-                some => {
-                    format!("from {from}: {some} of {} runs below chance; the least is {at}", lines.len())
-                }
-            });
-        }
-        if let Some(level) = self.confidence {
-            notes.push(format!(
-                "normal, any law: what holds with a confidence of {level} for all images, of which the evaluated ones are \
-                 taken to be an independent sample, given the encoder and the class means in use (claims from L_Info \
-                 take these for the means of that law); normal by the errors over images, any law without an \
-                 assumption; each the least of all that was compared; *: not below chance"
-            ));
-        }
-        if self.lines.iter().any(|line| line.considered > 1 && line.chosen_on == SAME) {
-            let paid = if self.confidence.is_some() { "; the values with a confidence do" } else { "" };
-            notes.push(format!(
-                "n, t and certificate were chosen on the samples that are reported: a selection that the value does \
-                 not pay for{paid}"
-            ));
-        }
-        notes
-    }
+/// What tells each run from others, beside n and seed.
+fn settings(runs: &[Run<'_>]) -> Vec<String> {
+    let rows: Vec<_> = runs.iter().map(|run| run.rows[0]).collect();
+    let has_one_temperature =
+        |run: &Run<'_>| run.rows.iter().all(|row| row.temperature == run.rows[0].temperature);
+    let mut columns = differing_between_runs(&rows);
+    columns.retain(|column| column.name != "temperature" || runs.iter().all(has_one_temperature));
+    setting_names(&columns, &rows)
 }
 
 /// Where the choice was made.
 const SAME: &str = "the same samples";
 const TUNING: &str = "the tuning part";
+
+/// The claim that no error is bounded, but the loss.
+const SUPERVISED: &str = "L_sup";
 
 fn claim(evidence: Evidence) -> &'static str {
     match evidence {
@@ -223,20 +116,6 @@ fn claim(evidence: Evidence) -> &'static str {
 impl Line {
     fn is_vacuous(&self) -> bool {
         !self.bound.as_ref().is_ok_and(|bound| *bound < self.chance)
-    }
-
-    fn confident_cells(&self, key: &str, outcome: &Outcome, wide: bool, cells: &mut Vec<Cell>) {
-        let value = match outcome {
-            Outcome::Value(value) if wide || *value < self.chance => Cell::number(*value),
-            Outcome::Value(value) => Cell::Text(format!("{}*", Cell::number(*value))),
-            _ if wide => Cell::Missing,
-            _ => Cell::Note("n/a".into()),
-        };
-        cells.push(value);
-        if wide {
-            let text = |text: &str| if text.is_empty() { Cell::Missing } else { Cell::text(text) };
-            cells.extend([text(key), text(outcome.reason())]);
-        }
     }
 
     /// Standing and conditions of the bound or certificate.
@@ -379,8 +258,11 @@ impl<'a> Run<'a> {
     }
 
     fn line(&self, claim: &str, chance: f64) -> Line {
+        let n = self.rows[0].num_draws;
         Line {
             run: self.name(),
+            setting: String::new(),
+            run_draws: self.rows.iter().all(|row| row.num_draws == n).then(|| n.get()),
             claim: claim.into(),
             temperature: None,
             from: None,
@@ -402,7 +284,7 @@ impl<'a> Run<'a> {
         temperatures.dedup();
         let chance = (self.rows[0].num_classes as f64).ln();
         let of_temperature = |&to: &f64| {
-            let mut line = self.line("L_sup", chance);
+            let mut line = self.line(SUPERVISED, chance);
             line.temperature = Some(to);
             let at = self.rows.iter().find(|row| row.temperature == to);
             line.measured = at.and_then(|row| row.get(Quantity::FullSupLoss));

@@ -57,7 +57,7 @@ fn row(said: Simulated, num_draws: NumDraws, found: Found) -> Vec<Cell> {
         Cell::Integer(said.samples as i64),
         Cell::Decimal(said.seed.to_string()),
         Cell::Decimal(found.estimate),
-        Cell::List(found.interval.to_vec()),
+        Cell::Interval(found.interval),
         Cell::Decimal(format!("{:?}", said.level)),
         if error.is_finite() { Cell::Decimal(format!("{error:.2e}")) } else { Cell::Missing },
         Cell::text(found.method),

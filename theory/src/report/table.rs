@@ -23,6 +23,8 @@ pub enum Cell {
     Decimal(String),
     /// Several numbers whose digits are already chosen.
     List(Vec<String>),
+    /// Both ends of an interval, with all their digits.
+    Interval([String; 2]),
     /// A number, over seeds mean and standard deviation.
     Estimate(MeanAndDeviation),
     /// An upper bound that exceeds the trivial value ln C.
@@ -60,6 +62,7 @@ impl Cell {
             Self::Given(value) => *value += 0.0,
             Self::Decimal(text) => shown(text),
             Self::List(texts) => texts.iter_mut().for_each(shown),
+            Self::Interval(ends) => ends.iter_mut().for_each(shown),
             Self::Missing | Self::Text(_) | Self::Note(_) | Self::Flag(_) | Self::Integer(_) => {}
         }
     }
@@ -70,12 +73,13 @@ impl fmt::Display for Cell {
         let estimate = |f: &mut fmt::Formatter<'_>, e: &MeanAndDeviation| {
             let scientific = is_far_from_one(e.mean);
             f.write_str(&short(e.mean, scientific))?;
-            e.deviation.map_or(Ok(()), |deviation| write!(f, " ± {}", short(deviation, scientific)))
+            e.spread().map_or(Ok(()), |deviation| write!(f, " ± {}", short(deviation, scientific)))
         };
         match self {
             Self::Missing => Ok(()),
             Self::Text(text) | Self::Note(text) | Self::Flag(text) | Self::Decimal(text) => f.write_str(text),
             Self::List(values) => f.write_str(&values.join(";")),
+            Self::Interval(ends) => f.write_str(&interval(ends)),
             Self::Integer(value) => value.fmt(f),
             Self::Given(value) => value.fmt(f),
             Self::Estimate(e) => estimate(f, e),
@@ -95,6 +99,29 @@ fn is_far_from_one(value: f64) -> bool {
 /// A number with the digits that a reader wants: three decimals, or three significant digits.
 fn short(value: f64, scientific: bool) -> String {
     if scientific { format!("{value:.2e}") } else { format!("{value:.3}") }
+}
+
+/// Both ends with the digits in which they differ and two more.
+fn interval([low, high]: &[String; 2]) -> String {
+    // Of a number below the range of floats not every digit is 0.
+    let is_zero = |text: &str| text.chars().all(|c| matches!(c, '0' | '.'));
+    let is_shown = |text: &str, value: f64| value.is_normal() || is_zero(text);
+    match (low.parse::<f64>(), high.parse::<f64>()) {
+        (Ok(a), Ok(b)) if is_shown(low, a) && is_shown(high, b) && a < b => {
+            let same = (a.abs().max(b.abs()) / (b - a)).log10().ceil().clamp(0.0, 14.0) as usize;
+            let shown = |v: f64| match v.abs() {
+                0.0 => "0".to_string(),
+                1e-3..1e5 => {
+                    let before = v.abs().log10().floor() as i32 + 1;
+                    let after = (same as i32 + 3 - before.max(0)).clamp(0, 17) as usize;
+                    format!("{v:.after$}")
+                }
+                _ => format!("{v:.*e}", same + 2),
+            };
+            format!("[{}, {}]", shown(a), shown(b))
+        }
+        _ => format!("[{low}, {high}]"),
+    }
 }
 
 /// A table with named columns.
@@ -178,6 +205,30 @@ mod tests {
         table.push(vec![Cell::Integer(16), Cell::number(0.25)]);
         let csv = table.transposed("K").to_text(Format::Csv);
         assert_eq!(csv, "quantity,K = 8,K = 16\nloss,0.5,0.25\nbound,1.5,\n");
+    }
+
+    #[test]
+    fn one_seed_and_equal_values_have_no_deviation() {
+        let shown = |mean, deviation| Cell::Estimate(MeanAndDeviation { mean, deviation }).to_string();
+        assert_eq!(shown(1.955, None), "1.955");
+        assert_eq!(shown(1.955, Some(0.0)), "1.955");
+        assert_eq!(shown(17.2, Some(3e-15)), "17.200");
+        assert_eq!(shown(1.955, Some(0.004)), "1.955 ± 0.004");
+    }
+
+    #[test]
+    fn an_interval_shows_where_its_ends_differ() {
+        let shown = |low: &str, high: &str| Cell::Interval([low, high].map(String::from)).to_string();
+        assert_eq!(shown("33.64403705820566", "36.067170327915804"), "[33.644, 36.067]");
+        assert_eq!(shown("0.49990001", "0.49990234"), "[0.499900010, 0.499902340]");
+        assert_eq!(shown("0.0", "0.012345678901"), "[0, 0.012]");
+        assert_eq!(shown("1e-400", "2e-400"), "[1e-400, 2e-400]");
+        assert_eq!(shown("1.5", "1.5"), "[1.5, 1.5]");
+        let mut table = Table::new(["interval"]);
+        table.push(vec![Cell::Interval(["-0.0", "0.123456789"].map(String::from))]);
+        assert_eq!(table.to_text(Format::Csv), "interval\n0.0;0.123456789\n");
+        assert_eq!(table.to_json()[0]["interval"], serde_json::json!(["0.0", "0.123456789"]));
+        assert!(table.to_text(Format::Markdown).contains("| [0, 0.123] |"));
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub(super) fn text(table: &Table) -> String {
         for (cell, &split) in row.iter().zip(&with_deviation) {
             let (value, deviation) = match cell {
                 Cell::Estimate(e) | Cell::Vacuous(e) => (format!("{:?}", e.mean), e.deviation),
+                Cell::Interval(ends) => (ends.join(";"), None),
                 other => (other.to_string(), None),
             };
             record.push(value);

@@ -14,6 +14,7 @@ pub(super) fn value(table: &Table) -> Value {
             None => number(e.mean),
         },
         Cell::List(values) => Value::from(values.clone()),
+        Cell::Interval(ends) => Value::from(ends.to_vec()),
         Cell::Text(t) | Cell::Note(t) | Cell::Flag(t) | Cell::Decimal(t) => Value::from(t.clone()),
     };
     let object = |row: &Vec<Cell>| -> Value {

@@ -1,12 +1,22 @@
 //! A Markdown table.
 
-use super::{Table, aligned, one_line, texts};
+use super::super::Cell;
+use super::screen::readable;
+use super::terminal::VACUOUS;
+use super::{Table, aligned, one_line};
 
 pub(super) fn text(table: &Table) -> String {
     let cells = |texts: &[String]| texts.iter().map(|text| cell(text)).collect::<Vec<_>>();
     let headers: Vec<String> = table.headers().iter().map(|header| one_line(header)).collect();
-    let rows: Vec<Vec<String>> = texts(table).iter().map(|row| cells(row)).collect();
-    aligned(&cells(&headers), &rows, " | ", "| ", Some("-"))
+    let is_vacuous = |cell: &Cell| matches!(cell, Cell::Vacuous(_));
+    let shown = |cell: &Cell| readable(cell) + if is_vacuous(cell) { " †" } else { "" };
+    let rows: Vec<Vec<String>> =
+        table.rows().iter().map(|row| cells(&row.iter().map(shown).collect::<Vec<_>>())).collect();
+    let text = aligned(&cells(&headers), &rows, " | ", "| ", Some("-"));
+    match table.rows().iter().flatten().any(is_vacuous) {
+        true => format!("{text}\n† {VACUOUS}\n"),
+        false => text,
+    }
 }
 
 fn cell(text: &str) -> String {

@@ -4,7 +4,7 @@ use super::super::Cell;
 use super::screen::{Layout, length, readable, wrap};
 use super::{Screen, Table, one_line};
 
-/// What a `*` behind a number means.
+/// What the mark behind a number means.
 pub(super) const VACUOUS: &str =
     "vacuous: above what a classifier reaches that ignores its input, so it says nothing";
 
@@ -14,7 +14,7 @@ pub(super) fn text(table: &Table, screen: Screen) -> String {
     let marked: Vec<bool> = (0..headers.len()).map(is_marked).collect();
     // Below each other stand the numbers, not the marks.
     let shown = |(cell, &marked): (&Cell, &bool)| match cell {
-        Cell::Vacuous(_) => format!("{} *", readable(cell)),
+        Cell::Vacuous(_) => format!("{} †", readable(cell)),
         Cell::Estimate(_) if marked => format!("{}  ", readable(cell)),
         cell => readable(cell),
     };
@@ -46,7 +46,7 @@ pub(super) fn text(table: &Table, screen: Screen) -> String {
         }
     }
     if marked.contains(&true) {
-        text += &format!("\n* {VACUOUS}\n");
+        text += &format!("\n† {VACUOUS}\n");
     }
     text
 }

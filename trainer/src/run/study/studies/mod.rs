@@ -174,10 +174,10 @@ fn shown(value: f64) -> String {
     }
 }
 
-/// Mean over seeds, with the standard deviation where there are several.
+/// Mean over seeds, with the standard deviation where they differ.
 fn over_seeds(values: &[f64]) -> String {
     let found = mean_and_deviation(values);
-    match found.deviation {
+    match found.spread() {
         Some(deviation) => format!("{} ± {}", shown(found.mean), shown(deviation)),
         None => shown(found.mean),
     }
@@ -217,5 +217,6 @@ mod tests {
             ["0", "1.235", "9999.000", "1.2e4", "3.7e17", "1.2e-4", "-2.500"]
         );
         assert_eq!(over_seeds(&[1.0, 2.0]), "1.500 ± 0.707");
+        assert_eq!([over_seeds(&[0.996]), over_seeds(&[0.996; 3])], ["0.996", "0.996"]);
     }
 }
