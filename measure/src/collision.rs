@@ -349,7 +349,11 @@ mod tests {
         assert_eq!(text.lines().count(), 3);
         let both: [(&str, &[_]); 2] = [("head", &rows), ("encoder", &rows[..1])];
         let svg = String::from_utf8(collision_figure(&both, figure::Format::Svg).unwrap()).unwrap();
-        assert!(svg.matches("<circle").count() == 3 && svg.contains("encoder"));
+        assert!(
+            svg.matches("<circle").count() == 3
+                && svg.contains("encoder")
+                && svg.contains("difference of similarities")
+        );
         assert!(collision_figure(&[], figure::Format::Svg).is_err());
         let alone = collision_by_class(&views, &(0..50).collect::<Vec<_>>(), 50, &never).unwrap();
         assert_eq!((alone.len(), collision_spread(&alone)), (0, 0.0));

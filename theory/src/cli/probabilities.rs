@@ -167,7 +167,7 @@ pub(super) struct CurveArgs {
     /// Numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
     #[arg(long, value_name = "LIST", value_parser = parse_range)]
     draws: Range,
-    /// Also draw υ, τ and E ln(1+Col) against n: FILE.svg or FILE.png
+    /// Also draw υ, τ and E ln(1+Col) against n: FILE.svg, FILE.png or FILE.pdf
     #[arg(long, value_name = "FILE", conflicts_with = "shard")]
     figure: Option<PathBuf>,
     #[command(flatten)]
