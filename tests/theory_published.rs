@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::path::Path;
 use theory::published::{self, Row};
-use theory::report::figure::{Format, Lines, Series, lines};
+use theory::report::figure::{Axes, Format, Lines, Series, lines};
 use theory::{Sampling, bounds};
 
 /// Without any environment: no font of the system can be found by it.
@@ -317,7 +317,7 @@ fn the_report_and_the_curve_have_pictures() {
     assert_eq!(curve(&png).0, 0);
     looks_like_a_figure(&std::fs::read(&png).unwrap());
     let text = std::fs::read_to_string(&svg).unwrap();
-    for words in ["coverage υ", "collision τ", "E ln(1+Col) (right axis)", "number of draws n = K+1"] {
+    for words in ["coverage υ", "collision τ", "E ln(1+Col)", "number of draws n = K+1"] {
         assert!(text.contains(words), "{words}");
     }
     let (code, _, stderr) = curve(&folder.path().join("c.jpg"));
@@ -326,16 +326,14 @@ fn the_report_and_the_curve_have_pictures() {
 
 #[test]
 fn logarithmic_axes_and_a_single_point() {
-    let powers = |right| Series {
-        name: "10^−n".into(),
-        points: (0..200).map(|i| (1.0 + f64::from(i), 10f64.powi(-i))).collect(),
-        right,
-    };
+    let powers = Series::new("10^−n", (0..200).map(|i| (1.0 + f64::from(i), 10f64.powi(-i))));
     for (log_x, log_y) in [(false, false), (false, true), (true, false), (true, true)] {
-        let figure = Lines { log_x, log_y, series: vec![powers(false), powers(true)], ..Lines::default() };
+        let panel = Axes { log_y, series: vec![powers.clone()], ..Axes::default() };
+        let figure = Lines { log_x, panels: vec![panel.clone(), panel], ..Lines::default() };
         assert!(pixels(&lines(&figure, Format::Png).unwrap()).contains(&[0, 114, 178]));
     }
-    let point = Series { name: "one".into(), points: vec![(3.0, 4.0)], right: false };
-    let figure = Lines { series: vec![point], ..Lines::default() };
-    assert!(String::from_utf8(lines(&figure, Format::Svg).unwrap()).unwrap().contains("<circle"));
+    let point = Axes { series: vec![Series::new("one", [(3.0, 4.0)])], ..Axes::default() };
+    let figure = Lines { panels: vec![point], ..Lines::default() };
+    let svg = String::from_utf8(lines(&figure, Format::Svg).unwrap()).unwrap();
+    assert!(svg.contains("<title>one, 3: 4.000</title>"), "{svg}");
 }

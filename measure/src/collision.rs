@@ -156,9 +156,9 @@ pub fn collision_figure(series: &[(&str, &[CollisionByClass])], format: figure::
         figure::QuantileSeries { name: (*name).into(), boxes }
     };
     let figure = figure::Quantiles {
-        title: "Spread within classes: 5, 25, 50, 75, 95 %, and the mean".into(),
-        x_label: "class".into(),
-        y_label: "mean over i of |x0_i·x1_j − x0_j·x1_j|".into(),
+        title: "Similarity of a sample's two views, and that with others of its class: how far apart".into(),
+        x_label: "class (of its samples: line 5–95 %, box 25–75 %, bar median, dot mean)".into(),
+        y_label: "mean absolute difference of similarities".into(),
         categories: (0..classes).map(|class| class.to_string()).collect(),
         series: series.iter().map(of_series).collect(),
     };
@@ -349,7 +349,11 @@ mod tests {
         assert_eq!(text.lines().count(), 3);
         let both: [(&str, &[_]); 2] = [("head", &rows), ("encoder", &rows[..1])];
         let svg = String::from_utf8(collision_figure(&both, figure::Format::Svg).unwrap()).unwrap();
-        assert!(svg.matches("<circle").count() == 3 && svg.contains("encoder"));
+        assert!(
+            svg.matches("<circle").count() == 3
+                && svg.contains("encoder")
+                && svg.contains("difference of similarities")
+        );
         assert!(collision_figure(&[], figure::Format::Svg).is_err());
         let alone = collision_by_class(&views, &(0..50).collect::<Vec<_>>(), 50, &never).unwrap();
         assert_eq!((alone.len(), collision_spread(&alone)), (0, 0.0));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,16 +21,18 @@ _PANELS = ("log", "linear")
 # Okabe and Ito's colours without yellow and black, which tells apart who sees colours differently; markers do the same in grey.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = "osD^vPX<>hp"
+_STROKES = "+1243"  # neither filled nor hollow: what is not proved says nothing below ln C either
 _MOST_DECADES = 4  # of the log panel above ln C: a bound of 1e17 must not press everything else together
 
 
 class _Line(NamedTuple):
-    """What is drawn as one line; of an undefined value the mean is infinite."""
+    """What is drawn as one line; of an undefined value the mean is infinite. The standing of a theorem is empty."""
 
     label: str
     points: list[tuple[int, float, float]]  # n, mean, standard deviation over seeds
     colour: str
     marker: str
+    standing: str = ""
 
 
 def plot_bounds(
@@ -42,8 +45,9 @@ def plot_bounds(
     """Upper bounds of the supervised loss against n = K + 1, beside the measured loss and the trivial value ln C.
 
     The upper panel has a logarithmic axis and every bound; the lower one, linear from 0 to 1.2 ln C, those that say
-    something. Markers of vacuous values (above ln C) are hollow; values beyond the axis are arrows at its upper edge and
-    undefined ones crosses there. Bands are ± one standard deviation, where there are several seeds.
+    something. Markers of vacuous values (above ln C) are hollow; values beyond the axis are arrows at its edge and
+    undefined ones crosses at the upper one. What is no theorem (``registry()["standing"]``) is dotted, with markers of
+    strokes, and a note below names it. Bands are ± one standard deviation, where there are several seeds.
 
     Parameters
     ----------
@@ -87,9 +91,9 @@ def plot_bounds(
         raise ArgumentError("the rows are of several numbers of classes: give those of one")
     trivial = math.log(rows.num_classes)
     shown, axes = _axes(ax, panels)
-    for kind, one in zip(shown, axes):
-        _draw(one, kind, lines, trivial)
+    shown_lines = [_draw(one, kind, lines, trivial) for kind, one in zip(shown, axes)]
     axes[-1].set_xlabel("number of draws n = K + 1")
+    _note(axes[-1], [line for drawn in shown_lines for line in drawn if line.standing])
     return axes[0] if len(shown) == 1 else axes
 
 
@@ -99,14 +103,18 @@ def _lines(table: Table, keys: list[str]) -> list[_Line]:
     if len(set(draws)) < len(draws):
         twice = next(n for n in draws if draws.count(n) > 1)
         raise ArgumentError(f"several settings have n = {twice}: give the rows of one of them")
+    registry = _theory.registry()
+    standings = dict(zip(registry["key"], registry["standing"]))
     lines = [_Line("L_sup, measured", _points(table, "L_sup"), "black", "*")]
     for place, key in enumerate(keys):
         # A bound that is no theorem says so before the relation.
         name = next((name for name in table if name.endswith(f"L_sup ≤ ({key})")), None)
         if name is None:
             raise ArgumentError(f"{key!r} is no upper bound of L_sup; registry() names all")
-        colour, marker = _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)]
-        lines.append(_Line(key, _points(table, name), colour, marker))
+        standing = "" if standings[key] == "theorem" else standings[key]
+        markers = _STROKES if standing else _MARKERS
+        colour, marker = _COLOURS[place % len(_COLOURS)], markers[place % len(markers)]
+        lines.append(_Line(key, _points(table, name), colour, marker, standing))
     return lines
 
 
@@ -144,8 +152,8 @@ def _axes(ax: Any, panels: str | None) -> tuple[Sequence[str], Any]:
     return shown, axes[:, 0]
 
 
-def _draw(ax: Any, kind: str, lines: list[_Line], trivial: float) -> None:
-    """One panel."""
+def _draw(ax: Any, kind: str, lines: list[_Line], trivial: float) -> list[_Line]:
+    """One panel; returns what it shows."""
     from matplotlib import ticker
 
     if kind == "linear":
@@ -168,32 +176,54 @@ def _draw(ax: Any, kind: str, lines: list[_Line], trivial: float) -> None:
     ax.axhline(trivial, color="0.4", linestyle=":", linewidth=1)
     ends = [(f"ln C = {trivial:.2f}", trivial, "0.4")]
     for line in lines:
-        _draw_line(ax, line, trivial, high)
+        _draw_line(ax, line, trivial, low, high)
         if line.points:
             ends.append((line.label, min(line.points[-1][1], high), line.colour))
     _label(ax, ends)
     ax.set_ylabel("L_sup in nats" if kind == "linear" else "L_sup in nats, log scale")
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
+    return [line for line in lines if line.points]
 
 
-def _draw_line(ax: Any, line: _Line, trivial: float, high: float) -> None:
-    """Line, band and markers; what is beyond the axis is marked at its upper edge."""
+def _note(ax: Any, unproved: list[_Line]) -> None:
+    """Below the axis: which lines are not proved to be bounds."""
+    if not unproved:
+        return
+    names = ", ".join(dict.fromkeys(f"{line.label} ({line.standing})" for line in unproved))
+    text = f"Dotted, with markers of strokes: not proved to be upper bounds of L_sup, so that being below ln C says nothing: {names}."
+    ax.annotate(
+        textwrap.fill(text, 90),
+        (0, 0),
+        xytext=(0, -36),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        va="top",
+        fontsize=8,
+        color="0.3",
+        annotation_clip=False,
+    )
+
+
+def _draw_line(ax: Any, line: _Line, trivial: float, low: float, high: float) -> None:
+    """Line, band and markers; what is beyond the axis is marked at its edge."""
     finite = [point for point in line.points if point[1] < math.inf]
     draws = [n for n, _, _ in finite]
     means = [mean for _, mean, _ in finite]
-    ax.plot(draws, means, color=line.colour, linewidth=2 if line.marker == "*" else 1.2, label=line.label)
+    width, style = 2 if line.marker == "*" else 1.2, ":" if line.standing else "-"
+    ax.plot(draws, means, color=line.colour, linewidth=width, linestyle=style, label=line.label)
     if any(deviation for _, _, deviation in finite):
         band = [[mean + sign * deviation for _, mean, deviation in finite] for sign in (-1, 1)]
         ax.fill_between(draws, *band, color=line.colour, alpha=0.2, linewidth=0)
     measured = line.marker == "*"
     for n, mean, _ in line.points:
-        inside, hollow = mean <= high, mean >= trivial and not measured
+        inside, hollow = low <= mean <= high, mean >= trivial and not measured
+        beyond = "x" if mean == math.inf else "$\\uparrow$" if mean > high else "$\\downarrow$"
         ax.plot(
             [n],
-            [min(mean, high)],
-            marker=line.marker if inside else "$\\uparrow$" if mean < math.inf else "x",
-            markersize=8 if measured or not inside else 5,
+            [max(low, min(mean, high))],
+            marker=line.marker if inside else beyond,
+            markersize=8 if measured or line.standing or not inside else 5,
             markerfacecolor="white" if inside and hollow else line.colour,
             color=line.colour,
             linestyle="none",

@@ -275,6 +275,24 @@ def test_the_plot_marks_what_says_nothing(digits):
     assert set(labels_of(lower)) == {"specht", "L_sup, measured", "ln C = 2.30"}
 
 
+def test_the_plot_tells_apart_what_is_no_theorem(digits):
+    table = negatives.registry()
+    standing = dict(zip(table["key"], table["standing"]))
+    keys = ["specht", "bao", "curl_as_published", "nozawa_sato_as_published"]
+    axes = negatives.plot_bounds(digits, bounds=keys, panels="log")
+    drawn = {line.get_label(): line for line in axes.lines}
+    for key in keys:
+        markers = [marker for marker, _, _ in markers_of(axes, drawn[key]).values()]
+        theorem = standing[key] == "theorem"
+        assert drawn[key].get_linestyle() == ("-" if theorem else ":")
+        assert all((marker in "osD^vPX<>hp") == theorem for marker in markers if "arrow" not in marker and marker != "x"), markers
+    note = " ".join(next(text for text in labels_of(axes) if "not proved" in text).split())
+    assert all((f"{key} ({standing[key]})" in note) == (standing[key] != "theorem") for key in keys), note
+    # Where all are theorems there is no such note.
+    plain = negatives.plot_bounds(digits, bounds=["specht"], panels="log")
+    assert not any("not proved" in text for text in labels_of(plain))
+
+
 def test_the_registry_has_every_bound():
     table = negatives.registry()
     assert len(set(table["key"])) == table.num_rows > 30

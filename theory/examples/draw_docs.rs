@@ -4,8 +4,10 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use theory::losses::Quantity;
-use theory::report::figure::{Format, Lines, Series, lines};
+use theory::losses::{Quantity, group};
+use theory::report::figure::{
+    Axes, Format, Lines, PanelKind, Selection, Series, Style, bounds_against_draws, lines,
+};
 use theory::{
     ClassPrior, NumDraws, NumNegatives, Result, Sampling, bounds, collision, coverage, optimum, published,
 };
@@ -30,119 +32,98 @@ fn series(
     for &x in values {
         points.extend(of(x)?.map(|y| (x as f64, y)));
     }
-    Ok(Series { name: name.into(), points, right: false })
+    Ok(Series::new(name, points))
+}
+
+/// The figure as SVG of one panel.
+fn panel(x_label: &str, log_x: bool, panel: Axes) -> Result<Vec<u8>> {
+    panels(x_label, log_x, vec![panel])
+}
+
+fn panels(x_label: &str, log_x: bool, panels: Vec<Axes>) -> Result<Vec<u8>> {
+    lines(&Lines { x_label: x_label.into(), log_x, panels, ..Lines::default() }, Format::Svg)
 }
 
 /// υ against n for several C.
-fn coverage_figure() -> Result<Lines> {
-    let mut figure = Lines {
-        title: "Coverage: the probability that n draws show every class".into(),
-        x_label: "n = K+1 draws, with replacement".into(),
+fn coverage_figure() -> Result<Vec<u8>> {
+    let mut axes = Axes {
+        title: "Coverage: the probability υ that n draws show every class".into(),
         y_label: "υ".into(),
-        log_x: true,
-        ..Lines::default()
+        ..Axes::default()
     };
     for classes in [4, 10, 100, 1000] {
         let prior = ClassPrior::uniform(classes)?;
         let of = |n| Ok(Some(coverage::probability(&prior, IID, NumDraws::new(n)?)?.value()));
-        figure.series.push(series(format!("C = {classes}"), &spread(4, 20_000, 240), of)?);
+        axes.series.push(series(format!("C = {classes}"), &spread(4, 20_000, 240), of)?);
     }
     let counts = include_str!("../../data/counts/imagenet_like.txt");
     let prior = ClassPrior::parse_counts(counts, "imagenet_like.txt")?;
     let of = |n| Ok(Some(coverage::probability(&prior, IID, NumDraws::new(n)?)?.value()));
-    figure.series.push(series("C = 1000, 732 to 1300 items a class", &spread(3000, 20_000, 80), of)?);
-    Ok(figure)
+    axes.series.push(series("732–1300 a class", &spread(3000, 20_000, 80), of)?);
+    panel("n = K+1 draws, with replacement", true, axes)
 }
 
 /// υ as the published notebook computes it, against the contour.
-fn float_formula_figure() -> Result<Lines> {
+fn float_formula_figure() -> Result<Vec<u8>> {
     let prior = ClassPrior::uniform(100)?;
     let draws: Vec<u64> = (140..=700).step_by(4).collect();
     let exact = series("this crate", &draws, |n| {
         Ok(Some(coverage::probability(&prior, IID, NumDraws::new(n)?)?.value()))
     })?;
-    let float = series("alternating sum in float64", &draws, |n| {
+    let float = series("alternating sum", &draws, |n| {
         Ok(Some(published::float_formula(100, n)).filter(|v| *v > 0.0))
     })?;
-    Ok(Lines {
-        title: "C = 100: where inclusion–exclusion in float64 is noise".into(),
-        x_label: "n = K+1 draws".into(),
-        y_label: "υ".into(),
-        log_y: true,
-        series: vec![exact, float],
-        ..Lines::default()
-    })
+    let title = "C = 100: where inclusion–exclusion in float64, an alternating sum, is noise".into();
+    let axes =
+        Axes { title, y_label: "υ".into(), log_y: true, series: vec![exact, float], ..Axes::default() };
+    panel("n = K+1 draws", false, axes)
 }
 
 /// τ and E ln(1+Col) against K.
-fn collision_figure() -> Result<Lines> {
-    let mut figure = Lines {
-        title: "Collisions: their probability (left) and their price in nats (right)".into(),
-        x_label: "K negatives".into(),
-        y_label: "τ".into(),
-        right_label: "E ln(1+Col)".into(),
-        log_x: true,
-        ..Lines::default()
-    };
+fn collision_figure() -> Result<Vec<u8>> {
+    let axes =
+        |title: &str, y_label: &str| Axes { title: title.into(), y_label: y_label.into(), ..Axes::default() };
+    let mut probability =
+        axes("Collisions: the probability τ that one of K negatives has the anchor's class", "τ");
+    let mut price = axes("What they add to the loss: E ln(1+Col)", "nats");
     let negatives = spread(1, 65_536, 120);
     for classes in [10, 100, 1000] {
-        let prior = ClassPrior::uniform(classes)?;
-        figure.series.push(series(format!("τ, C = {classes}"), &negatives, |k| {
+        let (prior, name) = (ClassPrior::uniform(classes)?, format!("C = {classes}"));
+        probability.series.push(series(name.clone(), &negatives, |k| {
             Ok(Some(collision::probability(&prior, IID, NumNegatives::new(k)?)?.value()))
         })?);
-        let mut price = series(format!("E ln(1+Col), C = {classes}"), &negatives, |k| {
+        price.series.push(series(name, &negatives, |k| {
             Ok(Some(collision::expected_ln1p(&prior, IID, NumNegatives::new(k)?)?))
-        })?;
-        price.right = true;
-        figure.series.push(price);
+        })?);
     }
-    Ok(figure)
+    panels("K negatives", true, vec![probability, price])
 }
 
 /// Upper bounds of L_sup on the published CIFAR-100 rows.
-fn bounds_figure() -> Result<Lines> {
+fn bounds_figure() -> Result<Vec<u8>> {
     let tables = published::tables()?;
-    let rows: Vec<_> =
-        tables.iter().filter(|t| t.dataset.key == "cifar100").flat_map(|t| t.rows.clone()).collect();
-    let draws: Vec<u64> = rows.iter().map(|r| r.num_draws.get()).collect();
-    let mut figure = Lines {
-        title: "Upper bounds of L_sup on the published CIFAR-100 rows".into(),
-        x_label: "n = K+1".into(),
-        y_label: "nats".into(),
-        log_y: true,
-        ..Lines::default()
-    };
-    for key in
-        ["curl", "nozawa_sato", "lambda", "submodular", "coverage_collision", "reverse_jensen", "specht"]
-    {
-        let mut rows = rows.iter();
-        let of = |_| {
-            let Some(row) = rows.next() else { return Ok(None) };
-            let losses = published::losses(row, Sampling::WithoutReplacement)?;
-            // Beyond 1e6 a bar says no more than that it is vacuous.
-            let value = bounds::find(key).and_then(|b| b.upper_bound(&losses).value());
-            Ok(value.filter(|v| *v < 1e6))
-        };
-        figure.series.push(series(key, &draws, of)?);
-    }
-    figure.series.push(series("ln C", &draws, |_| Ok(Some(100f64.ln())))?);
-    Ok(figure)
+    let rows = tables.iter().filter(|t| t.dataset.key == "cifar100").flat_map(|t| &t.rows);
+    let losses = rows.map(|row| published::losses(row, Sampling::WithoutReplacement));
+    let losses = losses.collect::<Result<Vec<_>>>()?;
+    let keys =
+        ["curl", "nozawa_sato", "lambda", "submodular", "coverage_collision", "reverse_jensen", "specht"];
+    let panels = vec![PanelKind::Log, PanelKind::Linear];
+    let style = Style { bounds: Selection::of(&keys)?, panels, ..Style::default() };
+    bounds_against_draws(&group(&losses)?, &style, Format::Svg)
 }
 
 /// The population optimum against K, beside the bounds there.
-fn optimum_figure() -> Result<Lines> {
-    let negatives = spread(1, 4096, 60);
-    let mut figure = Lines {
-        title: "The best encoder of all, C = 10, t = 0.5: the bounds grow, what they bound does not".into(),
-        x_label: "K negatives".into(),
+fn optimum_figure() -> Result<Vec<u8>> {
+    let negatives = spread(1, 4096, 12);
+    let mut axes = Axes {
+        title: "The best encoder of all, C = 10, t = 0.5: the bounds of L_sup grow, L_sup does not".into(),
         y_label: "nats".into(),
-        log_x: true,
         log_y: true,
-        ..Lines::default()
+        ..Axes::default()
     };
     let components = |k| optimum::simplex_components(10, NumNegatives::new(k)?, 0.5);
     for (name, measure) in [("L_Info", Quantity::InfoNce), ("L_sup", Quantity::FullSupLoss)] {
-        figure.series.push(series(name, &negatives, |k| Ok(components(k)?.get(measure)))?);
+        axes.series.push(series(name, &negatives, |k| Ok(components(k)?.get(measure)))?);
     }
     for key in ["curl", "nozawa_sato", "submodular", "ash", "specht_positive"] {
         let of = |k| {
@@ -150,15 +131,15 @@ fn optimum_figure() -> Result<Lines> {
             let value = bounds::find(key).and_then(|b| b.upper_bound(&losses).value());
             Ok(value.filter(|v| *v < 1e4))
         };
-        figure.series.push(series(format!("L_sup ≤ ({key})"), &negatives, of)?);
+        axes.series.push(series(key, &negatives, of)?);
     }
-    Ok(figure)
+    panel("K negatives", true, axes)
 }
 
 fn main() -> ExitCode {
     let check = std::env::args().nth(1).is_some_and(|a| a == "--check");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    type Draw = fn() -> Result<Lines>;
+    type Draw = fn() -> Result<Vec<u8>>;
     let figures: [(&str, Draw); 5] = [
         ("coverage", coverage_figure),
         ("float_formula", float_formula_figure),
@@ -168,8 +149,7 @@ fn main() -> ExitCode {
     ];
     let mut changed = false;
     for (name, figure) in figures {
-        let drawn = figure().and_then(|figure| lines(&figure, Format::Svg));
-        let svg = match drawn {
+        let svg = match figure() {
             // As wide as the page allows; rustdoc shows an SVG that stands in the text.
             Ok(bytes) => String::from_utf8_lossy(&bytes).replacen(
                 "<svg ",

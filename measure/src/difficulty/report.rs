@@ -5,7 +5,7 @@ use super::{Difficulty, bins};
 use crate::error::Result;
 use statrs::distribution::{ContinuousCDF, Normal};
 use std::path::Path;
-use theory::report::figure::{self, Lines, Series};
+use theory::report::figure::{self, Axes, Datum, Lines, Series};
 use theory::report::{Cell, Format, Table};
 
 /// Items at each end of the table of extremes.
@@ -150,19 +150,24 @@ impl Difficulty {
         Ok(write("summary.csv", self.summary().to_text(Format::Csv).as_bytes())?)
     }
 
-    /// Same-class share by bin, and the chance line; bins that overlap earlier ones are not drawn.
+    /// Same-class share by bin with its standard error, and that by chance; bins that overlap earlier ones are not drawn.
     pub fn figure(&self) -> Lines {
-        let shown = self.chain();
-        let chance_name = format!("chance: {:.1} %", self.mass.percent);
-        Lines {
+        let percent = |value: f64, error: Option<f64>| Some((100.0 * value, error.map(|e| 100.0 * e)));
+        let found = self.binned("same class", |i| {
+            let row = &self.bins[i];
+            percent(row.same_class, Some(row.standard_error).filter(|e| e.is_finite()))
+        });
+        let chance = self.binned("by chance", |i| percent(self.bins[i].chance, None));
+        let panel = Axes {
             title: format!("Negatives of the query's class, by difficulty (K = {})", self.num_negatives),
+            y_label: "negatives of the query's class (%)".into(),
+            series: vec![found, chance],
+            ..Axes::default()
+        };
+        Lines {
             x_label: BINS_LABEL.into(),
-            y_label: "share of the query's class among them (%)".into(),
-            x_names: self.names(&shown),
-            series: vec![
-                series("same class", self.points(&shown, |i| Some(100.0 * self.bins[i].same_class))),
-                series(&chance_name, self.points(&shown, |i| Some(100.0 * self.bins[i].chance))),
-            ],
+            panels: vec![panel],
+            note: format!("Error bars: one standard error, over {} queries.", self.queries),
             ..Lines::default()
         }
     }
@@ -175,65 +180,73 @@ impl Difficulty {
         means.sort_unstable_by(f64::total_cmp);
         let share = |index: usize, count: usize| (index as f64 + 0.5) / count as f64;
         let count = means.len();
-        let found = means.into_iter().enumerate().map(|(i, mean)| (100.0 * share(i, count), mean)).collect();
+        let found = means.into_iter().enumerate().map(|(i, mean)| (100.0 * share(i, count), mean));
         let normal = Normal::standard();
         let deviation = self.consistency.null_variance.sqrt();
         let null = (0..NULL_POINTS.min(count)).map(|i| {
             let p = share(i, NULL_POINTS.min(count));
             (100.0 * p, 100.0 * (0.5 + deviation * normal.inverse_cdf(p)))
         });
-        Lines {
+        let panel = Axes {
             title: format!("Are the same samples hard for all {} queries?", self.queries),
+            y_label: "mean percentile as a negative (%)".into(),
+            series: vec![Series::new("samples", found), Series::new("random ranks", null)],
+            ..Axes::default()
+        };
+        Lines {
             x_label: "share of samples (%), the hardest on average first".into(),
-            y_label: "mean percentile as a negative (%), 0 = hardest".into(),
-            series: vec![series("samples", found), series("independent random ranks", null.collect())],
+            panels: vec![panel],
+            note: "Percentile 0: the hardest negative of a query. Random ranks: independent for each query."
+                .into(),
             ..Lines::default()
         }
     }
 
-    /// Mean similarity of different-class negatives by bin over that of permuted classes: both similarities on one
-    /// axis.
+    /// Mean similarity of different-class negatives by bin, and that of permuted classes: one panel a similarity.
     fn semantics_figure(&self) -> Option<Lines> {
         let (name, rows) = self.semantics.as_ref()?;
-        let shown = self.chain();
-        let relative = |which: usize| {
-            self.points(&shown, |i| rows[i].similarities.map(|both| both[which].mean / both[which].null_mean))
-        };
         let hierarchy =
             Path::new(name).file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned());
+        let panel = |which: usize, similarity: &str| {
+            let of = |i: usize| rows[i].similarities.map(|both| both[which]);
+            let found = self.binned("measured", |i| Some((of(i)?.mean, None)));
+            let null = self.binned("permuted classes", |i| {
+                let null = of(i)?;
+                Some((null.null_mean, Some(null.null_deviation).filter(|d| d.is_finite())))
+            });
+            Axes {
+                title: format!(
+                    "{similarity} similarity of query's class and other classes, tree of {hierarchy}"
+                ),
+                y_label: "mean similarity".into(),
+                series: vec![found, null],
+                ..Axes::default()
+            }
+        };
         Some(Lines {
-            title: format!("Similarity of class of query and different-class negatives, tree of {hierarchy}"),
             x_label: BINS_LABEL.into(),
-            y_label: "mean similarity, permuted classes = 1".into(),
-            x_names: self.names(&shown),
-            series: vec![
-                series("Wu–Palmer", relative(1)),
-                series("permuted classes", self.points(&shown, |_| Some(1.0))),
-                series("path", relative(0)),
-            ],
+            panels: vec![panel(1, "Wu–Palmer"), panel(0, "Path")],
+            note: format!(
+                "Error bars: one standard deviation over {} permutations of the classes.",
+                super::PERMUTATIONS
+            ),
             ..Lines::default()
         })
     }
 
-    /// Indices of the bins that a curve joins.
-    fn chain(&self) -> Vec<usize> {
-        bins::chain(&self.bins.iter().map(|row| row.bin).collect::<Vec<_>>())
-    }
-
-    fn names(&self, shown: &[usize]) -> Vec<String> {
-        shown.iter().map(|&i| self.bins[i].bin.to_string().replace('-', "–")).collect()
-    }
-
-    fn points(&self, shown: &[usize], value: impl Fn(usize) -> Option<f64>) -> Vec<(f64, f64)> {
-        shown.iter().enumerate().filter_map(|(place, &i)| Some((place as f64, value(i)?))).collect()
+    /// Values of bins that do not overlap, with their errors, drawn to the width of the bins.
+    fn binned(&self, name: &str, of: impl Fn(usize) -> Option<(f64, Option<f64>)>) -> Series {
+        let shown = bins::chain(&self.bins.iter().map(|row| row.bin).collect::<Vec<_>>());
+        let datum = |i: usize| {
+            let (y, error) = of(i)?;
+            let edges = (self.bins[i].bin.from_percent(), self.bins[i].bin.to_percent());
+            Some(Datum { x: 0.5 * (edges.0 + edges.1), y, error, bin: Some(edges) })
+        };
+        Series::new(name, shown.into_iter().filter_map(datum))
     }
 }
 
-const BINS_LABEL: &str = "negatives from the hardest (left) to the easiest, intervals in % of K";
-
-fn series(name: &str, points: Vec<(f64, f64)>) -> Series {
-    Series { name: name.into(), points, right: false }
-}
+const BINS_LABEL: &str = "negatives of a query (% of K), the hardest first";
 
 fn items<'a>(items: impl Iterator<Item = &'a Item>) -> Table {
     let mut table = Table::new([

@@ -185,6 +185,17 @@ fn siblings_that_are_hard_are_seen() {
     }
     // All places: 4 of 99 other classes are siblings.
     assert!((path.null_mean - (4.0 / 3.0 + 95.0 / 5.0) / 99.0).abs() < 1e-14);
+    // The figure: each bin from edge to edge, with the error that the table has.
+    let figure = found.figure();
+    let drawn = &figure.panels[0].series[0].points;
+    assert_eq!(
+        drawn.iter().map(|p| p.bin.unwrap()).take(3).collect::<Vec<_>>(),
+        [(0.0, 1.0), (1.0, 5.0), (5.0, 10.0)]
+    );
+    assert_eq!(drawn.last().unwrap().bin, Some((99.0, 100.0)));
+    for (point, row) in drawn.iter().zip(&found.bins) {
+        assert_eq!((point.y, point.error), (100.0 * row.same_class, Some(100.0 * row.standard_error)));
+    }
     let folder = tempfile::tempdir().unwrap();
     found.write(folder.path()).unwrap();
     for name in ["difficulty", "consistency", "semantics"] {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use theory::coverage::{self, exact};
 use theory::interrupt::Interrupt;
 use theory::report::Cell;
-use theory::report::figure::{self, Lines, Series};
+use theory::report::figure::{self, Axes, Lines, Series};
 use theory::shard::Shard;
 use theory::{ClassPrior, NumDraws, NumNegatives, Probability, Sampling, collision, files};
 
@@ -167,7 +167,7 @@ pub(super) struct CurveArgs {
     /// Numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
     #[arg(long, value_name = "LIST", value_parser = parse_range)]
     draws: Range,
-    /// Also draw υ, τ and E ln(1+Col) against n: FILE.svg or FILE.png
+    /// Also draw υ, τ and E ln(1+Col) against n: FILE.svg, FILE.png or FILE.pdf
     #[arg(long, value_name = "FILE", conflicts_with = "shard")]
     figure: Option<PathBuf>,
     #[command(flatten)]
@@ -248,16 +248,24 @@ fn curves(prior: &ClassPrior, sampling: Sampling, points: [Vec<(f64, f64)>; 3]) 
         Sampling::WithReplacement => "independent draws",
         Sampling::WithoutReplacement => "draws without replacement",
     };
-    let names = ["coverage υ", "collision τ", "E ln(1+Col)"];
-    let series = names.into_iter().zip(points).enumerate();
+    let [upsilon, tau, price] = points;
+    let panel = |title: String, y_label: &str, series: Vec<Series>| Axes {
+        title,
+        y_label: y_label.into(),
+        series,
+        ..Axes::default()
+    };
+    let probabilities = vec![Series::new("coverage υ", upsilon), Series::new("collision τ", tau)];
     Lines {
-        title: format!("Coverage and collision, C = {} classes, {how}", prior.num_classes()),
         x_label: "number of draws n = K+1 (anchor and K negatives)".into(),
-        y_label: "probability".into(),
-        right_label: "E ln(1+Col) in nats".into(),
-        series: series
-            .map(|(index, (name, points))| Series { name: name.into(), points, right: index == 2 })
-            .collect(),
+        panels: vec![
+            panel(
+                format!("Coverage and collision, C = {} classes, {how}", prior.num_classes()),
+                "probability",
+                probabilities,
+            ),
+            panel("Price of collisions in the loss".into(), "nats", vec![Series::new("E ln(1+Col)", price)]),
+        ],
         ..Lines::default()
     }
 }

@@ -75,7 +75,10 @@ impl Explanation<'_> {
         falls.reverse();
         let setting = self.group.setting();
         let trivial = (setting.num_classes as f64).ln();
-        let title = format!("{}, n = {}{}", self.bound.name(), setting.num_draws, told(columns, setting));
+        let mut title = format!("{}, n = {}{}", self.bound.name(), setting.num_draws, told(columns, setting));
+        if self.bound.standing() != Standing::Theorem {
+            title.push_str(&format!(" ({}, no theorem)", self.bound.standing().name()));
+        }
         Waterfall { title, base: self.supervised(), falls, top: self.upper(), trivial }
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
 use theory::report::Format;
-use theory::report::figure::{self, Lines, Series};
+use theory::report::figure::{self, Axes, Lines, Series};
 use theory::{ClassPrior, NumNegatives};
 use trainer::Error;
 use trainer::population::{self, Row, Training};
@@ -135,23 +135,33 @@ pub(super) fn population(args: &PopulationArgs) -> Result<()> {
 
 /// L_K grows with K; what the mean classifier makes of its minimiser stands beside it.
 fn drawing(rows: &[Row], prior: &ClassPrior, temperature: f64) -> Lines {
-    let series = |name: &str, of: &dyn Fn(&Row) -> f64| Series {
-        name: name.into(),
-        points: rows.iter().map(|row| (row.num_negatives.get() as f64, of(row))).collect(),
-        right: false,
+    let series = |name: &str, of: &dyn Fn(&Row) -> f64| {
+        Series::new(name, rows.iter().map(|row| (row.num_negatives.get() as f64, of(row))))
     };
+    let losses = vec![
+        series("contrastive", &|row| row.trained.loss),
+        series("supervised", &|row| row.trained.classified.supervised_loss),
+    ];
+    let accuracy = vec![series("mean classifier", &|row| row.trained.classified.accuracy)];
+    let classes = prior.num_classes();
     Lines {
-        title: format!(
-            "Free class vectors on the population loss, C = {}, t = {temperature}",
-            prior.num_classes()
-        ),
         x_label: "K negatives".into(),
-        y_label: "losses in nats; accuracy".into(),
         log_x: true,
-        series: vec![
-            series("contrastive loss", &|row| row.trained.loss),
-            series("supervised loss of its minimiser", &|row| row.trained.classified.supervised_loss),
-            series("accuracy of its minimiser", &|row| row.trained.classified.accuracy),
+        panels: vec![
+            Axes {
+                title: format!(
+                    "Losses of the minimiser, free class vectors, C = {classes}, t = {temperature}"
+                ),
+                y_label: "nats".into(),
+                series: losses,
+                ..Axes::default()
+            },
+            Axes {
+                title: "Its accuracy".into(),
+                y_label: "accuracy".into(),
+                series: accuracy,
+                ..Axes::default()
+            },
         ],
         ..Lines::default()
     }

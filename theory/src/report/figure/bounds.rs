@@ -1,92 +1,15 @@
 //! The figure of bounds against K: every upper bound of L_sup on a logarithmic axis, those that say something on a
 //! linear one around ln C, and accuracies.
 
-use super::panels::{Level, Line, Look, Panel, Panels, Point};
+use super::Selection;
+use super::panels::{Horizontal, Level, Line, Panel, Panels, Point};
+use super::pen::{Look, Sign};
+use super::ticks::Span;
 use super::{Format, render};
 use crate::bounds::{self, Bound, Outcome, Standing};
 use crate::error::{Error, Result};
 use crate::losses::{Group, Groups, LossComponents, Quantity};
 use crate::report::{MeanAndDeviation, blocks, mean_and_deviation, setting_names};
-
-/// Which bounds a figure shows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Selection(Vec<&'static str>);
-
-/// The published bounds, which every figure has unless told otherwise.
-const PUBLISHED: [&str; 2] = ["nozawa_sato", "curl"];
-/// How many of the sharpest theorems stand beside them.
-const SHARPEST: usize = 4;
-/// Lines of bounds in a figure whose bounds were not named.
-const MOST_LINES: usize = 8;
-
-impl Selection {
-    /// The bounds of these keys; the one key `all` means every upper bound of L_sup in the registry.
-    ///
-    /// # Errors
-    /// No key, one that the registry lacks, one of a bound that is no upper bound of L_sup, or one twice.
-    ///
-    /// # Examples
-    /// ```
-    /// use theory::report::figure::Selection;
-    /// assert!(Selection::of(&["specht", "bao"]).is_ok());
-    /// assert!(Selection::of(&["spekht"]).is_err());
-    /// ```
-    pub fn of(keys: &[impl AsRef<str>]) -> Result<Self> {
-        let upper = || bounds::all().iter().filter(|b| !b.upper_needs().is_empty()).map(|b| b.key());
-        let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
-        if keys == ["all"] {
-            return Ok(Self(upper().collect()));
-        }
-        let mut found = Vec::new();
-        for key in &keys {
-            let known = upper().find(|known| known == key).ok_or_else(|| {
-                let known: Vec<&str> = upper().collect();
-                Error::argument(format!(
-                    "'{key}' is no upper bound of L_sup; known: all, {}",
-                    known.join(", ")
-                ))
-            })?;
-            if found.contains(&known) {
-                return Err(Error::argument(format!("the bound '{key}' is named twice")));
-            }
-            found.push(known);
-        }
-        if found.is_empty() {
-            return Err(Error::argument("a figure of bounds needs at least one bound"));
-        }
-        Ok(Self(found))
-    }
-
-    /// The keys that were named; none by default.
-    pub fn named(&self) -> &[&'static str] {
-        &self.0
-    }
-
-    /// The bounds that a figure of these measurements shows: those that were named; by default the sharpest theorem,
-    /// `nozawa_sato`, `curl` and the next three sharpest, fewer where each is a line for each of many settings.
-    pub fn keys(&self, groups: &Groups<'_>) -> Vec<&'static str> {
-        if !self.named().is_empty() {
-            return self.named().to_vec();
-        }
-        let least = |bound: &dyn Bound| {
-            let values = groups.iter().filter_map(|group| Some(mean(group, bound)?.mean));
-            values.fold(f64::INFINITY, f64::min)
-        };
-        let mut sharp: Vec<(f64, &str)> = bounds::all()
-            .iter()
-            .filter(|b| b.standing() == Standing::Theorem && !b.upper_needs().is_empty())
-            .map(|b| (least(*b), b.key()))
-            .filter(|(value, key)| value.is_finite() && !PUBLISHED.contains(key))
-            .collect();
-        sharp.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut sharp = sharp.into_iter().map(|(_, key)| key);
-        let first = sharp.next().into_iter();
-        let mut keys: Vec<&str> = first.chain(PUBLISHED).chain(sharp.take(SHARPEST - 1)).collect();
-        let settings = blocks(groups, &groups.differing_beside_draws()).len();
-        keys.truncate((MOST_LINES / settings.max(1)).max(1));
-        keys
-    }
-}
 
 /// How a figure of bounds is drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +85,7 @@ fn over_seeds(group: &Group<'_>, of: impl Fn(&LossComponents) -> Option<f64>) ->
     values.filter(|v| v.iter().all(|x| x.is_finite())).map(|v| mean_and_deviation(&v))
 }
 
-fn mean(group: &Group<'_>, bound: &dyn Bound) -> Option<MeanAndDeviation> {
+pub(super) fn mean(group: &Group<'_>, bound: &dyn Bound) -> Option<MeanAndDeviation> {
     over_seeds(group, |row| bound.upper_bound(row).value())
 }
 
@@ -180,6 +103,8 @@ struct Content<'a> {
     ticks: Vec<u64>,
 }
 
+/// Dashes of what is not proved.
+const DOTTED: usize = 2;
 /// Characters of a setting's name in a figure.
 const LONGEST: usize = 28;
 
@@ -223,7 +148,7 @@ impl<'a> Content<'a> {
             let point = |group: &&Group<'_>| {
                 let value = of(group)?;
                 let hollow = says_nothing(value.mean, setting.ln_classes);
-                Some(Point { x: x(group), y: value.mean, deviation: value.deviation, hollow })
+                Some(Point { x: x(group), y: value.mean, deviation: value.deviation, hollow, bin: None })
             };
             let name = match &*setting.name {
                 "" => name.to_string(),
@@ -251,23 +176,29 @@ impl<'a> Content<'a> {
         let several = self.settings.len() > 1;
         let lines = self.bounds.iter().enumerate().flat_map(|(index, bound)| {
             // Colours tell bounds apart, or settings where there are several, which dashes then do too.
+            let theorem = bound.standing() == Standing::Theorem;
             let look = |setting: usize| Look {
                 colour: Some(if several { setting } else { index }),
-                marker: Some(index),
-                dash: if several { setting } else { 0 },
+                sign: if theorem { Look::nth(index).sign } else { Sign::Open(index) },
+                dash: match (several, theorem) {
+                    (true, _) => setting,
+                    (false, true) => 0,
+                    (false, false) => DOTTED,
+                },
             };
             let undefined = |group: &Group<'_>| {
                 group.rows.iter().any(|row| matches!(bound.upper_bound(row), Outcome::Undefined(_)))
             };
-            let vacuous = |value: f64, ln_classes: f64| value > ln_classes;
+            // Of what is not proved, neither side of ln C says anything.
+            let vacuous = |value: f64, ln_classes: f64| theorem && value > ln_classes;
             self.lines(bound.key(), look, |group| mean(group, *bound), undefined, vacuous)
         });
         lines.collect()
     }
 
-    fn measured_lines(&self, quantity: Quantity, name: &str, marker: Option<usize>) -> Vec<Line> {
+    fn measured_lines(&self, quantity: Quantity, name: &str, sign: Sign) -> Vec<Line> {
         let several = self.settings.len() > 1;
-        let look = |setting: usize| Look { colour: several.then_some(setting), marker, dash: setting };
+        let look = |setting: usize| Look { colour: several.then_some(setting), sign, dash: setting };
         let of = |group: &Group<'_>| over_seeds(group, |row| row.get(quantity));
         self.lines(name, look, of, |_| false, |_, _| false)
     }
@@ -281,7 +212,8 @@ impl<'a> Content<'a> {
 
     fn panel(&self, kind: PanelKind) -> Panel {
         let ln_classes = self.settings.iter().map(|setting| setting.ln_classes).fold(0.0, f64::max);
-        let mut lines = self.measured_lines(Quantity::FullSupLoss, "L_sup, measured", None);
+        let mut lines = self.measured_lines(Quantity::FullSupLoss, "L_sup, measured", Sign::Thick);
+        let title = if lines.is_empty() { "Upper bounds of L_sup" } else { "L_sup and upper bounds of it" };
         let bounds = self.bound_lines();
         match kind {
             PanelKind::Log => {
@@ -291,10 +223,9 @@ impl<'a> Content<'a> {
                 // Of one class ln C is 0.
                 let high = values().fold(ln_classes, f64::max).min(MOST * ln_classes.max(1.0)).max(2.0 * low);
                 Panel {
-                    title: "L_sup and upper bounds of it".into(),
-                    y_label: "nats",
-                    log: true,
-                    range: 0.7 * low..1.5 * high,
+                    title: title.into(),
+                    y_label: "nats".into(),
+                    y: Span { log: true, range: 0.7 * low..1.5 * high },
                     lines,
                     levels: self.levels(),
                     weight: 1.0,
@@ -308,9 +239,8 @@ impl<'a> Content<'a> {
                 );
                 Panel {
                     title: "The same around ln C".into(),
-                    y_label: "nats",
-                    log: false,
-                    range,
+                    y_label: "nats".into(),
+                    y: Span { log: false, range },
                     lines,
                     levels: self.levels(),
                     weight: 1.0,
@@ -318,7 +248,7 @@ impl<'a> Content<'a> {
             }
             PanelKind::Accuracy => {
                 let of = |(marker, (quantity, name)): (usize, &(Quantity, &str))| {
-                    self.measured_lines(*quantity, name, Some(marker))
+                    self.measured_lines(*quantity, name, Sign::Closed(marker))
                 };
                 let lines: Vec<Line> = ACCURACIES.iter().enumerate().flat_map(of).collect();
                 let values = || lines.iter().flat_map(|line| line.points.iter());
@@ -328,9 +258,11 @@ impl<'a> Content<'a> {
                 let room = (0.08 * (high - low)).max(0.01);
                 Panel {
                     title: "Accuracy on head features".into(),
-                    y_label: "accuracy",
-                    log: false,
-                    range: (low - room).max(0.0)..(high + room).min(1.0).max(low + 0.01),
+                    y_label: "accuracy".into(),
+                    y: Span {
+                        log: false,
+                        range: (low - room).max(0.0)..(high + room).min(1.0).max(low + 0.01),
+                    },
                     lines,
                     levels: Vec::new(),
                     weight: 0.6,
@@ -345,10 +277,16 @@ impl<'a> Content<'a> {
         let any = all.iter().any(|panel| !panel.lines.is_empty());
         let panels =
             all.into_iter().filter(|panel| !panel.lines.is_empty() || (!any && !panel.levels.is_empty()));
+        let end = |n: Option<&u64>| n.map_or(1.0, |n| n.max(&1).to_owned() as f64);
         let mut figure = Panels {
             name: "bounds against n".into(),
-            x_label: "draws n = K+1: an anchor and K negatives".into(),
-            ticks: self.ticks.clone(),
+            x: Horizontal {
+                label: "draws n = K+1: an anchor and K negatives".into(),
+                symbol: "n = ",
+                span: Span { log: true, range: end(self.ticks.first())..end(self.ticks.last()) },
+                ticks: self.ticks.iter().map(|n| (*n as f64, n.to_string())).collect(),
+                margin: 0.04,
+            },
             panels: panels.collect(),
             notes: Vec::new(),
             width: style.width,
@@ -362,8 +300,12 @@ impl<'a> Content<'a> {
         if any(&|line| line.points.iter().any(|p| p.hollow)) {
             notes.push("Hollow: above it, says nothing.");
         }
-        if figure.has_off_scale() {
+        let [above, below] = figure.off_scale();
+        if above {
             notes.push("▲ above the axis.");
+        }
+        if below {
+            notes.push("▼ below the axis.");
         }
         if any(&|line| !line.undefined.is_empty()) {
             notes.push("× undefined.");
@@ -371,7 +313,17 @@ impl<'a> Content<'a> {
         if any(&|line| line.points.iter().any(|p| p.deviation.is_some())) {
             notes.push("Bands: one standard deviation over seeds.");
         }
+        let unproved: Vec<String> = self
+            .bounds
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| any(&|line| line.look.sign == Sign::Open(*index)))
+            .map(|(_, bound)| format!("{} ({})", bound.key(), bound.standing().name()))
+            .collect();
         figure.notes = if notes.is_empty() { Vec::new() } else { vec![notes.join(" ")] };
+        if !unproved.is_empty() {
+            figure.notes.push(format!("Markers of strokes: not proved to be upper bounds of L_sup, so that being below ln C says nothing: {}.", unproved.join(", ")));
+        }
         figure
     }
 }
@@ -476,11 +428,24 @@ mod tests {
     }
 
     #[test]
-    fn the_sharpest_theorem_is_in_the_figure_unless_bounds_are_named() {
-        let rows = rows(ONE);
+    fn what_is_no_theorem_is_told_apart_in_shape_and_words() {
+        let text = |keys: &[&str]| svg(ONE, &style(keys));
+        let plain = text(&["specht", "reverse_jensen"]);
+        assert!(!plain.contains("not proved"), "{plain}");
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let rows = crate::losses::read(&file.join("../data/results/digits/losses.csv")).unwrap();
         let groups = group(&rows).unwrap();
-        let keys = Selection::default().keys(&groups);
-        assert_eq!((keys[0], keys[1], keys[2], keys.len()), ("specht_positive", "nozawa_sato", "curl", 6));
-        assert_eq!(Selection::of(&["bao"]).unwrap().keys(&groups), ["bao"]);
+        let mixed = style(&["specht", "curl_as_published", "bao"]);
+        let mixed = Content::new(&groups, &mixed.bounds).figure(&mixed);
+        let note = mixed.notes.last().unwrap();
+        assert!(note.contains("not proved") && !note.contains("specht"), "{note}");
+        assert!(note.ends_with("curl_as_published (as published), bao (unproved)."), "{note}");
+        for bound in bounds::all().iter().filter(|bound| !bound.upper_needs().is_empty()) {
+            for line in Content::new(&groups, &Selection::of(&[bound.key()]).unwrap()).bound_lines() {
+                let open = matches!(line.look.sign, Sign::Open(_));
+                assert_eq!(open, bound.standing() != Standing::Theorem, "{}", bound.key());
+                assert!(!open || line.points.iter().all(|p| !p.hollow), "{}", bound.key());
+            }
+        }
     }
 }

@@ -1,128 +1,102 @@
-//! Curves of one quantity against another, on linear or logarithmic axes, with an optional second axis on the right.
+//! Curves, and values of bins, of one or several quantities against another: one panel a quantity, below each other.
 
-use super::{Drawing, Drawn, Format, Scale, message, render, tick};
+use super::panels::{Horizontal, Level, Line, Panel, Panels, Point};
+use super::pen::{Look, Sign};
+use super::ticks::Span;
+use super::{Format, SIZE, render, tick};
 use crate::error::{Error, Result};
-use plotters::coord::Shift;
-use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
-use plotters::prelude::*;
 use std::ops::Range;
 
-pub(super) const COLOURS: [RGBColor; 8] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-    RGBColor(60, 60, 60),
-    RGBColor(140, 90, 60),
-];
-
-/// Up to this many points a series is marked with dots.
+/// Up to this many points a series has markers, and the horizontal axis ticks where they are.
 const MAX_MARKED: usize = 40;
 /// A series is thinned to about this many points: more than a PNG has columns adds nothing.
 const MAX_POINTS: usize = 4000;
 
-/// One curve.
+/// One value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Datum {
+    /// Where it stands.
+    pub x: f64,
+    /// The value.
+    pub y: f64,
+    /// How far it may lie off: a bar for bins, a band along a curve.
+    pub error: Option<f64>,
+    /// For the value of a bin: its edges; bins are not joined.
+    pub bin: Option<(f64, f64)>,
+}
+
+impl From<(f64, f64)> for Datum {
+    fn from((x, y): (f64, f64)) -> Self {
+        Self { x, y, error: None, bin: None }
+    }
+}
+
+/// One curve, or the values of bins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// Name in the legend.
+    /// Name at its right end; a series of the same name in another panel looks the same.
     pub name: String,
-    /// Points in the order of drawing; those that are not finite, or not positive on a logarithmic axis, are left out.
-    pub points: Vec<(f64, f64)>,
-    /// Whether its values belong to the right axis, which is linear.
-    pub right: bool,
+    /// In the order of drawing; those that are not finite, or not positive on a logarithmic axis, are left out.
+    pub points: Vec<Datum>,
+}
+
+impl Series {
+    /// A series of points, such as pairs of x and y.
+    pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = impl Into<Datum>>) -> Self {
+        Self { name: name.into(), points: points.into_iter().map(Into::into).collect() }
+    }
+}
+
+/// One panel.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Axes {
+    /// Heading.
+    pub title: String,
+    /// What the vertical axis shows, with its unit.
+    pub y_label: String,
+    /// Whether the vertical axis is logarithmic.
+    pub log_y: bool,
+    /// The curves; thirty differ in colour and marker, or colour and dashes.
+    pub series: Vec<Series>,
+    /// Names and heights of horizontal lines.
+    pub levels: Vec<(String, f64)>,
 }
 
 /// A figure of curves.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Lines {
-    /// Heading.
-    pub title: String,
-    /// What the horizontal axis shows.
+    /// What the horizontal axis shows, with its unit.
     pub x_label: String,
-    /// What the left axis shows.
-    pub y_label: String,
-    /// What the right axis shows.
-    pub right_label: String,
     /// Whether the horizontal axis is logarithmic.
     pub log_x: bool,
-    /// Whether the left axis is logarithmic.
-    pub log_y: bool,
-    /// Names of the positions 0, 1, … of a linear horizontal axis, such as those of unequal intervals; none: numbers.
-    pub x_names: Vec<String>,
-    /// The curves; at most eight differ in colour.
-    pub series: Vec<Series>,
+    /// From top to bottom.
+    pub panels: Vec<Axes>,
+    /// What a reader should know, below.
+    pub note: String,
 }
 
 /// The curves as a file of this format.
 ///
 /// # Errors
-/// No point can be drawn; a logarithmic horizontal axis whose positions have names.
+/// A panel of which no point can be drawn.
 ///
 /// # Examples
 /// ```
-/// use theory::report::figure::{Format, Lines, Series, lines};
-/// let squares = Series { name: "n²".into(), points: vec![(1.0, 1.0), (2.0, 4.0), (3.0, 9.0)], right: false };
-/// let figure = Lines { title: "Squares".into(), x_label: "n".into(), series: vec![squares], ..Lines::default() };
+/// use theory::report::figure::{Axes, Format, Lines, Series, lines};
+/// let squares = Series::new("n²", [(1.0, 1.0), (2.0, 4.0), (3.0, 9.0)]);
+/// let panel = Axes { title: "Squares".into(), series: vec![squares], ..Axes::default() };
+/// let figure = Lines { x_label: "n".into(), panels: vec![panel], ..Lines::default() };
 /// assert!(lines(&figure, Format::Png)?.starts_with(b"\x89PNG"));
 /// assert!(String::from_utf8_lossy(&lines(&figure, Format::Svg)?).contains("Squares"));
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn lines(figure: &Lines, format: Format) -> Result<Vec<u8>> {
-    let mut figure = figure.clone();
-    if figure.log_x && !figure.x_names.is_empty() {
-        return Err(Error::argument(format!(
-            "figure '{}': positions with names have no logarithmic axis",
-            figure.title
-        )));
-    }
-    for series in &mut figure.series {
-        let (log_x, log_y) = (figure.log_x, figure.log_y && !series.right);
-        let fits = |v: f64, log: bool| v.is_finite() && (!log || v > 0.0);
-        series.points.retain(|&(x, y)| fits(x, log_x) && fits(y, log_y));
-        let step = series.points.len().div_ceil(MAX_POINTS).max(1);
-        let last = series.points.len().saturating_sub(1);
-        let mut index = 0..;
-        series.points.retain(|_| index.next().is_some_and(|i| i % step == 0 || i == last));
-    }
-    figure.series.retain(|s| !s.points.is_empty());
-    if figure.series.is_empty() {
-        return Err(Error::argument(format!("no point of the figure '{}' can be drawn", figure.title)));
-    }
-    render(&figure, format)
-}
-
-impl Drawing for Lines {
-    fn name(&self) -> String {
-        self.title.clone()
-    }
-
-    fn draw<B: DrawingBackend>(&self, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn {
-        let points = || self.series.iter().flat_map(|s| s.points.iter().map(move |&(x, y)| (s.right, x, y)));
-        let x = match self.x_names.len() {
-            0 => range(points().map(|(_, x, _)| x), self.log_x, 0.0),
-            names => -0.5..names as f64 - 0.5,
-        };
-        let left = range(points().filter(|p| !p.0).map(|(_, _, y)| y), self.log_y, 0.04);
-        let right = range(points().filter(|p| p.0).map(|(_, _, y)| y), false, 0.04);
-        let width = |range: &Range<f64>, log: bool| if log { 0.0 } else { range.end - range.start };
-        let widths = [width(&x, self.log_x), width(&left, self.log_y), width(&right, false)];
-        match (self.log_x, self.log_y) {
-            (false, false) => self.plot(root, scale, widths, x, left, right),
-            (false, true) => self.plot(root, scale, widths, x, left.log_scale(), right),
-            (true, false) => self.plot(root, scale, widths, x.log_scale(), left, right),
-            (true, true) => self.plot(root, scale, widths, x.log_scale(), left.log_scale(), right),
-        }
-    }
+    render(&figure.drawing()?, format)
 }
 
 /// The values' range, widened by this share of it at both ends; never empty.
 fn range(values: impl Iterator<Item = f64>, log: bool, margin: f64) -> Range<f64> {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    if low > high {
-        return if log { 0.1..1.0 } else { 0.0..1.0 };
-    }
     if log {
         let factor = if low == high { 2.0 } else { (high / low).powf(margin) };
         return low / factor..high * factor;
@@ -132,137 +106,147 @@ fn range(values: impl Iterator<Item = f64>, log: bool, margin: f64) -> Range<f64
 }
 
 impl Lines {
-    /// Draws on axes of these types; `X` and `Y` span the left axes, `right` the right one. `widths` are those of
-    /// linear axes, where −0.1 + 0.1 may not be 0.
-    fn plot<B, X, Y>(
-        &self,
-        root: &DrawingArea<B, Shift>,
-        scale: Scale,
-        widths: [f64; 3],
-        x: X,
-        y: Y,
-        right: Range<f64>,
-    ) -> Drawn
-    where
-        B: DrawingBackend,
-        X: AsRangedCoord<Value = f64> + Clone,
-        Y: AsRangedCoord<Value = f64>,
-        X::CoordDescType: ValueFormatter<f64>,
-        Y::CoordDescType: ValueFormatter<f64>,
-    {
-        let legend_lines = self.series.len().div_ceil(3) as i32;
-        let (strip, plot) = root.split_vertically(scale.length(46 + 20 * legend_lines));
-        self.legend(&strip, scale)?;
-        let label = |axis: usize| {
-            move |v: &f64| if v.abs() < 1e-9 * widths[axis] { "0".to_string() } else { tick(*v) }
-        };
-        let x_label = |v: &f64| {
-            let slot = v.round();
-            let whole = (v - slot).abs() < 1e-6 && slot >= 0.0;
-            match self.x_names.get(slot as usize).filter(|_| whole) {
-                Some(name) => name.clone(),
-                None if self.x_names.is_empty() => label(0)(v),
-                None => String::new(),
+    fn drawing(&self) -> Result<Panels> {
+        let mut names: Vec<&str> = Vec::new();
+        let mut panels = Vec::new();
+        for axes in &self.panels {
+            let mut lines = Vec::new();
+            for series in &axes.series {
+                let place = names.iter().position(|name| *name == series.name).unwrap_or_else(|| {
+                    names.push(&series.name);
+                    names.len() - 1
+                });
+                lines.extend(self.line(series, place, axes.log_y));
             }
-        };
-        let two_axes = self.series.iter().any(|s| s.right);
-        let mut chart = ChartBuilder::on(&plot)
-            .margin(scale.length(16))
-            .x_label_area_size(scale.length(46))
-            .y_label_area_size(scale.length(80))
-            .right_y_label_area_size(scale.length(if two_axes { 70 } else { 0 }))
-            .build_cartesian_2d(x.clone(), y)
-            .map_err(message)?
-            .set_secondary_coord(x, right);
-        let mut mesh = chart.configure_mesh();
-        if !self.x_names.is_empty() {
-            mesh.disable_x_mesh().x_labels(2 * self.x_names.len() + 1);
-        }
-        mesh.light_line_style(TRANSPARENT)
-            .bold_line_style(RGBColor(225, 225, 225).stroke_width(scale.width(1)))
-            .axis_style(BLACK.stroke_width(scale.width(1)))
-            .set_all_tick_mark_size(scale.length(4))
-            .x_desc(&self.x_label)
-            .y_desc(&self.y_label)
-            .x_label_formatter(&x_label)
-            .y_label_formatter(&label(1))
-            .label_style(scale.font(15))
-            .axis_desc_style(scale.font(16))
-            .draw()
-            .map_err(message)?;
-        if two_axes {
-            chart
-                .configure_secondary_axes()
-                .axis_style(BLACK.stroke_width(scale.width(1)))
-                .set_all_tick_mark_size(scale.length(4))
-                .y_desc(&self.right_label)
-                .y_label_formatter(&label(2))
-                .label_style(scale.font(15))
-                .axis_desc_style(scale.font(16))
-                .draw()
-                .map_err(message)?;
-        }
-        for (index, series) in self.series.iter().enumerate() {
-            let style = colour(index).stroke_width(scale.width(2));
-            let line = PathElement::new(series.points.clone(), style);
-            let marked = series.points.len() <= MAX_MARKED;
-            let dots = series.points.iter().filter(|_| marked);
-            let dots = dots.map(|&p| Circle::new(p, scale.length(3), colour(index).filled()));
-            if series.right {
-                chart.draw_secondary_series([line]).map_err(message)?;
-                chart.draw_secondary_series(dots).map_err(message)?;
-            } else {
-                chart.draw_series([line]).map_err(message)?;
-                chart.draw_series(dots).map_err(message)?;
+            if lines.is_empty() {
+                return Err(Error::argument(format!("no point of the figure '{}' can be drawn", axes.title)));
             }
+            let ends = |p: &Point| [-1.0, 0.0, 1.0].map(|sign| p.y + sign * p.deviation.unwrap_or(0.0));
+            let values = lines.iter().flat_map(|line: &Line| line.points.iter().flat_map(ends));
+            let values = values.chain(axes.levels.iter().map(|level| level.1));
+            let y = range(values.filter(|v| !axes.log_y || *v > 0.0), axes.log_y, 0.04);
+            panels.push(Panel {
+                title: axes.title.clone(),
+                y_label: axes.y_label.clone(),
+                y: Span { log: axes.log_y, range: y },
+                lines,
+                levels: axes.levels.iter().map(|(name, y)| Level { name: name.clone(), y: *y }).collect(),
+                weight: if self.panels.len() > 1 { 1.2 } else { 1.8 },
+            });
         }
-        Ok(())
+        Ok(Panels {
+            name: self.panels.first().map_or_else(String::new, |axes| axes.title.clone()),
+            x: self.horizontal(&panels),
+            panels,
+            notes: Some(self.note.clone()).filter(|note| !note.is_empty()).into_iter().collect(),
+            width: SIZE.0,
+            drawn: Default::default(),
+        })
     }
 
-    /// Title, and names and colours in three columns.
-    fn legend<B: DrawingBackend>(&self, strip: &DrawingArea<B, Shift>, scale: Scale) -> Drawn {
-        let at = |x: i32, y: i32| (scale.length(x), scale.length(y));
-        strip.draw(&Text::new(self.title.clone(), at(96, 12), scale.font(19))).map_err(message)?;
-        for (index, series) in self.series.iter().enumerate() {
-            let (x, y) = (96 + 250 * (index % 3) as i32, 48 + 20 * (index / 3) as i32);
-            let line = vec![at(x, y), at(x + 20, y)];
-            let style = colour(index).stroke_width(scale.width(3));
-            strip.draw(&PathElement::new(line, style)).map_err(message)?;
-            let name =
-                if series.right { format!("{} (right axis)", series.name) } else { series.name.clone() };
-            strip.draw(&Text::new(name, at(x + 28, y - 5), scale.font(15))).map_err(message)?;
-        }
-        Ok(())
+    /// What of a series can be drawn.
+    fn line(&self, series: &Series, place: usize, log_y: bool) -> Option<Line> {
+        let fits = |v: f64, log: bool| v.is_finite() && (!log || v > 0.0);
+        let mut points = series.points.clone();
+        points.retain(|p| fits(p.x, self.log_x) && fits(p.y, log_y));
+        let step = points.len().div_ceil(MAX_POINTS).max(1);
+        let last = points.len().saturating_sub(1);
+        let kept = points.iter().enumerate().filter(|(i, _)| i % step == 0 || *i == last);
+        let points: Vec<Point> = kept
+            .map(|(_, &Datum { x, y, error, bin })| Point { x, y, deviation: error, hollow: false, bin })
+            .collect();
+        let bins = points.iter().any(|p| p.bin.is_some());
+        let look = match (bins, points.len() <= MAX_MARKED) {
+            (true, _) => Look { sign: if place == 0 { Sign::Thick } else { Sign::Thin }, ..Look::nth(place) },
+            (false, true) => Look { dash: 0, ..Look::nth(place) },
+            (false, false) => Look { sign: Sign::Thin, ..Look::nth(place) },
+        };
+        (!points.is_empty()).then(|| Line { name: series.name.clone(), look, points, undefined: Vec::new() })
     }
-}
 
-fn colour(index: usize) -> RGBColor {
-    COLOURS[index % COLOURS.len()]
+    fn horizontal(&self, panels: &[Panel]) -> Horizontal {
+        let points = || panels.iter().flat_map(|panel| panel.lines.iter().flat_map(|line| &line.points));
+        let span = |p: &Point| p.bin.map_or([p.x; 2], <[f64; 2]>::from);
+        let span = Span { log: self.log_x, range: range(points().flat_map(span), self.log_x, 0.0) };
+        let mut measured: Vec<f64> = points().map(|p| p.x).collect();
+        measured.sort_by(f64::total_cmp);
+        measured.dedup();
+        let few = measured.len() <= MAX_MARKED && points().all(|p| p.bin.is_none());
+        let inside = |ticks: Vec<(f64, String)>| {
+            ticks.into_iter().filter(|(x, _)| (span.range.start..=span.range.end).contains(x)).collect()
+        };
+        let ticks = match few {
+            true => measured.into_iter().map(|x| (x, tick(x))).collect(),
+            false => inside(span.ticks()),
+        };
+        Horizontal {
+            label: self.x_label.clone(),
+            symbol: "",
+            span,
+            ticks,
+            margin: if few { 0.04 } else { 0.0 },
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn svg(figure: &Lines) -> String {
+        String::from_utf8(lines(figure, Format::Svg).unwrap()).unwrap()
+    }
+
+    fn figure(series: Vec<Series>, log_y: bool) -> Lines {
+        Lines { panels: vec![Axes { log_y, series, ..Axes::default() }], ..Lines::default() }
+    }
+
     #[test]
     fn nothing_to_draw_is_an_error_and_many_points_are_thinned() {
-        let series = |points| Series { name: "s".into(), points, right: false };
-        let mut figure = Lines {
-            log_y: true,
-            series: vec![series(vec![(1.0, 0.0), (2.0, f64::NAN)])],
-            ..Lines::default()
+        let nothing = figure(vec![Series::new("s", [(1.0, 0.0), (2.0, f64::NAN)])], true);
+        assert!(lines(&nothing, Format::Svg).unwrap_err().to_string().contains("no point"));
+        let many = (1..100_000).map(|i| (f64::from(i), f64::from(i)));
+        assert!(svg(&figure(vec![Series::new("s", many)], true)).len() < 100_000);
+    }
+
+    #[test]
+    fn bins_have_their_width_and_error_and_are_not_joined() {
+        let bin = |from: f64, to: f64, y| Datum {
+            x: 0.5 * (from + to),
+            y,
+            error: Some(0.5),
+            bin: Some((from, to)),
         };
-        assert!(lines(&figure, Format::Svg).unwrap_err().to_string().contains("no point"));
-        let named = Lines {
-            x_names: vec!["first".into(), "second".into()],
-            series: vec![series(vec![(0.0, 1.0), (1.0, 2.0)])],
-            ..Lines::default()
-        };
-        let svg = String::from_utf8(lines(&named, Format::Svg).unwrap()).unwrap();
-        assert!(svg.contains("first") && svg.contains("second") && !svg.contains(">0.5<"), "{svg}");
-        let logarithmic = Lines { log_x: true, ..named };
-        assert!(lines(&logarithmic, Format::Svg).unwrap_err().to_string().contains("positions with names"));
-        figure.series = vec![series((1..100_000).map(|i| (f64::from(i), f64::from(i))).collect())];
-        assert!(lines(&figure, Format::Svg).unwrap().len() < 100_000);
+        let drawn = figure(vec![Series::new("s", [bin(0.0, 1.0, 3.0), bin(1.0, 10.0, 1.0)])], false);
+        let panels = drawn.drawing().unwrap();
+        assert_eq!((panels.x.span.range.start, panels.x.span.range.end), (0.0, 10.0));
+        assert!(panels.panels[0].y.range.start < 0.5 && panels.panels[0].y.range.end > 3.5);
+        let thick =
+            svg(&drawn).lines().filter(|l| l.contains("stroke-width=\"30\"")).map(width).collect::<Vec<_>>();
+        // The two bins, and the sign beside the name.
+        assert_eq!(thick.len(), 3, "{thick:?}");
+        assert!((thick[1] / thick[0] - 9.0).abs() < 0.1, "{thick:?}");
+    }
+
+    /// Of an SVG line from left to right.
+    fn width(line: &str) -> f64 {
+        let points = line.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
+        let x: Vec<f64> =
+            points.split_whitespace().map(|p| p.split(',').next().unwrap().parse().unwrap()).collect();
+        x[x.len() - 1] - x[0]
+    }
+
+    #[test]
+    fn a_series_looks_the_same_in_every_panel_and_unlike_all_others() {
+        let series = |name: &str| Series::new(name, [(1.0, 1.0), (2.0, 2.0)]);
+        let all: Vec<Series> = (0..30).map(|i| series(&i.to_string())).collect();
+        let panels = vec![
+            Axes { series: all, ..Axes::default() },
+            Axes { series: vec![series("7")], ..Axes::default() },
+        ];
+        let drawn = Lines { panels, ..Lines::default() }.drawing().unwrap();
+        let looks: Vec<Look> = drawn.panels[0].lines.iter().map(|line| line.look).collect();
+        assert!((0..30).all(|i| !looks[..i].contains(&looks[i])));
+        assert_eq!(drawn.panels[1].lines[0].look, looks[7]);
     }
 }

@@ -2,23 +2,27 @@
 //! ([`lines()`]), distributions by category ([`quantiles()`]), maps of points ([`scatter()`]), and where the slack of
 //! bounds is ([`waterfalls()`]).
 //!
-//! Sizes are given in units of the SVG, 900 × 600; of waterfalls the height follows the panels. A PNG has two pixels a unit; it is drawn with four and each 2 × 2
-//! block is averaged, because the bitmap backend does not smooth thick lines. Letters in a PNG, and the widths of texts
-//! in both, are those of DejaVu Sans, which is compiled in; an SVG names the generic family `sans-serif`.
+//! Sizes are given in units of the SVG, 900 wide unless asked otherwise; the height follows what is drawn. A PNG has two
+//! pixels a unit; it is drawn with four and each 2 × 2 block is averaged, because the bitmap backend does not smooth
+//! thick lines. Letters in a PNG, and the widths of texts in both, are those of DejaVu Sans, which is compiled in; an SVG names the generic family `sans-serif`.
 
 mod bounds;
 mod letters;
 mod lines;
 mod panels;
 mod pdf;
+mod pen;
 mod quantiles;
 mod scatter;
+mod selection;
+mod ticks;
 mod waterfall;
 
-pub use bounds::{PanelKind, Selection, Style, bounds_against_draws};
-pub use lines::{Lines, Series, lines};
+pub use bounds::{PanelKind, Style, bounds_against_draws};
+pub use lines::{Axes, Datum, Lines, Series, lines};
 pub use quantiles::{QuantileBox, QuantileSeries, Quantiles, quantiles};
 pub use scatter::{Panel, Scatter, scatter};
+pub use selection::Selection;
 pub use waterfall::{Fall, Waterfall, waterfalls};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -35,17 +39,28 @@ const PNG_SCALE: u32 = 2;
 static FONT: &[u8] = include_bytes!("../../../assets/DejaVuSans.ttf");
 /// Samples a pixel, along each side.
 const SAMPLES: u32 = 2;
+/// Colours of Okabe & Ito without yellow, which people with a colour vision deficiency tell apart; then two more.
+const COLOURS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+    RGBColor(60, 60, 60),
+    RGBColor(140, 90, 60),
+];
 /// Coordinates of an SVG and a PDF are whole: so many to a unit.
 const SVG_SCALE: u32 = 10;
 
 /// File format of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Vectors, 900 × 600 units, letters by the viewer's sans-serif font.
+    /// Vectors, letters by the viewer's sans-serif font.
     Svg,
-    /// Pixels, 1800 × 1200.
+    /// Pixels, two a unit.
     Png,
-    /// Vectors on one page, 9.375 × 6.25 inches, letters as outlines.
+    /// Vectors on one page, 96 units to the inch, letters as outlines.
     Pdf,
 }
 

@@ -1,48 +1,24 @@
-//! Panels below each other that share the horizontal axis: lines with markers and bands, named at their right end.
+//! Panels below each other that share the horizontal axis: lines with markers and bands, named at their right end, and
+//! bins drawn to their width with error bars.
 //!
-//! Each line keeps its colour, marker and dash in every panel. Colours are those of Okabe & Ito without yellow, and
-//! every line has a marker of its own, so that neither colour blindness nor grey print makes two lines one.
+//! Each line keeps its colour, marker and dash in every panel, and no two have the same, so that neither colour
+//! blindness nor grey print makes two lines one.
 
-use super::{Drawing, Drawn, Scale, lines::COLOURS, message};
+use super::pen::{Look, Pen, Sign};
+use super::ticks::Span;
+use super::{Drawing, Drawn, Scale};
 use crate::report::format::wrap;
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 use std::cell::RefCell;
-use std::ops::Range;
 
-/// Of [`COLOURS`], those that lines have: black is left for what was measured.
-const COLOURED: usize = 6;
-/// Corners of markers around their centre, in turns from straight up; none: a circle.
-const MARKERS: [&[f64]; 6] = [
-    &[],
-    &[0.125, 0.375, 0.625, 0.875],
-    &[0.0, 0.36, 0.64],
-    &[0.0, 0.25, 0.5, 0.75],
-    &[0.5, 0.86, 0.14],
-    &[0.0, 0.2, 0.4, 0.6, 0.8],
-];
-/// Lengths of strokes and gaps, in units.
-const DASHES: [&[f64]; 4] = [&[], &[7.0, 3.0], &[2.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
 const GRID: RGBColor = RGBColor(226, 226, 226);
+const LEVEL: RGBColor = RGBColor(110, 110, 110);
+const LEADER: RGBColor = RGBColor(170, 170, 170);
+const NOTE: RGBColor = RGBColor(70, 70, 70);
 
-/// How a line is drawn.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Look {
-    /// Of [`COLOURS`]; `None`: black.
-    pub colour: Option<usize>,
-    /// Of [`MARKERS`]; `None`: a thicker line.
-    pub marker: Option<usize>,
-    pub dash: usize,
-}
-
-impl Look {
-    fn colour(self) -> RGBColor {
-        self.colour.map_or(BLACK, |index| COLOURS[index % COLOURED])
-    }
-}
-
-/// A value with its spread over seeds.
+/// A value with its spread, such as that over seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Point {
     pub x: f64,
@@ -50,6 +26,8 @@ pub(super) struct Point {
     pub deviation: Option<f64>,
     /// Whether it says nothing: its marker is hollow.
     pub hollow: bool,
+    /// For the value of a bin: its edges.
+    pub bin: Option<(f64, f64)>,
 }
 
 /// A line of one panel.
@@ -73,9 +51,8 @@ pub(super) struct Level {
 #[derive(Debug, Clone)]
 pub(super) struct Panel {
     pub title: String,
-    pub y_label: &'static str,
-    pub log: bool,
-    pub range: Range<f64>,
+    pub y_label: String,
+    pub y: Span,
     pub lines: Vec<Line>,
     pub levels: Vec<Level>,
     /// Share of the height.
@@ -83,35 +60,31 @@ pub(super) struct Panel {
 }
 
 impl Panel {
-    /// Place of a value between the bottom, 0, and the top, 1.
-    fn place(&self, y: f64) -> f64 {
-        let scale = |v: f64| if self.log { v.max(f64::MIN_POSITIVE).ln() } else { v };
-        (scale(y) - scale(self.range.start)) / (scale(self.range.end) - scale(self.range.start))
-    }
-
-    /// Whether a marker shows that a value lies above the panel.
-    fn has_off_scale(&self) -> bool {
-        self.lines.iter().any(|line| line.points.iter().any(|p| self.place(p.y) > 1.0))
-    }
-
     /// Height in units: no name on its right covers another.
     fn tall(&self, width: f64, font: f64) -> f64 {
         let names = (self.lines.len() + self.levels.len()) as f64;
         (self.weight * (0.22 * width).max(8.0 * font)).max(NAME_GAP * font * names)
     }
-
-    fn ticks(&self) -> Vec<(f64, String)> {
-        if self.log { log_ticks(&self.range) } else { linear_ticks(&self.range) }
-    }
 }
 
-/// The whole figure; the horizontal axis is logarithmic.
+/// The horizontal axis.
+#[derive(Debug, Clone)]
+pub(super) struct Horizontal {
+    pub label: String,
+    /// What stands before a value, such as `n = `.
+    pub symbol: &'static str,
+    pub span: Span,
+    /// In ascending order.
+    pub ticks: Vec<(f64, String)>,
+    /// Share of its length that is free at either end.
+    pub margin: f64,
+}
+
+/// The whole figure.
 #[derive(Debug, Clone)]
 pub(super) struct Panels {
     pub name: String,
-    pub x_label: String,
-    /// The measured positions, in ascending order.
-    pub ticks: Vec<u64>,
+    pub x: Horizontal,
     pub panels: Vec<Panel>,
     /// What signs mean that no line explains.
     pub notes: Vec<String>,
@@ -123,7 +96,10 @@ pub(super) struct Panels {
 
 /// In heights of letters.
 const TITLE_GAP: f64 = 2.2;
+const LINE_GAP: f64 = 1.25;
 const NAME_GAP: f64 = 1.2;
+/// Whoever points at one of more points than this sees no number.
+const MOST_HOVER: usize = 40;
 
 impl Panels {
     /// Height of letters in units: 11 points, and 7 in a column of a paper.
@@ -131,12 +107,32 @@ impl Panels {
         (f64::from(self.width) / 60.0).clamp(9.5, 15.0)
     }
 
-    fn note_lines(&self, characters: usize) -> Vec<String> {
-        self.notes.iter().flat_map(|note| wrap(note, characters.max(20))).collect()
+    /// Lines of text as wide as the figure.
+    fn wrapped(&self, texts: &[String]) -> Vec<String> {
+        let characters = (f64::from(self.width) / (0.5 * self.font())) as usize;
+        texts.iter().flat_map(|text| wrap(text, characters.max(20))).collect()
     }
 
-    fn characters(&self) -> usize {
-        (f64::from(self.width) / (0.5 * self.font())) as usize
+    /// A title in lines that end before the right edge.
+    fn title(&self, panel: &Panel) -> Vec<String> {
+        let characters = (f64::from(self.width) / (0.62 * self.font())) as usize;
+        wrap(&panel.title, characters.max(20))
+    }
+
+    /// Height above a panel.
+    fn head(&self, panel: &Panel) -> f64 {
+        self.font() * (TITLE_GAP + LINE_GAP * (self.title(panel).len().max(1) - 1) as f64)
+    }
+
+    /// Whether any panel has a value above its top, and below its bottom.
+    pub fn off_scale(&self) -> [bool; 2] {
+        let beyond = |is: fn(f64) -> bool| {
+            let of = |panel: &Panel| {
+                panel.lines.iter().flat_map(|line| &line.points).any(|p| is(panel.y.place(p.y)))
+            };
+            self.panels.iter().any(of)
+        };
+        [beyond(|place| place > 1.0), beyond(|place| place < 0.0)]
     }
 }
 
@@ -156,10 +152,9 @@ impl Drawing for Panels {
 
     fn size(&self) -> (u32, u32) {
         let font = self.font();
-        let tall: f64 = self.panels.iter().map(|panel| panel.tall(f64::from(self.width), font)).sum();
-        let fixed = font * (TITLE_GAP * self.panels.len() as f64 + 4.2);
-        let notes = 1.25 * font * self.note_lines(self.characters()).len() as f64;
-        (self.width, (tall + fixed + notes).round() as u32)
+        let tall: f64 = self.panels.iter().map(|p| self.head(p) + p.tall(f64::from(self.width), font)).sum();
+        let notes = LINE_GAP * self.wrapped(&self.notes).len() as f64;
+        (self.width, (tall + font * (4.2 + notes)).round() as u32)
     }
 
     fn draw<B: DrawingBackend>(&self, root: &DrawingArea<B, Shift>, scale: Scale) -> Drawn {
@@ -169,27 +164,27 @@ impl Drawing for Panels {
             panel.lines.iter().map(|line| &line.name).chain(panel.levels.iter().map(|level| &level.name))
         });
         let widest = names.map(|name| pen.width(name)).fold(0.0, f64::max);
-        let tick = |panel: &Panel| panel.ticks().iter().map(|(_, text)| pen.width(text)).fold(0.0, f64::max);
+        let tick =
+            |panel: &Panel| panel.y.ticks().iter().map(|(_, text)| pen.width(text)).fold(0.0, f64::max);
         let left = self.panels.iter().map(tick).fold(0.0, f64::max) + 2.6 * font;
         let right = width - widest - 2.9 * font;
-        let notes = self.note_lines(self.characters());
         let mut top = 0.4 * font;
         for panel in &self.panels {
-            top += TITLE_GAP * font;
+            for (line, title) in self.title(panel).iter().enumerate() {
+                let y = top + font * (1.1 + LINE_GAP * line as f64);
+                pen.text(title, (left, y), HPos::Left, BLACK)?;
+            }
+            top += self.head(panel);
             let tall = panel.tall(width, font);
             self.panel(&pen, panel, [left, right], [top, top + tall])?;
             top += tall;
         }
         self.ticks(&pen, [left, right], top)?;
         let middle = 0.5 * (left + right);
-        pen.text(&self.x_label, (middle, top + 2.1 * font), HPos::Center, BLACK)?;
-        for (line, note) in notes.iter().enumerate() {
-            pen.text(
-                note,
-                (0.8 * font, top + font * (3.4 + 1.25 * line as f64)),
-                HPos::Left,
-                RGBColor(70, 70, 70),
-            )?;
+        pen.text(&self.x.label, (middle, top + 2.1 * font), HPos::Center, BLACK)?;
+        for (line, note) in self.wrapped(&self.notes).iter().enumerate() {
+            let y = top + font * (3.4 + LINE_GAP * line as f64);
+            pen.text(note, (0.8 * font, y), HPos::Left, NOTE)?;
         }
         Ok(())
     }
@@ -197,23 +192,18 @@ impl Drawing for Panels {
 
 impl Panels {
     fn x(&self, x: f64, [left, right]: [f64; 2]) -> f64 {
-        let (first, last) = (self.ticks.first().map_or(1, |n| *n), self.ticks.last().map_or(1, |n| *n));
-        let (low, high) = ((first.max(1) as f64).ln(), (last.max(1) as f64).ln());
-        let inner = 0.04 * (right - left);
-        if low == high {
-            return 0.5 * (left + right);
-        }
-        left + inner + (x.ln() - low) / (high - low) * (right - left - 2.0 * inner)
+        let inner = self.x.margin * (right - left);
+        left + inner + self.x.span.place(x) * (right - left - 2.0 * inner)
     }
 
     fn ticks<B: DrawingBackend>(&self, pen: &Pen<'_, B>, sides: [f64; 2], y: f64) -> Drawn {
         let mut free = f64::NEG_INFINITY;
-        for &n in &self.ticks {
-            let (x, text) = (self.x(n as f64, sides), n.to_string());
+        for (value, text) in &self.x.ticks {
+            let x = self.x(*value, sides);
             pen.path(&[(x, y), (x, y + 0.3 * pen.font)], BLACK, 1.0)?;
-            let half = 0.5 * pen.width(&text);
+            let half = 0.5 * pen.width(text);
             if x - half > free {
-                pen.text(&text, (x, y + 0.85 * pen.font), HPos::Center, BLACK)?;
+                pen.text(text, (x, y + 0.85 * pen.font), HPos::Center, BLACK)?;
                 free = x + half + 0.4 * pen.font;
             }
         }
@@ -229,70 +219,34 @@ impl Panels {
     ) -> Drawn {
         let ([left, right], font) = (sides, pen.font);
         let y = |place: f64| bottom - place * (bottom - top);
-        pen.text(&panel.title, (left, top - 1.1 * font), HPos::Left, BLACK)?;
-        for (value, text) in panel.ticks() {
-            let at = y(panel.place(value));
+        for (value, text) in panel.y.ticks() {
+            let at = y(panel.y.place(value));
             pen.path(&[(left, at), (right, at)], GRID, 1.0)?;
             pen.text(&text, (left - 0.5 * font, at), HPos::Right, BLACK)?;
         }
         pen.path(&[(left, top), (left, bottom), (right, bottom)], BLACK, 1.0)?;
-        pen.upright(panel.y_label, (0.9 * font, 0.5 * (top + bottom)))?;
-        // Where a name begins: place of the line's end, name, sign.
-        let mut names: Vec<(f64, &str, Option<Look>)> = Vec::new();
-        for level in panel.levels.iter().filter(|level| (0.0..=1.0).contains(&panel.place(level.y))) {
-            let at = y(panel.place(level.y));
-            pen.dashed(&[(left, at), (right, at)], RGBColor(110, 110, 110), 1.6, &[5.0, 4.0])?;
-            names.push((at, &level.name, None));
+        pen.upright(&panel.y_label, (0.9 * font, 0.5 * (top + bottom)))?;
+        // What has a name: where its line ends, name, sign.
+        let mut names: Vec<((f64, f64), &str, Option<Look>)> = Vec::new();
+        for level in panel.levels.iter().filter(|level| (0.0..=1.0).contains(&panel.y.place(level.y))) {
+            let at = y(panel.y.place(level.y));
+            pen.dashed(&[(left, at), (right, at)], LEVEL, 1.6, &[5.0, 4.0])?;
+            names.push(((right, at), &level.name, None));
         }
         for line in &panel.lines {
-            let colour = line.look.colour();
-            let place = |p: &Point, y: f64| (self.x(p.x, sides), panel.place(y));
-            let to_units = |(x, place): (f64, f64)| (x, y(place));
-            if line.points.iter().any(|p| p.deviation.is_some()) && line.points.len() > 1 {
-                let edge = |sign: f64| {
-                    line.points.iter().map(move |p| {
-                        let (x, place) = place(p, p.y + sign * p.deviation.unwrap_or(0.0));
-                        (x, place.clamp(0.0, 1.0))
-                    })
-                };
-                let outline: Vec<_> =
-                    edge(1.0).chain(edge(-1.0).collect::<Vec<_>>().into_iter().rev()).collect();
-                pen.fill(&outline.into_iter().map(to_units).collect::<Vec<_>>(), &colour.mix(0.2))?;
-            }
-            let places: Vec<_> = line.points.iter().map(|p| place(p, p.y)).collect();
-            for pair in places.windows(2) {
-                if let Some(ends) = clipped(pair[0], pair[1]) {
-                    let thick = if line.look.marker.is_none() { 3.0 } else { 1.8 };
-                    pen.dashed(&ends.map(to_units), colour, thick, DASHES[line.look.dash % DASHES.len()])?;
-                }
-            }
-            for (point, &(x, place)) in line.points.iter().zip(&places) {
-                let spread =
-                    point.deviation.map_or_else(String::new, |deviation| format!(" ± {deviation:.3}"));
-                let value = format!("{}, n = {}: {}{spread}", line.name, point.x, shown(point.y));
-                self.drawn.borrow_mut().push((pen.at((x, y(place.clamp(0.0, 1.0)))), value));
-                if place > 1.0 {
-                    pen.arrow((x, top), colour)?;
-                } else if place >= 0.0 {
-                    pen.marker((x, y(place)), line.look, point.hollow)?;
-                }
-            }
-            for &x in &line.undefined {
-                pen.cross((self.x(x, sides), top), colour)?;
-            }
-            if let Some(&(_, place)) = places.last() {
-                names.push((y(place.clamp(0.0, 1.0)), &line.name, Some(line.look)));
+            self.line(pen, panel, line, sides, [top, bottom])?;
+            if let Some(p) = line.points.last() {
+                let end = p.bin.map_or(p.x, |(_, to)| to);
+                let at = (self.x(end, sides), y(panel.y.place(p.y).clamp(0.0, 1.0)));
+                names.push((at, &line.name, Some(line.look)));
             }
         }
-        names.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let apart = spread(
-            &names.iter().map(|name| name.0).collect::<Vec<_>>(),
-            NAME_GAP * font,
-            [top - 0.3 * font, bottom],
-        );
-        for (&(at, name, look), &row) in names.iter().zip(&apart) {
+        names.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
+        let heights: Vec<f64> = names.iter().map(|name| name.0.1).collect();
+        let rows = spread(&heights, NAME_GAP * font, [top - 0.3 * font, bottom]);
+        for (&(end, name, look), &row) in names.iter().zip(&rows) {
             let begin = right + 1.1 * font;
-            pen.path(&[(right + 0.15 * font, at), (begin - 0.15 * font, row)], RGBColor(170, 170, 170), 0.8)?;
+            pen.path(&[(end.0 + 0.45 * font, end.1), (begin - 0.15 * font, row)], LEADER, 0.8)?;
             if let Some(look) = look {
                 pen.marker((begin + 0.4 * font, row), look, false)?;
             }
@@ -301,15 +255,98 @@ impl Panels {
         Ok(())
     }
 
-    /// Whether any panel has a value above its top.
-    pub fn has_off_scale(&self) -> bool {
-        self.panels.iter().any(Panel::has_off_scale)
+    fn line<B: DrawingBackend>(
+        &self,
+        pen: &Pen<'_, B>,
+        panel: &Panel,
+        line: &Line,
+        sides: [f64; 2],
+        [top, bottom]: [f64; 2],
+    ) -> Drawn {
+        let (colour, thick) = (line.look.colour(), line.look.thickness());
+        let y = |place: f64| bottom - place * (bottom - top);
+        let to_units = |(x, place): (f64, f64)| (x, y(place));
+        let places: Vec<_> = line.points.iter().map(|p| (self.x(p.x, sides), panel.y.place(p.y))).collect();
+        let edge = |p: &Point, sign: f64| panel.y.place(p.y + sign * p.deviation.unwrap_or(0.0));
+        let bins = line.points.iter().any(|p| p.bin.is_some());
+        if !bins && line.points.len() > 1 && line.points.iter().any(|p| p.deviation.is_some()) {
+            let of = |sign: f64| line.points.iter().map(move |p| (self.x(p.x, sides), edge(p, sign)));
+            let lower: Vec<_> = of(-1.0).collect();
+            let outline = inside(of(1.0).chain(lower.into_iter().rev()).collect());
+            pen.fill(&outline.into_iter().map(to_units).collect::<Vec<_>>(), &colour.mix(0.2))?;
+        }
+        if !bins {
+            for run in runs(&places) {
+                let run: Vec<_> = run.into_iter().map(to_units).collect();
+                pen.dashed(&run, colour, thick, line.look.dashes())?;
+            }
+        }
+        for (point, &(x, place)) in line.points.iter().zip(&places) {
+            if line.points.len() <= MOST_HOVER {
+                let spread =
+                    point.deviation.map_or_else(String::new, |deviation| format!(" ± {deviation:.3}"));
+                let at = self.x.ticks.iter().find(|(value, _)| *value == point.x);
+                let at = at.map_or_else(|| super::tick(point.x), |(_, text)| text.clone());
+                let value = format!("{}, {}{at}: {}{spread}", line.name, self.x.symbol, shown(point.y));
+                self.drawn.borrow_mut().push((pen.at((x, y(place.clamp(0.0, 1.0)))), value));
+            }
+            if place > 1.0 {
+                pen.arrow((x, top), 1.0, colour)?;
+            } else if place < 0.0 {
+                pen.arrow((x, bottom), -1.0, colour)?;
+            } else if let Some((from, to)) = point.bin {
+                let ends = [from, to].map(|x| (self.x(x, sides), y(place)));
+                pen.dashed(&ends, colour, thick, line.look.dashes())?;
+                if point.deviation.is_some() {
+                    pen.whisker(x, [-1.0, 1.0].map(|sign| y(edge(point, sign).clamp(0.0, 1.0))), colour)?;
+                }
+            } else if !matches!(line.look.sign, Sign::Thick | Sign::Thin) || line.points.len() == 1 {
+                pen.marker((x, y(place)), line.look, point.hollow)?;
+            }
+        }
+        for &x in &line.undefined {
+            // Below the arrows of what lies above the panel.
+            pen.cross((self.x(x, sides), top + 0.4 * pen.font), colour)?;
+        }
+        Ok(())
     }
 }
 
-/// The part of a segment between the bottom, 0, and the top, 1, of a panel; a value beyond a double counts as far above.
+/// The parts of a line that lie between the bottom, 0, and the top, 1, of a panel.
+fn runs(places: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
+    let mut runs: Vec<Vec<(f64, f64)>> = Vec::new();
+    for [from, to] in places.windows(2).filter_map(|pair| clipped(pair[0], pair[1])) {
+        match runs.last_mut() {
+            Some(run) if run.last() == Some(&from) => run.push(to),
+            _ => runs.push(vec![from, to]),
+        }
+    }
+    runs
+}
+
+/// The part of a polygon between the bottom, 0, and the top, 1, of a panel.
+fn inside(mut outline: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    for (limit, sign) in [(0.0, 1.0), (1.0, -1.0)] {
+        let keeps = |p: (f64, f64)| sign * (p.1 - limit) >= 0.0;
+        let around =
+            (0..outline.len()).map(|i| (finite(outline[i]), finite(outline[(i + 1) % outline.len()])));
+        let of = |(a, b): ((f64, f64), (f64, f64))| {
+            let crossing =
+                (keeps(a) != keeps(b)).then(|| (a.0 + (b.0 - a.0) * (limit - a.1) / (b.1 - a.1), limit));
+            Some(a).filter(|_| keeps(a)).into_iter().chain(crossing)
+        };
+        outline = around.flat_map(of).collect();
+    }
+    outline
+}
+
+/// A value beyond a double counts as far off.
+fn finite((x, place): (f64, f64)) -> (f64, f64) {
+    (x, place.clamp(-1e6, 1e6))
+}
+
+/// The part of a segment between the bottom, 0, and the top, 1, of a panel.
 fn clipped(a: (f64, f64), b: (f64, f64)) -> Option<[(f64, f64); 2]> {
-    let finite = |(x, place): (f64, f64)| (x, place.clamp(-1e6, 1e6));
     let (a, b) = (finite(a), finite(b));
     let at = |place: f64| (a.0 + (b.0 - a.0) * (place - a.1) / (b.1 - a.1), place);
     let inside = |p: (f64, f64)| (0.0..=1.0).contains(&p.1);
@@ -339,156 +376,6 @@ fn spread(heights: &[f64], gap: f64, [top, bottom]: [f64; 2]) -> Vec<f64> {
     rows
 }
 
-/// Decades, or 1, 2, 5 times them where they are few.
-fn log_ticks(range: &Range<f64>) -> Vec<(f64, String)> {
-    let (low, high) = (range.start.log10().ceil() as i32, range.end.log10().floor() as i32);
-    let step = ((high - low) / 7 + 1).max(1);
-    let plain = range.start >= 1e-3 && range.end < 2e4;
-    let mut ticks = Vec::new();
-    for power in low - 1..=high {
-        let factors: &[f64] = if high - low < 2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
-        for &factor in factors {
-            let value = factor * 10f64.powi(power);
-            if (range.start..=range.end).contains(&value) && (factor > 1.0 || power.rem_euclid(step) == 0) {
-                ticks.push((value, if plain { super::tick(value) } else { power_of_ten(factor, power) }));
-            }
-        }
-    }
-    ticks
-}
-
-fn power_of_ten(factor: f64, power: i32) -> String {
-    let raised = |c: char| match c {
-        '-' => '⁻',
-        '1' => '¹',
-        '2' => '²',
-        '3' => '³',
-        digit => char::from_u32(0x2070 + digit.to_digit(10).unwrap_or(0)).unwrap_or(digit),
-    };
-    let power: String = power.to_string().chars().map(raised).collect();
-    if factor == 1.0 { format!("10{power}") } else { format!("{factor}·10{power}") }
-}
-
-/// Four to eight round numbers.
-fn linear_ticks(range: &Range<f64>) -> Vec<(f64, String)> {
-    let rough = (range.end - range.start) / 6.0;
-    if !(rough.is_finite() && rough > 0.0) {
-        return Vec::new();
-    }
-    let power = 10f64.powf(rough.log10().floor());
-    let step =
-        [1.0, 2.0, 5.0, 10.0].map(|f| f * power).into_iter().find(|step| *step >= rough).unwrap_or(rough);
-    let decimals = (-step.log10().floor()).max(0.0) as usize;
-    let first = (range.start / step - 1e-9).ceil() as i64;
-    let last = (range.end / step + 1e-9).floor() as i64;
-    (first..=last).map(|i| (i as f64 * step, format!("{:.decimals$}", i as f64 * step + 0.0))).collect()
-}
-
-/// Draws in units.
-struct Pen<'a, B: DrawingBackend> {
-    root: &'a DrawingArea<B, Shift>,
-    scale: Scale,
-    font: f64,
-}
-
-impl<B: DrawingBackend> Pen<'_, B> {
-    fn at(&self, (x, y): (f64, f64)) -> (i32, i32) {
-        (self.scale.round(x), self.scale.round(y))
-    }
-
-    fn letters(&self) -> TextStyle<'static> {
-        ("sans-serif", self.scale.round(self.font)).into_font().color(&BLACK)
-    }
-
-    fn width(&self, text: &str) -> f64 {
-        let found = self.root.estimate_text_size(text, &self.letters());
-        f64::from(found.map_or(0, |size| size.0)) / f64::from(self.scale.round(1.0))
-    }
-
-    fn text(&self, text: &str, place: (f64, f64), side: HPos, colour: RGBColor) -> Drawn {
-        let style = self.letters().color(&colour).pos(Pos::new(side, VPos::Center));
-        self.root.draw(&Text::new(text.to_string(), self.at(place), style)).map_err(message)
-    }
-
-    fn upright(&self, text: &str, place: (f64, f64)) -> Drawn {
-        let font =
-            ("sans-serif", self.scale.round(self.font)).into_font().transform(FontTransform::Rotate270);
-        let style = font.color(&BLACK).pos(Pos::new(HPos::Center, VPos::Center));
-        self.root.draw(&Text::new(text.to_string(), self.at(place), style)).map_err(message)
-    }
-
-    fn path(&self, points: &[(f64, f64)], colour: RGBColor, width: f64) -> Drawn {
-        let points: Vec<_> = points.iter().map(|&p| self.at(p)).collect();
-        // As thin as the letters are small.
-        let style = colour.stroke_width(self.scale.round(width * self.font / 15.0).max(1) as u32);
-        self.root.draw(&PathElement::new(points, style)).map_err(message)
-    }
-
-    fn fill(&self, points: &[(f64, f64)], colour: &RGBAColor) -> Drawn {
-        let points: Vec<_> = points.iter().map(|&p| self.at(p)).collect();
-        self.root.draw(&Polygon::new(points, colour.filled())).map_err(message)
-    }
-
-    /// A segment in strokes and gaps; without any, whole.
-    fn dashed(&self, ends: &[(f64, f64); 2], colour: RGBColor, width: f64, pattern: &[f64]) -> Drawn {
-        let [a, b] = *ends;
-        let length = (b.0 - a.0).hypot(b.1 - a.1);
-        if pattern.is_empty() || length == 0.0 {
-            return self.path(ends, colour, width);
-        }
-        let along = |at: f64| (a.0 + (b.0 - a.0) * at / length, a.1 + (b.1 - a.1) * at / length);
-        let mut begin = 0.0;
-        for (place, part) in pattern.iter().cycle().enumerate() {
-            if begin >= length {
-                return Ok(());
-            }
-            let end = (begin + part).min(length);
-            if place % 2 == 0 {
-                self.path(&[along(begin), along(end)], colour, width)?;
-            }
-            begin = end;
-        }
-        Ok(())
-    }
-
-    fn marker(&self, (x, y): (f64, f64), look: Look, hollow: bool) -> Drawn {
-        let radius = 0.3 * self.font;
-        let Some(marker) = look.marker else {
-            return self.path(&[(x - radius, y), (x + radius, y)], look.colour(), 3.0);
-        };
-        let corners = MARKERS[marker % MARKERS.len()];
-        let turns: Vec<f64> = if corners.is_empty() {
-            (0..24).map(|i| f64::from(i) / 24.0).collect()
-        } else {
-            corners.to_vec()
-        };
-        let mut outline: Vec<(f64, f64)> = turns
-            .iter()
-            .map(|turn| {
-                let (sin, cos) = (std::f64::consts::TAU * turn).sin_cos();
-                (x + radius * sin, y - radius * cos)
-            })
-            .collect();
-        let colour = look.colour();
-        self.fill(&outline, &if hollow { WHITE.mix(1.0) } else { colour.mix(1.0) })?;
-        outline.push(outline[0]);
-        self.path(&outline, colour, 1.5)
-    }
-
-    /// A value above the panel.
-    fn arrow(&self, (x, y): (f64, f64), colour: RGBColor) -> Drawn {
-        let (half, tall) = (0.28 * self.font, 0.5 * self.font);
-        self.fill(&[(x - half, y), (x + half, y), (x, y - tall)], &colour.mix(1.0))
-    }
-
-    /// No value.
-    fn cross(&self, (x, y): (f64, f64), colour: RGBColor) -> Drawn {
-        let half = 0.25 * self.font;
-        self.path(&[(x - half, y - half), (x + half, y + half)], colour, 1.8)?;
-        self.path(&[(x - half, y + half), (x + half, y - half)], colour, 1.8)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -506,21 +393,18 @@ mod tests {
     }
 
     #[test]
+    fn bands_end_at_the_edges_without_bending() {
+        let wedge = vec![(0.0, 0.5), (1.0, 1.5), (1.0, 0.5)];
+        assert_eq!(inside(wedge), [(0.0, 0.5), (0.5, 1.0), (1.0, 1.0), (1.0, 0.5)]);
+        assert!(inside(vec![(0.0, 2.0), (1.0, f64::INFINITY), (1.0, 3.0)]).is_empty());
+    }
+
+    #[test]
     fn segments_end_at_the_edges() {
         assert_eq!(clipped((0.0, 0.5), (1.0, 1.5)), Some([(0.0, 0.5), (0.5, 1.0)]));
         assert_eq!(clipped((0.0, -1.0), (1.0, 2.0)).unwrap().map(|p| p.1), [0.0, 1.0]);
         assert_eq!(clipped((0.0, 2.0), (1.0, 3.0)), None);
         let far = clipped((0.0, 0.5), (1.0, f64::INFINITY)).unwrap();
         assert!(far[1].0 < 1e-6 && far[1].1 == 1.0, "{far:?}");
-    }
-
-    #[test]
-    fn ticks_have_one_style() {
-        let texts = |ticks: Vec<(f64, String)>| ticks.into_iter().map(|t| t.1).collect::<Vec<_>>();
-        assert_eq!(texts(log_ticks(&(0.5..2e6))), ["10⁰", "10¹", "10²", "10³", "10⁴", "10⁵", "10⁶"]);
-        assert_eq!(texts(log_ticks(&(0.5..60.0))), ["0.5", "1", "2", "5", "10", "20", "50"]);
-        assert_eq!(texts(log_ticks(&(0.5..6000.0))), ["1", "10", "100", "1000"]);
-        assert_eq!(texts(linear_ticks(&(0.0..2.76))), ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5"]);
-        assert_eq!(texts(linear_ticks(&(0.85..1.0))), ["0.85", "0.90", "0.95", "1.00"]);
     }
 }

@@ -3,13 +3,13 @@
 //!
 //! Several series (features with and without the head) stand side by side in each category.
 
-use super::{Drawing, Drawn, Format, Scale, message, render, tick};
+use super::{COLOURS, Drawing, Drawn, Format, Scale, message, render, tick};
 use crate::error::{Error, Result};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(86, 134, 196), RGBColor(221, 132, 82), RGBColor(129, 178, 154), RGBColor(129, 114, 178)];
+/// Of [`COLOURS`], those that a black bar stands out from, lighter and darker ones in turn for grey print.
+const FILLS: [RGBColor; 4] = [COLOURS[4], COLOURS[1], COLOURS[5], COLOURS[2]];
 
 /// Share of a category's width that its boxes take.
 const FILLED: f64 = 0.76;
@@ -137,7 +137,7 @@ impl Drawing for Quantiles {
             .map_err(message)?;
         let width = FILLED / self.series.len() as f64;
         for (index, series) in self.series.iter().enumerate() {
-            let colour = COLOURS[index % COLOURS.len()];
+            let colour = FILLS[index % FILLS.len()];
             let line = |width: u32| colour.stroke_width(scale.width(width));
             for (slot, b) in series.boxes.iter().enumerate().filter_map(|(slot, b)| Some((slot, b.as_ref()?)))
             {
@@ -166,7 +166,7 @@ fn legend<B: DrawingBackend>(strip: &DrawingArea<B, Shift>, figure: &Quantiles, 
     strip.draw(&Text::new(figure.title.clone(), at(96, 12), scale.font(19))).map_err(message)?;
     for (index, series) in figure.series.iter().enumerate() {
         let x = 96 + 190 * index as i32;
-        let square = Rectangle::new([at(x, 44), at(x + 16, 56)], COLOURS[index % COLOURS.len()].filled());
+        let square = Rectangle::new([at(x, 44), at(x + 16, 56)], FILLS[index % FILLS.len()].filled());
         strip.draw(&square).map_err(message)?;
         strip.draw(&Text::new(series.name.clone(), at(x + 24, 45), scale.font(15))).map_err(message)?;
     }

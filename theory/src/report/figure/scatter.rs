@@ -1,6 +1,6 @@
 //! Two maps of the same points beside each other, each point in the colour and shape of its class.
 
-use super::{Drawing, Drawn, Format, Scale, lines::COLOURS, message, render, tick};
+use super::{COLOURS, Drawing, Drawn, Format, Scale, message, render, tick};
 use crate::error::{Error, Result};
 use plotters::coord::Shift;
 use plotters::prelude::*;

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::population;
 use crate::run::sweep::missing_section;
 use theory::losses::{Group, LossComponents, Quantity, group};
-use theory::report::figure::{self, Lines, Series, Style};
+use theory::report::figure::{self, Axes, Datum, Lines, Series, Style};
 use theory::report::{Document, Figure, Section, Table, mean_and_deviation};
 
 impl Found {
@@ -122,20 +122,29 @@ fn against_k(rows: &[LossComponents]) -> Result<Lines> {
     let series = |name: &str, measure: Quantity| {
         let point = |g: &Group<'_>| {
             let values: Option<Vec<f64>> = g.rows.iter().map(|row| row.get(measure)).collect();
-            Some(((g.rows[0].num_draws.get() - 1) as f64, mean_and_deviation(&values?).mean))
+            let over_seeds = mean_and_deviation(&values?);
+            let x = (g.rows[0].num_draws.get() - 1) as f64;
+            Some(Datum { x, y: over_seeds.mean, error: over_seeds.deviation, bin: None })
         };
-        Series { name: name.into(), points: groups.iter().filter_map(point).collect(), right: false }
+        Series::new(name, groups.iter().filter_map(point))
     };
-    Ok(Lines {
+    let panel = Axes {
         title: "Accuracy against K, batch of 256".into(),
-        x_label: "K negatives in the training loss".into(),
         y_label: "accuracy".into(),
-        log_x: true,
         series: vec![
             series("mean classifier (head)", Quantity::MeanAccuracy),
             series("linear (head)", Quantity::LinearAccuracy),
             series("linear (encoder)", Quantity::LinearAccuracyEncoder),
         ],
-        ..Lines::default()
+        ..Axes::default()
+    };
+    Ok(Lines {
+        x_label: "K negatives in the training loss".into(),
+        log_x: true,
+        panels: vec![panel],
+        note: match groups.iter().any(|g| g.rows.len() > 1) {
+            true => "Bands: one standard deviation over seeds.".into(),
+            false => String::new(),
+        },
     })
 }
