@@ -1,6 +1,6 @@
 //! Curves, and values of bins, of one or several quantities against another: one panel a quantity, below each other.
 
-use super::panels::{Horizontal, Level, Line, Panel, Panels, Point};
+use super::panels::{Horizontal, Line, Panel, Panels, Point};
 use super::pen::{Look, Sign};
 use super::ticks::Span;
 use super::{Format, SIZE, render, tick};
@@ -60,8 +60,6 @@ pub struct Axes {
     pub limits: Option<(f64, f64)>,
     /// The curves; thirty differ in colour and marker, or colour and dashes.
     pub series: Vec<Series>,
-    /// Names and heights of horizontal lines.
-    pub levels: Vec<(String, f64)>,
 }
 
 /// A figure of curves.
@@ -125,7 +123,6 @@ impl Lines {
             }
             let ends = |p: &Point| [-1.0, 0.0, 1.0].map(|sign| p.y + sign * p.deviation.unwrap_or(0.0));
             let values = lines.iter().flat_map(|line: &Line| line.points.iter().flat_map(ends));
-            let values = values.chain(axes.levels.iter().map(|level| level.1));
             let y = range(values.filter(|v| !axes.log_y || *v > 0.0), axes.log_y, 0.04);
             let y = axes.limits.map_or(y.clone(), |(least, most)| y.start.max(least)..y.end.min(most));
             panels.push(Panel {
@@ -133,7 +130,7 @@ impl Lines {
                 y_label: axes.y_label.clone(),
                 y: Span { log: axes.log_y, range: y },
                 lines,
-                levels: axes.levels.iter().map(|(name, y)| Level { name: name.clone(), y: *y }).collect(),
+                levels: Vec::new(),
                 weight: if self.panels.len() > 1 { 1.2 } else { 1.8 },
             });
         }
