@@ -216,7 +216,7 @@ impl Difficulty {
             });
             Axes {
                 title: format!(
-                    "{similarity} similarity of query's class and other classes, tree of {hierarchy}"
+                    "{similarity} similarity of class of query and different-class negatives, tree of {hierarchy}"
                 ),
                 y_label: "mean similarity".into(),
                 series: vec![found, null],

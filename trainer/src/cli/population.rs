@@ -159,6 +159,7 @@ fn drawing(rows: &[Row], prior: &ClassPrior, temperature: f64) -> Lines {
             Axes {
                 title: "Its accuracy".into(),
                 y_label: "accuracy".into(),
+                limits: Some((0.0, 1.0)),
                 series: accuracy,
                 ..Axes::default()
             },

@@ -1,6 +1,6 @@
 //! Curves, and values of bins, of one or several quantities against another: one panel a quantity, below each other.
 
-use super::panels::{Horizontal, Level, Line, Panel, Panels, Point};
+use super::panels::{Horizontal, Line, Panel, Panels, Point};
 use super::pen::{Look, Sign};
 use super::ticks::Span;
 use super::{Format, SIZE, render, tick};
@@ -56,10 +56,10 @@ pub struct Axes {
     pub y_label: String,
     /// Whether the vertical axis is logarithmic.
     pub log_y: bool,
+    /// Least and largest value that there can be, such as 0 and 1 of an accuracy: the axis ends there.
+    pub limits: Option<(f64, f64)>,
     /// The curves; thirty differ in colour and marker, or colour and dashes.
     pub series: Vec<Series>,
-    /// Names and heights of horizontal lines.
-    pub levels: Vec<(String, f64)>,
 }
 
 /// A figure of curves.
@@ -123,14 +123,14 @@ impl Lines {
             }
             let ends = |p: &Point| [-1.0, 0.0, 1.0].map(|sign| p.y + sign * p.deviation.unwrap_or(0.0));
             let values = lines.iter().flat_map(|line: &Line| line.points.iter().flat_map(ends));
-            let values = values.chain(axes.levels.iter().map(|level| level.1));
             let y = range(values.filter(|v| !axes.log_y || *v > 0.0), axes.log_y, 0.04);
+            let y = axes.limits.map_or(y.clone(), |(least, most)| y.start.max(least)..y.end.min(most));
             panels.push(Panel {
                 title: axes.title.clone(),
                 y_label: axes.y_label.clone(),
                 y: Span { log: axes.log_y, range: y },
                 lines,
-                levels: axes.levels.iter().map(|(name, y)| Level { name: name.clone(), y: *y }).collect(),
+                levels: Vec::new(),
                 weight: if self.panels.len() > 1 { 1.2 } else { 1.8 },
             });
         }
@@ -234,6 +234,13 @@ mod tests {
         let x: Vec<f64> =
             points.split_whitespace().map(|p| p.split(',').next().unwrap().parse().unwrap()).collect();
         x[x.len() - 1] - x[0]
+    }
+
+    #[test]
+    fn an_axis_ends_where_there_can_be_no_value() {
+        let mut drawn = figure(vec![Series::new("accuracy", [(1.0, 1.0), (2.0, 1.0)])], false);
+        drawn.panels[0].limits = Some((0.0, 1.0));
+        assert_eq!(drawn.drawing().unwrap().panels[0].y.range, 0.5..1.0);
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn power_of_ten(factor: f64, power: i32) -> String {
     if factor == 1.0 { format!("10{power}") } else { format!("{factor}·10{power}") }
 }
 
-/// Four to ten round numbers.
+/// Three to ten round numbers.
 fn linear_ticks(range: &Range<f64>) -> Vec<(f64, String)> {
     let width = range.end - range.start;
     if !(width.is_finite() && width > 0.0) {
@@ -73,7 +73,7 @@ fn linear_ticks(range: &Range<f64>) -> Vec<(f64, String)> {
         (first..=last).map(tick).collect::<Vec<_>>()
     };
     let few = steps(width / 6.0).into_iter().find(|step| *step >= width / 6.0).map(of).unwrap_or_default();
-    if few.len() >= 4 {
+    if few.len() >= 3 {
         return few;
     }
     steps(width / 4.0).into_iter().rfind(|step| *step <= width / 4.0).map(of).unwrap_or(few)
@@ -91,6 +91,7 @@ mod tests {
         assert_eq!(texts(log_ticks(&(0.5..6000.0))), ["1", "10", "100", "1000"]);
         assert_eq!(texts(linear_ticks(&(0.0..2.76))), ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5"]);
         assert_eq!(texts(linear_ticks(&(0.85..1.0))), ["0.85", "0.90", "0.95", "1.00"]);
+        assert_eq!(texts(linear_ticks(&(0.836..0.99))), ["0.85", "0.90", "0.95"]);
         assert_eq!(texts(linear_ticks(&(2.0..128.0))), ["20", "40", "60", "80", "100", "120"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Waterfalls: from L_sup, step by step, up to a bound, one panel a bound.
 
-use super::{Drawing, Drawn, Format, Scale, message, render, tick};
+use super::{COLOURS, Drawing, Drawn, Format, Scale, message, render, tick};
 use crate::error::{Error, Result};
 use crate::report::{Cell, MeanAndDeviation};
 use plotters::coord::Shift;
@@ -42,16 +42,17 @@ const LEGEND: u32 = 34;
 const WIDTH: u32 = 900;
 /// Width of the names of the steps.
 const NAMES: i32 = 290;
-/// Room for the numbers right of the bars, over the length of the axis.
-const ROOM: f64 = 0.28;
+/// Right of the axis, and between a bar and its number.
+const MARGIN: i32 = 20;
+const GAP: i32 = 6;
 
-// Colours of Okabe & Ito, which most people with a colour vision deficiency tell apart.
-const COMMON: RGBColor = RGBColor(86, 180, 233);
-const OWN: RGBColor = RGBColor(230, 159, 0);
-const DOWN: RGBColor = RGBColor(0, 158, 115);
+// Dark, light and between for grey print.
+const COMMON: RGBColor = COLOURS[0];
+const OWN: RGBColor = COLOURS[5];
+const DOWN: RGBColor = COLOURS[2];
 const MEASURED: RGBColor = RGBColor(60, 60, 60);
 const BOUND: RGBColor = RGBColor(150, 150, 150);
-const TRIVIAL: RGBColor = RGBColor(213, 94, 0);
+const TRIVIAL: RGBColor = COLOURS[1];
 
 /// Waterfalls below each other, each with an axis of its own in nats of L_sup.
 ///
@@ -139,13 +140,21 @@ fn draw_panel<B: DrawingBackend>(panel: &Waterfall, area: &DrawingArea<B, Shift>
     let bars = panel.bars();
     let ends = bars.iter().flat_map(|bar| [bar.1, bar.2]).chain([panel.trivial]);
     let (low, high) = ends.fold((0.0f64, 0.0f64), |(low, high), x| (low.min(x), high.max(x)));
-    let high = high + ROOM * (high - low).max(f64::MIN_POSITIVE);
+    let style = |h: HPos| TextStyle::from(scale.font(13).into_font()).pos(Pos::new(h, VPos::Center));
+    let size = |text: &str| area.estimate_text_size(text, &style(HPos::Left)).unwrap_or_default();
+    let drawn = scale.length(WIDTH as i32 - NAMES - MARGIN);
+    // As long that every number behind its bar ends on the axis.
+    let needed = bars.iter().map(|(_, from, to, _, value)| {
+        let room = drawn - scale.length(2 * GAP) - size(value).0 as i32;
+        (from.max(*to) - low) * f64::from(drawn) / f64::from(room.max(1))
+    });
+    let high = low + needed.fold((high - low).max(f64::MIN_POSITIVE), f64::max);
     let lines = f64::from(panel.lines());
     let title = Text::new(panel.title.clone(), (scale.length(16), scale.length(6)), scale.font(16));
     area.draw(&title).map_err(message)?;
     let mut chart = ChartBuilder::on(area)
         .margin_top(scale.length(28))
-        .margin_right(scale.length(20))
+        .margin_right(scale.length(MARGIN))
         .margin_bottom(scale.length(6))
         .set_label_area_size(LabelAreaPosition::Left, scale.length(NAMES))
         .set_label_area_size(LabelAreaPosition::Bottom, scale.length(26))
@@ -168,7 +177,6 @@ fn draw_panel<B: DrawingBackend>(panel: &Waterfall, area: &DrawingArea<B, Shift>
     let dashes =
         DashedLineSeries::new(trivial, scale.width(5), scale.width(4), TRIVIAL.stroke_width(scale.width(2)));
     chart.draw_series(dashes).map_err(message)?;
-    let style = |h: HPos| TextStyle::from(scale.font(13).into_font()).pos(Pos::new(h, VPos::Center));
     for (line, (name, from, to, colour, value)) in bars.iter().enumerate() {
         let (upper, lower) = (line as f64 + 0.16, line as f64 + 0.84);
         let rectangle = Rectangle::new([(*from, upper), (*to, lower)], colour.filled());
@@ -178,7 +186,13 @@ fn draw_panel<B: DrawingBackend>(panel: &Waterfall, area: &DrawingArea<B, Shift>
         let text = |text: &str, x: i32, h| {
             area.draw(&Text::new(text.to_string(), (x, y - top), style(h))).map_err(message)
         };
-        text(value, x - left + scale.length(6), HPos::Left)?;
+        let begin = x - left + scale.length(GAP);
+        // Lines that cross a number make it hard to read.
+        let (wide, tall) = size(value);
+        let half = tall as i32 / 2;
+        let behind = [(begin, y - top - half), (begin + wide as i32, y - top + half)];
+        area.draw(&Rectangle::new(behind, WHITE.filled())).map_err(message)?;
+        text(value, begin, HPos::Left)?;
         text(name, scale.length(NAMES - 10), HPos::Right)?;
         // What connects a bar with the next.
         if line + 1 < bars.len() {
@@ -229,6 +243,22 @@ mod tests {
         assert_eq!(bars, [(0.0, 1.0), (1.0, 1.75), (1.75, 1.5), (0.0, 1.5)]);
         let svg = String::from_utf8(waterfalls(std::slice::from_ref(&panel), Format::Svg).unwrap()).unwrap();
         assert!(svg.contains("+0.750") && svg.contains("−0.250") && svg.contains("Specht"), "{svg}");
+        // However long, a number ends before the edge of the figure.
+        let long = Fall {
+            height: MeanAndDeviation { mean: -10576.405, deviation: Some(27223.737) },
+            ..panel.falls[1].clone()
+        };
+        let far = Waterfall { base: of(14e6), falls: vec![long], top: of(14e6), ..panel.clone() };
+        let svg = String::from_utf8(waterfalls(&[far], Format::Svg).unwrap()).unwrap();
+        let white = svg.lines().filter(|l| l.starts_with("<rect") && l.contains("fill=\"#FFFFFF\"")).skip(1);
+        let end = |line: &str| {
+            let number = |name: &str| {
+                line.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?.parse::<f64>().ok()
+            };
+            number("x").zip(number("width")).map(|(x, width)| x + width)
+        };
+        let ends: Vec<f64> = white.map(|line| end(line).unwrap()).collect();
+        assert!(ends.len() == 3 && ends.iter().all(|end| *end <= f64::from(10 * WIDTH)), "{ends:?}");
         assert!(waterfalls(&[], Format::Svg).is_err());
         assert!(waterfalls(&[Waterfall { trivial: f64::NAN, ..panel }], Format::Svg).is_err());
     }

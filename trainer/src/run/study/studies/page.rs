@@ -131,6 +131,7 @@ fn against_k(rows: &[LossComponents]) -> Result<Lines> {
     let panel = Axes {
         title: "Accuracy against K, batch of 256".into(),
         y_label: "accuracy".into(),
+        limits: Some((0.0, 1.0)),
         series: vec![
             series("mean classifier (head)", Quantity::MeanAccuracy),
             series("linear (head)", Quantity::LinearAccuracy),
