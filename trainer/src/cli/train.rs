@@ -140,8 +140,8 @@ fn watched(config: &Config, folder: &Folder) -> Option<String> {
         let [a, b] = [a, b].map(|record| value(record).unwrap_or(f64::NAN));
         if settings.metric.is_better(b, a) { Ordering::Less } else { Ordering::Greater }
     };
-    let looks = records.iter().filter(|record| value(record).is_some());
-    let record = if settings.keep_best { looks.max_by(best) } else { looks.last() };
+    let mut looks = records.iter().filter(|record| value(record).is_some());
+    let record = if settings.keep_best { looks.max_by(best) } else { looks.next_back() };
     let record = record?;
     let [mean, knn] = [Metric::MeanAccuracy, Metric::KnnAccuracy].map(|metric| record.get(metric.key()));
     let (mean, knn, epoch) = (mean?, knn?, record.epoch + 1);
