@@ -753,6 +753,21 @@ fn completions_and_manual_pages_know_every_command() {
 }
 
 #[test]
+fn a_report_of_a_run_stands_in_its_folder_unless_another_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let losses = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/results/digits/losses.csv");
+    std::fs::copy(losses, folder.path().join("losses.csv")).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let page = folder.path().join("report/report.html");
+    for _ in 0..2 {
+        let (code, stdout, stderr) = run(&["report", path]);
+        assert_eq!((code, stdout), (0, format!("wrote {}\n", page.display())), "{stderr}");
+    }
+    assert!(page.is_file());
+    fails(&["report", path, losses], 2, &["--out DIR"]);
+}
+
+#[test]
 fn the_bounds_are_one_screen_unless_all_are_asked_for() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/results/digits/losses.csv");
     let (_, short, _) = run(&["bounds", file]);

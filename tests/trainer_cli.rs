@@ -31,6 +31,47 @@ fn fails(args: &[&str], code: i32, words: &[&str]) {
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
+/// After a training one screen says what was trained, how good it is as far as that is known, and what comes next.
+#[test]
+fn a_training_ends_with_what_is_known_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |name: &str, more: &[&str]| {
+        let out = path(folder.path(), name);
+        let settings = ["train", "--preset", "digits-quick", "--out", &out, "--set", "epochs=2"];
+        let (code, _, stderr) = run(&[&settings[..], more].concat());
+        assert_eq!(code, 0, "{stderr}");
+        assert!(stderr.lines().all(|line| line.chars().count() <= 80 || line.contains(&out)), "{stderr}");
+        (out, stderr)
+    };
+    let (out, plain) = train("plain", &[]);
+    for text in
+        ["mlp on digits, 1347 samples", "n = K+1 = 64 (in training 126 negatives", "t = 0.5", "seed 7"]
+    {
+        assert!(plain.contains(text), "{text}: {plain}");
+    }
+    assert!(plain.contains("not measured yet") && plain.contains("trainer measure --run"), "{plain}");
+    assert_eq!(run(&["measure", "--run", &out, "-q"]).0, 0);
+    let row = &losses::read(&Path::new(&out).join("losses.csv")).unwrap()[0];
+    let (_, measured) = train("plain", &[]);
+    let of = |quantity| format!("{:.3}", row.get(quantity).unwrap());
+    let head = format!(
+        "mean classifier {}, kNN {}, linear probe {} (head",
+        of(Quantity::MeanAccuracy),
+        of(Quantity::KnnAccuracy),
+        of(Quantity::LinearAccuracy)
+    );
+    assert!(measured.contains(&head) && measured.contains("(encoder)"), "{measured}");
+    assert!(!measured.contains("trainer measure") && measured.contains("theory report"), "{measured}");
+
+    // Of a run that keeps its best weights, those count, not the last ones.
+    let watch = ["--set", "monitor.every=1", "--set", "monitor.metric=mean_accuracy", "--keep-best"];
+    let (out, watched) = train("watched", &watch);
+    let metrics = std::fs::read_to_string(Path::new(&out).join("metrics.jsonl")).unwrap();
+    let records = metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let best = records.filter_map(|record| record["monitor/mean_accuracy"].as_f64()).fold(0.0, f64::max);
+    assert!(watched.contains(&format!("mean classifier {best:.3}, kNN")), "{watched}{metrics}");
+}
+
 #[test]
 fn one_command_to_the_report() {
     let folder = tempfile::tempdir().unwrap();

@@ -25,11 +25,10 @@ pub struct Options {
     /// Temperature t [default: that of the run's training]
     #[arg(long, value_name = "T")]
     pub temperature: Option<f64>,
-    /// Temperatures, such as 0.1,0.2,0.5 or 0.1..0.5:0.1, each with every number of draws; features and probes are
-    /// computed once
+    /// Temperatures t, such as 0.1,0.2,0.5 or 0.1..0.5:0.1: measures every number of draws at each
     #[arg(long, value_name = "LIST", value_parser = parse_decimals, conflicts_with = "temperature")]
     pub temperatures: Option<std::vec::Vec<f64>>,
-    /// Passes over the evaluated samples [default: as many as make 100 batches]
+    /// Passes over the evaluated samples, each cut anew into batches of n [default: as many as make 100 batches]
     #[arg(long, value_name = "P")]
     pub passes: Option<usize>,
     /// Seed of the batches and views [default: that of the run, or 7]
@@ -38,27 +37,27 @@ pub struct Options {
     /// Threads; small networks gain nothing from more than one, and the result does not depend on it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub threads: Option<u64>,
-    /// Ridge of the linear probe: a number, or 'chosen': the one of 1, 0.1, …, 1e-6 that does best on every fifth
-    /// training row of each class [default: 1e-4]
+    /// Ridge (L2 penalty) of the linear probe: a number, or 'chosen' for the one of 1, 0.1, …, 1e-6 that is most
+    /// accurate on every fifth training sample of each class [default: 1e-4]
     #[arg(long, value_name = "R")]
     pub linear_ridge: Option<Ridge>,
-    /// Divide each feature by its own deviation before the linear probe [default: all by one scale]
+    /// Divide each feature by its own standard deviation before the linear probe [default: all by a common one]
     #[arg(long)]
     pub linear_standardise: bool,
     /// Neighbours of the kNN classifier [default: 20]
     #[arg(long, value_name = "K")]
     pub knn_k: Option<usize>,
-    /// Temperature of the kNN classifier's votes [default: 0.1]
+    /// Temperature of the kNN classifier's votes, which are weighted by e^(cosine/temperature) [default: 0.1]
     #[arg(long, value_name = "T")]
     pub knn_temperature: Option<f64>,
-    /// Also draw the features, up to 2,000 samples, by PCA and t-SNE: picture.csv, picture.svg, picture.png
+    /// Also draw the features of up to 2,000 samples by PCA and t-SNE: picture.csv, picture.svg, picture.png
     #[arg(long)]
     pub picture: bool,
-    /// Take all pairs of samples for both uniformities and the spread within classes; without this, of more than 30,000
-    /// samples a random part is taken (by --seed)
+    /// Use all pairs of samples for the uniformities and the spread within classes [default: of more than 30,000 samples
+    /// a random part]
     #[arg(long)]
     pub all_pairs: bool,
-    /// Say nothing
+    /// Print nothing
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -66,16 +65,16 @@ pub struct Options {
 /// Arrays beside two views that are each a `.npy` file.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ArrayFiles {
-    /// Classes of the samples, beside two .npy files of views
+    /// Classes of the samples, with two .npy files of views
     #[arg(long, value_name = "FILE.npy")]
     pub labels: Option<PathBuf>,
-    /// Training features, beside two .npy files of views
+    /// Features of training samples, with two .npy files of views: for class means, linear probe and kNN
     #[arg(long, value_name = "FILE.npy", requires = "train_labels")]
     pub train: Option<PathBuf>,
     /// Classes of the training features
     #[arg(long, value_name = "FILE.npy", requires = "train")]
     pub train_labels: Option<PathBuf>,
-    /// Mean of the features of further views, beside two .npy files of views
+    /// Mean feature f̄ of each sample over further views, with two .npy files of views
     #[arg(long, value_name = "FILE.npy")]
     pub mean: Option<PathBuf>,
 }

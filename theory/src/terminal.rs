@@ -1,8 +1,10 @@
 //! What programs say: results on standard output, everything else on standard error. Neither has to be there.
 
 use crate::error::{Error, Result};
-use std::io::Write;
+use crate::report::wrap;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
+use terminal_size::terminal_size_of;
 
 /// Writes a result to standard output.
 ///
@@ -16,7 +18,17 @@ pub fn print(text: &str) -> Result<()> {
 
 /// Writes a line to standard error, if that takes it: what is said there is never worth more than the work.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", one_line(line));
+    let _ = writeln!(std::io::stderr().lock(), "{}", fitted(&one_line(line)));
+}
+
+/// A line as standard error shows it: broken between words where that is a terminal and the line is wider.
+#[must_use]
+pub fn fitted(line: &str) -> String {
+    let size = std::io::stderr().is_terminal().then(|| terminal_size_of(std::io::stderr())).flatten();
+    match size.map(|(width, _)| usize::from(width.0)) {
+        Some(width) if line.chars().count() > width => wrap(line, width).join("\n"),
+        _ => line.to_string(),
+    }
 }
 
 /// A text without line breaks and other control characters, which names of files and values may hold.

@@ -161,7 +161,7 @@ pub fn class_counts(typed: &Path) -> Result<ClassPrior> {
 /// `completions SHELL`.
 #[derive(Debug, clap::Args)]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell to print them for
     shell: clap_complete::Shell,
 }
 
@@ -180,7 +180,7 @@ impl CompletionsArgs {
 /// `man DIR`.
 #[derive(Debug, clap::Args)]
 pub struct ManArgs {
-    /// Folder for PROGRAM.1 and one PROGRAM-COMMAND.1 for each command; it is made where there is none
+    /// Folder for PROGRAM.1 and one PROGRAM-COMMAND.1 for each command, made if need be
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }

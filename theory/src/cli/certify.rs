@@ -11,10 +11,11 @@ use theory::{losses, terminal};
 pub(super) struct CertifyArgs {
     #[command(flatten)]
     measured: MeasuredArgs,
-    /// Also what holds with this confidence for all images, of which the evaluated ones are a sample, such as 0.95
+    /// Also print what holds with this confidence, such as 0.95, for all images of which the evaluated ones are a random
+    /// sample
     #[arg(long, value_name = "LEVEL")]
     confidence: Option<f64>,
-    /// Every claim of every run, a line each: as csv and json have them at any time
+    /// Print a line for every claim of every run; csv and json always do
     #[arg(long)]
     all: bool,
     #[command(flatten)]

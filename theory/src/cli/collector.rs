@@ -12,7 +12,7 @@ use theory::{ClassPrior, NumDraws, Sampling, coverage, terminal};
 pub(super) struct CollectorArgs {
     #[command(flatten)]
     prior: PriorArgs,
-    /// Instead, the probability P(T = n) that draw n shows the last class that was missing, for these n: 8, a list 8,16,
+    /// Print instead the probability P(T = n) that draw n shows the last missing class, for these n: 8, a list 8,16,
     /// a range 8..512 or 8..512:8, or a mixture
     #[arg(long, value_name = "LIST", value_parser = parse_range)]
     draws: Option<Range>,

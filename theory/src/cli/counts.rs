@@ -8,14 +8,14 @@ use theory::{files, terminal};
 
 #[derive(Args)]
 pub(super) struct CountsArgs {
-    /// A folder with a folder of images a class (or with such a folder `train`), a CSV file with a column `label`, or a
-    /// .npy of integer labels
+    /// A folder with a folder of images for each class (or with such a folder named `train`), a CSV file with a column
+    /// `label`, or a .npy file of integer labels
     #[arg(value_name = "DIR|FILE")]
     source: PathBuf,
     /// Write to this file instead of the terminal
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Say nothing but the result
+    /// Print nothing but the result
     #[arg(short, long)]
     quiet: bool,
 }

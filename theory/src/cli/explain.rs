@@ -14,7 +14,7 @@ pub(super) struct ExplainArgs {
     /// losses.csv, or the folder of a run that was measured
     #[arg(value_name = "LOSSES.csv|RUN_DIR", required = true)]
     files: Vec<PathBuf>,
-    /// Upper bounds of L_sup, by key, or `all` [default: the best theorem, curl, nozawa_sato, ash, bao]
+    /// Upper bounds of L_sup, by key as `theory bounds` prints them, or `all` [default: the best theorem, curl, nozawa_sato, ash, bao]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     bounds: Option<Vec<String>>,
     /// Only these numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture [default: all that

@@ -42,7 +42,7 @@ enum Command {
     /// υ, τ and E ln(1+Col) for every number of draws in a range
     #[command(after_help = "Example: theory curve --classes 10 --draws 16..256:16 --format csv")]
     Curve(probabilities::CurveArgs),
-    /// The collector's time T: expectation, standard deviation, quantiles, P(T = n)
+    /// The number T of draws until every class was seen (coupon collector): mean, standard deviation, quantiles, P(T = n)
     #[command(
         after_help = "Examples: theory collector --classes 1000\n          theory collector --classes 100 --per-class 100 --without-replacement --draws 400..1000:100"
     )]
@@ -55,7 +55,7 @@ enum Command {
         after_help = "Examples: theory simulate --classes 1000 --draws 7709 --samples 10000 --seed 7\n          theory simulate --classes 1000 --draws 1100 --samples 10000 --method rare"
     )]
     Simulate(simulate::SimulateArgs),
-    /// What shards of simulate, coverage, curve or collision (--shard i/N) say together: the table of one machine
+    /// Join the shards (--shard i/N) of simulate, coverage, curve or collision into the table that one machine would print
     #[command(
         after_help = "Example: for i in 0 1 2; do theory simulate --classes 1000 --draws 7709 --samples 10000 --shard $i/3 --out part-$i.json; done\n         theory merge part-*.json"
     )]
@@ -65,17 +65,17 @@ enum Command {
         after_help = "Examples: theory bounds data/results/digits/losses.csv --format markdown\n          theory bounds data/results/digits/losses.csv --confidence 0.95\n          theory bounds seed-*/bounds.json --classes 10 --per-class 1000 --draws 32 --temperature 0.5"
     )]
     Bounds(results::BoundsArgs),
-    /// What measured losses prove: the least upper bound of L_sup at each t, and of the mean classifier's error
+    /// The best that measured losses prove: least upper bounds of L_sup at each t, and of the mean classifier's error
     #[command(
         after_help = "Example: measure features.npz --draws 16,64,256 --temperatures 0.1,0.2,0.5,1 --out grid\n         theory certify grid"
     )]
     Certify(certify::CertifyArgs),
-    /// Where the slack of each bound is: every inequality between L_Info and L_sup, and what it costs here
+    /// Where each bound is loose: every inequality between L_Info and L_sup, and how many nats it gives away on these losses
     #[command(
         after_help = "Examples: theory explain data/results/digits/losses.csv --draws 256\n          theory explain data/results/cifar10-small/losses.csv --bounds all --format csv"
     )]
     Explain(explain::ExplainArgs),
-    /// A report on measured losses: report.html, figure, tables
+    /// Write a report on measured losses: report.html, figure, tables
     #[command(
         after_help = "Examples: theory report data/results/digits/losses.csv --out report\n          theory report n32/losses.csv n64/losses.csv --out figure    # several reports in one, such as of bounds.json at each --draws"
     )]
@@ -85,25 +85,25 @@ enum Command {
         after_help = "Example: theory optimum --classes 10 --negatives 31,127,511,1023 --temperature 0.5"
     )]
     Optimum(optimum::OptimumArgs),
-    /// Samples per class of a data set on disk, as a file for --counts
+    /// Count the samples per class of a data set on disk, as a file for --counts
     #[command(
         after_help = "Examples: theory counts imagenet --out counts.txt    # imagenet/train/CLASS/*.JPEG\n          theory counts labels.npy --out counts.txt"
     )]
     Counts(counts::CountsArgs),
-    /// What the classes alone say about K: probabilities, the least loss, which bounds can say something
+    /// What the classes alone say about K, before training: probabilities, the least loss, which bounds can be below ln C
     #[command(
         after_help = "Examples: theory advise --classes 10 --batch 256\n          theory advise --counts counts.txt --negatives 65536 --temperature 0.2"
     )]
     Advise(advise::AdviseArgs),
-    /// Every column of losses.csv: its values, its meaning, and whether it tells settings apart
+    /// Every column of losses.csv: its values, its meaning, and whether rows that differ in it are different settings
     #[command(after_help = "Example: theory columns --format markdown")]
     Columns(columns::ColumnsArgs),
-    /// Completions of the command line for a shell, on standard output
+    /// Print the completions of the command line for a shell
     #[command(
         after_help = "Example: theory completions bash > ~/.local/share/bash-completion/completions/theory"
     )]
     Completions(usage::CompletionsArgs),
-    /// Manual pages of all commands, into a folder
+    /// Write the manual pages of all commands into a folder
     #[command(after_help = "Example: theory man ~/.local/share/man/man1")]
     Man(usage::ManArgs),
     /// The published tables recomputed; where exact arithmetic disagrees, both numbers and the cause
@@ -121,10 +121,11 @@ struct PriorArgs {
     /// Samples of each class: numbers such as 5000,3000,1500, or a file with one integer a line or a JSON array
     #[arg(long, value_name = "FILE|LIST")]
     counts: Option<PathBuf>,
-    /// Items per class, with --classes
+    /// Samples of each class, the same number for all; with --classes
     #[arg(long, value_name = "M", requires = "classes")]
     per_class: Option<u64>,
-    /// Draw from the finite population of --counts or --per-class without replacement
+    /// Draw without replacement from the samples of --counts or --per-class, as a shuffled batch does [default: with
+    /// replacement]
     #[arg(long)]
     without_replacement: bool,
 }
@@ -173,14 +174,14 @@ impl PriorSource<'_> {
 /// Where figures go.
 #[derive(Args)]
 struct OutputArgs {
-    /// table, csv, json, markdown or latex. A table fits the terminal; csv and json have every digit and column, in json
-    /// as a text where a number of 64 bits could not hold it
+    /// table, csv, json, markdown or latex. A table fits the terminal; csv and json have every digit and column. In json
+    /// exact and simulated values are strings: a number of 64 bits could not hold all of them (1e-400)
     #[arg(long, default_value = "table", value_parser = |s: &str| s.parse::<Format>().map_err(|e| e.to_string()))]
     format: Format,
     /// Write to this file instead of the terminal
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Say nothing but the result
+    /// Print nothing but the result
     #[arg(short, long)]
     quiet: bool,
 }

@@ -20,8 +20,8 @@ pub(super) struct OptimumArgs {
     /// Temperature t that divides the inner products
     #[arg(long, value_name = "T")]
     temperature: f64,
-    /// Unequal classes: the search ends where the loss exceeds the least one by at most this many nats, relative to the
-    /// weight of the negatives of other classes
+    /// Unequal classes: search until the loss is proved to exceed the least one by at most this many nats, relative to
+    /// the weight of the negatives of other classes
     #[arg(long, value_name = "GAP", default_value_t = gram::Options::default().tolerance)]
     tolerance: f64,
     #[command(flatten)]

@@ -27,7 +27,7 @@ pub(super) struct PublishedArgs {
     /// replacement, published.html and published.md into this folder; new, empty, or of an earlier run
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Say nothing but the result
+    /// Print nothing but the result
     #[arg(short, long)]
     quiet: bool,
 }

@@ -19,7 +19,7 @@ pub(super) struct MeasuredArgs {
     official: OfficialArgs,
 }
 
-const OFFICIAL: &str = "For bounds.json, which does not hold them";
+const OFFICIAL: &str = "Needed for bounds.json, which does not contain them";
 
 /// What bounds.json does not hold.
 #[derive(Args)]
@@ -35,10 +35,10 @@ struct OfficialArgs {
     /// Samples per class of the evaluated set, with --classes
     #[arg(long, help_heading = OFFICIAL, value_name = "M", requires = "classes")]
     per_class: Option<u64>,
-    /// Number of draws n = K+1, which there is the batch size
+    /// Number of draws n = K+1: the batch size of that code
     #[arg(long, help_heading = OFFICIAL, value_name = "N")]
     draws: Option<u64>,
-    /// Temperature t
+    /// Temperature t of its training loss
     #[arg(long, help_heading = OFFICIAL, value_name = "T")]
     temperature: Option<f64>,
 }
@@ -91,8 +91,8 @@ pub(super) struct BoundsArgs {
     measured: MeasuredArgs,
     #[command(flatten)]
     confidence: ConfidenceArgs,
-    /// Every bound, also those that are above ln C at every n, not proved, or of other quantities: as csv, json and
-    /// markdown have them at any time
+    /// Print every bound, also those above ln C at every n, not proved, or of other quantities; csv, json, markdown and
+    /// latex always have all
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -101,7 +101,8 @@ pub(super) struct BoundsArgs {
 
 #[derive(Args)]
 struct ConfidenceArgs {
-    /// Also what holds with this confidence for all images, of which the evaluated ones are a sample, such as 0.95
+    /// Also print what holds with this confidence, such as 0.95, for all images of which the evaluated ones are a random
+    /// sample
     #[arg(long, value_name = "LEVEL")]
     confidence: Option<f64>,
 }
@@ -167,11 +168,9 @@ pub(super) fn note(groups: &Groups<'_>) {
 pub(super) struct ReportArgs {
     #[command(flatten)]
     measured: MeasuredArgs,
-    /// Folder for report.html, bounds.svg, bounds.png, bounds.pdf, bounds.csv, bounds.md, losses.csv, explain.svg, explain.png and
-    /// explain.csv, and the picture of the features that lies beside a single LOSSES.csv; new, empty, or of an earlier
-    /// report
+    /// Folder for report.html and its figures and tables, each also a file of its own; new, empty, or of an earlier report [default: report, beside a single LOSSES.csv or in RUN_DIR]
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// Upper bounds of L_sup in the figure, by key, or `all` [default: curl, nozawa_sato and the four sharpest theorems]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     bounds: Option<Vec<String>>,
@@ -183,7 +182,7 @@ pub(super) struct ReportArgs {
     width: Option<u32>,
     #[command(flatten)]
     confidence: ConfidenceArgs,
-    /// Say nothing
+    /// Print nothing
     #[arg(short, long)]
     quiet: bool,
 }
@@ -213,18 +212,22 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     }
     style.width = args.width.unwrap_or(style.width);
     let rows = args.measured.load()?;
-    let picture = match &args.measured.files[..] {
-        [file] => Figure::beside(&losses::measured_file(file)?)?,
-        // Of several measurements each has its own.
+    // Of several measurements each has its own picture and folder.
+    let single = match &args.measured.files[..] {
+        [file] => Some(losses::measured_file(file)?),
         _ => None,
     };
-    report::check_folder(&args.out)?;
+    let picture = single.as_deref().map(Figure::beside).transpose()?.flatten();
+    let beside = || single.as_deref().map(|file| file.with_file_name("report"));
+    let out = args.out.clone().or_else(beside);
+    let out = out.ok_or_else(|| theory::Error::argument("--out DIR is needed for several measurements"))?;
+    report::check_folder(&out)?;
     let groups = losses::group(&rows)?;
     note(&groups);
     let mut sections = report::standard_sections(&groups);
     sections.extend(args.confidence.section(&groups)?);
     report::write(
-        &args.out,
+        &out,
         "Bounds against the number of negatives",
         &rows,
         &sections,
@@ -232,7 +235,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         picture.as_ref(),
     )?;
     if !args.quiet {
-        super::print(&format!("wrote {}\n", args.out.join("report.html").display()))?;
+        super::print(&format!("wrote {}\n", out.join("report.html").display()))?;
     }
     Ok(())
 }

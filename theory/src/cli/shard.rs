@@ -29,8 +29,8 @@ const MAX_PARTS: u64 = 1 << 22;
 #[derive(Args)]
 #[group(skip)]
 pub(super) struct ShardArgs {
-    /// Compute only shard i of N, i from 0 (0/8 to 7/8, like the index of a Slurm array), into the file --out;
-    /// interrupted, the same command goes on. `theory merge` prints what one machine would
+    /// Compute only part i of N, i from 0 (0/8 to 7/8, like the index of a Slurm array), into the file --out; after an
+    /// interruption the same command goes on. `theory merge` joins the parts
     #[arg(long, value_name = "i/N", requires = "out", conflicts_with = "format",
         value_parser = |s: &str| s.parse::<Shard>().map_err(|e| e.to_string()))]
     pub(super) shard: Option<Shard>,

@@ -19,7 +19,7 @@ pub(super) const KIND: &str = "simulate";
 enum Method {
     /// Draw the labels of whole batches and count
     Plain,
-    /// Draw tilted class counts: for coverage as rare as 1e-400; refused where it is near 1
+    /// Importance sampling by tilted class counts, for coverage as small as 1e-400; refused where coverage is near 1
     Rare,
 }
 
@@ -30,13 +30,13 @@ pub(super) struct SimulateArgs {
     /// Numbers of draws n = K+1: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
     #[arg(long, value_name = "LIST", value_parser = parse_range)]
     draws: Range,
-    /// Number of independent samples (batches)
+    /// Number of simulated batches
     #[arg(long, value_name = "S")]
     samples: u64,
     /// Seed: the same seed gives the same result on any number of threads
     #[arg(long, value_name = "SEED", default_value_t = 7)]
     seed: u64,
-    /// How to sample
+    /// How to simulate
     #[arg(long, value_enum, default_value_t = Method::Plain)]
     method: Method,
     /// Also τ and E ln(1+Col), of the same batches

@@ -129,6 +129,11 @@ impl<'a> Groups<'a> {
         self.without(MOVES_WITH_DRAWS)
     }
 
+    /// Whether any setting has several seeds.
+    pub fn has_several_seeds(&self) -> bool {
+        self.groups.iter().any(|group| group.rows.len() > 1)
+    }
+
     /// The columns that rows need beside `run_id` and n to be told apart.
     pub fn differing_beside_runs(&self) -> Vec<&'static Column> {
         let seed = COLUMNS.iter().filter(|column| column.name == "seed");

@@ -358,8 +358,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The row whose chooser has the least value; `None` where none has one. Rows without a row of the tuning part do not
-/// stand for election where others have one.
+/// The row whose chooser has the least value; `None` where none has one. Rows without a counterpart in the
+/// tuning part are not candidates where others have one.
 fn choose<'a>(run: &Run<'a>, value: impl Fn(&LossComponents) -> f64) -> Option<&'a LossComponents> {
     let elects = |row: &&&'a LossComponents| run.tuning.is_empty() || !std::ptr::eq(run.chooser(row), **row);
     let values = run.rows.iter().filter(elects).map(|&row| (value(run.chooser(row)), row));

@@ -133,13 +133,16 @@ pub fn confident_section(groups: &Groups<'_>, bounds: &[&dyn Bound], level: f64)
     }
     let percent = format!("{:.6}", 100.0 * level);
     let percent = percent.trim_end_matches('0').trim_end_matches('.');
+    let seeds = match groups.has_several_seeds() {
+        true => " The statements of a cell hold for all its seeds at once; their mean is shown.",
+        false => "",
+    };
     let text = format!(
         "Statements about all images, of which the evaluated ones are taken to be an independent sample in known \
          shares of classes, given the encoder and the class means in use (bounds of L_sup take these for the means of that law). Estimate: as \
          measured, for distinct images; all other lines are for independent labels, whose probabilities differ, so that a \
          line may lie below the estimate where n is a large part of the images. The other lines hold with \
-         {percent} % confidence: normal by the error over images, assumption-free whatever the law of the images. Of \
-         several seeds all statements of a cell hold at once; their mean is shown."
+         {percent} % confidence: normal by the error over images, assumption-free whatever the law of the images.{seeds}"
     );
     Ok(Section { title: format!("With {percent} % confidence over images"), text, table })
 }

@@ -292,17 +292,23 @@ fn sentence(explanation: &Explanation<'_>) -> String {
 fn meanings(explanations: &[Explanation<'_>]) -> Section {
     let steps = explanations.iter().flat_map(|e| e.slacks.first()).flat_map(|slack| &slack.links);
     let steps: std::collections::BTreeSet<Step> = steps.flat_map(|link| link.steps.iter().copied()).collect();
+    let several_seeds = explanations.iter().any(|e| e.group.rows.len() > 1);
     let mut table = Table::new(["step", "what is given away"]);
     steps.iter().for_each(|step| table.push([step.name(), step.meaning()].map(Cell::text).to_vec()));
-    Section { title: "The steps".into(), text: HOW_TO_READ.into(), table }
+    Section { title: "The steps".into(), text: how_to_read(several_seeds), table }
 }
 
-/// What the columns are.
-pub(super) const HOW_TO_READ: &str = "Each line is one inequality between L_Info and the bound: what it costs in nats of \
-     L_Info, and by how much the bound of L_sup would fall without it, given that those above it are undone. The latter \
-     add up to the slack. A negative step is no inequality for finite samples, or none at all where it says so. \
-     ±: standard deviation over seeds. Error: an upper estimate of the standard error over batches, of a single seed; \
-     columns share their batches, and how far their errors cancel is not stored.";
+/// What the columns are; `several_seeds`: whether numbers are means.
+pub(super) fn how_to_read(several_seeds: bool) -> String {
+    let seeds = if several_seeds { " ±: standard deviation over seeds." } else { "" };
+    format!(
+        "Each line is one inequality between L_Info and the bound: how many nats of L_Info it gives away, and by how much \
+         the bound of L_sup would fall if it and those above it were equalities. These falls add up to the slack. A negative \
+         number is a deviation of finite samples, or a step that is no inequality where it says so.{seeds} Error: an upper \
+         estimate of the standard error over batches, of a single seed; columns share their batches, and how far their errors \
+         cancel is not stored."
+    )
+}
 
 /// Which step is the largest, counted over every theorem of the registry and every setting.
 pub(super) fn summary(groups: &Groups<'_>) -> Section {

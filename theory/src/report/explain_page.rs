@@ -1,6 +1,6 @@
 //! Where the slack is, for a report: the largest step of each bound, the waterfalls, and every step as CSV.
 
-use super::explain::{Explanation, HOW_TO_READ, explanations, percent, summary, table_of, told};
+use super::explain::{Explanation, explanations, how_to_read, percent, summary, table_of, told};
 use super::figure::{self, Fall, Waterfall, waterfalls};
 use super::{Cell, Figure, MeanAndDeviation, Section, Table, descriptive, integer};
 use crate::bounds::{Standing, Step};
@@ -37,7 +37,8 @@ pub(super) fn report(groups: &Groups<'_>) -> crate::Result<Option<Explained>> {
         name: "explain".into(),
         caption: format!(
             "From L_sup up to each bound at n = {n}, where the best theorem is lowest: what each inequality of its \
-             derivation costs, in nats of L_sup, mean over seeds ± standard deviation."
+             derivation gives away, in nats of L_sup{}.",
+            if groups.has_several_seeds() { ", mean over seeds ± standard deviation" } else { "" }
         ),
         svg: String::from_utf8_lossy(&of(figure::Format::Svg)?).into_owned(),
         png: of(figure::Format::Png)?,
@@ -60,7 +61,11 @@ pub(super) fn report(groups: &Groups<'_>) -> crate::Result<Option<Explained>> {
         }
         largest.push(cells);
     }
-    let text = format!("{HOW_TO_READ} {} All steps: explain.csv.", summary(groups).text);
+    let text = format!(
+        "{} {} All steps: explain.csv.",
+        how_to_read(groups.has_several_seeds()),
+        summary(groups).text
+    );
     let section = Section { title: TITLE.into(), text, table: largest };
     Ok(Some(Explained { section, figure, table: table_of(groups, &explanations) }))
 }

@@ -30,6 +30,7 @@ pub use confident::{confident_columns, confident_section, lacks_image_errors};
 pub use document::Document;
 pub use explain::{left_out, slack_document, slack_table};
 use format::markdown_prose as prose;
+pub(crate) use format::wrap;
 pub use format::{Format, Screen};
 pub use html::Page;
 pub use optimum::optimum_table;

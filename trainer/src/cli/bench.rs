@@ -29,7 +29,7 @@ use trainer::run;
 /// A network of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Net {
-    /// Linear layers, for images of 32×32×3 3072-1024-512-512-128.
+    /// Linear layers; for images of 32×32×3: 3072-1024-512-512-128.
     Mlp,
     /// Convolutions 32-64-128-256.
     Small,
@@ -386,7 +386,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<()> {
     let (report, plans) = run::with_threads(threads, || Ok(measure(args, threads)))??;
     print(&match args.format {
         Format::Json => format!("{}\n", serde_json::to_string(&WithPlans { report: &report, plans })?),
-        format => report.table()?.to_text(format),
+        format => report.table()?.to_output(format),
     })
 }
 

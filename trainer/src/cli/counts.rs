@@ -18,7 +18,7 @@ pub(super) struct CountsArgs {
     /// Write to this file instead of the terminal
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Say nothing but the result
+    /// Print nothing but the result
     #[arg(short, long)]
     quiet: bool,
 }

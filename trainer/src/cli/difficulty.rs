@@ -22,13 +22,13 @@ pub(super) struct DifficultyArgs {
     /// Features of another program: .npz or .safetensors with view1, view2, labels
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
-    /// Number of queries, drawn from the bank [default: all of it]
+    /// Number of queries (anchors whose negatives are ranked), drawn from the bank [default: all of it]
     #[arg(long, value_name = "N")]
     queries: Option<usize>,
     /// Number of samples whose second views are the negatives [default: all evaluated samples, at most 30,000]
     #[arg(long, value_name = "N")]
     bank: Option<usize>,
-    /// All evaluated samples are the bank, however many
+    /// Take all evaluated samples as the bank, however many
     #[arg(long, conflicts_with = "bank")]
     all_pairs: bool,
     /// Intervals of difficulty in percent, the hardest first, such as 0-0.1,0-5,5-100
@@ -50,7 +50,7 @@ pub(super) struct DifficultyArgs {
     /// Threads; the result does not depend on it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(super) threads: Option<u64>,
-    /// Say nothing
+    /// Print nothing
     #[arg(short, long)]
     quiet: bool,
     /// Folder of the data sets' files [default: that of the run's training]
@@ -169,5 +169,5 @@ fn text(ranked: &Difficulty, format: Format) -> String {
             tables.iter().map(|(name, table)| (name.to_string(), table.to_json())).collect();
         return format!("{:#}\n", serde_json::Value::Object(object));
     }
-    tables.iter().map(|(_, table)| table.to_text(format)).collect::<Vec<_>>().join("\n")
+    tables.iter().map(|(_, table)| table.to_output(format)).collect::<Vec<_>>().join("\n")
 }

@@ -32,7 +32,7 @@ pub(super) struct DownloadArgs {
     /// Replace a file that is not the published one
     #[arg(long)]
     force: bool,
-    /// Say nothing
+    /// Print nothing
     #[arg(short, long)]
     quiet: bool,
 }

@@ -17,7 +17,7 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
     /// torch: weights for torch.load(FILE, weights_only=True); safetensors: the same; onnx: encoder and head as a
-    /// model for onnxruntime; features: .npz, as docs/features.md
+    /// model for onnxruntime; features: .npz as docs/features.md describes
     #[arg(long, value_name = "WHAT")]
     to: Format,
     /// The file, in place of one of an earlier export [default: weights.pt, weights.safetensors, model.onnx or
@@ -33,7 +33,7 @@ pub(super) struct ExportArgs {
     /// Threads; the result does not depend on it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(super) threads: Option<u64>,
-    /// Say nothing
+    /// Print nothing
     #[arg(short, long)]
     quiet: bool,
 }

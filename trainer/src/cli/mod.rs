@@ -59,23 +59,23 @@ enum Command {
     /// Train for several K and seeds, measure, and report bounds against K
     #[command(after_help = "Example: trainer reproduce digits --quick --out runs/quick")]
     Reproduce(reproduce::ReproduceArgs),
-    /// Train and measure every run of a plan: a file of axes over any setting; on this machine, or on a Slurm cluster
+    /// Train and measure every run of a plan, a file that lists values for any settings; on this machine or a Slurm cluster
     #[command(
         after_help = "Examples: trainer sweep trainer/plans/smoke.toml --out runs/smoke\n          trainer sweep plan.toml --out runs/plan --slurm --partition gpu --gres gpu:1"
     )]
     Sweep(Box<sweep::SweepArgs>),
-    /// Train and measure one run of a plan, for an engine that starts processes
+    /// Train and measure one run of a plan: for schedulers that start the processes themselves, such as Ray or Kubernetes
     #[command(
-        after_help = "Example: trainer run --plan runs/smoke/plan.jsonl --index 3\nExit codes: 0 done; 75 interrupted, or another process is at it: the same command later; 1 or 2 failed"
+        after_help = "Example: trainer run --plan runs/smoke/plan.jsonl --index 3\nExit codes: 0 done; 75 interrupted, or another process works on this run: repeat the command later; 1 or 2 failed"
     )]
     Run(run::RunArgs),
-    /// Join what the runs of a sweep have left, complete or not: runs.csv, losses.csv, report.html
+    /// Join the results of the runs of a sweep, also while some are missing: runs.csv, losses.csv, report.html
     #[command(after_help = "Example: trainer collect runs/smoke")]
     Collect(sweep::CollectArgs),
-    /// Train one encoder
+    /// Train one encoder, without measuring it
     #[command(after_help = "Example: trainer train --preset digits --set batch_size=128 --out runs/n128")]
     Train(train::TrainArgs),
-    /// Measure the loss components of a trained run, or of features that another program made
+    /// Measure losses and accuracies of a trained run, or of features that another program made
     #[command(
         after_help = "Example: trainer measure --run runs/n128 --draws 16,128 --temperature 0.5 --out runs/n128-measured"
     )]
@@ -83,7 +83,7 @@ enum Command {
     /// Write the weights of a trained run for PyTorch, its network for onnxruntime, or its features for any program
     #[command(after_help = "Example: trainer export --run runs/n128 --to torch --out n128.pt")]
     Export(export::ExportArgs),
-    /// Train one vector a class on the exact population loss, beside its optimum, for several K
+    /// Train one free vector for each class on the exact population loss, beside its optimum, for several K
     #[command(
         after_help = "Example: trainer population --classes 10 --negatives 1,31,1023,100000 --temperature 0.5 --out runs/population"
     )]
@@ -95,15 +95,15 @@ enum Command {
     /// Count the samples of each class of your own images, for `theory advise --counts`
     #[command(after_help = "Example: trainer counts --data DIR --out counts.txt")]
     Counts(counts::CountsArgs),
-    /// Fetch a published data set and compare it with its published checksums
+    /// Download a published data set and compare it with its published checksums
     #[command(after_help = "Example: trainer download fashion-mnist --data data/sets")]
     Download(download::DownloadArgs),
-    /// Completions of the command line for a shell, on standard output
+    /// Print the completions of the command line for a shell
     #[command(
         after_help = "Example: trainer completions bash > ~/.local/share/bash-completion/completions/trainer"
     )]
     Completions(usage::CompletionsArgs),
-    /// Manual pages of all commands, into a folder
+    /// Write the manual pages of all commands into a folder
     #[command(after_help = "Example: trainer man ~/.local/share/man/man1")]
     Man(usage::ManArgs),
     /// Time one training step, stage by stage

@@ -20,18 +20,18 @@ pub(super) struct PoolArgs {
     /// is one
     #[arg(long, value_name = "D", default_value = "cpu", value_delimiter = ',')]
     device: Vec<DeviceChoice>,
-    /// Numbers to compute in; bf16 needs a GPU
+    /// Number type of activations and of weights in products; everything else is f32. bf16 needs a GPU
     #[arg(long, value_name = "F", default_value = "f32")]
     dtype: Dtype,
     #[command(flatten)]
     checkpoint: TimeBetween,
-    /// Runs at a time, a process each [default: as many as there are cores; on GPUs, as many as there are of them]
+    /// Runs at a time, each a process of its own [default: as many as there are cores; on GPUs, as many as there are of them]
     #[arg(long, visible_alias = "threads", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
-    /// Also try runs again whose loss, gradient or weights became infinite or NaN
+    /// Also repeat runs that failed before because their loss, gradient or weights became infinite or NaN
     #[arg(long)]
     retry: bool,
-    /// Say nothing but the final tables
+    /// Print nothing but the final tables
     #[arg(short, long)]
     pub(super) quiet: bool,
 }

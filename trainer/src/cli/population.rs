@@ -20,7 +20,8 @@ pub(super) struct PopulationArgs {
     /// Samples of each class: numbers such as 5000,3000,1500, or a file with one integer a line or a JSON array
     #[arg(long, value_name = "FILE|LIST")]
     counts: Option<PathBuf>,
-    /// Most frequent over least frequent class; in between, frequencies fall exponentially
+    /// Frequency of the most over that of the least frequent class [default: 1]; between them frequencies fall
+    /// exponentially
     #[arg(long, value_name = "R", conflicts_with = "counts")]
     imbalance: Option<f64>,
     /// Numbers of negatives K: 8, a list 8,16, a range 8..512 or 8..512:8, or a mixture
@@ -30,16 +31,16 @@ pub(super) struct PopulationArgs {
     /// Temperature t that divides the inner products
     #[arg(long, value_name = "T")]
     temperature: f64,
-    /// Coordinates of a vector, 2 or more [default: C]
+    /// Dimension of the vectors, 2 or more [default: C]
     #[arg(long, value_name = "D")]
     dimension: Option<usize>,
-    /// Steps of descent
+    /// Steps of gradient descent
     #[arg(long, value_name = "S", default_value_t = Training::default().steps)]
     steps: usize,
     /// Rate of the first steps; it falls to 0 along a cosine
     #[arg(long, value_name = "R", default_value_t = Training::default().learning_rate)]
     learning_rate: f64,
-    /// Seed of the vectors at the start
+    /// Seed of the initial vectors
     #[arg(long, value_name = "S", default_value_t = Training::default().seed, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: u64,
     /// Folder for population.csv and the figure [default: print only]
@@ -116,7 +117,7 @@ pub(super) fn population(args: &PopulationArgs) -> Result<()> {
     }
     let rows = population::experiment(&prior, &negatives, temperature, &training)?;
     let table = population::table(&rows, &prior, temperature);
-    print(&table.to_text(args.format))?;
+    print(&table.to_output(args.format))?;
     if let Some(out) = &args.out {
         let folder = Folder::create(out, &manifest)?;
         let write = |name: &str, bytes: &[u8]| theory::files::write_atomically(&folder.file(name), bytes);

@@ -15,14 +15,14 @@ use trainer::run::{self, Plan, Preset, Progress, Session, Sweep};
 #[derive(Args)]
 pub(super) struct ReproduceArgs {
     /// digits, folder (images of your own in --data), fashion-mnist, cifar10, cifar100, ag-news-erase, ag-news-replace,
-    /// hard-negatives, imagenet-moco or imagenet-simclr; also a shortened form such as cifar10-small; studies: every
-    /// study of the field on the digits
+    /// hard-negatives, imagenet-moco or imagenet-simclr; also a shortened form such as cifar10-small. Or studies: the
+    /// experiments of the published papers, repeated on the digits
     #[arg(required_unless_present = "config", conflicts_with = "config")]
     name: Option<String>,
-    /// Settings with a table [sweep] from a TOML file, in place of a preset
+    /// Settings from a TOML file with a table [sweep], in place of a preset
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The preset's shortened form: two K, one seed, few epochs, few samples
+    /// The preset's shortened form: few K, one seed, few epochs, few samples
     #[arg(long)]
     quick: bool,
     /// Folder for runs, losses.csv and report.html [default: runs/NAME]
@@ -32,13 +32,13 @@ pub(super) struct ReproduceArgs {
     // By its path, here and below: the whole list is one value.
     #[arg(long, value_name = "LIST", value_parser = parse_list)]
     draws: Option<std::vec::Vec<u64>>,
-    /// Seeds, such as 7,11,13 or 1..5
+    /// Seeds, such as 7,11,13 or 1..5 [default: those of the preset]
     #[arg(long, value_name = "LIST", value_parser = parse_list)]
     seeds: Option<std::vec::Vec<u64>>,
     /// Temperatures t, such as 0.1,0.5 or 0.1..0.5:0.1: every number of draws is trained with each
     #[arg(long, value_name = "LIST", value_parser = parse_decimals)]
     temperatures: Option<std::vec::Vec<f64>>,
-    /// Train every K with this batch size, K negatives drawn per anchor, so that K alone moves
+    /// Train every K with this batch size, drawing K negatives for each anchor, so that only K changes
     #[arg(long, value_name = "B")]
     fixed_batch: Option<usize>,
     /// Override a setting of the preset, such as epochs=20 or sweep.supervised=false
@@ -120,7 +120,7 @@ pub(super) fn reproduce(args: &ReproduceArgs, interrupt: &Interrupt) -> Result<(
     let device = super::open(args.pool.first_device())?;
     let session = Session { data, device: &device, stop: &stop, ..Session::CPU };
     let done = run::studies(args.quick, &out, &pool, &session)?;
-    print(&format!("{}\n", done.works.to_text(Format::Markdown)))?;
+    print(&format!("{}\n", done.works.to_output(Format::Table)))?;
     progress.line(&format!(
         "{:.0} s in all; report: {}",
         start.elapsed().as_secs_f64(),

@@ -17,10 +17,10 @@ const INDEX_OF_ENGINES: [&str; 2] = ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDE
 
 #[derive(Args)]
 pub(super) struct RunArgs {
-    /// The plan: plan.jsonl of a sweep's folder, or, with --out, any other that `sweep` takes
+    /// The plan: plan.jsonl of a sweep's folder or, with --out, any plan that `trainer sweep` accepts
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
-    /// Which run, counted from 0 [default: $SLURM_ARRAY_TASK_ID or $JOB_COMPLETION_INDEX]
+    /// Number of the run in the plan, counted from 0 [default: $SLURM_ARRAY_TASK_ID or $JOB_COMPLETION_INDEX]
     #[arg(long, value_name = "I")]
     index: Option<usize>,
     /// The id that the run must have
@@ -34,10 +34,10 @@ pub(super) struct RunArgs {
     /// Threads; the result does not depend on it [default: 1]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(super) threads: Option<u64>,
-    /// Also try a run again whose loss, gradient or weights became infinite or NaN
+    /// Also repeat a run that failed before because its loss, gradient or weights became infinite or NaN
     #[arg(long)]
     retry: bool,
-    /// Say nothing
+    /// Print nothing
     #[arg(short, long)]
     quiet: bool,
     /// Save and stop when standard input ends: the process that started this one has ended

@@ -9,7 +9,7 @@ use trainer::device::DeviceChoice;
 use trainer::model::Precision;
 use trainer::run::Session;
 
-/// Numbers of the activations and of the weights in products; the rest is always f32.
+/// The number type of activations and of weights in products; the rest is always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Dtype {
     F32,
@@ -52,7 +52,7 @@ pub(super) struct SessionArgs {
     /// cpu, cuda or cuda:INDEX; auto takes a GPU where there is one
     #[arg(long, value_name = "D", default_value = "cpu")]
     device: DeviceChoice,
-    /// Numbers to compute in; bf16 needs a GPU
+    /// Number type of activations and of weights in products; everything else is f32. bf16 needs a GPU
     #[arg(long, value_name = "F", default_value = "f32")]
     dtype: Dtype,
     #[command(flatten)]

@@ -15,7 +15,7 @@ use trainer::run::{Plan, Progress};
 
 #[derive(Args)]
 pub(super) struct SweepArgs {
-    /// The runs: a file of axes (.toml), a plan that was written (.jsonl), or a preset such as digits
+    /// The runs: a file that lists values of settings (.toml), the plan.jsonl of another sweep, or a preset such as digits
     plan: PathBuf,
     /// Folder for plan.jsonl, runs, losses.csv and report.html
     #[arg(long, value_name = "DIR")]
@@ -28,7 +28,7 @@ pub(super) struct SweepArgs {
     /// Print the runs with their ids and states, or, with --slurm, what would be submitted; change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Write plan.jsonl and stop: for engines that start `trainer run` themselves
+    /// Write plan.jsonl and stop: for schedulers that start `trainer run` themselves
     #[arg(long, conflicts_with_all = ["dry_run", "slurm"])]
     plan_only: bool,
     #[command(flatten)]
@@ -38,17 +38,17 @@ pub(super) struct SweepArgs {
 #[derive(Args)]
 #[command(next_help_heading = "On a Slurm cluster")]
 struct SlurmArgs {
-    /// Submit the runs that are missing to Slurm, an array of tasks, and a job that collects after them
+    /// Submit the runs that are missing to Slurm as an array of tasks, and a job that collects their results afterwards
     #[arg(long)]
     slurm: bool,
     /// Partition of the cluster
     #[arg(long, value_name = "NAME", requires = "slurm")]
     partition: Option<String>,
-    /// Time limit of a task, such as 4:00:00; a run that needs longer saves two minutes before, and its task is queued
-    /// again
+    /// Time limit of a task, such as 4:00:00; a run that needs longer saves its state two minutes before, and its
+    /// task is queued again
     #[arg(long, value_name = "TIME", requires = "slurm")]
     time: Option<String>,
-    /// Resources of a task, such as gpu:1
+    /// Generic resources of a task, such as gpu:1 for a GPU
     #[arg(long, value_name = "LIST", requires = "slurm")]
     gres: Option<String>,
     /// Cores of a task
@@ -57,7 +57,7 @@ struct SlurmArgs {
     /// Memory of a task, such as 8G
     #[arg(long, value_name = "SIZE", requires = "slurm")]
     mem: Option<String>,
-    /// At most so many tasks at a time
+    /// Most tasks at a time [default: no limit]
     #[arg(long, value_name = "N", requires = "slurm", value_parser = clap::value_parser!(u64).range(1..))]
     throttle: Option<u64>,
     /// Any further option of sbatch, such as --sbatch=--account=lab

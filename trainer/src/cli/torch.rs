@@ -23,7 +23,7 @@ pub(super) struct TorchArgs {
     /// Override a setting of the preset, such as evaluate_on=tuning
     #[arg(long, value_name = "KEY=VALUE", requires = "preset")]
     set: Vec<String>,
-    /// What the pixels in [0, 1] are for these weights: imagenet (lightly), cifar (solo-learn), official (Nozawa &
+    /// How these weights expect pixels in [0, 1] to be normalised: imagenet (lightly), cifar (solo-learn), official (Nozawa &
     /// Sato: as they are, and a stem padding of 3), or none
     #[arg(long, value_name = "NAME", requires = "torch", conflicts_with = "mean")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,7 @@ pub(super) struct TorchArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "torch", requires = "std")]
     #[serde(skip_serializing_if = "Option::is_none")]
     mean: Option<Vec<f64>>,
-    /// Standard deviation that they are divided by
+    /// Standard deviation that the pixels are divided by, after --mean
     #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "mean")]
     #[serde(skip_serializing_if = "Option::is_none")]
     std: Option<Vec<f64>>,

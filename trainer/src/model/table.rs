@@ -130,7 +130,7 @@ impl Table {
         inner.state.resize((1 + states) * self.len(), 0.0);
     }
 
-    /// Tells the rates of all steps, of which `done` are made: from now on rows are brought up to date when they are
+    /// Sets the learning rates of all steps, of which `done` were made before: from now on rows are brought up to date when they are
     /// read, where the rule has such a form and nothing decays.
     ///
     /// # Errors

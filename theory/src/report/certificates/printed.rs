@@ -202,17 +202,17 @@ impl Certified {
         let mut notes = Vec::new();
         if let Some(level) = self.confidence {
             notes.push(format!(
-                "normal, any law: what holds with a confidence of {level} for all images, of which the evaluated ones are \
-                 taken to be an independent sample, given the encoder and the class means in use (claims from L_Info \
-                 take these for the means of that law); normal by the errors over images, any law without an \
-                 assumption; each the least of all that was compared of its run, for which alone the confidence is stated"
+                "normal, any law: what holds with confidence {level} for all images, of which the evaluated ones are taken to \
+                 be an independent sample, with encoder and class means given (claims from L_Info take these for the means of \
+                 that law); 'normal' by a normal approximation, 'any law' without an assumption on the images; each is the \
+                 least of all that were compared within its run, and holds for that run alone"
             ));
         }
         if self.lines.iter().any(|line| line.considered > 1 && line.chosen_on == SAME) {
-            let paid = if self.confidence.is_some() { "; the values with a confidence do" } else { "" };
+            let corrected = if self.confidence.is_some() { "; the values with a confidence are" } else { "" };
             notes.push(format!(
-                "n, t and certificate were chosen on the samples that are reported: a selection that the value does \
-                 not pay for{paid}"
+                "n, t and certificate were chosen on the samples that are reported, and the value is not corrected for this \
+                 choice{corrected}"
             ));
         }
         notes

@@ -7,7 +7,7 @@ mod markdown;
 mod screen;
 mod terminal;
 
-pub(super) use screen::wrap;
+pub(crate) use screen::wrap;
 
 use super::{Cell, Table};
 use crate::error::{Error, Result};
@@ -85,6 +85,14 @@ impl Table {
     /// Aligned columns that fit a screen: what is too wide stands in further blocks below, long words on several lines.
     pub fn to_screen(&self, screen: Screen) -> String {
         terminal::text(self, screen)
+    }
+
+    /// What a program prints of the table: a table fits the terminal, other formats are [`to_text`](Self::to_text).
+    pub fn to_output(&self, format: Format) -> String {
+        match format {
+            Format::Table => self.to_screen(Screen::of_standard_output()),
+            format => self.to_text(format),
+        }
     }
 
     /// The table as JSON: an array of objects, or one object where [`single`](Self::single) says so.

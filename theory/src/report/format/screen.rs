@@ -112,7 +112,7 @@ pub(super) fn length(text: &str) -> usize {
 }
 
 /// Words in lines of at most `width` characters; a longer word has a line of its own.
-pub(in crate::report) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -126,7 +126,7 @@ pub(in crate::report) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A cell as people read it: of a long list its beginning; what is vacuous gets its mark from who asks.
+/// A cell as people read it: of a long list its beginning; the mark of what is vacuous is for the caller to add.
 pub(super) fn readable(cell: &Cell) -> String {
     const SHOWN: usize = 6;
     one_line(&match cell {
@@ -163,6 +163,23 @@ mod tests {
         }
         let one = table.to_text(Format::Table);
         assert_eq!(one.lines().count(), 3, "a file has no width");
+    }
+
+    #[test]
+    fn one_wide_row_is_a_list() {
+        let mut table = Table::new(["n", "bound", "ln of coverage", "its complement", "method"]);
+        let bound = Cell::Vacuous(MeanAndDeviation { mean: 10.5, deviation: None });
+        let [ln, complement] =
+            ["-0.5929742183093135", "0.44731895627148127"].map(|v| Cell::Decimal(v.into()));
+        table.push(vec![Cell::Integer(8), bound, ln, complement, Cell::text("tilted contour")]);
+        let text = table.to_screen(Screen { columns: 50, colour: false });
+        let expected = "n               8\n\
+                        bound           10.500 †\n\
+                        ln of coverage  -0.5929742183093135\n\
+                        its complement  0.44731895627148127\n\
+                        method          tilted contour\n\n† vacuous";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.lines().all(|line| length(line) <= 50), "{text}");
     }
 
     #[test]

@@ -21,6 +21,39 @@ pub(super) fn text(table: &Table, screen: Screen) -> String {
     let texts: Vec<Vec<String>> =
         table.rows().iter().map(|row| row.iter().zip(&marked).map(shown).collect()).collect();
     let layout = Layout::new(table, &headers, &texts, screen.columns);
+    let mut text = match (&texts[..], layout.blocks.len()) {
+        ([values], 2..) => list(&headers, values, screen.columns),
+        _ => blocks(table, &layout, &headers, &texts, screen),
+    };
+    if marked.contains(&true) {
+        text += &format!("\n{}\n", wrap(&format!("† {VACUOUS}"), screen.columns).join("\n"));
+    }
+    text
+}
+
+/// One row that is too wide for a line: its cells below each other, behind their headings.
+fn list(headers: &[String], values: &[String], columns: usize) -> String {
+    let width = headers.iter().map(|header| length(header)).max().unwrap_or(0);
+    let mut text = String::new();
+    for (header, value) in headers.iter().zip(values) {
+        for (at, part) in lines(value, columns.saturating_sub(width + 2).max(20)).iter().enumerate() {
+            let header = if at == 0 { header } else { "" };
+            let space = " ".repeat(width - length(header));
+            text += format!("{header}{space}  {part}").trim_end();
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Rows below their headings, as many columns beside each other as fit.
+fn blocks(
+    table: &Table,
+    layout: &Layout,
+    headers: &[String],
+    texts: &[Vec<String>],
+    screen: Screen,
+) -> String {
     let mut text = String::new();
     for block in &layout.blocks {
         if !text.is_empty() {
@@ -32,7 +65,7 @@ pub(super) fn text(table: &Table, screen: Screen) -> String {
         // A short heading stands next to its column.
         let heads: Vec<Vec<String>> =
             heads.into_iter().map(|head| [vec![String::new(); rows - head.len()], head].concat()).collect();
-        push(&mut text, &layout, &columns, &heads, &[]);
+        push(&mut text, layout, &columns, &heads, &[]);
         for (row, cells) in texts.iter().zip(table.rows()) {
             let cell = |&c: &usize| match layout.numeric[c] {
                 true => vec![row[c].clone()],
@@ -42,11 +75,8 @@ pub(super) fn text(table: &Table, screen: Screen) -> String {
                 true => columns.iter().map(|&c| matches!(cells[c], Cell::Vacuous(_))).collect(),
                 false => Vec::new(),
             };
-            push(&mut text, &layout, &columns, &columns.iter().map(cell).collect::<Vec<_>>(), &faint);
+            push(&mut text, layout, &columns, &columns.iter().map(cell).collect::<Vec<_>>(), &faint);
         }
-    }
-    if marked.contains(&true) {
-        text += &format!("\n† {VACUOUS}\n");
     }
     text
 }

@@ -215,13 +215,20 @@ impl Report {
             false => {
                 let mut sections = vec![Section {
                     title: "Trained and not trained".into(),
-                    text: "Accuracy on the evaluated samples: mean ± standard deviation over seeds. Supervised: the \
-                           same encoder, trained by cross-entropy with known classes, its head one linear layer. \
-                           Untrained: the same encoder at initialisation."
-                        .into(),
+                    text: format!(
+                        "Accuracy on the evaluated samples{}. Supervised: the same encoder, trained by cross-entropy \
+                         with known classes, its head one linear layer. Untrained: the same encoder at initialisation.",
+                        if groups.has_several_seeds() {
+                            ": mean ± standard deviation over seeds"
+                        } else {
+                            ""
+                        }
+                    ),
                     table: accuracies.clone(),
                 }];
-                sections.extend(compared.as_ref().map(|table| compared_section(table, runs)));
+                sections.extend(
+                    compared.as_ref().map(|table| compared_section(table, runs, groups.has_several_seeds())),
+                );
                 sections.extend(missing_section(runs));
                 sections.extend(report::standard_sections(&groups));
                 let data: BTreeSet<&str> = runs.iter().map(|run| run.config.dataset.as_str()).collect();
@@ -264,13 +271,13 @@ fn beside_negatives_and_loss(config: &Config) -> String {
     Config { negatives, selection, loss, ..config.clone() }.settings_id()
 }
 
-fn compared_section(table: &Table, runs: &[SweepRun]) -> Section {
+fn compared_section(table: &Table, runs: &[SweepRun], several_seeds: bool) -> Section {
+    let seeds = if several_seeds { ", mean over seeds with Student's 95 % interval" } else { "" };
     let (negatives, loss) = reference(runs).map_or(("all", ""), |row| (negatives(row), loss(row)));
     Section {
         title: "Compared with the first".into(),
         text: format!(
-            "Accuracies on the evaluated samples, mean over seeds with Student's 95 % interval, and the difference to \
-             the runs with {negatives} negatives and the loss {loss} of the same seed."
+            "Accuracies on the evaluated samples{seeds}, and the difference to the runs with {negatives} negatives and the loss {loss} of the same seed."
         ),
         table: table.clone(),
     }

@@ -21,7 +21,7 @@ pub struct Finished {
 }
 
 /// Trains and measures a run in its folder under `sweep`, unless that is done, and then the baselines that it is
-/// compared with, unless another process is at them.
+/// compared with, unless another process computes them.
 ///
 /// `training` is called when training begins, and what it returns dropped when the model is on the disk: until then an
 /// interruption is saved, later there is nothing to save.
@@ -103,8 +103,7 @@ fn train_and_measure<G>(
     state::write_done(folder, run, trained.final_loss, (&split.evaluated).into())
 }
 
-/// Whether there is nothing to do about a run that says that it is done: its model is whole, and what it is compared with
-/// stands.
+/// Whether a run that is recorded as done needs no more work: its model is whole and its baselines are there.
 ///
 /// # Errors
 /// The model of another run; the operating system refuses.

@@ -43,7 +43,7 @@ impl Folder {
         Ok(owner)
     }
 
-    /// Opens a folder whose results are those of `manifest`, and stay; it goes on to say who made them.
+    /// Opens a folder whose results are those of `manifest` and keeps them, with the record of the program that made them.
     ///
     /// # Errors
     /// As for [`check`](Self::check); the operating system refuses.
@@ -57,7 +57,7 @@ impl Folder {
     }
 
     /// Whether results of `manifest` may go to this folder: it is not there, is empty, or holds such results. Marks of an
-    /// owner, why it failed, and what an interruption left half-written, are nothing.
+    /// owner, the reason of a failure and half-written files of an interruption do not count.
     ///
     /// # Errors
     /// The path is no folder; the folder holds something that is not ours, or results of another kind, of other
@@ -123,7 +123,7 @@ fn is_folder(path: &Path) -> Result<Option<bool>> {
     }
 }
 
-/// Whether a folder holds nothing but what is nothing.
+/// Whether a folder holds nothing, or nothing but what does not count.
 fn is_empty(path: &Path) -> Result<bool> {
     let io = |e| Error::io(path, e);
     for entry in std::fs::read_dir(path).map_err(io)? {

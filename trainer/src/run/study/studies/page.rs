@@ -16,7 +16,7 @@ impl Found {
         let seeds = if self.quick {
             "one seed, ten epochs: to see that all of it runs, not to conclude"
         } else {
-            "three seeds"
+            "three seeds (mean ± standard deviation)"
         };
         let compared =
             |study: &Study| study.report.compared.as_ref().unwrap_or(&study.report.accuracies).clone();
@@ -29,7 +29,7 @@ impl Found {
                     "The works, and what was measured",
                     &format!(
                         "On 1,797 digits of 8 × 8 pixels, {seeds}, but where a line says otherwise. n = K+1 draws, losses in nats, ln C = {:.3}; \
-                         accuracies on 450 evaluated images. Numbers of several seeds: mean ± standard deviation. All losses are trained with the \
+                         accuracies on 450 evaluated images. All losses are trained with the \
                          settings that were chosen for NT-Xent.",
                         10f64.ln()
                     ),
