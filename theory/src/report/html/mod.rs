@@ -5,10 +5,12 @@ use super::bounds::{Side, bound_cell};
 use super::{Cell, Document, Figure, Section, Table};
 use crate::bounds::{self, Bound, Standing};
 use crate::losses::Groups;
+use formula::typeset;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 mod explore;
+mod formula;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -56,7 +58,7 @@ const SYMBOLS: [(&str, &str); 9] = [
     ),
     ("t", "temperature: products of features are divided by it"),
     ("υ", "probability that n draws show every class"),
-    ("τ", "probability that a negative has the anchor's class"),
+    ("τ", "probability that at least one of the K negatives has the anchor's class"),
     ("d(f)", "what replacing an image's mean feature by that of its class costs at most; at most 0"),
     ("E ln(1+Col)", "least that negatives of the anchor's class add to the loss; Col is their number"),
 ];
@@ -73,7 +75,7 @@ impl Page<'_> {
         );
         body += "<h2>What the symbols mean</h2>\n<dl>\n";
         for (symbol, meaning) in SYMBOLS {
-            body += &format!("<dt>{symbol}</dt><dd>{meaning}</dd>\n");
+            body += &format!("<dt>{}</dt><dd>{}</dd>\n", typeset(symbol), typeset(meaning));
         }
         body += "</dl>\n<div id=\"measured-bars\" class=\"live\"><h2>Every bound of one measurement</h2>\n<div class=\"try\">\n\
 <select id=\"measured-at\" aria-label=\"measurement\"></select>\n<svg id=\"bars\" width=\"720\" role=\"img\" \
@@ -88,7 +90,7 @@ Italic: no theorem (see <em>standing</em>), which may lie on the wrong side of w
         );
         body += &table_html(self.table);
         body += &format!(
-            "<details><summary>What each bound is, and when it holds</summary>\n{}</details>\n",
+            "<details><summary>What each bound is: formula, symbols, when it holds</summary>\n{}</details>\n",
             each_bound(groups)
         );
         for section in self.sections {
@@ -169,7 +171,13 @@ const EXPLORE: &str = "<div class=\"live\"><h2>What K can do, before anything is
 
 /// Each bound: what it says of these measurements, when it holds, and whose it is.
 fn each_bound(groups: &Groups<'_>) -> String {
-    let mut list = String::from("<ul>\n");
+    let mut list = String::from(
+        "<p>Formulas for independent draws; for batches of different samples the probabilities are those of such batches.</p>\n<dl>\n",
+    );
+    for (symbol, meaning) in formula::SYMBOLS {
+        list += &format!("<dt>{}</dt><dd>{}</dd>\n", typeset(symbol), typeset(meaning));
+    }
+    list += "</dl>\n<ul>\n";
     for bound in bounds::all() {
         let caveat = |side: &str, standing: Standing| match standing {
             Standing::Theorem => String::new(),
@@ -182,9 +190,10 @@ fn each_bound(groups: &Groups<'_>) -> String {
             caveats += &caveat("Lower bound of L_sup, ", bound.supervised_lower_standing());
         }
         list += &format!(
-            "<li><code>{}</code>: {}. <em>{}</em> Holds for: {}. Source: {}.{caveats}</li>\n",
+            "<li><code>{}</code>: {}.<p class=\"formula\">{}</p><em>{}</em> Holds for: {}. Source: {}.{caveats}</li>\n",
             bound.key(),
             escape(bound.name()),
+            typeset(bound.formula()),
             escape(&said_here(groups, *bound)),
             escape(bound.conditions()),
             escape(bound.source())
