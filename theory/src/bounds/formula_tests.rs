@@ -81,7 +81,8 @@ impl Reader<'_> {
             assert!(self.eats(name));
             return Some(*value);
         }
-        let functions: [(&str, fn(f64) -> f64); 3] = [("ln", f64::ln), ("cosh", f64::cosh), ("√", f64::sqrt)];
+        type Function = fn(f64) -> f64;
+        let functions: [(&str, Function); 3] = [("ln", f64::ln), ("cosh", f64::cosh), ("√", f64::sqrt)];
         for (name, function) in functions {
             if self.eats(name) {
                 return Some(function(self.power()?));
