@@ -20,6 +20,10 @@ impl Bound for WorstCase {
         "worst case"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ ln(1 + (C − 1) e^{2/t})"
+    }
+
     fn source(&self) -> &'static str {
         "this example"
     }

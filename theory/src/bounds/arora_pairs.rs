@@ -49,6 +49,10 @@ impl Bound for AroraPairs {
         "pairs of classes (Arora et al.)"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_pair ≤ ln(1 + e^{−2/t}) + (r − ln(1 + K e^{−2/t})) / s, r = (L_Info − d(f) − τ_1 ln(1 + K)) / (1 − τ_1), s = 1 + (t/2) ln(1 + (K − 1)(1 − e^{−2/t}) / (1 + K e^{−2/t}))"
+    }
+
     fn source(&self) -> &'static str {
         "Arora et al. (ICML 2019) for K = 1 and same-class positives; the rest derived here"
     }

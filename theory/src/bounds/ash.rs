@@ -27,6 +27,10 @@ impl Bound for Ash {
         "Ash et al."
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ 2 max{1, 2 (C−1) H_{C−1} / K} (L_Info − E ln(1 + Col) − d(f)) / (1 − τ_K)"
+    }
+
     fn source(&self) -> &'static str {
         "Ash et al. (AISTATS 2022), as in the code of Bao et al. (ICML 2022)"
     }

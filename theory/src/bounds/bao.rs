@@ -26,6 +26,10 @@ impl Bound for Bao {
         "Bao et al. (surrogate gap)"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ L_Info − d(f) + ln(π_max C^2 / K) + 2 ln cosh(1/t)"
+    }
+
     fn source(&self) -> &'static str {
         "Bao et al. (ICML 2022), as coded by the authors"
     }

@@ -30,6 +30,14 @@ impl Bound for CollisionTerm {
         if self.as_published { "collision term as published" } else { "collision term" }
     }
 
+    fn formula(&self) -> &'static str {
+        if self.as_published {
+            "E ln(1 + Col) + β̂"
+        } else {
+            "loss of the collided negatives ≤ E[ln(1 + Col) + max_k |s_k − s_+|/t]"
+        }
+    }
+
     fn source(&self) -> &'static str {
         if self.as_published { "notebook of Nozawa & Sato (NeurIPS 2021)" } else { "derived here" }
     }

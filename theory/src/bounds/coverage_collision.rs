@@ -25,6 +25,10 @@ impl Bound for CoverageCollision {
         "coverage–collision"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ (L_Info − E ln(1 + Col) − d(f)) / min_{c≠j} ((1 − π_c)^K − (1 − π_c − π_j)^K)"
+    }
+
     fn source(&self) -> &'static str {
         "derived here, after Ash et al. (AISTATS 2022)"
     }

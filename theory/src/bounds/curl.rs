@@ -57,6 +57,10 @@ impl Bound for Curl {
         "CURL, adapted (Nozawa & Sato, Eq. 8)"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ (L_Info − E[1{Col = 0, not cover} l_sub] − E ln(1 + Col) − d(f)) / min_c P(Col = 0, cover | c)"
+    }
+
     fn source(&self) -> &'static str {
         "Nozawa & Sato (NeurIPS 2021), Eq. 8, after Arora et al. (ICML 2019); rearrangement derived here"
     }

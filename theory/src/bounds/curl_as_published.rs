@@ -20,6 +20,10 @@ impl Bound for CurlAsPublished {
         "CURL as published (no bound of L_sup)"
     }
 
+    fn formula(&self) -> &'static str {
+        "(L_Info − E[1{Col = 0, not cover} l_sub] − E ln(1 + Col) − d(f)) / (1 − τ̂)"
+    }
+
     fn source(&self) -> &'static str {
         "official notebook of Nozawa & Sato (NeurIPS 2021)"
     }

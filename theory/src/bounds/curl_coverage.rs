@@ -23,6 +23,10 @@ impl Bound for CurlCoverage {
         "CURL with coverage"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ (L_Info − E ln(1 + Col) − d(f)) / ((1 − τ_K) υ_{K+1})"
+    }
+
     fn source(&self) -> &'static str {
         "Arora et al. (ICML 2019), as drawn by Bao et al. (ICML 2022)"
     }

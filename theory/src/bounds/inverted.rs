@@ -32,6 +32,10 @@ impl Bound for Inverted {
         "inverted Φ_K"
     }
 
+    fn formula(&self) -> &'static str {
+        "E[(1 − q) ln(1 + Col) + q ln(Col + e^{L_sup})] ≤ L_Info − d(f), q = 1 − (1 − 1/(C−1))^{K − Col}"
+    }
+
     fn source(&self) -> &'static str {
         "derived here"
     }

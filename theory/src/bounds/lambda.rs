@@ -28,6 +28,10 @@ impl Bound for Lambda {
         "coverage alone (λ = 1)"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ (L_Info − d(f) − E[1{not cover} l_sub]) / min_c υ_c"
+    }
+
     fn source(&self) -> &'static str {
         "derived here from Nozawa & Sato (NeurIPS 2021)"
     }

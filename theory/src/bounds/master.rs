@@ -30,6 +30,10 @@ impl Bound for Master {
         "master inequality"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_Info ≥ E ln(1 + Col + A) + d(f)"
+    }
+
     fn source(&self) -> &'static str {
         "derived here from Nozawa & Sato (NeurIPS 2021)"
     }

@@ -194,6 +194,10 @@ pub trait Bound: Sync {
     /// Name for tables.
     fn name(&self) -> &'static str;
 
+    /// What it says, in one line: for independent draws, the upper bound of L_sup where there is one. Without a relation
+    /// where it is no bound. `_` and `^` begin a sub- and a superscript, of one word or in braces.
+    fn formula(&self) -> &'static str;
+
     /// Where it is from.
     fn source(&self) -> &'static str;
 
@@ -414,5 +418,7 @@ impl From<crate::Error> for Outcome {
     }
 }
 
+#[cfg(test)]
+mod formula_tests;
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,10 @@ impl Bound for MutualInformation {
         "mutual-information ceiling"
     }
 
+    fn formula(&self) -> &'static str {
+        "I(view 1; view 2) ≥ ln(K + 1) − L_Info"
+    }
+
     fn source(&self) -> &'static str {
         "van den Oord et al. (2018)"
     }

@@ -24,6 +24,10 @@ impl Bound for MutualInformationCap {
         "cap of every mutual-information certificate"
     }
 
+    fn formula(&self) -> &'static str {
+        "any certificate of I(view 1; view 2) ≤ 2 ln N + 5"
+    }
+
     fn source(&self) -> &'static str {
         "McAllester & Stratos (AISTATS 2020)"
     }

@@ -36,6 +36,10 @@ impl Bound for NozawaSato {
         "Nozawa & Sato"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ (2 (L_Info − d(f)) − E[1{not cover} l_sub] − E ln(1 + Col)) / min_c υ_c"
+    }
+
     fn source(&self) -> &'static str {
         "Nozawa & Sato (NeurIPS 2021), Eq. 10"
     }

@@ -26,6 +26,10 @@ impl Bound for NozawaSatoAsPublished {
         "Nozawa & Sato as published"
     }
 
+    fn formula(&self) -> &'static str {
+        "(2 (L_Info − d(f)) − ½ E[1{not cover} l_sub] − E ln(1 + Col)) / υ̂"
+    }
+
     fn source(&self) -> &'static str {
         "official notebook of Nozawa & Sato (NeurIPS 2021)"
     }

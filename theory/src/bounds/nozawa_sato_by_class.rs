@@ -35,6 +35,10 @@ impl Bound for NozawaSatoByClass {
         "Nozawa & Sato, class by class"
     }
 
+    fn formula(&self) -> &'static str {
+        "E[l_sup | cover] ≤ (2 (L_Info − d(f)) − E[1{not cover} l_sub] − E ln(1 + Col)) / υ_{K+1}"
+    }
+
     fn source(&self) -> &'static str {
         "Nozawa & Sato (NeurIPS 2021), Eq. 10; for unequal classes derived here"
     }

@@ -28,6 +28,14 @@ impl Bound for NsclGap {
         if self.measured { "NSCL gap, measured" } else { "NSCL gap (Luthra et al.)" }
     }
 
+    fn formula(&self) -> &'static str {
+        if self.measured {
+            "L_DCL − L_NSCL = E ln(1 + R)"
+        } else {
+            "L_DCL − L_NSCL ≤ ln(1 + n_max e^{2/t} / (N − n_max))"
+        }
+    }
+
     fn source(&self) -> &'static str {
         "Luthra et al. (2025)"
     }

@@ -24,6 +24,10 @@ impl Bound for ReverseJensen {
         "reverse Jensen (Kantorovich)"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ L_Info − d(f) − ln(K π_min) + 2 ln cosh(1/t)"
+    }
+
     fn source(&self) -> &'static str {
         "Bao et al. (ICML 2022), with temperature and d(f) derived here"
     }

@@ -50,6 +50,14 @@ impl Bound for Specht {
         if self.keep_positive { "Specht, positive kept" } else { "Specht (reverse Jensen)" }
     }
 
+    fn formula(&self) -> &'static str {
+        if self.keep_positive {
+            "L_sup ≤ ln((e^{L_Info − d(f) + g} − 1) / (K π_min)), g = min{ln S(e^{2/t}), G(t)/K}"
+        } else {
+            "L_sup ≤ L_Info − d(f) − ln(K π_min) + min{ln S(e^{2/t}), G(t)/K}"
+        }
+    }
+
     fn source(&self) -> &'static str {
         "derived here; the form of Bao et al. (ICML 2022)"
     }

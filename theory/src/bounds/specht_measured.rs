@@ -40,6 +40,10 @@ impl Bound for SpechtMeasured {
         "reverse Jensen, measured variance"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ L_Info − d(f) − ln(K/C) + min{(2/t − 1 + e^{−2/t}) v / (K (1 − e^{−2/t})^2), ln S(e^{2/t}), G(t)/K}"
+    }
+
     fn source(&self) -> &'static str {
         "derived here"
     }

@@ -33,6 +33,10 @@ impl Bound for Submodular {
         "submodular"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ (L_Info − d(f)) / (1 − (1 − π_min)^K)"
+    }
+
     fn source(&self) -> &'static str {
         "derived here"
     }

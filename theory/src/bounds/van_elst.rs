@@ -32,6 +32,10 @@ impl Bound for VanElst {
         "deviation within classes (van Elst & Ghoshdastidar)"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ L_Info + σ/t − ln(K π_min) + 2 ln cosh(1/t)"
+    }
+
     fn source(&self) -> &'static str {
         "van Elst & Ghoshdastidar (2024); unequal classes and the proof derived here"
     }

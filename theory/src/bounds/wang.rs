@@ -42,6 +42,10 @@ impl Bound for Wang {
         "augmentation overlap (Wang et al.)"
     }
 
+    fn formula(&self) -> &'static str {
+        "L_sup ≤ L_Info + √V/t − ln(K π_min) + min{ln S(e^{2/t}), G(t)/K}"
+    }
+
     fn source(&self) -> &'static str {
         "Wang et al. (ICLR 2022); constants of the upper side derived here"
     }

@@ -1,10 +1,11 @@
 //! What the sliders of a report move over, and the values behind its bars: JSON that the page carries.
 
-use crate::bounds::{self, Standing};
+use crate::bounds::{self, Bound, Standing};
 use crate::error::Result;
 use crate::losses::{Group, Groups, Quantity};
 use crate::prior::ClassPrior;
-use crate::report::mean_and_deviation;
+use crate::report::bounds::{Side, bound_cell};
+use crate::report::{Cell, statistic};
 use crate::sampling::Sampling;
 use crate::{NumDraws, collision, coverage, optimum};
 use serde_json::{Value, json};
@@ -48,31 +49,62 @@ fn digits(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }
 
-/// For each measurement its name, L_sup, ln C and every upper bound of L_sup that has a value.
+/// How the bar of an upper bound of L_sup is drawn. Only a theorem says anything, and only up to ln C.
+fn look(standing: Standing, value: f64, num_classes: u64) -> &'static str {
+    match standing {
+        Standing::Theorem if bounds::is_vacuous(value, num_classes) => "vacuous",
+        Standing::Theorem => "informative",
+        _ => "unproved",
+    }
+}
+
+/// For each measurement its name, L_sup, ln C, every upper bound of L_sup that can be drawn on a logarithmic axis, and
+/// why the others cannot.
 pub(super) fn measurements(groups: &Groups<'_>, name: impl Fn(&Group<'_>) -> String) -> Value {
-    let mean = |group: &Group<'_>, of: &dyn Fn(&crate::LossComponents) -> Option<f64>| {
-        let values: Option<Vec<f64>> = group.rows.iter().map(|row| of(row)).collect();
-        values.map(|values| mean_and_deviation(&values).mean).filter(|mean| mean.is_finite() && *mean > 0.0)
-    };
-    let of_group = |group: &Group<'_>| {
-        let trivial = (group.setting().num_classes as f64).ln();
-        let shown = bounds::all().iter().filter_map(|bound| {
-            let value = mean(group, &|row| bound.upper_bound(row).value())?;
-            let standing = match bound.standing() {
-                Standing::Theorem if value > trivial => "a theorem, above ln C: says nothing here",
-                Standing::Theorem => "a theorem",
-                standing => standing.name(),
-            };
-            Some(json!({ "key": bound.key(), "name": bound.name(), "value": value, "standing": standing }))
-        });
-        let supervised = mean(group, &|row| row.get(Quantity::FullSupLoss));
-        json!({ "name": name(group), "trivial": trivial, "supervised": supervised, "bounds": shown.collect::<Vec<_>>() })
-    };
     groups
         .iter()
-        .map(of_group)
+        .map(|group| measurement(group, &name(group), bounds::all()))
         .filter(|run| run["bounds"].as_array().is_some_and(|all| !all.is_empty()))
         .collect()
+}
+
+fn measurement(group: &Group<'_>, name: &str, bounds: &[&dyn Bound]) -> Value {
+    let setting = group.setting();
+    let (mut shown, mut missing) = (Vec::new(), Vec::new());
+    for bound in bounds.iter().filter(|bound| !bound.upper_needs().is_empty()) {
+        let value = match bound_cell(group, *bound, Side::Supervised) {
+            Cell::Estimate(value) | Cell::Vacuous(value) => value,
+            why => {
+                let why = why.to_string().replacen("n/a: ", "not applicable: ", 1);
+                missing.push(format!("{} ({why})", bound.key()));
+                continue;
+            }
+        };
+        if !value.mean.is_finite() || value.mean <= 0.0 {
+            let why = if value.mean <= 0.0 { "not positive" } else { "beyond the largest number of a float" };
+            missing.push(format!("{} ({}: {why})", bound.key(), value.mean));
+            continue;
+        }
+        let standing = bound.standing();
+        let look = look(standing, value.mean, setting.num_classes);
+        let said = match look {
+            "vacuous" => "a theorem, above ln C: says nothing here".to_string(),
+            "informative" => "a theorem".to_string(),
+            _ => format!("{}, no proved upper bound: {}", standing.name(), standing.caveat()),
+        };
+        shown.push(json!({
+            "key": bound.key(), "name": bound.name(), "value": value.mean, "deviation": value.deviation,
+            "look": look, "standing": standing.name(), "said": said,
+        }));
+    }
+    let supervised = match statistic(group, |row| row.get(Quantity::FullSupLoss)) {
+        Cell::Estimate(value) if value.mean.is_finite() => Some(value.mean),
+        _ => None,
+    };
+    json!({
+        "name": name, "trivial": (setting.num_classes as f64).ln(), "supervised": supervised,
+        "seeds": group.rows.len(), "bounds": shown, "missing": missing,
+    })
 }
 
 #[cfg(test)]
@@ -92,5 +124,67 @@ mod tests {
         let least = found["least"][t][c][n].as_f64().unwrap();
         assert!(least > 0.0 && least < 32f64.ln(), "{least}");
         assert!(curves().len() < 60_000, "{}", curves().len());
+    }
+
+    fn rows_of(result: &str) -> Vec<crate::LossComponents> {
+        let results = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/results");
+        let file = results.join(result).join("losses.csv");
+        crate::losses::read(&file).unwrap()
+    }
+
+    #[test]
+    fn only_a_theorem_at_most_ln_c_looks_informative() {
+        let trivial = 10f64.ln();
+        let others = [Standing::Unproved("a"), Standing::FormOnly("b"), Standing::AsPublished("c")];
+        for value in [0.1, trivial, 3.0] {
+            assert!(others.iter().all(|standing| look(*standing, value, 10) == "unproved"));
+        }
+        let theorem = [0.1, trivial, 3.0].map(|value| look(Standing::Theorem, value, 10));
+        assert_eq!(theorem, ["informative", "informative", "vacuous"]);
+    }
+
+    #[test]
+    fn each_bar_looks_and_says_what_its_bound_is() {
+        let rows = rows_of("digits-fixed-batch");
+        let groups = crate::losses::group(&rows).unwrap();
+        let found = measurements(&groups, |group| group.setting().num_draws.to_string());
+        let mut below = 0;
+        for run in found.as_array().unwrap() {
+            let trivial = run["trivial"].as_f64().unwrap();
+            for bar in run["bounds"].as_array().unwrap() {
+                let bound = bounds::find(bar["key"].as_str().unwrap()).unwrap();
+                let is_theorem = bound.standing() == Standing::Theorem;
+                let is_below = bar["value"].as_f64().unwrap() <= trivial;
+                assert_eq!(bar["look"] == "informative", is_theorem && is_below, "{bar}");
+                assert_eq!(bar["look"] == "unproved", !is_theorem, "{bar}");
+                assert_eq!(
+                    bar["said"].as_str().unwrap().contains("no proved upper bound"),
+                    !is_theorem,
+                    "{bar}"
+                );
+                below += u32::from(is_below && !is_theorem);
+            }
+            // Every bound of L_sup has a bar or a reason.
+            let upper = bounds::all().iter().filter(|bound| !bound.upper_needs().is_empty()).count();
+            let [bars, reasons] = ["bounds", "missing"].map(|key| run[key].as_array().unwrap().len());
+            assert_eq!(bars + reasons, upper);
+        }
+        assert!(below > 0, "with few negatives a published value lies below ln C and is no bound");
+    }
+
+    #[test]
+    fn a_value_that_one_seed_lacks_is_not_drawn_from_the_others() {
+        let mut rows = rows_of("digits");
+        rows.retain(|row| row.num_draws.get() == 16);
+        assert!(rows.len() > 1);
+        rows[0].set(Quantity::Coverage, crate::losses::Estimate::exact(0.0)).unwrap();
+        rows[1].set(Quantity::InfoNce, crate::losses::Estimate::exact(1e-9)).unwrap();
+        let groups = crate::losses::group(&rows).unwrap();
+        let found = measurements(&groups, |_| String::new());
+        let missing = found[0]["missing"].to_string();
+        assert!(missing.contains("nozawa_sato_as_published (undefined: counted υ̂ is 0)"), "{missing}");
+        assert!(missing.contains("inverted (undefined: L_Info"), "{missing}");
+        let bars = found[0]["bounds"].to_string();
+        assert!(!bars.contains("\"inverted\"") && !bars.contains("\"nozawa_sato_as_published\""), "{bars}");
     }
 }

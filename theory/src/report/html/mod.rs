@@ -1,12 +1,16 @@
 //! The report as one HTML file: figures inline, the data in it, nothing fetched. Without its script it reads the same
 //! but for the sliders and what can be saved.
 
+use super::bounds::{Side, bound_cell};
 use super::{Cell, Document, Figure, Section, Table};
-use crate::bounds;
+use crate::bounds::{self, Bound, Standing};
 use crate::losses::Groups;
+use formula::typeset;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 mod explore;
+mod formula;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -54,7 +58,7 @@ const SYMBOLS: [(&str, &str); 9] = [
     ),
     ("t", "temperature: products of features are divided by it"),
     ("υ", "probability that n draws show every class"),
-    ("τ", "probability that a negative has the anchor's class"),
+    ("τ", "probability that at least one of the K negatives has the anchor's class"),
     ("d(f)", "what replacing an image's mean feature by that of its class costs at most; at most 0"),
     ("E ln(1+Col)", "least that negatives of the anchor's class add to the loss; Col is their number"),
 ];
@@ -71,16 +75,22 @@ impl Page<'_> {
         );
         body += "<h2>What the symbols mean</h2>\n<dl>\n";
         for (symbol, meaning) in SYMBOLS {
-            body += &format!("<dt>{symbol}</dt><dd>{meaning}</dd>\n");
+            body += &format!("<dt>{}</dt><dd>{}</dd>\n", typeset(symbol), typeset(meaning));
         }
         body += "</dl>\n<div id=\"measured-bars\" class=\"live\"><h2>Every bound of one measurement</h2>\n<div class=\"try\">\n\
 <select id=\"measured-at\" aria-label=\"measurement\"></select>\n<svg id=\"bars\" width=\"720\" role=\"img\" \
-aria-label=\"upper bounds of L_sup\"></svg>\n<p class=\"small\">Blue: at most ln C. Grey: says nothing. \
-Logarithmic axis.</p>\n</div></div>\n";
-        body += "<h2>Bounds</h2>\n<p>Of several seeds mean ± standard deviation. Losses in nats.</p>\n";
+aria-label=\"upper bounds of L_sup\"></svg>\n<p class=\"small\">Blue: a theorem, at most ln C. Grey: a theorem \
+above ln C, says nothing. Dashed outline: no proved upper bound of L_sup, whatever its value; it may lie below L_sup. \
+Logarithmic axis, losses in nats. <span id=\"bars-missing\"></span></p>\n</div></div>\n";
+        let several = groups.iter().any(|group| group.rows.len() > 1);
+        let spread = if several { " Mean ± standard deviation over seeds." } else { "" };
+        body += &format!(
+            "<h2>Bounds</h2>\n<p>Losses in nats.{spread} Grey with †: an upper bound of L_sup above ln C, says nothing. \
+Italic: no theorem (see <em>standing</em>), which may lie on the wrong side of what it is compared with.</p>\n"
+        );
         body += &table_html(self.table);
         body += &format!(
-            "<details><summary>What each bound is, and when it holds</summary>\n{}</details>\n",
+            "<details><summary>What each bound is: formula, symbols, when it holds</summary>\n{}</details>\n",
             each_bound(groups)
         );
         for section in self.sections {
@@ -161,10 +171,16 @@ const EXPLORE: &str = "<div class=\"live\"><h2>What K can do, before anything is
 
 /// Each bound: what it says of these measurements, when it holds, and whose it is.
 fn each_bound(groups: &Groups<'_>) -> String {
-    let mut list = String::from("<ul>\n");
+    let mut list = String::from(
+        "<p>Formulas for independent draws; for batches of different samples the probabilities are those of such batches.</p>\n<dl>\n",
+    );
+    for (symbol, meaning) in formula::SYMBOLS {
+        list += &format!("<dt>{}</dt><dd>{}</dd>\n", typeset(symbol), typeset(meaning));
+    }
+    list += "</dl>\n<ul>\n";
     for bound in bounds::all() {
-        let caveat = |side: &str, standing: bounds::Standing| match standing {
-            bounds::Standing::Theorem => String::new(),
+        let caveat = |side: &str, standing: Standing| match standing {
+            Standing::Theorem => String::new(),
             _ => {
                 format!(" <strong>{side}{}:</strong> {}.", escape(standing.name()), escape(standing.caveat()))
             }
@@ -174,9 +190,10 @@ fn each_bound(groups: &Groups<'_>) -> String {
             caveats += &caveat("Lower bound of L_sup, ", bound.supervised_lower_standing());
         }
         list += &format!(
-            "<li><code>{}</code>: {}. <em>{}</em> Holds for: {}. Source: {}.{caveats}</li>\n",
+            "<li><code>{}</code>: {}.<p class=\"formula\">{}</p><em>{}</em> Holds for: {}. Source: {}.{caveats}</li>\n",
             bound.key(),
             escape(bound.name()),
+            typeset(bound.formula()),
             escape(&said_here(groups, *bound)),
             escape(bound.conditions()),
             escape(bound.source())
@@ -186,35 +203,37 @@ fn each_bound(groups: &Groups<'_>) -> String {
 }
 
 /// What an upper bound of L_sup says of these measurements, in a sentence.
-fn said_here(groups: &Groups<'_>, bound: &dyn bounds::Bound) -> String {
+fn said_here(groups: &Groups<'_>, bound: &dyn Bound) -> String {
     if bound.upper_needs().is_empty() {
         return "No upper bound of L_sup.".into();
     }
-    let mut below = Vec::new();
+    // For each n its settings, and those where the bound, a mean over seeds, is at most ln C.
+    let mut by_draws: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
     let (mut values, mut reason) = (0, String::new());
-    for row in groups.rows() {
-        let outcome = bound.upper_bound(row);
-        match outcome.value() {
-            Some(value) => {
-                values += 1;
-                if !bounds::is_vacuous(value, row.num_classes) {
-                    below.push(row.num_draws.get());
-                }
-            }
-            None if reason.is_empty() => reason = outcome.reason().to_string(),
-            None => {}
+    for group in groups.iter() {
+        let (all, below) = by_draws.entry(group.setting().num_draws.get()).or_default();
+        *all += 1;
+        match bound_cell(group, bound, Side::Supervised) {
+            Cell::Estimate(_) => (values, *below) = (values + 1, *below + 1),
+            Cell::Vacuous(_) => values += 1,
+            cell if reason.is_empty() => reason = cell.to_string(),
+            _ => {}
         }
     }
-    below.sort_unstable();
-    below.dedup();
-    if !below.is_empty() {
-        let below: Vec<String> = below.iter().map(u64::to_string).collect();
-        return format!("Below ln C here at n = {}.", below.join(", "));
-    }
-    if values > 0 {
-        "Above ln C in every measurement here.".into()
-    } else {
+    let told = |(n, (all, below)): (&u64, &(usize, usize))| match *below {
+        0 => None,
+        below if below == *all => Some(n.to_string()),
+        below => Some(format!("{n} (in {below} of {all} settings)")),
+    };
+    let below: Vec<String> = by_draws.iter().filter_map(told).collect();
+    if values == 0 {
         format!("No value here: {reason}.")
+    } else if bound.standing() != Standing::Theorem {
+        "Not a proved upper bound of L_sup, whatever its value.".into()
+    } else if below.is_empty() {
+        "Above ln C wherever it has a value here.".into()
+    } else {
+        format!("At most ln C here at n = {}.", below.join(", "))
     }
 }
 
@@ -266,10 +285,17 @@ fn table_html(table: &Table) -> String {
         let text = cell.to_string();
         format!("<td{class}>{}</td>", escape(text.trim_end_matches(" (vacuous)")))
     };
+    let standing = table.headers().iter().position(|header| header == "standing");
+    let is_unproved = |row: &[Cell]| {
+        standing.is_some_and(|column| !["", "theorem"].contains(&row[column].to_string().as_str()))
+    };
     let rows: String = table
         .rows()
         .iter()
-        .map(|row| format!("<tr>{}</tr>\n", row.iter().map(cell).collect::<String>()))
+        .map(|row| {
+            let class = if is_unproved(row) { " class=\"unproved\"" } else { "" };
+            format!("<tr{class}>{}</tr>\n", row.iter().map(cell).collect::<String>())
+        })
         .collect();
     format!("<div class=\"scroll\" tabindex=\"0\"><table>\n<tr>{header}</tr>\n{rows}</table></div>\n")
 }

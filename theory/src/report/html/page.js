@@ -91,6 +91,11 @@
   if (!runs.length) return byId("measured-bars").remove();
   const choice = byId("measured-at");
   runs.forEach((run, place) => choice.append(new Option(run.name, place)));
+  const looks = {
+    informative: { fill: "#0072b2" },
+    vacuous: { fill: "#c9cdd2" },
+    unproved: { fill: "transparent", stroke: "#555", "stroke-dasharray": "4 3" },
+  };
   const bars = () => {
     const run = runs[choice.value];
     const svg = byId("bars");
@@ -100,13 +105,16 @@
     const values = run.bounds.map((bound) => bound.value).concat([run.supervised ?? run.trivial, run.trivial]);
     const [low, high] = [Math.log(Math.min(...values) / 1.5), Math.log(Math.min(Math.max(...values), 1e6 * run.trivial) * 1.5)];
     const begin = 190;
-    const x = (v) => begin + (width - begin - 90) * Math.min(1, (Math.log(v) - low) / (high - low));
+    const x = (v) => begin + (width - begin - 140) * Math.min(1, (Math.log(v) - low) / (high - low));
     run.bounds.forEach((bound, row) => {
       const y = 10 + 22 * row;
       make("text", { x: begin - 8, y: y + 13, "font-size": 13, "text-anchor": "end" }, svg, bound.key);
-      const bar = make("rect", { x: begin, y, width: Math.max(1, x(bound.value) - begin), height: 16, fill: bound.value <= run.trivial ? "#0072b2" : "#c9cdd2" }, svg);
-      make("title", {}, bar, `${bound.name}: ${number(bound.value)} nats; ${bound.standing}`);
-      make("text", { x: x(bound.value) + 5, y: y + 13, "font-size": 12 }, svg, number(bound.value));
+      const drawn = { x: begin, y, width: Math.max(1, x(bound.value) - begin), height: 16 };
+      const bar = make("rect", { ...drawn, ...looks[bound.look] }, svg);
+      const spread = bound.deviation === null ? "" : ` ± ${number(bound.deviation)} over ${run.seeds} seeds`;
+      make("title", {}, bar, `${bound.name}: ${number(bound.value)}${spread} nats; ${bound.said}`);
+      const beside = bound.look === "unproved" ? `${number(bound.value)}, ${bound.standing}` : number(bound.value);
+      make("text", { x: x(bound.value) + 5, y: y + 13, "font-size": 12 }, svg, beside);
     });
     const line = (v, name, colour) => {
       make("path", { d: `M${x(v)} 4V${tall - 34}`, stroke: colour, "stroke-width": 2, "stroke-dasharray": "5 3" }, svg);
@@ -114,6 +122,9 @@
     };
     line(run.trivial, "ln C", "#555");
     if (run.supervised > 0) line(run.supervised, "L_sup", "#000");
+    const told = run.seeds > 1 ? `Means over ${run.seeds} seeds. ` : "";
+    byId("bars-missing").textContent = told + (run.missing.length
+      ? `Without a bar here, ${run.missing.length} of ${run.missing.length + run.bounds.length}: ${run.missing.join("; ")}.` : "");
   };
   choice.addEventListener("change", bars);
   bars();
