@@ -331,7 +331,7 @@ def certify(losses: Any, *, confidence: float | None = None, threads: int | None
 
 
 def registry() -> Table:
-    """Every bound and certificate: key, name, standing, what is missing, conditions, source, needed columns.
+    """Every bound and certificate: key, name, standing, what is missing, conditions, source, needed columns, formula of a bound.
 
     Examples
     --------

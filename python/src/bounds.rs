@@ -180,7 +180,7 @@ fn explain_table<'py>(
 #[pyfunction]
 fn registry_table(py: Python<'_>) -> PyResult<Parts<'_>> {
     let mut table =
-        Table::new(["kind", "key", "name", "standing", "caveat", "conditions", "source", "needs"]);
+        Table::new(["kind", "key", "name", "standing", "caveat", "conditions", "source", "needs", "formula"]);
     let names = |needs: &[Quantity]| {
         let unique: BTreeSet<Quantity> = needs.iter().copied().collect();
         Cell::Text(unique.into_iter().map(Quantity::name).collect::<Vec<_>>().join(", "))
@@ -191,7 +191,7 @@ fn registry_table(py: Python<'_>) -> PyResult<Parts<'_>> {
         let (standing, caveat) = (bound.standing().name(), bound.standing().caveat());
         let mut row = vec![Cell::text("bound"), Cell::text(bound.key()), Cell::text(bound.name())];
         row.extend([standing, caveat, bound.conditions(), bound.source()].map(Cell::text));
-        row.push(names(&needs.concat()));
+        row.extend([names(&needs.concat()), Cell::text(bound.formula())]);
         table.push(row);
     }
     for certificate in certificates::all() {
@@ -199,7 +199,7 @@ fn registry_table(py: Python<'_>) -> PyResult<Parts<'_>> {
         let mut row =
             vec![Cell::text("certificate"), Cell::text(certificate.key()), Cell::text(certificate.name())];
         row.extend([standing, caveat, certificate.conditions(), certificate.source()].map(Cell::text));
-        row.push(names(certificate.needs()));
+        row.extend([names(certificate.needs()), Cell::Missing]);
         table.push(row);
     }
     parts(py, &table)

@@ -298,6 +298,8 @@ def test_the_registry_has_every_bound():
     assert len(set(table["key"])) == table.num_rows > 30
     assert {"bound", "certificate"} == set(table["kind"])
     assert all(table["conditions"]) and "theorem" in table["standing"]
+    formula = dict(zip(table["key"], table["formula"]))
+    assert formula["submodular"] == "L_sup ≤ (L_Info − d(f)) / (1 − (1 − π_min)^K)"
 
 
 def test_collision_by_hand():

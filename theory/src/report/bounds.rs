@@ -184,7 +184,8 @@ pub fn bounds_by_draws(groups: &Groups<'_>, bounds: &[&dyn Bound]) -> Table {
                 let relation = match standing {
                     Standing::FormOnly(_) => format!("form only: {}", side.relation()),
                     Standing::Unproved(_) => format!("unproved: {}", side.relation()),
-                    _ => side.relation().to_string(),
+                    Standing::AsPublished(_) => format!("as published: {}", side.relation()),
+                    Standing::Theorem => side.relation().to_string(),
                 };
                 line(&relation, bound.key(), &|g| bound_cell(g, bound, side), standing.name());
             }

@@ -106,6 +106,7 @@
     const [low, high] = [Math.log(Math.min(...values) / 1.5), Math.log(Math.min(Math.max(...values), 1e6 * run.trivial) * 1.5)];
     const begin = 190;
     const x = (v) => begin + (width - begin - 140) * Math.min(1, (Math.log(v) - low) / (high - low));
+    const labels = [];
     run.bounds.forEach((bound, row) => {
       const y = 10 + 22 * row;
       make("text", { x: begin - 8, y: y + 13, "font-size": 13, "text-anchor": "end" }, svg, bound.key);
@@ -114,7 +115,7 @@
       const spread = bound.deviation === null ? "" : ` ± ${number(bound.deviation)} over ${run.seeds} seeds`;
       make("title", {}, bar, `${bound.name}: ${number(bound.value)}${spread} nats; ${bound.said}`);
       const beside = bound.look === "unproved" ? `${number(bound.value)}, ${bound.standing}` : number(bound.value);
-      make("text", { x: x(bound.value) + 5, y: y + 13, "font-size": 12 }, svg, beside);
+      labels.push([x(bound.value) + 5, y + 13, beside]);
     });
     const line = (v, name, colour) => {
       make("path", { d: `M${x(v)} 4V${tall - 34}`, stroke: colour, "stroke-width": 2, "stroke-dasharray": "5 3" }, svg);
@@ -122,6 +123,9 @@
     };
     line(run.trivial, "ln C", "#555");
     if (run.supervised > 0) line(run.supervised, "L_sup", "#000");
+    // Values last, on white: the lines cross the place of some.
+    const onWhite = { "font-size": 12, stroke: "#fff", "stroke-width": 4, "paint-order": "stroke" };
+    labels.forEach(([x, y, text]) => make("text", { x, y, ...onWhite }, svg, text));
     const told = run.seeds > 1 ? `Means over ${run.seeds} seeds. ` : "";
     byId("bars-missing").textContent = told + (run.missing.length
       ? `Without a bar here, ${run.missing.length} of ${run.missing.length + run.bounds.length}: ${run.missing.join("; ")}.` : "");
