@@ -216,7 +216,7 @@ fn cases() -> Vec<Case> {
     };
     for (c, n) in [(100, 128), (1000, 5000), (1000, 7709), (1000, 65_536), (3029, 26_030)] {
         let headline = (c, n) == (1000, 7709);
-        let name = format!("υ, both tails, certificate: C = {c}, n = {n}");
+        let name = format!("υ, both tails, error bound: C = {c}, n = {n}");
         let peer = Peer::Python("python-flint arb, 53 bits", format!("arb_sum {c} {n}"));
         add(name.clone(), peer, if headline { "≥ 1000" } else { "" }, value(&uniform(c), n));
         let peer = Peer::Python("numpy alternating sum", format!("numpy_sum {c} {n}"));

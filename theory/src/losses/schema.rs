@@ -165,60 +165,60 @@ columns! {
         epochs: Option<u64> => Identifying;
         /// Samples per training batch (each gives two views).
         batch_size: Option<u64> => Identifying;
-        /// K in the training loss.
+        /// K in the training loss: 2B−2 if all of a batch of B samples is used.
         train_negatives: Option<u64> => Identifying, heading "train K";
-        /// K after any selection of negatives, on average.
+        /// Mean number of negatives kept by the selection.
         effective_negatives: Option<f64> => Descriptive;
         /// Samples of the training set.
         train_samples: Option<u64> => Identifying;
-        /// Which negatives of the training loss counted, such as `hardest:5%`; empty where all did.
+        /// Which negatives the training loss used, such as `hardest:5%`; empty if all.
         selection: String => Identifying, empty "all";
         /// Name of the optimiser.
         optimiser: String => Identifying;
         /// Learning rate at a batch size of 256.
         learning_rate: Option<f64> => Identifying;
-        /// Augmentation that makes a view, with what is not its default.
+        /// Augmentation that makes a view, with its non-default settings.
         augmentation: String => Identifying;
-        /// Numbers that the training computed in, such as f32 or bf16.
+        /// Number format of the training, such as f32 or bf16.
         precision: String => Identifying;
-        /// Samples of the largest class over samples of the smallest, in the training set.
+        /// Size of the largest class divided by that of the smallest, in the training set.
         imbalance: Option<f64> => Identifying;
-        /// Hash of all settings but the seed; of features from elsewhere: of their numbers, the passes and the seed.
+        /// Hash of all settings except the seed; for a features file, of its numbers, the passes and the seed.
         settings_id: String => Identifying;
     }
     /// One measurement of an encoder: the terms that the bounds combine.
     ///
     /// `L_Info` and all losses are in nats and already divided by the temperature where the formula says so.
     row(num_classes: u64, num_draws: NumDraws, temperature: f64, sampling: Sampling) {
-        /// C.
+        /// C, the number of classes.
         num_classes: u64 => Required;
         /// Samples per class of the evaluated set.
         class_counts: Option<Vec<u64>> => Identifying;
-        /// n = K+1 of the evaluation.
+        /// n = K+1 in the measurement (not in training).
         num_draws: NumDraws => Required, heading "n = K+1";
-        /// t, in the contrastive loss and in the mean classifier alike.
+        /// t, in the contrastive loss and in the mean classifier's logits.
         temperature: f64 => Required, heading "t";
         /// How the labels of a batch were drawn.
         sampling: Sampling => Required;
-        /// What a positive pair is: two views of one image where the cell is empty.
+        /// What a positive pair is; empty: two views of one image.
         positives: Positives => Identifying, empty "same_image";
-        /// Number of batches behind the means.
+        /// Number of batches that the means are over.
         num_batches: Option<u64> => Identifying;
-        /// Views behind each f̄(x) of the gap term.
+        /// Number of views averaged in each f̄(x).
         fbar_views: Option<u64> => Identifying;
-        /// The part of the data that was measured: validation or tuning, and whether it was cut by class.
+        /// The part of the data that was measured: validation or tuning, and whether it was split by class.
         evaluated_split: String => Identifying;
-        /// Seed of the measurement, where it is not that of the run.
+        /// Seed of the measurement, if it is not that of the run.
         measure_seed: Option<u64> => Identifying, empty "of the run";
-        /// Neighbours of the kNN classifier.
+        /// Number of neighbours of the kNN classifier.
         knn_k: Option<u64> => Identifying;
         /// Temperature of the kNN classifier's weights.
         knn_temperature: Option<f64> => Identifying;
-        /// How the linear probe was trained: its ridge, or that it was chosen, and whether each feature was standardised.
+        /// How the linear probe was trained: ridge given or chosen, features standardised or not.
         linear_probe: String => Identifying;
-        /// Samples behind both uniformities, and the most whose pairs make the spread within classes, where not all.
+        /// Number of samples in columns over pairs (`uniformity…`, `collision_spread`), if not all.
         pair_samples: Option<u64> => Identifying, empty "all";
-        /// Mean of l_sup per class, in nats.
+        /// L_sup for each class of the anchor, in nats.
         class_sup_loss: Option<Vec<f64>> => Descriptive;
     }
 }
@@ -292,47 +292,47 @@ quantities! {
     InfoNce = "info_nce": NonNegative,
     /// The two-view NT-Xent loss with 2n−2 negatives, per anchor.
     NtXent = "nt_xent": NonNegative,
-    /// υ̂: share of batches that show every class.
+    /// υ̂: share of batches that contain every class.
     Coverage = "coverage": UnitInterval,
-    /// υ for this sampling and these counts.
+    /// υ, exact for this sampling and these class counts.
     CoverageExact = "coverage_exact": UnitInterval,
-    /// τ̂: share of anchors whose class occurs again in the batch.
+    /// τ̂: share of anchors with a negative of their own class.
     Collision = "collision": UnitInterval,
-    /// τ for this sampling and these counts.
+    /// τ, exact for this sampling and these class counts.
     CollisionExact = "collision_exact": UnitInterval,
-    /// Share of batches whose first anchor's class occurs again: one Bernoulli trial a batch, for the exact test.
+    /// Share of batches whose first anchor has a negative of its class: independent trials, for a binomial test.
     FirstAnchorCollision = "first_anchor_collision": UnitInterval,
     /// Mean of ln(1+Col).
     Log1pCollisions = "log1p_collisions": NonNegative,
-    /// E ln(1+Col) for this sampling and these counts.
+    /// E ln(1+Col), exact for this sampling and these class counts.
     Log1pCollisionsExact = "log1p_collisions_exact": NonNegative,
-    /// Mean of l_sup over all C classes, whatever the batch shows.
+    /// L_sup: mean of l_sup, over all C classes.
     FullSupLoss = "full_sup_loss": NonNegative,
-    /// Mean of 1{cover}·l_sup, not halved.
+    /// Mean of 1{cover}·l_sup, without the factor ½ of Nozawa & Sato.
     JointSupLoss = "joint_sup_loss": NonNegative,
-    /// Mean of 1{not cover}·l_sub, not halved.
+    /// Mean of 1{not cover}·l_sub, without the factor ½ of Nozawa & Sato.
     JointSubLoss = "joint_sub_loss": NonNegative,
     /// Mean of 1{Col = 0}·1{cover}·l_sup.
     CurlJointSup = "curl_joint_sup": NonNegative,
-    /// Mean of 1{Col = 0}·l over the classes of the batch; contains `curl_joint_sup`.
+    /// Mean of 1{Col = 0}·l, l over the classes of the batch; includes `curl_joint_sup`.
     CurlJoint = "curl_joint": NonNegative,
-    /// d(f) = (1/t) E min(0, z·(μ_c − f̄(x))).
+    /// d(f) = (1/t) E min(0, z·(μ_c − f̄(x))) (not L_Info − L_sup).
     Gap = "gap": NonPositive,
-    /// Mean of ln(1 + Col + A), without d(f).
+    /// Mean of ln(1 + Col + A), the right side of the master inequality without d(f).
     MasterTerm = "master_term": NonNegative,
     /// L_Info with z·z⁺ replaced by z·f̄(x): E ln(1 + Σ_k e^{(z·z_k − z·f̄(x))/t}).
     InfoNceMeanPositive = "info_nce_mean_positive": NonNegative,
-    /// The same with z_k at its mean too: μ_c; of the anchor's class, m distinct images, (m μ_c − f̄(x))/(m−1).
+    /// The same, z_k also replaced by its mean: μ_c; (m μ_c − f̄(x))/(m−1) in the anchor's class of m distinct images.
     InfoNceMeanNegatives = "info_nce_mean_negatives": NonNegative,
-    /// β̂ as published: mean absolute x0_i·x1_j − x0_j·x1_j over same-class pairs of training features.
+    /// β̂ as published: mean of abs(x0_i·x1_j − x0_j·x1_j) over pairs in one class of training samples, x0, x1 their views.
     CollisionSpread = "collision_spread": NonNegative,
     /// The same on encoder features.
     CollisionSpreadEncoder = "collision_spread_encoder": NonNegative,
-    /// Proved upper bound of the collision term: E of ln(1+Col) + max abs(s_k − s_+)/t, k over same-class negatives.
+    /// Mean of ln(1+Col) + max_k abs(s_k − s_+)/t, k over negatives of the anchor's class: bounds the loss on these.
     CollisionUpper = "collision_upper": NonNegative,
     /// Mean over anchors of Var_j(e^{z·μ_j/t}) / (mean_j e^{z·μ_j/t})², j uniform over the classes.
     LogitVariance = "logit_variance": NonNegative,
-    /// Share of anchors that the mean classifier argmax_j z·μ_j gets wrong; a tie is an error.
+    /// Error of the mean classifier argmax_j z·μ_j on the anchors (augmented views); a tie is an error.
     AnchorError = "anchor_error": UnitInterval,
     /// E z·(μ_c − μ̄)/(1 − π_c), μ̄ = Σ_j π_j μ_j: the anchor's mean margin over the other classes.
     MeanMargin = "mean_margin": Any,
@@ -344,9 +344,9 @@ quantities! {
     WithinClassDeviation = "within_class_deviation": NonNegative,
     /// Mean over anchors and over the classes j other than theirs of ln(1 + e^{z·(μ_j − μ_c)/t}).
     PairLoss = "pair_loss": NonNegative,
-    /// E ln(1+R), R the same-class over the other-class exponential mass among the negatives: L_DCL − L_NSCL.
+    /// L_DCL − L_NSCL = E ln(1+R), R = Σ e^{s_k/t} over negatives of the anchor's class, divided by that over the others.
     NsclGap = "nscl_gap": NonNegative,
-    /// Mean over all samples of l_sup over all C classes: its error is that of the views alone.
+    /// Mean over all samples of l_sup over all C classes: no batch sampling error.
     FullSupLossRaoBlackwell = "full_sup_loss_rao_blackwell": NonNegative,
     /// E over batches given the anchor of 1{cover}·l_sup = P(cover given the class)·l_sup: mean over all samples.
     JointSupLossRaoBlackwell = "joint_sup_loss_rao_blackwell": NonNegative,
@@ -362,7 +362,7 @@ quantities! {
     Alignment = "alignment": NonNegative,
     /// ln E e^{−2‖f(x) − f(y)‖²} over pairs of distinct samples in view 1 (Wang & Isola 2020, t = 2).
     Uniformity = "uniformity": NonPositive,
-    /// Mean of that of view 1 and that of view 2, as the figures of Wang & Isola average them.
+    /// Mean of the uniformities of view 1 and view 2, as in the figures of Wang & Isola.
     UniformityBothViews = "uniformity_both_views": NonPositive,
     /// e^H of the normalised eigenvalues of the features' covariance, H their entropy (Roy & Vetterli 2007).
     EffectiveRank = "effective_rank": NonNegative,
@@ -370,7 +370,7 @@ quantities! {
     RankMe = "rankme": NonNegative,
     /// Accuracy of the mean classifier on head features.
     MeanAccuracy = "mean_accuracy": UnitInterval,
-    /// Accuracy of the mean classifier on the average of two views' head features, as the code of Nozawa & Sato has it.
+    /// Accuracy of the mean classifier on the average of two views' head features, as in the code of Nozawa & Sato.
     MeanAccuracyTwoViews = "mean_accuracy_two_views": UnitInterval,
     /// Share of samples whose class mean is nearest (Euclidean), on head features; a tie is an error.
     NearestMeanAccuracy = "nearest_mean_accuracy": UnitInterval,
@@ -384,21 +384,21 @@ quantities! {
     LinearAccuracy = "linear_accuracy": UnitInterval,
     /// Accuracy of a linear probe on encoder features.
     LinearAccuracyEncoder = "linear_accuracy_encoder": UnitInterval,
-    /// Ridge of the linear probe on head features, given or chosen.
+    /// Ridge of the linear probe on head features.
     LinearRidge = "linear_ridge": NonNegative,
-    /// Ridge of the linear probe on encoder features, given or chosen.
+    /// Ridge of the linear probe on encoder features.
     LinearRidgeEncoder = "linear_ridge_encoder": NonNegative,
-    /// Norm of the loss's gradient where the linear probe on head features ended: above 1e-7 it is not converged.
+    /// Final gradient norm of the linear probe on head features: above 1e-7 it has not converged.
     LinearGradient = "linear_gradient": NonNegative,
-    /// Norm of the loss's gradient where the linear probe on encoder features ended: above 1e-7 it is not converged.
+    /// Final gradient norm of the linear probe on encoder features: above 1e-7 it has not converged.
     LinearGradientEncoder = "linear_gradient_encoder": NonNegative,
     /// Accuracy of a linear probe trained by SGD as Nozawa & Sato do, on head features.
     LinearAccuracySgd = "linear_accuracy_sgd": UnitInterval,
     /// Accuracy of a linear probe trained by SGD as Nozawa & Sato do, on encoder features.
     LinearAccuracySgdEncoder = "linear_accuracy_sgd_encoder": UnitInterval,
-    /// Accuracy of weighted k nearest neighbours on head features.
+    /// Accuracy of the weighted kNN classifier on head features.
     KnnAccuracy = "knn_accuracy": UnitInterval,
-    /// Accuracy of weighted k nearest neighbours on encoder features.
+    /// Accuracy of the weighted kNN classifier on encoder features.
     KnnAccuracyEncoder = "knn_accuracy_encoder": UnitInterval,
 }
 

@@ -40,9 +40,9 @@ pub fn columns() -> Document {
         (
             "descriptive",
             section(
-                "What was trained and measured",
-                "Required and identifying columns make the setting: rows that agree in all of them are averaged over seeds, \
-                 others never. A column that is absent is an empty cell in every row."
+                "Settings of training and measurement",
+                "Rows that agree in all required and identifying columns have one setting; reports average them \
+                 over seeds, and never average others. A missing column counts as empty cells."
                     .into(),
                 descriptive,
             ),
@@ -50,11 +50,18 @@ pub fn columns() -> Document {
         (
             "measured",
             section(
-                "What was found",
+                "What was measured",
                 format!(
-                    "Means over batches or samples, in nats where they are losses; a column of the same name and \
-                     `{SE_SUFFIX}` holds the standard error over batches given the evaluated images, with `{IMAGE_SE_SUFFIX}` the \
-                     error over those images (`theory bounds --confidence 0.95`). Absent columns make the bounds that need them not applicable."
+                    "Means over batches or samples; losses are in nats. Columns `NAME{SE_SUFFIX}` have the standard \
+                     error over batches, with the evaluated images fixed; `NAME{IMAGE_SE_SUFFIX}` the standard error \
+                     over images (`theory bounds --confidence 0.95`). A bound is not evaluated if a column that it \
+                     needs is missing. Accuracies (except `mean_accuracy_two_views`) and bounds from moments are on \
+                     samples without augmentation (from a features file: on `view1`), losses and `anchor_error` on \
+                     augmented views. Columns `…_rao_blackwell` replace the mean over drawn batches by its exact \
+                     expectation. Symbols: s_k = z·z_k and s_+ = z·z⁺ for the features z of the anchor, z_k of a \
+                     negative, z⁺ of the positive; l = −ln(e^{{z·μ_c/t}} / Σ_j e^{{z·μ_j/t}}), j over the classes of \
+                     the batch, is l_sub, and l_sup with all classes; cover: the batch has all classes; A = Σ_k \
+                     e^{{z·(μ_{{c_k}} − μ_c)/t}}, k over the negatives of other classes than the anchor's."
                 ),
                 measured,
             ),
@@ -63,7 +70,8 @@ pub fn columns() -> Document {
             "paired",
             section(
                 "Margins of the lower bounds",
-                format!("Differences batch by batch, with their errors in columns that end in `{SE_SUFFIX}` and `{IMAGE_SE_SUFFIX}`."),
+                format!("L_Info minus a lower bound of it, batch by batch; errors in columns `NAME{SE_SUFFIX}` and \
+                     `NAME{IMAGE_SE_SUFFIX}`."),
                 paired,
             ),
         ),
