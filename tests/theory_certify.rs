@@ -137,6 +137,22 @@ fn with_a_confidence_the_choice_is_paid_for() {
             "{i}: {one:?} {two:?}"
         );
     }
+    // The best of two runs is a choice as well: its line has what holds for both with this confidence.
+    let runs = [7, 11].map(|seed| {
+        let mut row = measured(2, "");
+        (row.run.seed, row.run.run_id) = (Some(seed), format!("s{seed}"));
+        row
+    });
+    let rows: Vec<_> = runs.iter().collect();
+    let overview = theory::report::certify(&rows, Some(0.95)).unwrap().overview().to_json();
+    let shared = theory::report::certify(&rows[..1], Some(0.975)).unwrap().overview().to_json();
+    for line in 0..3 {
+        assert_eq!(overview[line]["best run"], "s7");
+        for kind in ["normal", "any law"] {
+            assert!(overview[line][kind].as_f64().unwrap() > 0.0);
+            assert_eq!(overview[line][kind], shared[line][kind], "{overview}");
+        }
+    }
     let (code, _, errors) = run(&["certify", "none.csv", "--confidence", "2"]);
     assert!(code != 0 && errors.lines().count() == 1, "{errors}");
     assert!(theory::report::certify(&[&measured(2, "")], Some(95.0)).is_err());

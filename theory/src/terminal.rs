@@ -21,12 +21,12 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", fitted(&one_line(line)));
 }
 
-/// A line as standard error shows it: broken between words where that is a terminal and the line is wider.
-#[must_use]
-pub fn fitted(line: &str) -> String {
-    let size = std::io::stderr().is_terminal().then(|| terminal_size_of(std::io::stderr())).flatten();
-    match size.map(|(width, _)| usize::from(width.0)) {
-        Some(width) if line.chars().count() > width => wrap(line, width).join("\n"),
+/// A line as standard error shows it: a note is broken between words where that is a terminal and the note is wider.
+/// Other lines may hold a command or the name of a file, which a reader copies: the terminal itself breaks these.
+fn fitted(line: &str) -> String {
+    let width = || terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0));
+    match std::io::stderr().is_terminal().then(width).flatten() {
+        Some(width) if line.starts_with("note: ") => wrap(line, width).join("\n"),
         _ => line.to_string(),
     }
 }

@@ -52,6 +52,8 @@ struct Line {
     chosen_on: &'static str,
     /// The bound for all images with the confidence that was asked for, by kind, and what gives it.
     confident: [(&'static str, Outcome); 2],
+    /// The same where the run is chosen among all of its setting: what may fail is shared by these too.
+    among_runs: [(&'static str, Outcome); 2],
 }
 
 /// The rows of a run.
@@ -82,8 +84,17 @@ pub fn certify(rows: &[&LossComponents], confidence: Option<f64>) -> Result<Cert
         return Err(Error::argument(format!("a confidence of {level} is not between 0.5 and 1")));
     }
     let runs = runs(rows);
-    let lines = runs.iter().zip(settings(&runs)).flat_map(|(run, setting)| {
-        run.lines(confidence).into_iter().map(move |line| Line { setting: setting.clone(), ..line })
+    let settings = settings(&runs);
+    let lines = runs.iter().zip(&settings).flat_map(|(run, setting)| {
+        let alike = settings.iter().filter(|other| *other == setting).count();
+        let mut lines = run.lines(confidence);
+        let shared = confidence.filter(|_| alike > 1).map(|level| 1.0 - (1.0 - level) / alike as f64);
+        let among = shared.map_or_else(|| lines.clone(), |level| run.lines(Some(level)));
+        for (line, among) in lines.iter_mut().zip(among) {
+            line.among_runs = among.confident;
+            line.setting.clone_from(setting);
+        }
+        lines
     });
     Ok(Certified { lines: lines.collect(), confidence })
 }
@@ -274,6 +285,7 @@ impl<'a> Run<'a> {
             considered: self.rows.len(),
             chosen_on: if self.tuning.is_empty() { SAME } else { TUNING },
             confident: [const { ("", Outcome::NotApplicable(String::new())) }; 2],
+            among_runs: [const { ("", Outcome::NotApplicable(String::new())) }; 2],
         }
     }
 

@@ -96,7 +96,10 @@ fn screen(config: &Config, split: &Split, folder: &Folder) -> Result<Vec<String>
     let mut lines = vec![
         format!("trained   {encoder} on {dataset}, {samples} samples; loss {loss}"),
         format!("          n = K+1 = {}{in_training}", objective.evaluated_draws()),
-        format!("          t = {temperature}, batches of {batch_size}, {epochs} epochs, seed {seed}"),
+        format!(
+            "          t = {temperature}, batches of {batch_size}, {epochs} {}, seed {seed}",
+            if *epochs == 1 { "epoch" } else { "epochs" }
+        ),
     ];
     let files = vec![
         format!("{}:", path.display()),
@@ -126,9 +129,12 @@ fn of_measurement(rows: &[LossComponents]) -> Vec<String> {
             .zip(quantities)
             .filter_map(|(name, quantity)| Some(format!("{name} {:.3}", row.get(quantity)?)))
             .collect();
-        (!known.is_empty()).then(|| format!("{} ({layer})", known.join(", ")))
+        let part = Some(row.evaluated_split.as_str()).filter(|part| !part.is_empty());
+        let of_part = part.map_or_else(String::new, |part| format!(", {part}"));
+        (!known.is_empty()).then(|| format!("{} ({layer}{of_part})", known.join(", ")))
     };
-    layers.into_iter().filter_map(of_layer).collect()
+    let known: Vec<String> = layers.into_iter().filter_map(of_layer).collect();
+    if known.is_empty() { vec!["none in losses.csv".into()] } else { known }
 }
 
 /// What was seen while it trained, of the weights that are the run's.

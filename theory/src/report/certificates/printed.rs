@@ -17,8 +17,7 @@ impl Certified {
         let claims = self.claims();
         let has_settings = self.lines.iter().any(|line| line.setting != self.lines[0].setting);
         let has_runs = self.has_several_runs();
-        let draws: Option<BTreeSet<u64>> = self.lines.iter().map(|line| line.run_draws).collect();
-        let draws = draws.filter(|draws| has_runs && draws.len() > 1).unwrap_or_default();
+        let draws = self.draws_of_runs();
         let mut headers: Vec<String> = Vec::new();
         headers.extend(has_settings.then(|| "setting".into()));
         headers.push("upper bound of".into());
@@ -38,7 +37,7 @@ impl Certified {
             cells.push(best.bound_cell());
             cells.extend((has_runs && draws.is_empty()).then(|| range(&lines)));
             if self.confidence.is_some() {
-                best.confident.iter().for_each(|(_, outcome)| cells.push(best.confident_cell(outcome)));
+                best.among_runs.iter().for_each(|(_, outcome)| cells.push(best.confident_cell(outcome)));
             }
             let place = best.from.or(best.temperature);
             cells.extend([Cell::number(best.chance), number(best.measured), integer(best.draws)]);
@@ -53,6 +52,12 @@ impl Certified {
             table.push(cells);
         }
         table
+    }
+
+    /// The n of the runs, where each has one and they differ.
+    fn draws_of_runs(&self) -> BTreeSet<u64> {
+        let draws: Option<BTreeSet<u64>> = self.lines.iter().map(|line| line.run_draws).collect();
+        draws.filter(|draws| self.has_several_runs() && draws.len() > 1).unwrap_or_default()
     }
 
     /// Whether a setting has several runs.
@@ -148,7 +153,7 @@ impl Certified {
 
     /// In a few sentences: whether the error is certified below chance anywhere, and what was chosen on what.
     pub fn notes(&self) -> Vec<String> {
-        [self.findings(), self.caveats()].concat()
+        [self.findings(), self.caveats(false)].concat()
     }
 
     /// The notes below [`overview`](Self::overview).
@@ -158,13 +163,15 @@ impl Certified {
                 .to_string(),
         ];
         if self.has_several_runs() {
-            notes.push(
-                "'at most' and what is beside it are of the run with the least bound; n = …: mean ± standard deviation over the \
-                 runs at this n; --all prints a line for each run"
-                    .into(),
-            );
+            let of_runs = match self.draws_of_runs().is_empty() {
+                true => "of all runs: least and largest bound",
+                false => "n = …: mean ± standard deviation over the runs at this n",
+            };
+            notes.push(format!(
+                "'at most' and what is beside it are of the run with the least bound; {of_runs}; --all prints a line for each run"
+            ));
         }
-        notes.extend(self.caveats());
+        notes.extend(self.caveats(true));
         notes
     }
 
@@ -197,22 +204,30 @@ impl Certified {
         notes
     }
 
-    /// In a few sentences: what the numbers mean, and what was chosen on what.
-    fn caveats(&self) -> Vec<String> {
+    /// In a few sentences: what the numbers mean, and what was chosen on what; `best_run`: the run was chosen too.
+    fn caveats(&self, best_run: bool) -> Vec<String> {
         let mut notes = Vec::new();
+        let best_run = best_run && self.has_several_runs();
         if let Some(level) = self.confidence {
             notes.push(format!(
                 "normal, any law: what holds with confidence {level} for all images, of which the evaluated ones are taken to \
                  be an independent sample, with encoder and class means given (claims from L_Info take these for the means of \
-                 that law); 'normal' by a normal approximation, 'any law' without an assumption on the images; each is the \
-                 least of all that were compared within its run, and holds for that run alone"
+                 that law); 'normal' by a normal approximation, 'any law' without an assumption on the images; {}",
+                match best_run {
+                    true => "each accounts for all that were compared, in all runs of its line",
+                    false => {
+                        "each is the least of all that were compared within its run, and holds for that run alone"
+                    }
+                }
             ));
         }
-        if self.lines.iter().any(|line| line.considered > 1 && line.chosen_on == SAME) {
+        let chosen = |line: &Line| line.considered > 1 && line.chosen_on == SAME;
+        if best_run || self.lines.iter().any(chosen) {
+            let run = if best_run { "run, " } else { "" };
             let corrected = if self.confidence.is_some() { "; the values with a confidence are" } else { "" };
             notes.push(format!(
-                "n, t and certificate were chosen on the samples that are reported, and the value is not corrected for this \
-                 choice{corrected}"
+                "{run}n, t and certificate were chosen on the samples that are reported, and 'at most' is not corrected for \
+                 this choice{corrected}"
             ));
         }
         notes

@@ -33,7 +33,7 @@ impl Progress {
     /// A line of its own.
     pub fn line(&self, text: &str) {
         match self.bars.is_hidden() {
-            false => drop(self.bars.println(theory::terminal::fitted(text))),
+            false => drop(self.bars.println(text)),
             true if !self.quiet => theory::terminal::say(text),
             true => {}
         }
