@@ -259,11 +259,14 @@ fn curves(prior: &ClassPrior, sampling: Sampling, points: [Vec<(f64, f64)>; 3]) 
     Lines {
         x_label: "number of draws n = K+1 (anchor and K negatives)".into(),
         panels: vec![
-            panel(
-                format!("Coverage and collision, C = {} classes, {how}", prior.num_classes()),
-                "probability",
-                probabilities,
-            ),
+            Axes {
+                limits: Some((0.0, 1.0)),
+                ..panel(
+                    format!("Coverage and collision, C = {} classes, {how}", prior.num_classes()),
+                    "probability",
+                    probabilities,
+                )
+            },
             panel("Price of collisions in the loss".into(), "nats", vec![Series::new("E ln(1+Col)", price)]),
         ],
         ..Lines::default()

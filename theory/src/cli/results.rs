@@ -218,9 +218,11 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         _ => None,
     };
     let picture = single.as_deref().map(Figure::beside).transpose()?.flatten();
-    let beside = || single.as_deref().map(|file| file.with_file_name("report"));
+    let beside = || single.as_deref().filter(|file| file.is_file()).map(|file| file.with_file_name("report"));
     let out = args.out.clone().or_else(beside);
-    let out = out.ok_or_else(|| theory::Error::argument("--out DIR is needed for several measurements"))?;
+    let out = out.ok_or_else(|| {
+        theory::Error::argument("--out DIR is needed for several measurements, and for what is no file")
+    })?;
     report::check_folder(&out)?;
     let groups = losses::group(&rows)?;
     note(&groups);

@@ -207,7 +207,11 @@ fn sentences<'a>(
         ));
     }
     let seeds = whole_range(groups.iter().map(|group| group.rows.len() as u64));
-    let spread = if seeds == "1" { "" } else { ", numbers are means ± standard deviations over seeds" };
+    let spread = if seeds == "1" {
+        ""
+    } else {
+        ", numbers are means ± standard deviations over seeds (no ± where these agree)"
+    };
     let temperatures = range_of_temperatures(rows.iter().map(|row| row.temperature));
     let noun = if seeds == "1" { "seed" } else { "seeds" };
     sentences.push(format!("C = {classes} classes, t = {temperatures}, {seeds} {noun}{spread}."));
@@ -246,11 +250,14 @@ impl Summary {
     pub fn to_screen(&self, screen: Screen, all: &str) -> String {
         let screen = Screen { columns: screen.columns.min(WIDEST), ..screen };
         let left_out: String = self.left_out.iter().map(|what| format!("{what}; ")).collect();
-        let rest = format!(
-            "{left_out}more bounds (above ln C at every n, not proved, or of other quantities): {all}"
-        );
+        let rest =
+            format!("{left_out}more bounds (above ln C at every n, not proved, or of other quantities):");
         let lines = |text: &str| wrap(text, screen.columns).join("\n");
-        format!("{}\n\n{}\n{}\n", lines(&self.sentences()), self.table.to_screen(screen), lines(&rest))
+        let rest = lines(&rest);
+        // A command stands whole on its line, so that it can be copied.
+        let last = rest.lines().last().map_or(0, |line| line.chars().count());
+        let gap = if last + 1 + all.chars().count() <= screen.columns { " " } else { "\n" };
+        format!("{}\n\n{}\n{rest}{gap}{all}\n", lines(&self.sentences()), self.table.to_screen(screen))
     }
 }
 
@@ -272,6 +279,12 @@ mod tests {
             let text = summary.to_screen(Screen { columns, colour: false }, "theory bounds DIR --all");
             assert!(text.lines().all(|line| line.chars().count() <= columns.min(100)), "{text}");
             assert!(text.lines().count() <= 40, "{text}");
+            let command = format!("theory bounds '/data/two  blanks and {}' --all", "x".repeat(columns));
+            assert!(
+                summary
+                    .to_screen(Screen { columns, colour: false }, &command)
+                    .contains(&format!("\n{command}\n"))
+            );
             assert_eq!(
                 columns >= 100,
                 text.matches("L_Info").count() == 1,
