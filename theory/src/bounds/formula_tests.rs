@@ -3,6 +3,7 @@
 use super::*;
 use crate::losses::Estimate;
 use crate::{NumDraws, collision, coverage};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names and what they stand for.
 type Names = Vec<(String, f64)>;
@@ -11,6 +12,8 @@ type Names = Vec<(String, f64)>;
 struct Reader<'a> {
     rest: &'a str,
     names: &'a Names,
+    /// Of each minimum and maximum: which argument it is, and how many there are.
+    chosen: Vec<(usize, usize)>,
 }
 
 impl Reader<'_> {
@@ -65,12 +68,16 @@ impl Reader<'_> {
         }
         for (open, least) in [("min{", true), ("max{", false)] {
             if self.eats(open) {
-                let mut value = self.sum();
+                let (mut value, mut choice, mut arguments) = (self.sum(), 0, 1);
                 while self.eats(",") {
                     let next = self.sum();
-                    value = if least { value.min(next) } else { value.max(next) };
+                    if if least { next < value } else { next > value } {
+                        (value, choice) = (next, arguments);
+                    }
+                    arguments += 1;
                 }
                 assert!(self.eats("}"), "{:?}", self.rest);
+                self.chosen.push((choice, arguments));
                 return Some(value);
             }
         }
@@ -95,11 +102,16 @@ impl Reader<'_> {
     }
 }
 
-fn value(text: &str, names: &Names) -> f64 {
-    let mut reader = Reader { rest: text, names };
+/// The value, and what [`Reader::chosen`] is after reading.
+fn value_and_choices(text: &str, names: &Names) -> (f64, Vec<(usize, usize)>) {
+    let mut reader = Reader { rest: text, names, chosen: Vec::new() };
     let value = reader.sum();
     assert!(reader.rest.trim().is_empty(), "not read of {text}: {:?}", reader.rest);
-    value
+    (value, reader.chosen)
+}
+
+fn value(text: &str, names: &Names) -> f64 {
+    value_and_choices(text, names).0
 }
 
 /// The statement, and the definitions after it.
@@ -120,20 +132,24 @@ fn parts(formula: &str) -> Vec<&str> {
     parts
 }
 
-/// What is written right of the relation; all where there is none.
-fn right(statement: &str) -> &str {
-    [" ≤ ", " ≥ ", " = "]
-        .iter()
-        .find_map(|relation| {
-            let (left, right) = statement.split_once(relation)?;
-            // Not the = within braces.
-            (left.matches('{').count() == left.matches('}').count()).then_some(right)
-        })
-        .unwrap_or(statement)
+/// What is bounded, with the relation; empty where the formula is no bound.
+fn left(bound: &dyn Bound) -> &'static str {
+    match bound.key() {
+        "master" => "L_Info ≥ ",
+        "nozawa_sato_by_class" => "E[l_sup | cover] ≤ ",
+        "arora_pairs" => "L_pair ≤ ",
+        "collision_term" => "loss of the collided negatives ≤ ",
+        "nscl_gap" => "L_DCL − L_NSCL ≤ ",
+        "nscl_gap_measured" => "L_DCL − L_NSCL = ",
+        "mutual_information" => "I(view 1; view 2) ≥ ",
+        "mutual_information_cap" => "any certificate of I(view 1; view 2) ≤ ",
+        _ if matches!(bound.standing(), Standing::AsPublished(_)) => "",
+        _ => "L_sup ≤ ",
+    }
 }
 
 /// A row with a value of its own for every quantity, and what each name of a formula stands for there.
-fn row(counts: Vec<u64>, draws: u64, temperature: f64, salt: f64) -> (LossComponents, Names) {
+fn row(counts: Vec<u64>, draws: u64, temperature: f64, salt: f64, variance: f64) -> (LossComponents, Names) {
     let classes = counts.len() as u64;
     let n = NumDraws::new(draws).unwrap();
     let mut row = LossComponents::new(classes, n, temperature, Sampling::WithReplacement).unwrap();
@@ -151,7 +167,7 @@ fn row(counts: Vec<u64>, draws: u64, temperature: f64, salt: f64) -> (LossCompon
     measure(Quantity::Coverage, 0.41 + salt, "υ̂");
     measure(Quantity::Collision, 0.73 + 0.1 * salt, "τ̂");
     measure(Quantity::MasterTerm, 2.3 + salt, "E ln(1 + Col + A)");
-    measure(Quantity::LogitVariance, 0.37 + salt, "v");
+    measure(Quantity::LogitVariance, variance, "v");
     measure(Quantity::WithinClassVariance, 0.19 + salt, "V");
     measure(Quantity::WithinClassDeviation, 0.29 + salt, "σ");
     measure(Quantity::CollisionSpread, 0.17 + salt, "β̂");
@@ -207,52 +223,72 @@ fn row(counts: Vec<u64>, draws: u64, temperature: f64, salt: f64) -> (LossCompon
 
 #[test]
 fn each_formula_has_the_value_of_the_code() {
-    let mut checked = std::collections::BTreeSet::new();
-    for (counts, draws, t, salt) in [
-        (vec![6; 4], 12, 0.5, 0.0),
-        (vec![9; 3], 40, 0.9, 0.031),
-        (vec![5; 5], 9, 1.7, 0.07),
-        (vec![3, 8, 5], 15, 0.7, 0.043),
+    let mut checked = BTreeSet::new();
+    // Of each minimum and maximum of a formula: how many arguments it has, and which of them it was in some row.
+    let mut choices: BTreeMap<(&str, usize), (usize, BTreeSet<usize>)> = BTreeMap::new();
+    for (counts, draws, t, salt, variance) in [
+        (vec![6; 4], 12, 0.5, 0.0, 0.37),
+        (vec![9; 3], 40, 0.9, 0.031, 0.401),
+        (vec![5; 5], 9, 1.7, 0.07, 0.44),
+        (vec![3, 8, 5], 15, 0.7, 0.043, 0.413),
+        // ln S(e^{2/t}) is the smallest where there are few negatives.
+        (vec![7; 2], 2, 0.5, 0.02, 5.0),
     ] {
-        let (row, names) = row(counts, draws, t, salt);
+        let (row, names) = row(counts, draws, t, salt, variance);
         for bound in all() {
-            let outcome = if !bound.upper_needs().is_empty() {
-                bound.upper_bound(&row)
+            let (outcome, relation) = if !bound.upper_needs().is_empty() {
+                (bound.upper_bound(&row), "≤")
             } else if let Some(statement) = bound.other(&row) {
-                statement.outcome
+                (statement.outcome, statement.what.rsplit(' ').next().unwrap())
             } else {
-                bound.lower_bound(&row)
+                (bound.lower_bound(&row), "≥")
             };
             let Some(computed) = outcome.value() else {
                 assert!(outcome.reason().contains("equally frequent"), "{}: {outcome:?}", bound.key());
                 continue;
             };
+            checked.insert(bound.key());
             let parts = parts(bound.formula());
             let mut names = names.clone();
             if bound.key() == "inverted" {
-                let written = inverted(&parts, &mut names, &row, computed);
-                let wanted = row.get(Quantity::InfoNce).unwrap() - row.get(Quantity::Gap).unwrap();
-                assert!((written - wanted).abs() < 1e-9 * wanted, "{written} {wanted}");
-                checked.insert(bound.key());
+                let [least, info_nce] = inverted(&parts, &mut names, &row, computed);
+                assert!((least - info_nce).abs() < 1e-9 * info_nce, "{least} {info_nce}");
                 continue;
             }
+            let mut chosen = Vec::new();
+            let mut evaluate = |text: &str, names: &Names| {
+                let (value, choices) = value_and_choices(text, names);
+                chosen.extend(choices);
+                value
+            };
             for definition in &parts[1..] {
                 let (name, text) = definition.trim().split_once(" = ").unwrap();
-                let found = value(text, &names);
+                let found = evaluate(text, &names);
                 names.push((name.into(), found));
             }
-            let written = value(right(parts[0]), &names);
+            let left = left(*bound);
+            assert!(left.is_empty() || left.trim_end().ends_with(relation), "{}: {left}", bound.key());
+            let right = parts[0].strip_prefix(left);
+            let right = right.unwrap_or_else(|| panic!("{left} does not begin {}", parts[0]));
+            let written = evaluate(right, &names);
             let accurate = (written - computed).abs() < 1e-9 * computed.abs().max(1.0);
             assert!(accurate, "{}: {written} written, {computed} computed", bound.key());
-            checked.insert(bound.key());
+            for (place, (choice, arguments)) in chosen.into_iter().enumerate() {
+                let (known, seen) = choices.entry((bound.key(), place)).or_default();
+                *known = arguments;
+                seen.insert(choice);
+            }
         }
     }
     assert_eq!(checked.len(), all().len(), "{checked:?}");
+    assert!(choices.values().all(|(arguments, seen)| seen.len() == *arguments), "{choices:?}");
+    let with_choices: Vec<&str> = choices.keys().map(|(key, _)| *key).collect();
+    assert_eq!(with_choices, ["ash", "specht", "specht_measured", "specht_positive", "wang"]);
 }
 
-/// The left side of the formula of `inverted`, where L_sup is its bound.
-fn inverted(parts: &[&str], names: &mut Names, row: &LossComponents, supervised: f64) -> f64 {
-    let inner = parts[0].strip_prefix("E[").unwrap().split_once("] ≤").unwrap().0;
+/// Both sides of the formula of `inverted`, where L_sup is its bound.
+fn inverted(parts: &[&str], names: &mut Names, row: &LossComponents, supervised: f64) -> [f64; 2] {
+    let (inner, right) = parts[0].strip_prefix("E[").unwrap().split_once("] ≤ ").unwrap();
     let (_, q) = parts[1].split_once(" = ").unwrap();
     names.push(("L_sup".into(), supervised));
     let prior = row.prior().unwrap();
@@ -265,5 +301,5 @@ fn inverted(parts: &[&str], names: &mut Names, row: &LossComponents, supervised:
         names.push(("q".into(), q));
         p * value(inner, &names)
     };
-    law.into_iter().map(term).sum()
+    [law.into_iter().map(term).sum(), value(right, &known)]
 }

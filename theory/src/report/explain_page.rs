@@ -44,7 +44,8 @@ pub(super) fn report(groups: &Groups<'_>) -> crate::Result<Option<Explained>> {
         png: of(figure::Format::Png)?,
     };
     let names = columns.iter().map(|column| column.heading.to_string());
-    let fixed = ["n = K+1", "bound", "L_sup ≤", "L_sup", "largest step", "nats of L_sup", "share"];
+    let fixed =
+        ["n = K+1", "bound", "standing", "L_sup ≤", "L_sup", "largest step", "nats of L_sup", "share"];
     let mut largest = Table::new(names.chain(fixed.map(String::from)));
     for explanation in &explanations {
         let setting = explanation.group.setting();
@@ -53,6 +54,7 @@ pub(super) fn report(groups: &Groups<'_>) -> crate::Result<Option<Explained>> {
         cells.extend([
             integer(setting.num_draws.get()),
             Cell::text(explanation.bound.key()),
+            Cell::text(explanation.bound.standing().name()),
             if explanation.is_vacuous() { Cell::Vacuous(upper) } else { Cell::Estimate(upper) },
             Cell::Estimate(explanation.supervised()),
         ]);
@@ -90,3 +92,26 @@ impl Explanation<'_> {
 
 /// The steps to the master inequality.
 const COMMON: [Step; 4] = [Step::ImageMean, Step::ClassMeans, Step::Gap, Step::ViewsToMeans];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounds;
+
+    #[test]
+    fn each_line_has_the_standing_of_its_bound() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/results/digits/losses.csv");
+        let rows = crate::losses::read(std::path::Path::new(path)).unwrap();
+        let groups = crate::losses::group(&rows).unwrap();
+        let table = report(&groups).unwrap().unwrap().section.table;
+        let column = |name: &str| table.headers().iter().position(|header| header == name).unwrap();
+        let [bound, standing] = ["bound", "standing"].map(column);
+        let mut seen = std::collections::BTreeSet::new();
+        for row in table.rows() {
+            let found = bounds::find(&row[bound].to_string()).unwrap().standing().name();
+            assert_eq!(row[standing], Cell::text(found));
+            seen.insert(found);
+        }
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["theorem", "unproved"]);
+    }
+}

@@ -1,7 +1,7 @@
 //! The report as one HTML file: figures inline, the data in it, nothing fetched. Without its script it reads the same
 //! but for the sliders and what can be saved.
 
-use super::bounds::{Side, bound_cell};
+use super::bounds::{Side, bound_cell, marked};
 use super::{Cell, Document, Figure, Section, Table};
 use crate::bounds::{self, Bound, Standing};
 use crate::losses::Groups;
@@ -189,11 +189,12 @@ fn each_bound(groups: &Groups<'_>) -> String {
         if bound.supervised_lower_standing() != bound.standing() {
             caveats += &caveat("Lower bound of L_sup, ", bound.supervised_lower_standing());
         }
+        let conditions = if bound.standing() == Standing::Theorem { "Holds for" } else { "Stated for" };
         list += &format!(
-            "<li><code>{}</code>: {}.<p class=\"formula\">{}</p><em>{}</em> Holds for: {}. Source: {}.{caveats}</li>\n",
+            "<li><code>{}</code>: {}.<p class=\"formula\">{}</p><em>{}</em> {conditions}: {}. Source: {}.{caveats}</li>\n",
             bound.key(),
             escape(bound.name()),
-            typeset(bound.formula()),
+            typeset(&marked(bound.standing(), bound.formula())),
             escape(&said_here(groups, *bound)),
             escape(bound.conditions()),
             escape(bound.source())
@@ -228,8 +229,10 @@ fn said_here(groups: &Groups<'_>, bound: &dyn Bound) -> String {
     let below: Vec<String> = by_draws.iter().filter_map(told).collect();
     if values == 0 {
         format!("No value here: {reason}.")
+    } else if let Standing::Unproved(_) = bound.standing() {
+        "Proved to be an upper bound of L_sup only as far as the last sentence says.".into()
     } else if bound.standing() != Standing::Theorem {
-        "Not a proved upper bound of L_sup, whatever its value.".into()
+        "Not proved to be an upper bound of L_sup, whatever its value.".into()
     } else if below.is_empty() {
         "Above ln C wherever it has a value here.".into()
     } else {
@@ -316,4 +319,31 @@ fn percent_encoded(text: &str) -> String {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_bound_is_said_to_hold_that_is_not_proved() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/results/digits/losses.csv");
+        let rows = crate::losses::read(std::path::Path::new(path)).unwrap();
+        let groups = crate::losses::group(&rows).unwrap();
+        let page = each_bound(&groups);
+        for bound in bounds::all() {
+            let (_, text) = page.split_once(&format!("<li><code>{}</code>", bound.key())).unwrap();
+            let (text, _) = text.split_once("</li>").unwrap();
+            let is_theorem = bound.standing() == Standing::Theorem;
+            assert_eq!(text.contains("Holds for: "), is_theorem, "{text}");
+            assert_eq!(text.contains("Stated for: "), !is_theorem, "{text}");
+            let unmarked = format!("<p class=\"formula\">{}", typeset(bound.formula()));
+            assert_eq!(text.contains(&unmarked), is_theorem, "{text}");
+            let has_value = is_theorem && !bound.upper_needs().is_empty() && !text.contains("No value here");
+            assert_eq!(text.contains("bove ln C") || text.contains("t most ln C"), has_value, "{text}");
+        }
+        assert!(page.contains("<p class=\"formula\">unproved: L<sub>sup</sub> ≤ "), "{page}");
+        let of_bao = said_here(&groups, bounds::find("bao").unwrap());
+        assert!(of_bao.starts_with("Proved to be an upper bound of L_sup only as far as"), "{of_bao}");
+    }
 }
