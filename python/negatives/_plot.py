@@ -178,7 +178,9 @@ def _draw(ax: Any, kind: str, lines: list[_Line], trivial: float) -> list[_Line]
     for line in lines:
         _draw_line(ax, line, trivial, low, high)
         if line.points:
-            ends.append((line.label, min(line.points[-1][1], high), line.colour))
+            # With the standing: the note below may be cut off a figure that is not ours.
+            name = f"{line.label} ({line.standing})" if line.standing else line.label
+            ends.append((name, max(low, min(line.points[-1][1], high)), line.colour))
     _label(ax, ends)
     ax.set_ylabel("L_sup in nats" if kind == "linear" else "L_sup in nats, log scale")
     for side in ("top", "right"):

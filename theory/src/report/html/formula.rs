@@ -41,7 +41,7 @@ pub(super) const SYMBOLS: [(&str, &str); 22] = [
         "s_k, s_+, max_k",
         "similarity of the anchor to a negative k of its class, to its positive; the largest over those k",
     ),
-    ("β̂", "mean of |s_k − s_+|"),
+    ("β̂", "mean absolute difference of two products of features of one class, over training samples"),
     (
         "L_DCL, L_NSCL, R, N, n_max",
         "losses without the positive in the denominator, and without the anchor's class; sum of e^{s/t} over the anchor's class divided by that over the others; number of evaluated samples, and of those in the largest class",

@@ -172,7 +172,9 @@ const EXPLORE: &str = "<div class=\"live\"><h2>What K can do, before anything is
 /// Each bound: what it says of these measurements, when it holds, and whose it is.
 fn each_bound(groups: &Groups<'_>) -> String {
     let mut list = String::from(
-        "<p>Formulas for independent draws; for batches of different samples the probabilities are those of such batches.</p>\n<dl>\n",
+        "<p>Formulas for independent draws. For batches of distinct samples the values are computed with the probabilities of \
+such batches, with M_min/(M − 1) in place of π_min (M samples in all, M_min of the rarest class), and in specht_positive with \
+1 − K/(M − 1) in place of the 1 that is subtracted.</p>\n<dl>\n",
     );
     for (symbol, meaning) in formula::SYMBOLS {
         list += &format!("<dt>{}</dt><dd>{}</dd>\n", typeset(symbol), typeset(meaning));

@@ -28,6 +28,9 @@
       save(data.dataset.file, "text/csv", JSON.parse(data.textContent))));
   });
 
+  // Paper has no place to open what is folded.
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
+
   const form = byId("explore");
   if (!form) return;
   const data = JSON.parse(byId("curves").textContent);
