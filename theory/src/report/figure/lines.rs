@@ -107,6 +107,9 @@ fn range(values: impl Iterator<Item = f64>, log: bool, margin: f64) -> Range<f64
 
 impl Lines {
     /// With a note below that says what shows the errors of its values, which are standard deviations over seeds.
+    ///
+    /// # Errors
+    /// A panel of which no point can be drawn.
     pub fn over_seeds(mut self) -> Result<Self> {
         if let Some(spread) = self.drawing()?.spread() {
             let note = format!("{spread}: one standard deviation over seeds.");

@@ -140,5 +140,5 @@ fn against_k(rows: &[LossComponents]) -> Result<Lines> {
         ..Axes::default()
     };
     let x_label = "K negatives in the training loss".into();
-    Lines { x_label, log_x: true, panels: vec![panel], ..Lines::default() }.over_seeds()
+    Ok(Lines { x_label, log_x: true, panels: vec![panel], ..Lines::default() }.over_seeds()?)
 }
