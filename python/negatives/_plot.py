@@ -47,7 +47,9 @@ def plot_bounds(
     The upper panel has a logarithmic axis and every bound; the lower one, linear from 0 to 1.2 ln C, those that say
     something. Markers of vacuous values (above ln C) are hollow; values beyond the axis are arrows at its edge and
     undefined ones crosses at the upper one. What is no theorem (``registry()["standing"]``) is dotted, with markers of
-    strokes, and a note below names it. Bands are ± one standard deviation, where there are several seeds.
+    strokes. A note below names it, and the bounds that are not shown: without a value at any n, or in a single linear
+    panel above ln C at every n. Bands, and bars where a line has one point, are ± one standard deviation, where there
+    are several seeds.
 
     Parameters
     ----------
@@ -93,7 +95,9 @@ def plot_bounds(
     shown, axes = _axes(ax, panels)
     shown_lines = [_draw(one, kind, lines, trivial) for kind, one in zip(shown, axes)]
     axes[-1].set_xlabel("number of draws n = K + 1")
-    _note(axes[-1], [line for drawn in shown_lines for line in drawn if line.standing])
+    drawn = [line for one in shown_lines for line in one]
+    hidden = [line for line in lines[1:] if line not in drawn and (shown == ("linear",) or not line.points)]
+    _note(axes[-1], [line for line in drawn if line.standing], hidden)
     return axes[0] if len(shown) == 1 else axes
 
 
@@ -188,14 +192,22 @@ def _draw(ax: Any, kind: str, lines: list[_Line], trivial: float) -> list[_Line]
     return [line for line in lines if line.points]
 
 
-def _note(ax: Any, unproved: list[_Line]) -> None:
-    """Below the axis: which lines are not proved to be bounds."""
-    if not unproved:
+def _note(ax: Any, unproved: list[_Line], hidden: list[_Line]) -> None:
+    """Below the axis: which lines are not proved to be bounds, and which are not drawn."""
+    texts = []
+    if unproved:
+        names = ", ".join(dict.fromkeys(f"{line.label} ({line.standing})" for line in unproved))
+        texts.append(
+            f"Dotted, with markers of strokes: not proved to be upper bounds of L_sup, so that being below ln C says nothing: {names}."
+        )
+    for reason, has_points in (("above ln C at every n", True), ("without a value at any n", False)):
+        names = ", ".join(line.label for line in hidden if bool(line.points) == has_points)
+        if names:
+            texts.append(f"Not shown, {reason}: {names}.")
+    if not texts:
         return
-    names = ", ".join(dict.fromkeys(f"{line.label} ({line.standing})" for line in unproved))
-    text = f"Dotted, with markers of strokes: not proved to be upper bounds of L_sup, so that being below ln C says nothing: {names}."
     ax.annotate(
-        textwrap.fill(text, 90),
+        "\n".join(textwrap.fill(text, 90) for text in texts),
         (0, 0),
         xytext=(0, -36),
         xycoords="axes fraction",
@@ -214,7 +226,9 @@ def _draw_line(ax: Any, line: _Line, trivial: float, low: float, high: float) ->
     means = [mean for _, mean, _ in finite]
     width, style = 2 if line.marker == "*" else 1.2, ":" if line.standing else "-"
     ax.plot(draws, means, color=line.colour, linewidth=width, linestyle=style, label=line.label)
-    if any(deviation for _, _, deviation in finite):
+    if len(finite) == 1 and finite[0][2]:
+        ax.errorbar(draws, means, finite[0][2], color=line.colour, capsize=3)
+    elif any(deviation for _, _, deviation in finite):
         band = [[mean + sign * deviation for _, mean, deviation in finite] for sign in (-1, 1)]
         ax.fill_between(draws, *band, color=line.colour, alpha=0.2, linewidth=0)
     measured = line.marker == "*"

@@ -293,6 +293,19 @@ def test_the_plot_tells_apart_what_is_no_theorem(digits):
     assert not any("not proved" in text for text in labels_of(plain))
 
 
+def test_the_plot_of_one_n_has_bars_and_names_what_it_leaves_out():
+    measured = losses(seed=[7, 8], num_draws=[16, 16], info_nce=[1.8, 2.0], full_sup_loss=[1.1, 1.3])
+    axes = negatives.plot_bounds(measured, bounds=["specht", "bao"], panels="log")
+    heights = [sorted(y for _, y in bar.get_segments()[0]) for bar in axes.collections if len(bar.get_segments()) == 1]
+    table = negatives.bounds(measured)
+    mean, deviation = table["L_sup ≤ (specht)"][0], table["L_sup ≤ (specht) sd"][0]
+    assert any(found == pytest.approx([mean - deviation, mean + deviation]) for found in heights), heights
+    axes = negatives.plot_bounds(measured, bounds=["specht", "bao", "curl"], panels="linear")
+    assert table["unproved: L_sup ≤ (bao)"][0] > math.log(10) and not isinstance(table["L_sup ≤ (curl)"][0], float)
+    note = "Not shown, above ln C at every n: bao.\nNot shown, without a value at any n: curl."
+    assert note in labels_of(axes), labels_of(axes)
+
+
 def test_the_registry_has_every_bound():
     table = negatives.registry()
     assert len(set(table["key"])) == table.num_rows > 30

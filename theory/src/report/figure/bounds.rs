@@ -3,13 +3,14 @@
 
 use super::Selection;
 use super::panels::{Horizontal, Level, Line, Panel, Panels, Point};
-use super::pen::{Look, Sign};
+use super::pen::{DOTTED, Look, Sign};
 use super::ticks::Span;
 use super::{Format, render};
 use crate::bounds::{self, Bound, Outcome, Standing};
 use crate::error::{Error, Result};
 use crate::losses::{Group, Groups, LossComponents, Quantity};
 use crate::report::{MeanAndDeviation, blocks, mean_and_deviation, setting_names};
+use std::ops::Range;
 
 /// How a figure of bounds is drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,11 +101,13 @@ struct Setting<'a> {
 struct Content<'a> {
     settings: Vec<Setting<'a>>,
     bounds: Vec<&'static dyn Bound>,
+    /// Keys of selected bounds that have no value.
+    missing: Vec<&'static str>,
     ticks: Vec<u64>,
 }
 
-/// Dashes of what is not proved.
-const DOTTED: usize = 2;
+/// Dashes of theorems and measurements; what is not proved has dots.
+const PROVED: [usize; 3] = [0, 1, 3];
 /// Characters of a setting's name in a figure.
 const LONGEST: usize = 28;
 
@@ -113,6 +116,28 @@ fn short(name: String) -> String {
     match name.chars().count() > LONGEST {
         true => name.chars().take(LONGEST - 1).chain(['…']).collect(),
         false => name,
+    }
+}
+
+/// With the colour of this place, not the same again before 18 settings.
+fn dash_of(setting: usize) -> usize {
+    PROVED[Look::nth(setting).dash % PROVED.len()]
+}
+
+/// What the lines of a panel are: measured, bounds, and values that may lie below L_sup.
+fn title_of(lines: &[Line]) -> &'static str {
+    let any = |is: fn(Sign) -> bool| lines.iter().any(|line| is(line.look.sign));
+    let measured = any(|sign| sign == Sign::Thick);
+    let (proved, unproved) =
+        (any(|sign| matches!(sign, Sign::Closed(_))), any(|sign| matches!(sign, Sign::Open(_))));
+    match (measured, proved, unproved) {
+        (true, true, true) => "L_sup, upper bounds of it, and values not proved to be one",
+        (true, true, false) => "L_sup and upper bounds of it",
+        (true, false, true) => "L_sup, and values not proved to be upper bounds of it",
+        (true, false, false) => "L_sup",
+        (false, true, true) => "Upper bounds of L_sup, and values not proved to be one",
+        (false, true, false) | (false, false, false) => "Upper bounds of L_sup",
+        (false, false, true) => "Values not proved to be upper bounds of L_sup",
     }
 }
 
@@ -130,8 +155,10 @@ impl<'a> Content<'a> {
         ticks.sort_unstable();
         ticks.dedup();
         let has_value = |bound: &&dyn Bound| groups.iter().any(|group| mean(group, *bound).is_some());
-        let bounds = selection.keys(groups).into_iter().filter_map(bounds::find).filter(has_value).collect();
-        Self { settings: settings.collect(), bounds, ticks }
+        let (bounds, without): (Vec<_>, Vec<_>) =
+            selection.keys(groups).into_iter().filter_map(bounds::find).partition(has_value);
+        let missing = without.into_iter().map(Bound::key).collect();
+        Self { settings: settings.collect(), bounds, missing, ticks }
     }
 
     /// One line a setting, with what tells settings apart behind `name`.
@@ -175,16 +202,12 @@ impl<'a> Content<'a> {
     fn bound_lines(&self) -> Vec<Line> {
         let several = self.settings.len() > 1;
         let lines = self.bounds.iter().enumerate().flat_map(|(index, bound)| {
-            // Colours tell bounds apart, or settings where there are several, which dashes then do too.
+            // Colours tell bounds apart, or settings where there are several, which dashes of theorems then do too.
             let theorem = bound.standing() == Standing::Theorem;
             let look = |setting: usize| Look {
                 colour: Some(if several { setting } else { index }),
                 sign: if theorem { Look::nth(index).sign } else { Sign::Open(index) },
-                dash: match (several, theorem) {
-                    (true, _) => setting,
-                    (false, true) => 0,
-                    (false, false) => DOTTED,
-                },
+                dash: if theorem { dash_of(setting) } else { DOTTED },
             };
             let undefined = |group: &Group<'_>| {
                 group.rows.iter().any(|row| matches!(bound.upper_bound(row), Outcome::Undefined(_)))
@@ -198,7 +221,7 @@ impl<'a> Content<'a> {
 
     fn measured_lines(&self, quantity: Quantity, name: &str, sign: Sign) -> Vec<Line> {
         let several = self.settings.len() > 1;
-        let look = |setting: usize| Look { colour: several.then_some(setting), sign, dash: setting };
+        let look = |setting: usize| Look { colour: several.then_some(setting), sign, dash: dash_of(setting) };
         let of = |group: &Group<'_>| over_seeds(group, |row| row.get(quantity));
         self.lines(name, look, of, |_| false, |_, _| false)
     }
@@ -210,10 +233,20 @@ impl<'a> Content<'a> {
         levels.into_iter().map(|y| Level { name: format!("ln C = {y:.3}"), y }).collect()
     }
 
-    fn panel(&self, kind: PanelKind) -> Panel {
-        let ln_classes = self.settings.iter().map(|setting| setting.ln_classes).fold(0.0, f64::max);
+    fn ln_classes(&self) -> f64 {
+        self.settings.iter().map(|setting| setting.ln_classes).fold(0.0, f64::max)
+    }
+
+    /// The axis around ln C; of one class ln C is 0.
+    fn around(&self) -> Range<f64> {
+        let ln_classes = self.ln_classes();
+        0.0..if ln_classes > 0.0 { 1.2 * ln_classes } else { 1.0 }
+    }
+
+    /// One panel; `above`: whether the logarithmic one of the same lines stands above it.
+    fn panel(&self, kind: PanelKind, above: bool) -> Panel {
+        let ln_classes = self.ln_classes();
         let mut lines = self.measured_lines(Quantity::FullSupLoss, "L_sup, measured", Sign::Thick);
-        let title = if lines.is_empty() { "Upper bounds of L_sup" } else { "L_sup and upper bounds of it" };
         let bounds = self.bound_lines();
         match kind {
             PanelKind::Log => {
@@ -223,7 +256,7 @@ impl<'a> Content<'a> {
                 // Of one class ln C is 0.
                 let high = values().fold(ln_classes, f64::max).min(MOST * ln_classes.max(1.0)).max(2.0 * low);
                 Panel {
-                    title: title.into(),
+                    title: title_of(&lines).into(),
                     y_label: "nats".into(),
                     y: Span { log: true, range: 0.7 * low..1.5 * high },
                     lines,
@@ -232,13 +265,15 @@ impl<'a> Content<'a> {
                 }
             }
             PanelKind::Linear => {
-                let range = 0.0..if ln_classes > 0.0 { 1.2 * ln_classes } else { 1.0 };
+                let range = self.around();
                 let says = |line: &Line| line.points.iter().any(|p| p.y < range.end);
-                lines.extend(
-                    bounds.into_iter().filter(says).map(|line| Line { undefined: Vec::new(), ..line }),
-                );
+                lines.extend(bounds.into_iter().filter(says));
+                let title = match above {
+                    true => "The same around ln C".into(),
+                    false => format!("{}, around ln C", title_of(&lines)),
+                };
                 Panel {
-                    title: "The same around ln C".into(),
+                    title,
                     y_label: "nats".into(),
                     y: Span { log: false, range },
                     lines,
@@ -272,7 +307,10 @@ impl<'a> Content<'a> {
     }
 
     fn figure(&self, style: &Style) -> Panels {
-        let all: Vec<Panel> = style.panels.iter().map(|kind| self.panel(*kind)).collect();
+        let log = style.panels.iter().position(|kind| *kind == PanelKind::Log);
+        let panel =
+            |(place, kind): (usize, &PanelKind)| self.panel(*kind, log.is_some_and(|log| log < place));
+        let all: Vec<Panel> = style.panels.iter().enumerate().map(panel).collect();
         // Where nothing was measured that a panel shows, ln C stands alone.
         let any = all.iter().any(|panel| !panel.lines.is_empty());
         let panels =
@@ -302,17 +340,16 @@ impl<'a> Content<'a> {
         }
         let [above, below] = figure.off_scale();
         if above {
-            notes.push("▲ above the axis.");
+            notes.push("↑ above the axis.");
         }
         if below {
-            notes.push("▼ below the axis.");
+            notes.push("↓ below the axis.");
         }
         if any(&|line| !line.undefined.is_empty()) {
             notes.push("× undefined.");
         }
-        if any(&|line| line.points.iter().any(|p| p.deviation.is_some())) {
-            notes.push("Bands: one standard deviation over seeds.");
-        }
+        let spread = figure.spread().map(|spread| format!("{spread}: one standard deviation over seeds."));
+        notes.extend(spread.as_deref());
         let unproved: Vec<String> = self
             .bounds
             .iter()
@@ -320,132 +357,30 @@ impl<'a> Content<'a> {
             .filter(|(index, _)| any(&|line| line.look.sign == Sign::Open(*index)))
             .map(|(_, bound)| format!("{} ({})", bound.key(), bound.standing().name()))
             .collect();
+        // What only the panel around ln C could show, and does not.
+        let hidden: Vec<&str> = match log {
+            None if style.panels.contains(&PanelKind::Linear) => {
+                let end = self.around().end;
+                let groups = || self.settings.iter().flat_map(|setting| &setting.groups);
+                let shown =
+                    |bound: &dyn Bound| groups().any(|g| mean(g, bound).is_some_and(|v| v.mean < end));
+                self.bounds.iter().filter(|bound| !shown(**bound)).map(|bound| bound.key()).collect()
+            }
+            _ => Vec::new(),
+        };
         figure.notes = if notes.is_empty() { Vec::new() } else { vec![notes.join(" ")] };
         if !unproved.is_empty() {
             figure.notes.push(format!("Markers of strokes: not proved to be upper bounds of L_sup, so that being below ln C says nothing: {}.", unproved.join(", ")));
+        }
+        if !hidden.is_empty() {
+            figure.notes.push(format!("Not shown, above the axis at every n: {}.", hidden.join(", ")));
+        }
+        if !self.missing.is_empty() && style.panels.iter().any(|kind| *kind != PanelKind::Accuracy) {
+            figure.notes.push(format!("Not shown, without a value at any n: {}.", self.missing.join(", ")));
         }
         figure
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::losses::{group, read_from};
-
-    fn rows(rows: &str) -> Vec<LossComponents> {
-        let header = "dataset,seed,num_classes,num_draws,class_counts,temperature,sampling,info_nce,gap,log1p_collisions,full_sup_loss,mean_accuracy\n";
-        let rows = rows.replace("COUNTS", &["100"; 10].join(";"));
-        read_from(&format!("{header}{rows}"), "losses.csv").unwrap()
-    }
-
-    fn svg(text: &str, style: &Style) -> String {
-        let rows = rows(text);
-        let found = bounds_against_draws(&group(&rows).unwrap(), style, Format::Svg).unwrap();
-        String::from_utf8(found).unwrap()
-    }
-
-    fn style(keys: &[&str]) -> Style {
-        Style { bounds: Selection::of(keys).unwrap(), ..Style::default() }
-    }
-
-    const ONE: &str = "a,7,10,32,COUNTS,0.5,with_replacement,2.0,-1.2,1.3,1.2,0.9\na,7,10,64,COUNTS,0.5,with_replacement,2.7,-1.2,1.95,1.2,0.91\n";
-
-    #[test]
-    fn three_panels_with_names_at_the_lines_and_only_the_notes_that_are_needed() {
-        let found = svg(ONE, &style(&["reverse_jensen", "specht"]));
-        for text in [
-            "L_sup and upper bounds of it",
-            "The same around ln C",
-            "Accuracy",
-            "ln C = 2.303",
-            "specht",
-            "reverse_jensen",
-        ] {
-            assert!(found.contains(text), "{text}");
-        }
-        assert!(found.contains("Hollow") && !found.contains("Bands") && !found.contains("above the axis"));
-        let seeds = ONE.replace("a,7", "a,8").replace("2.0,", "2.1,");
-        assert!(svg(&format!("{ONE}{seeds}"), &style(&["specht"])).contains("Bands"));
-        let only = Style { panels: vec![PanelKind::Accuracy], ..Style::default() };
-        assert!(!svg(ONE, &only).contains("nats"));
-    }
-
-    #[test]
-    fn what_is_far_above_ln_c_leaves_the_rest_visible() {
-        // CIFAR-100: CURL and others reach 1e22.
-        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let rows = crate::losses::read(&file.join("../data/results/cifar100-small/losses.csv")).unwrap();
-        let found = bounds_against_draws(&group(&rows).unwrap(), &Style::default(), Format::Svg).unwrap();
-        let found = String::from_utf8(found).unwrap();
-        assert!(found.contains("▲ above the axis") && found.contains("10⁶") && !found.contains("10⁸"));
-        assert!(
-            found.contains("<title>curl, n = 128: "),
-            "a value that is above the axis can be read by pointing"
-        );
-    }
-
-    #[test]
-    fn one_class_and_nothing_to_show_are_drawn() {
-        let header = "num_classes,num_draws,temperature,sampling,info_nce";
-        for (row, more, value) in [
-            ("1,4,0.5,with_replacement,1.0", "", ""),
-            ("1,4,0.5,with_replacement,1.0", ",full_sup_loss", ",0.0"),
-        ] {
-            let rows = read_from(&format!("{header}{more}\n{row}{value}\n"), "losses.csv").unwrap();
-            for format in [Format::Svg, Format::Png, Format::Pdf] {
-                assert!(
-                    !bounds_against_draws(&group(&rows).unwrap(), &Style::default(), format)
-                        .unwrap()
-                        .is_empty()
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_pdf_has_one_page_of_the_width_that_is_asked_for() {
-        let rows = rows(ONE);
-        let style = Style { width: 312, ..Style::default() };
-        let found = bounds_against_draws(&group(&rows).unwrap(), &style, Format::Pdf).unwrap();
-        let text = String::from_utf8_lossy(&found);
-        // 3.25 inches of 72 points.
-        assert!(
-            text.starts_with("%PDF-") && text.contains("/MediaBox [0 0 234 ") && text.contains("/Count 1")
-        );
-        assert!(found.len() > 5000 && found.len() < 100_000, "{}", found.len());
-    }
-
-    #[test]
-    fn settings_are_lines_of_their_own_that_say_what_differs() {
-        let other = ONE.replace(",0.5,with", ",0.2,with").replace("1.2,0.9", "0.9,0.9");
-        let found = svg(&format!("{ONE}{other}"), &style(&["specht"]));
-        for text in ["specht, t = 0.2", "specht, t = 0.5", "L_sup, measured, t = 0.2"] {
-            assert!(found.contains(text), "{text}");
-        }
-        // The accuracies agree.
-        assert!(found.contains(">\nmean classifier\n<") && !found.contains("mean classifier, t"), "{found}");
-    }
-
-    #[test]
-    fn what_is_no_theorem_is_told_apart_in_shape_and_words() {
-        let text = |keys: &[&str]| svg(ONE, &style(keys));
-        let plain = text(&["specht", "reverse_jensen"]);
-        assert!(!plain.contains("not proved"), "{plain}");
-        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let rows = crate::losses::read(&file.join("../data/results/digits/losses.csv")).unwrap();
-        let groups = group(&rows).unwrap();
-        let mixed = style(&["specht", "curl_as_published", "bao"]);
-        let mixed = Content::new(&groups, &mixed.bounds).figure(&mixed);
-        let note = mixed.notes.last().unwrap();
-        assert!(note.contains("not proved") && !note.contains("specht"), "{note}");
-        assert!(note.ends_with("curl_as_published (as published), bao (unproved)."), "{note}");
-        for bound in bounds::all().iter().filter(|bound| !bound.upper_needs().is_empty()) {
-            for line in Content::new(&groups, &Selection::of(&[bound.key()]).unwrap()).bound_lines() {
-                let open = matches!(line.look.sign, Sign::Open(_));
-                assert_eq!(open, bound.standing() != Standing::Theorem, "{}", bound.key());
-                assert!(!open || line.points.iter().all(|p| !p.hollow), "{}", bound.key());
-            }
-        }
-    }
-}
+mod tests;

@@ -58,7 +58,7 @@ pub struct Axes {
     pub log_y: bool,
     /// Least and largest value that there can be, such as 0 and 1 of an accuracy: the axis ends there.
     pub limits: Option<(f64, f64)>,
-    /// The curves; thirty differ in colour and marker, or colour and dashes.
+    /// The curves; 36 differ in colour and marker, and 24 of more points than have markers in colour and dashes.
     pub series: Vec<Series>,
 }
 
@@ -106,6 +106,18 @@ fn range(values: impl Iterator<Item = f64>, log: bool, margin: f64) -> Range<f64
 }
 
 impl Lines {
+    /// With a note below that says what shows the errors of its values, which are standard deviations over seeds.
+    ///
+    /// # Errors
+    /// A panel of which no point can be drawn.
+    pub fn over_seeds(mut self) -> Result<Self> {
+        if let Some(spread) = self.drawing()?.spread() {
+            let note = format!("{spread}: one standard deviation over seeds.");
+            self.note = [self.note, note].join(" ").trim_start().into();
+        }
+        Ok(self)
+    }
+
     fn drawing(&self) -> Result<Panels> {
         let mut names: Vec<&str> = Vec::new();
         let mut panels = Vec::new();
@@ -245,15 +257,38 @@ mod tests {
 
     #[test]
     fn a_series_looks_the_same_in_every_panel_and_unlike_all_others() {
-        let series = |name: &str| Series::new(name, [(1.0, 1.0), (2.0, 2.0)]);
-        let all: Vec<Series> = (0..30).map(|i| series(&i.to_string())).collect();
-        let panels = vec![
-            Axes { series: all, ..Axes::default() },
-            Axes { series: vec![series("7")], ..Axes::default() },
-        ];
-        let drawn = Lines { panels, ..Lines::default() }.drawing().unwrap();
-        let looks: Vec<Look> = drawn.panels[0].lines.iter().map(|line| line.look).collect();
-        assert!((0..30).all(|i| !looks[..i].contains(&looks[i])));
-        assert_eq!(drawn.panels[1].lines[0].look, looks[7]);
+        // With markers, and with more points than have markers.
+        for (points, differing) in [(2, 36), (MAX_MARKED as u32 + 1, 24)] {
+            let series = |name: String| Series::new(name, (1..=points).map(|x| (f64::from(x), 1.0)));
+            let all: Vec<Series> = (0..differing).map(|i| series(i.to_string())).collect();
+            let panels = vec![
+                Axes { series: all, ..Axes::default() },
+                Axes { series: vec![series("7".into())], ..Axes::default() },
+            ];
+            let drawn = Lines { panels, ..Lines::default() }.drawing().unwrap();
+            let looks: Vec<Look> = drawn.panels[0].lines.iter().map(|line| line.look).collect();
+            let shown = |look: Look| {
+                let sign = if let Sign::Closed(marker) = look.sign { Some(marker % 6) } else { None };
+                (look.colour(), sign, look.dashes())
+            };
+            assert!(
+                (0..looks.len()).all(|i| looks[..i].iter().all(|&other| shown(other) != shown(looks[i])))
+            );
+            assert_eq!(drawn.panels[1].lines[0].look, looks[7]);
+        }
+    }
+
+    #[test]
+    fn the_note_of_deviations_names_what_is_drawn() {
+        let datum = |x, error| Datum { x, y: 1.0, error, bin: None };
+        let note = |series: &[&[Datum]]| {
+            let series = series.iter().map(|points| Series { name: String::new(), points: points.to_vec() });
+            figure(series.collect(), false).over_seeds().unwrap().note
+        };
+        let (one, other) = (datum(1.0, Some(0.5)), datum(2.0, Some(0.5)));
+        assert_eq!(note(&[&[one]]), "Bars: one standard deviation over seeds.");
+        assert_eq!(note(&[&[one, other]]), "Bands: one standard deviation over seeds.");
+        assert_eq!(note(&[&[one], &[one, other]]), "Bands and bars: one standard deviation over seeds.");
+        assert_eq!(note(&[&[datum(1.0, None), datum(2.0, None)]]), "");
     }
 }

@@ -20,6 +20,7 @@ mod waterfall;
 
 pub use bounds::{PanelKind, Style, bounds_against_draws};
 pub use lines::{Axes, Datum, Lines, Series, lines};
+pub(in crate::report) use panels::MOST_HOVER;
 pub use quantiles::{QuantileBox, QuantileSeries, Quantiles, quantiles};
 pub use scatter::{Panel, Scatter, scatter};
 pub use selection::Selection;

@@ -1,8 +1,8 @@
 //! Panels below each other that share the horizontal axis: lines with markers and bands, named at their right end, and
 //! bins drawn to their width with error bars.
 //!
-//! Each line keeps its colour, marker and dash in every panel, and no two have the same, so that neither colour
-//! blindness nor grey print makes two lines one.
+//! Each line keeps its colour, marker and dash in every panel. Those of [`Look::nth`] repeat after 24 lines at the
+//! earliest: fewer are told apart in grey print, and each has its name at its end.
 
 use super::pen::{Look, Pen, Sign};
 use super::ticks::Span;
@@ -65,6 +65,32 @@ impl Panel {
         let names = (self.lines.len() + self.levels.len()) as f64;
         (self.weight * (0.22 * width).max(8.0 * font)).max(NAME_GAP * font * names)
     }
+
+    /// Where a point's value less and plus its deviation lie.
+    fn ends(&self, point: &Point) -> Option<[f64; 2]> {
+        let deviation = point.deviation?;
+        Some([-1.0, 1.0].map(|sign| self.y.place(point.y + sign * deviation)))
+    }
+
+    /// Outline of the deviations along a line, empty where no band shows them.
+    fn band(&self, line: &Line, x: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
+        let joined = line.points.len() > 1 && line.points.iter().all(|p| p.bin.is_none());
+        if !joined || line.points.iter().all(|p| p.deviation.is_none()) {
+            return Vec::new();
+        }
+        let edge = |side: usize| {
+            let place = move |p: &Point| self.ends(p).map_or(self.y.place(p.y), |ends| ends[side]);
+            line.points.iter().map(|p| (x(p.x), place(p))).collect::<Vec<_>>()
+        };
+        inside(edge(1).into_iter().chain(edge(0).into_iter().rev()).collect())
+    }
+
+    /// The ends of the bar of a value that no band can show: that of a bin, or the only one of its line.
+    fn bar(&self, line: &Line, point: &Point) -> Option<[f64; 2]> {
+        let alone = line.points.len() == 1 || point.bin.is_some();
+        let [low, high] = self.ends(point).filter(|_| alone)?;
+        (low <= 1.0 && high >= 0.0).then(|| [low, high].map(|end| end.clamp(0.0, 1.0)))
+    }
 }
 
 /// The horizontal axis.
@@ -99,7 +125,7 @@ const TITLE_GAP: f64 = 2.2;
 const LINE_GAP: f64 = 1.25;
 const NAME_GAP: f64 = 1.2;
 /// Whoever points at one of more points than this sees no number.
-const MOST_HOVER: usize = 40;
+pub(in crate::report) const MOST_HOVER: usize = 40;
 
 impl Panels {
     /// Height of letters in units: 11 points, and 7 in a column of a paper.
@@ -133,6 +159,21 @@ impl Panels {
             self.panels.iter().any(of)
         };
         [beyond(|place| place > 1.0), beyond(|place| place < 0.0)]
+    }
+
+    /// What shows deviations: `Bands`, `Bars`, or both.
+    pub fn spread(&self) -> Option<&'static str> {
+        let any = |is: &dyn Fn(&Panel, &Line) -> bool| {
+            self.panels.iter().any(|panel| panel.lines.iter().any(|line| is(panel, line)))
+        };
+        let bands = any(&|panel, line| !panel.band(line, |x| x).is_empty());
+        let bars = any(&|panel, line| line.points.iter().any(|p| panel.bar(line, p).is_some()));
+        match (bands, bars) {
+            (true, true) => Some("Bands and bars"),
+            (true, false) => Some("Bands"),
+            (false, true) => Some("Bars"),
+            (false, false) => None,
+        }
     }
 }
 
@@ -267,13 +308,10 @@ impl Panels {
         let y = |place: f64| bottom - place * (bottom - top);
         let to_units = |(x, place): (f64, f64)| (x, y(place));
         let places: Vec<_> = line.points.iter().map(|p| (self.x(p.x, sides), panel.y.place(p.y))).collect();
-        let edge = |p: &Point, sign: f64| panel.y.place(p.y + sign * p.deviation.unwrap_or(0.0));
         let bins = line.points.iter().any(|p| p.bin.is_some());
-        if !bins && line.points.len() > 1 && line.points.iter().any(|p| p.deviation.is_some()) {
-            let of = |sign: f64| line.points.iter().map(move |p| (self.x(p.x, sides), edge(p, sign)));
-            let lower: Vec<_> = of(-1.0).collect();
-            let outline = inside(of(1.0).chain(lower.into_iter().rev()).collect());
-            pen.fill(&outline.into_iter().map(to_units).collect::<Vec<_>>(), &colour.mix(0.2))?;
+        let band = panel.band(line, |x| self.x(x, sides));
+        if !band.is_empty() {
+            pen.fill(&band.into_iter().map(to_units).collect::<Vec<_>>(), &colour.mix(0.2))?;
         }
         if !bins {
             for run in runs(&places) {
@@ -290,6 +328,11 @@ impl Panels {
                 let value = format!("{}, {}{at}: {}{spread}", line.name, self.x.symbol, shown(point.y));
                 self.drawn.borrow_mut().push((pen.at((x, y(place.clamp(0.0, 1.0)))), value));
             }
+            let bar = panel.bar(line, point).map(|ends| ends.map(y));
+            // Below a hollow marker.
+            if let Some(ends) = bar.filter(|_| point.bin.is_none()) {
+                pen.whisker(x, ends, colour)?;
+            }
             if place > 1.0 {
                 pen.arrow((x, top), 1.0, colour)?;
             } else if place < 0.0 {
@@ -297,8 +340,8 @@ impl Panels {
             } else if let Some((from, to)) = point.bin {
                 let ends = [from, to].map(|x| (self.x(x, sides), y(place)));
                 pen.dashed(&ends, colour, thick, line.look.dashes())?;
-                if point.deviation.is_some() {
-                    pen.whisker(x, [-1.0, 1.0].map(|sign| y(edge(point, sign).clamp(0.0, 1.0))), colour)?;
+                if let Some(ends) = bar {
+                    pen.whisker(x, ends, colour)?;
                 }
             } else if !matches!(line.look.sign, Sign::Thick | Sign::Thin) || line.points.len() == 1 {
                 pen.marker((x, y(place)), line.look, point.hollow)?;

@@ -19,8 +19,11 @@ const MARKERS: [&[f64]; 6] = [
 /// Ends of the strokes of an open marker; × is left for undefined values.
 const STROKES: [&[f64]; 4] =
     [&[0.0, 0.25, 0.5, 0.75], &[0.5, 0.86, 0.14], &[0.0, 0.36, 0.64], &[0.0, 0.2, 0.4, 0.6, 0.8]];
-/// Lengths of strokes and gaps of lines, in units.
+/// Lengths of strokes and gaps of lines, in units; [`DOTTED`] is the third.
 const DASHES: [&[f64]; 4] = [&[], &[7.0, 3.0], &[2.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
+
+/// The dash of dots.
+pub(super) const DOTTED: usize = 2;
 
 /// What stands at the points of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +48,8 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// The colours in turn, each time with the next marker and the next dashes.
+    /// The colours in turn, each time with the next marker and the next dashes: 36 differ in colour and marker, 24 in
+    /// colour and dashes.
     pub fn nth(index: usize) -> Self {
         let round = index + index / COLOURED;
         Self { colour: Some(index), sign: Sign::Closed(round), dash: round }
@@ -174,10 +178,11 @@ impl<B: DrawingBackend> Pen<'_, B> {
         self.path(&[(x - cap, high), (x + cap, high)], colour, 1.3)
     }
 
-    /// A value beyond the panel: above it where `up` is 1, below it where −1.
+    /// A value beyond the panel: above it where `up` is 1, below it where −1. With a stem, which no marker has.
     pub fn arrow(&self, (x, y): (f64, f64), up: f64, colour: RGBColor) -> Drawn {
-        let (half, tall) = (0.28 * self.font, 0.5 * self.font * up);
-        self.fill(&[(x - half, y), (x + half, y), (x, y - tall)], &colour.mix(1.0))
+        let (half, head, tip) = (0.25 * self.font, 0.25 * self.font * up, y - 0.55 * self.font * up);
+        self.path(&[(x, y), (x, tip)], colour, 1.6)?;
+        self.path(&[(x - half, tip + head), (x, tip), (x + half, tip + head)], colour, 1.6)
     }
 
     /// No value.

@@ -45,6 +45,7 @@ const NAMES: i32 = 290;
 /// Right of the axis, and between a bar and its number.
 const MARGIN: i32 = 20;
 const GAP: i32 = 6;
+const TOO_LARGE: &str = "not drawn: its numbers are too large for an axis";
 
 // Dark, light and between for grey print.
 const COMMON: RGBColor = COLOURS[0];
@@ -54,7 +55,8 @@ const MEASURED: RGBColor = RGBColor(60, 60, 60);
 const BOUND: RGBColor = RGBColor(150, 150, 150);
 const TRIVIAL: RGBColor = COLOURS[1];
 
-/// Waterfalls below each other, each with an axis of its own in nats of L_sup.
+/// Waterfalls below each other, each with an axis of its own in nats of L_sup. One whose axis would go beyond a double
+/// is left out, and its panel says so.
 ///
 /// # Errors
 /// No panel or more than 30; a number that is not finite; the drawing library fails.
@@ -146,12 +148,19 @@ fn draw_panel<B: DrawingBackend>(panel: &Waterfall, area: &DrawingArea<B, Shift>
     // As long that every number behind its bar ends on the axis.
     let needed = bars.iter().map(|(_, from, to, _, value)| {
         let room = drawn - scale.length(2 * GAP) - size(value).0 as i32;
-        (from.max(*to) - low) * f64::from(drawn) / f64::from(room.max(1))
+        (from.max(*to) - low) * (f64::from(drawn) / f64::from(room.max(1)))
     });
-    let high = low + needed.fold((high - low).max(f64::MIN_POSITIVE), f64::max);
+    let width = needed.fold((high - low).max(f64::MIN_POSITIVE), f64::max);
+    let high = low + width;
     let lines = f64::from(panel.lines());
     let title = Text::new(panel.title.clone(), (scale.length(16), scale.length(6)), scale.font(16));
     area.draw(&title).map_err(message)?;
+    // The drawing library looks for round numbers on an infinite axis for ever.
+    if !(width.is_finite() && high.is_finite()) {
+        let place = (scale.length(16), scale.length(FRAME as i32 / 2));
+        let text = Text::new(TOO_LARGE, place, scale.font(13));
+        return area.draw(&text).map_err(message);
+    }
     let mut chart = ChartBuilder::on(area)
         .margin_top(scale.length(28))
         .margin_right(scale.length(MARGIN))
@@ -259,7 +268,34 @@ mod tests {
         };
         let ends: Vec<f64> = white.map(|line| end(line).unwrap()).collect();
         assert!(ends.len() == 3 && ends.iter().all(|end| *end <= f64::from(10 * WIDTH)), "{ends:?}");
+        for format in [Format::Svg, Format::Png, Format::Pdf] {
+            for top in [1e308, f64::MAX] {
+                let huge = Waterfall { top: of(top), ..panel.clone() };
+                let drawn = waterfalls(&[huge], format).unwrap();
+                assert!(
+                    format != Format::Svg
+                        || String::from_utf8(drawn).unwrap().contains(TOO_LARGE) == (top > 1e308)
+                );
+            }
+        }
         assert!(waterfalls(&[], Format::Svg).is_err());
         assert!(waterfalls(&[Waterfall { trivial: f64::NAN, ..panel }], Format::Svg).is_err());
+    }
+
+    #[test]
+    fn a_report_of_huge_values_ends() {
+        let counts = ["100"; 10].join(";");
+        for (loss, is_drawn) in [("1e308", true), ("1.7e308", false)] {
+            let header = "num_classes,num_draws,class_counts,temperature,sampling,info_nce,gap,log1p_collisions,full_sup_loss";
+            let row = format!("10,32,{counts},0.5,with_replacement,{loss},-1.2,1.3,1.2");
+            let rows = crate::losses::read_from(&format!("{header}\n{row}\n"), "losses.csv").unwrap();
+            let groups = crate::losses::group(&rows).unwrap();
+            let explained = crate::report::explain_page::report(&groups).unwrap().unwrap();
+            let svg = explained.figure.svg;
+            assert!(
+                svg.contains(TOO_LARGE) != is_drawn && svg.contains("1.00e308") == is_drawn,
+                "{loss}: {svg}"
+            );
+        }
     }
 }

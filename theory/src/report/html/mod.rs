@@ -2,6 +2,7 @@
 //! but for the sliders and what can be saved.
 
 use super::bounds::{Side, bound_cell, marked};
+use super::figure::MOST_HOVER;
 use super::{Cell, Document, Figure, Section, Table};
 use crate::bounds::{self, Bound, Standing};
 use crate::losses::Groups;
@@ -69,7 +70,7 @@ impl Page<'_> {
         let mut body =
             format!("<h1>{}</h1>\n<p class=\"finding\">{}</p>\n", escape(self.title), escape(self.finding));
         body += &format!(
-            "<figure>{}<figcaption>Upper bounds of the supervised loss L_sup against n = K+1. Point at a marker for its value.\
+            "<figure>{}<figcaption>All panels against n = K+1. On lines of at most {MOST_HOVER} values, point at one to read it.\
 </figcaption></figure>\n<div class=\"tools\" id=\"files\"></div>\n",
             self.figure
         );

@@ -139,13 +139,6 @@ fn against_k(rows: &[LossComponents]) -> Result<Lines> {
         ],
         ..Axes::default()
     };
-    Ok(Lines {
-        x_label: "K negatives in the training loss".into(),
-        log_x: true,
-        panels: vec![panel],
-        note: match groups.iter().any(|g| g.rows.len() > 1) {
-            true => "Bands: one standard deviation over seeds.".into(),
-            false => String::new(),
-        },
-    })
+    let x_label = "K negatives in the training loss".into();
+    Ok(Lines { x_label, log_x: true, panels: vec![panel], ..Lines::default() }.over_seeds()?)
 }
