@@ -60,7 +60,11 @@ fn a_training_ends_with_what_is_known_of_it() {
         of(Quantity::KnnAccuracy),
         of(Quantity::LinearAccuracy)
     );
-    assert!(measured.contains(&head) && measured.contains("(encoder)"), "{measured}");
+    let part = format!("accuracy  on the {} samples:", row.evaluated_split);
+    assert!(
+        measured.contains(&head) && measured.contains("(encoder)") && measured.contains(&part),
+        "{measured}"
+    );
     assert!(!measured.contains("trainer measure") && measured.contains("theory report"), "{measured}");
 
     // Of a run that keeps its best weights, those count, not the last ones.

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
 use theory::interrupt::Interrupt;
-use theory::report::Format;
+use theory::report::{Cell, Format, Table};
 use theory::usage::{parse_decimals, parse_list};
 use trainer::Error;
 use trainer::run::{self, Plan, Preset, Progress, Session, Sweep};
@@ -120,9 +120,9 @@ pub(super) fn reproduce(args: &ReproduceArgs, interrupt: &Interrupt) -> Result<(
     let device = super::open(args.pool.first_device())?;
     let session = Session { data, device: &device, stop: &stop, ..Session::CPU };
     let done = run::studies(args.quick, &out, &pool, &session)?;
-    print(&format!("{}\n", done.works.to_output(Format::Table)))?;
+    print(&format!("{}\n", brief(&done.works).to_output(Format::Table)))?;
     progress.line(&format!(
-        "{:.0} s in all; report: {}",
+        "{:.0} s in all; all values, tables and commands: {}",
         start.elapsed().as_secs_f64(),
         done.report.display()
     ));
@@ -132,12 +132,43 @@ pub(super) fn reproduce(args: &ReproduceArgs, interrupt: &Interrupt) -> Result<(
     }
 }
 
+/// What was asked and found, for a screen: of many values the first and the last.
+fn brief(works: &Table) -> Table {
+    let column = |name: &str| works.headers().iter().position(|header| header == name);
+    let shown: Vec<usize> = ["work", "question", "result"].into_iter().filter_map(column).collect();
+    let mut table = Table::new(shown.iter().map(|&c| works.headers()[c].clone()));
+    for row in works.rows() {
+        let short = |cell: &Cell| match cell {
+            Cell::Text(text) => match text.split("; ").collect::<Vec<_>>()[..] {
+                [first, _, _, .., last] => Cell::Text(format!("{first}; …; {last}")),
+                _ => cell.clone(),
+            },
+            _ => cell.clone(),
+        };
+        table.push(shown.iter().map(|&c| short(&row[c])).collect());
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Cli, Command};
+    use super::{Cell, Table};
     use clap::Parser;
     use std::path::Path;
     use trainer::run::study::{NamedSweep, command};
+
+    #[test]
+    fn a_screen_has_the_first_and_the_last_of_many_values() {
+        let mut works = Table::new(["work", "question", "measured here", "result", "command"]);
+        for result in ["K = 1: a; K = 2: b; K = 3: c; K = 4: d", "a; b"] {
+            works.push(["w", "q", "m", result, "c"].map(Cell::text).to_vec());
+        }
+        let brief = super::brief(&works);
+        assert_eq!(brief.headers(), ["work", "question", "result"]);
+        assert_eq!(brief.rows()[0][2], Cell::text("K = 1: a; …; K = 4: d"));
+        assert_eq!(brief.rows()[1][2], Cell::text("a; b"));
+    }
 
     /// The words of a command line whose only quotes are single ones.
     fn words(line: &str) -> Vec<String> {

@@ -129,12 +129,14 @@ fn of_measurement(rows: &[LossComponents]) -> Vec<String> {
             .zip(quantities)
             .filter_map(|(name, quantity)| Some(format!("{name} {:.3}", row.get(quantity)?)))
             .collect();
-        let part = Some(row.evaluated_split.as_str()).filter(|part| !part.is_empty());
-        let of_part = part.map_or_else(String::new, |part| format!(", {part}"));
-        (!known.is_empty()).then(|| format!("{} ({layer}{of_part})", known.join(", ")))
+        (!known.is_empty()).then(|| format!("{} ({layer})", known.join(", ")))
     };
     let known: Vec<String> = layers.into_iter().filter_map(of_layer).collect();
-    if known.is_empty() { vec!["none in losses.csv".into()] } else { known }
+    if known.is_empty() {
+        return vec!["none in losses.csv".into()];
+    }
+    let part = rows.first().map(|row| &row.evaluated_split).filter(|part| !part.is_empty());
+    part.map(|part| format!("on the {part} samples:")).into_iter().chain(known).collect()
 }
 
 /// What was seen while it trained, of the weights that are the run's.
