@@ -139,7 +139,7 @@ fn brief(works: &Table) -> Table {
     let mut table = Table::new(shown.iter().map(|&c| works.headers()[c].clone()));
     for row in works.rows() {
         let short = |cell: &Cell| match cell {
-            Cell::Text(text) => match text.split("; ").collect::<Vec<_>>()[..] {
+            Cell::Text(text) => match &values(text)[..] {
                 [first, _, _, .., last] => Cell::Text(format!("{first}; …; {last}")),
                 _ => cell.clone(),
             },
@@ -148,6 +148,21 @@ fn brief(works: &Table) -> Table {
         table.push(shown.iter().map(|&c| short(&row[c])).collect());
     }
     table
+}
+
+/// The parts between semicolons, but for those within parentheses, as in `I(view; image)`.
+fn values(text: &str) -> Vec<String> {
+    let mut values: Vec<String> = Vec::new();
+    for part in text.split("; ") {
+        match values.last_mut() {
+            Some(last) if last.matches('(').count() > last.matches(')').count() => {
+                last.push_str("; ");
+                last.push_str(part);
+            }
+            _ => values.push(part.into()),
+        }
+    }
+    values
 }
 
 #[cfg(test)]
@@ -161,13 +176,13 @@ mod tests {
     #[test]
     fn a_screen_has_the_first_and_the_last_of_many_values() {
         let mut works = Table::new(["work", "question", "measured here", "result", "command"]);
-        for result in ["K = 1: a; K = 2: b; K = 3: c; K = 4: d", "a; b"] {
+        for result in ["K = 1: I(a; b); K = 2: b; K = 3: c; K = 4: d", "I(a; b); c"] {
             works.push(["w", "q", "m", result, "c"].map(Cell::text).to_vec());
         }
         let brief = super::brief(&works);
         assert_eq!(brief.headers(), ["work", "question", "result"]);
-        assert_eq!(brief.rows()[0][2], Cell::text("K = 1: a; …; K = 4: d"));
-        assert_eq!(brief.rows()[1][2], Cell::text("a; b"));
+        assert_eq!(brief.rows()[0][2], Cell::text("K = 1: I(a; b); …; K = 4: d"));
+        assert_eq!(brief.rows()[1][2], Cell::text("I(a; b); c"));
     }
 
     /// The words of a command line whose only quotes are single ones.
