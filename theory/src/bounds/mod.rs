@@ -195,7 +195,7 @@ pub trait Bound: Sync {
     fn name(&self) -> &'static str;
 
     /// What it says, in one line: for independent draws, the upper bound of L_sup where there is one. Without a relation
-    /// where it is no bound. `_` and `^` begin a sub- and a superscript, of one word or in braces.
+    /// where it is computed as published. `_` and `^` begin a sub- and a superscript, of one word or in braces.
     fn formula(&self) -> &'static str;
 
     /// Where it is from.

@@ -168,7 +168,8 @@ pub(super) fn note(groups: &Groups<'_>) {
 pub(super) struct ReportArgs {
     #[command(flatten)]
     measured: MeasuredArgs,
-    /// Folder for report.html and its figures and tables, each also a file of its own; new, empty, or of an earlier report [default: report, beside a single LOSSES.csv or in RUN_DIR]
+    /// Folder for report.html and its figures and tables, each also a file of its own; new, empty, or of an earlier
+    /// report [default: report, beside a single LOSSES.csv or in RUN_DIR]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Upper bounds of L_sup in the figure, by key, or `all` [default: curl, nozawa_sato and the four sharpest theorems]

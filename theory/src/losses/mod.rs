@@ -12,6 +12,13 @@ mod schema;
 mod value;
 
 pub use csv_file::{measured_file, read, read_from, write, write_to};
+
+/// The rows of a committed result, by the name of its folder.
+#[cfg(test)]
+pub(crate) fn committed(result: &str) -> Vec<LossComponents> {
+    let results = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/results");
+    read(&results.join(result).join("losses.csv")).expect("a committed result")
+}
 pub(crate) use group::differing_between_runs;
 pub use group::{Group, Groups, group};
 pub use official::{OfficialSettings, read_official, read_official_from};

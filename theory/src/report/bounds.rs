@@ -97,7 +97,7 @@ pub fn bounds_table(groups: &Groups<'_>, bounds: &[&dyn Bound]) -> Table {
         let says_so_itself = bound.key().ends_with("_as_published");
         if says_so_itself { said } else { marked(side.standing(*bound), &said) }
     };
-    let several = groups.iter().any(|g| g.rows.len() > 1);
+    let several = groups.has_several_seeds();
     let mut headers = vec!["L_Info".to_string()];
     headers.extend(lower().map(name));
     headers.push("L_sup".to_string());
@@ -256,8 +256,7 @@ mod tests {
 
     #[test]
     fn the_heading_of_what_is_no_theorem_says_so() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/results/digits/losses.csv");
-        let rows = crate::losses::read(std::path::Path::new(path)).unwrap();
+        let rows = crate::losses::committed("digits");
         let groups = crate::losses::group(&rows).unwrap();
         let table = bounds_table(&groups, bounds::all());
         let sided = sided(&groups, bounds::all());

@@ -85,8 +85,10 @@ pub fn certify(rows: &[&LossComponents], confidence: Option<f64>) -> Result<Cert
     }
     let runs = runs(rows);
     let settings = settings(&runs);
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    settings.iter().for_each(|setting| *counts.entry(setting).or_default() += 1);
     let lines = runs.iter().zip(&settings).flat_map(|(run, setting)| {
-        let alike = settings.iter().filter(|other| *other == setting).count();
+        let alike = counts[setting.as_str()];
         let mut lines = run.lines(confidence);
         let shared = confidence.filter(|_| alike > 1).map(|level| 1.0 - (1.0 - level) / alike as f64);
         let among = shared.map_or_else(|| lines.clone(), |level| run.lines(Some(level)));

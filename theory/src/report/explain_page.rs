@@ -100,8 +100,7 @@ mod tests {
 
     #[test]
     fn each_line_has_the_standing_of_its_bound() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/results/digits/losses.csv");
-        let rows = crate::losses::read(std::path::Path::new(path)).unwrap();
+        let rows = crate::losses::committed("digits");
         let groups = crate::losses::group(&rows).unwrap();
         let table = report(&groups).unwrap().unwrap().section.table;
         let column = |name: &str| table.headers().iter().position(|header| header == name).unwrap();

@@ -266,14 +266,9 @@ mod tests {
     use super::*;
     use crate::losses;
 
-    fn digits() -> Vec<losses::LossComponents> {
-        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/results/digits/losses.csv");
-        losses::read(&file).unwrap()
-    }
-
     #[test]
     fn one_screen_with_what_was_found() {
-        let rows = digits();
+        let rows = losses::committed("digits");
         let summary = summary(&losses::group(&rows).unwrap());
         for columns in [80, 100, 200] {
             let text = summary.to_screen(Screen { columns, colour: false }, "theory bounds DIR --all");
@@ -303,7 +298,7 @@ mod tests {
         let mut rows = Vec::new();
         for n in (8..=512).step_by(8) {
             for t in 1..=12 {
-                let mut row = digits().remove(0);
+                let mut row = losses::committed("digits").remove(0);
                 row.num_draws = crate::NumDraws::new(n).unwrap();
                 row.temperature = f64::from(t) / 10.0;
                 row.run.run_id = format!("n{n}-t{t}");

@@ -130,8 +130,8 @@ impl Table {
         inner.state.resize((1 + states) * self.len(), 0.0);
     }
 
-    /// Sets the learning rates of all steps, of which `done` were made before: from now on rows are brought up to date when they are
-    /// read, where the rule has such a form and nothing decays.
+    /// Sets the learning rates of all steps, of which `done` were made before: from now on rows are brought up to date
+    /// when they are read, where the rule has such a form and nothing decays.
     ///
     /// # Errors
     /// A rate that is not finite; fewer rates than steps made.

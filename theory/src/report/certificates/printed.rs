@@ -5,7 +5,7 @@ use super::{Certified, Line, SAME, SUPERVISED, claim};
 use crate::bounds::Outcome;
 use crate::certificates::Evidence;
 use crate::confidence::Kind;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// Headings of what holds with a confidence, by kind.
 const CONFIDENT: [&str; 2] = ["normal", "any law"];
@@ -67,12 +67,15 @@ impl Certified {
 
     /// The lines of each setting and claim, in the order of the runs.
     fn claims(&self) -> Vec<Vec<&Line>> {
+        let mut places = HashMap::new();
         let mut claims: Vec<Vec<&Line>> = Vec::new();
         for line in &self.lines {
-            match claims.iter_mut().find(|lines| lines[0].is_same_claim(line)) {
-                Some(lines) => lines.push(line),
-                None => claims.push(vec![line]),
+            let temperature = line.temperature.filter(|_| line.claim == SUPERVISED).map(f64::to_bits);
+            let place = *places.entry((&line.setting, &line.claim, temperature)).or_insert(claims.len());
+            if place == claims.len() {
+                claims.push(Vec::new());
             }
+            claims[place].push(line);
         }
         claims
     }
@@ -241,12 +244,6 @@ impl Line {
             Some(t) => format!("L_sup at t = {t}"),
             None => self.claim.replace("error, ", "error, from "),
         }
-    }
-
-    fn is_same_claim(&self, other: &Self) -> bool {
-        let temperature = |line: &Self| line.temperature.filter(|_| line.claim == SUPERVISED);
-        (&self.setting, &self.claim) == (&other.setting, &other.claim)
-            && temperature(self) == temperature(other)
     }
 
     fn bound_cell(&self) -> Cell {

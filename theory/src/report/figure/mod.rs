@@ -4,7 +4,8 @@
 //!
 //! Sizes are given in units of the SVG, 900 wide unless asked otherwise; the height follows what is drawn. A PNG has two
 //! pixels a unit; it is drawn with four and each 2 × 2 block is averaged, because the bitmap backend does not smooth
-//! thick lines. Letters in a PNG, and the widths of texts in both, are those of DejaVu Sans, which is compiled in; an SVG names the generic family `sans-serif`.
+//! thick lines. Letters in a PNG, and the widths of texts in both, are those of DejaVu Sans, which is compiled in; an
+//! SVG names the generic family `sans-serif`.
 
 mod bounds;
 mod letters;

@@ -263,8 +263,7 @@ mod tests {
     #[test]
     fn pdflatex_sets_every_table_within_the_width_of_the_text() {
         let document = crate::published::document(None).unwrap().to_text(Format::Latex);
-        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/results/digits/losses.csv");
-        let rows = crate::losses::read(&file).unwrap();
+        let rows = crate::losses::committed("digits");
         let groups = crate::losses::group(&rows).unwrap();
         let bounds = crate::report::bounds_by_draws(&groups, crate::bounds::all()).to_text(Format::Latex);
         let mut wide = Table::new((0..30).map(|i| format!("a quantity of number {i}")));

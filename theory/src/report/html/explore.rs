@@ -126,12 +126,6 @@ mod tests {
         assert!(curves().len() < 60_000, "{}", curves().len());
     }
 
-    fn rows_of(result: &str) -> Vec<crate::LossComponents> {
-        let results = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/results");
-        let file = results.join(result).join("losses.csv");
-        crate::losses::read(&file).unwrap()
-    }
-
     #[test]
     fn only_a_theorem_at_most_ln_c_looks_informative() {
         let trivial = 10f64.ln();
@@ -145,7 +139,7 @@ mod tests {
 
     #[test]
     fn each_bar_looks_and_says_what_its_bound_is() {
-        let rows = rows_of("digits-fixed-batch");
+        let rows = crate::losses::committed("digits-fixed-batch");
         let groups = crate::losses::group(&rows).unwrap();
         let found = measurements(&groups, |group| group.setting().num_draws.to_string());
         let mut below = 0;
@@ -174,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_value_that_one_seed_lacks_is_not_drawn_from_the_others() {
-        let mut rows = rows_of("digits");
+        let mut rows = crate::losses::committed("digits");
         rows.retain(|row| row.num_draws.get() == 16);
         assert!(rows.len() > 1);
         rows[0].set(Quantity::Coverage, crate::losses::Estimate::exact(0.0)).unwrap();

@@ -47,8 +47,7 @@ fn three_panels_with_names_at_the_lines_and_only_the_notes_that_are_needed() {
 #[test]
 fn what_is_far_above_ln_c_leaves_the_rest_visible() {
     // CIFAR-100: CURL and others reach 1e22.
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let rows = crate::losses::read(&file.join("../data/results/cifar100-small/losses.csv")).unwrap();
+    let rows = crate::losses::committed("cifar100-small");
     let found = bounds_against_draws(&group(&rows).unwrap(), &Style::default(), Format::Svg).unwrap();
     let found = String::from_utf8(found).unwrap();
     assert!(found.contains("↑ above the axis") && found.contains("10⁶") && !found.contains("10⁸"));
@@ -113,8 +112,7 @@ fn what_is_no_theorem_is_told_apart_in_shape_and_words() {
     let text = |keys: &[&str]| svg(ONE, &style(keys));
     let plain = text(&["specht", "reverse_jensen"]);
     assert!(!plain.contains("not proved"), "{plain}");
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let rows = crate::losses::read(&file.join("../data/results/digits-fixed-batch/losses.csv")).unwrap();
+    let rows = crate::losses::committed("digits-fixed-batch");
     let groups = group(&rows).unwrap();
     let mixed = style(&["specht", "curl_as_published", "bao"]);
     let mixed = Content::new(&groups, &mixed.bounds).figure(&mixed);
